@@ -1,0 +1,82 @@
+"""One small tree of errors; each knows its text, what helps, and the exit status it deserves.
+
+The text follows one form everywhere: ``ACTION failed: CAUSE (ERRNO): PATH; WHAT HELPS``, so that
+a user of any program in C recognises the first part and reads on for the rest.
+"""
+
+import errno
+import os
+
+
+class LocalechodError(Exception):
+    """Anything a user or the machine can cause. Never shown as a traceback.
+
+    Args:
+        text: one line without a full stop, already escaped for a terminal.
+        hint: what helps, or "".
+    """
+
+    exit_status: int = 1
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text, hint)
+        self.text = text
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.hint}" if self.hint else self.text
+
+
+class UsageError(LocalechodError):
+    """The command line, an address or a name is not what it has to be."""
+
+    exit_status = 2
+
+
+class DaemonNotRunningError(LocalechodError):
+    """The command needs the daemon, and nobody answers on its control socket."""
+
+    exit_status = 3
+
+
+class NotPermittedError(LocalechodError):
+    """The kernel or the access table says no."""
+
+    exit_status = 4
+
+
+class NothingListensError(LocalechodError):
+    """There is no socket, or nobody behind it (ENOENT, ECONNREFUSED)."""
+
+    exit_status = 7
+
+
+class ConfigError(LocalechodError):
+    """The configuration cannot be used; sysexits.h calls it EX_CONFIG."""
+
+    exit_status = 78
+
+
+class SocketError(LocalechodError):
+    """A system call on a local socket or its file failed.
+
+    Args:
+        action: the call in one word, as the seed of the project prints it: bind, connect, chown.
+        number: the errno.
+        path: the address, already escaped for a terminal, or "".
+        hint: what helps, or "".
+    """
+
+    def __init__(self, action: str, number: int, path: str = "", hint: str = "") -> None:
+        super().__init__(f"{action} failed: {os.strerror(number)} ({number})", hint)
+        self.action = action
+        self.errno = number
+        self.path = path
+        if number in {errno.EACCES, errno.EPERM}:
+            self.exit_status = NotPermittedError.exit_status
+        elif number in {errno.ENOENT, errno.ECONNREFUSED}:
+            self.exit_status = NothingListensError.exit_status
+
+    def __str__(self) -> str:
+        located = f"{self.text}: {self.path}" if self.path else self.text
+        return f"{located}; {self.hint}" if self.hint else located
