@@ -1,0 +1,19 @@
+"""The configuration: TOML in, typed values out, all validated before anything is touched."""
+
+from localechod.config.changes import Changes, compare
+from localechod.config.reader import default_text, load, warnings
+from localechod.config.schema import Config, ControlConfig, EndpointConfig, ServiceConfig
+from localechod.config.writer import dump
+
+__all__ = [
+    "Changes",
+    "Config",
+    "ControlConfig",
+    "EndpointConfig",
+    "ServiceConfig",
+    "compare",
+    "default_text",
+    "dump",
+    "load",
+    "warnings",
+]

@@ -1,0 +1,146 @@
+"""What a configuration may say: the types, ranges and defaults of every key, and nothing else.
+
+msgspec decodes into these frozen structs. Against pydantic it was measured at 23 ms and 13 MiB for
+a small model, where pydantic took 89 ms and 28 MiB; its messages are made ours in reader.py.
+"""
+
+import stat
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from localechod.localsocket.address import Address
+
+EndpointType: TypeAlias = Literal["stream", "datagram", "seqpacket"]
+Framing: TypeAlias = Literal["line", "record", "chunk"]
+Mode: TypeAlias = Annotated[str, Meta(pattern=r"\A0[0-7]{3}\Z")]
+Account: TypeAlias = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\$?\Z", max_length=64)
+]
+AccountOrGroup: TypeAlias = Annotated[
+    str, Meta(pattern=r"\A@?[A-Za-z0-9_][A-Za-z0-9_.-]*\$?\Z", max_length=65)
+]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86400 * 365)]
+
+# What is wrong with a value, in the words of someone who has to mend it.
+REASONS = {
+    "version": "must be 1, the only version there is",
+    "type": 'must be "stream", "datagram" or "seqpacket"',
+    "mode": 'must be an octal string with a leading 0, such as "0660"',
+    "bind_as": 'must be "service" or "root"',
+    "framing": 'must be "line", "record" or "chunk"',
+    "user": "must be the name of a user",
+    "group": "must be the name of a group",
+    "allow": "must be a list of user names and @group names",
+    "admins": "must be a list of user names and @group names",
+    "drain_timeout": "must be a number of seconds, 0 or more",
+    "idle_timeout": "must be a number of seconds, 0 (never) or more",
+    "record_size": "must be a number of bytes from 2 to 1048576",
+    "max_message": "must be a number of bytes from 1 to 16777216",
+    "max_connections": "must be a number from 1 to 1000000",
+    "max_connections_per_user": "must be a number from 0 (no limit) to 1000000",
+    "backlog": "must be a number from 1 to 65535",
+    "prefix": "must be a string of at most 255 bytes",
+    "path": 'must be an absolute path or "@name" (abstract)',
+    "log_messages": "must be true or false",
+    "enabled": "must be true or false",
+}
+
+
+class ServiceConfig(Struct, frozen=True, kw_only=True):
+    """[service]: whom to become, and how long to take leave. `group` None: the user's own."""
+
+    user: Account = "localecho"
+    group: Account | None = None
+    drain_timeout: Seconds = 5.0
+
+
+class ControlConfig(Struct, frozen=True, kw_only=True):
+    """[control]: the socket that `localechoctl` talks to, and who may change things through it."""
+
+    path: str = "control.sock"
+    mode: Mode = "0666"
+    admins: tuple[AccountOrGroup, ...] = ("root", "@localecho")
+
+    @property
+    def bits(self) -> int:
+        """The mode as chmod(2) takes it."""
+        return int(self.mode, 8)
+
+
+class EndpointKeys(Struct, frozen=True, kw_only=True):
+    """The keys that [defaults] may set for every endpoint."""
+
+    mode: Mode = "0660"
+    bind_as: Literal["service", "root"] = "service"
+    user: Account | None = None
+    group: Account | None = None
+    prefix: Annotated[str, Meta(max_length=255)] = "Hi, "
+    framing: Framing = "line"
+    record_size: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096
+    max_message: Annotated[int, Meta(ge=1, le=1 << 24)] = 65536
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
+    max_connections_per_user: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    idle_timeout: Seconds = 0.0
+    backlog: Annotated[int, Meta(ge=1, le=65535)] = 1024
+    allow: tuple[AccountOrGroup, ...] = ()
+    log_messages: bool = False
+    enabled: bool = True
+
+
+class EndpointConfig(EndpointKeys, frozen=True, kw_only=True):
+    """[endpoints.NAME]: one echo service. `path` is absolute or "@name" once it has been read."""
+
+    name: str
+    type: EndpointType
+    path: str
+
+    @property
+    def address(self) -> Address:
+        """The path as an address."""
+        return Address.parse(self.path)
+
+    @property
+    def bits(self) -> int:
+        """The mode as chmod(2) takes it."""
+        return int(self.mode, 8)
+
+    @property
+    def prefix_bytes(self) -> bytes:
+        """The prefix as it goes onto the socket."""
+        return self.prefix.encode()
+
+    def applies(self, key: str) -> bool:
+        """Whether a key means anything for this type, framing and kind of address."""
+        return key not in inapplicable(self.type, self.framing, self.path)
+
+    def permissions(self) -> str:
+        """The mode as `ls -l` prints it; "" where an abstract address has none."""
+        return "" if self.address.is_abstract else stat.filemode(stat.S_IFSOCK | self.bits)
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """A whole configuration, valid and complete."""
+
+    service: ServiceConfig
+    control: ControlConfig
+    endpoints: dict[str, EndpointConfig]
+
+
+def inapplicable(kind: object, framing: object, path: object) -> dict[str, str]:
+    """Return the keys that mean nothing for such an endpoint, each with the reason."""
+    keys: dict[str, str] = {}
+    if kind != "stream":
+        keys |= dict.fromkeys(("framing", "record_size"), "applies to stream endpoints only")
+    elif framing != "record":
+        keys["record_size"] = 'applies with framing = "record" only'
+    if kind == "datagram":
+        connected = ("max_connections", "max_connections_per_user", "idle_timeout", "backlog")
+        keys |= dict.fromkeys(
+            connected, "does not apply to datagram endpoints: they have no connections"
+        )
+    if isinstance(path, str) and path.startswith("@"):
+        keys |= dict.fromkeys(
+            ("mode", "user", "group"), "does not apply to an abstract address: it is no file"
+        )
+    return keys

@@ -1,0 +1,33 @@
+"""From a Config back to TOML that validates again to the same Config."""
+
+from typing import Any
+
+import msgspec
+
+from localechod.config.schema import Config, EndpointConfig
+
+
+def dump(config: Config) -> str:
+    """Return the effective configuration, every default written out."""
+    import tomli_w  # noqa: PLC0415 - only `--check` and `config show` ever write TOML
+
+    return tomli_w.dumps(
+        {
+            "version": 1,
+            "service": _plain(config.service),
+            "control": _plain(config.control),
+            "endpoints": {name: _endpoint(endpoint) for name, endpoint in config.endpoints.items()},
+        }
+    )
+
+
+def _endpoint(endpoint: EndpointConfig) -> dict[str, Any]:
+    # The reader refuses keys that do not apply, so they must not be written either.
+    plain = _plain(endpoint)
+    del plain["name"]
+    return {key: value for key, value in plain.items() if endpoint.applies(key)}
+
+
+def _plain(struct: msgspec.Struct) -> dict[str, Any]:
+    # TOML has no null: what is not set is left out.
+    return {key: value for key, value in msgspec.to_builtins(struct).items() if value is not None}

@@ -1,0 +1,230 @@
+"""How messages lie in a stream's bytes, and what a server answers: pure functions and small states.
+
+No I/O happens here, so server, client and tests share the same lines. A framer is fed whatever a
+read returned and gives back the bytes to write; how the bytes were cut into reads never matters,
+except for `chunk`, where one read is one message by definition.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+Observer = Callable[[bytes], None]
+
+
+class MessageTooLongError(ValueError):
+    """A line grew past its limit.
+
+    Attributes:
+        replies: what was answered before it, still to be sent.
+    """
+
+    def __init__(self, replies: bytes) -> None:
+        super().__init__("message too long")
+        self.replies = replies
+
+
+class Framer(Protocol):
+    """What every framing offers a stream endpoint.
+
+    Attributes:
+        messages: how many messages have been answered.
+        dropped: how many were left unanswered for being too long.
+        pending: bytes of a message that is not complete yet.
+    """
+
+    messages: int
+    dropped: int
+    pending: bytes
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what a read returned; return the replies to all messages it completed.
+
+        Raises:
+            MessageTooLongError: the connection has to end after the replies it carries.
+        """
+        ...
+
+    def finish(self) -> bytes:
+        """Return the reply to what is left at end of file."""
+        ...
+
+
+class LineFramer:
+    """Every line is a message; its newline ends it and comes back.
+
+    All complete lines of a read are answered by one `bytes.replace`: a Python loop over the lines
+    costs more than the system calls around it.
+    """
+
+    def __init__(self, prefix: bytes, max_message: int, observe: Observer | None = None) -> None:
+        self.prefix = prefix
+        self.max_message = max_message
+        self.observe = observe
+        self.messages = 0
+        self.dropped = 0
+        self.pending = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Framer; a line longer than max_message (its newline not counted) is too long."""
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            self.pending += data
+            if len(self.pending) > self.max_message:
+                self._refuse(b"")
+            return b""
+        lines = self.pending + data[:cut] if self.pending else data[:cut]
+        self.pending = data[cut:]
+        # A single line longer than the limit needs more bytes than the limit in all.
+        if len(lines) - 1 > self.max_message:
+            lines, whole = self._within_limit(lines)
+            if not whole:
+                self._refuse(self._answer(lines))
+        replies = self._answer(lines)
+        if len(self.pending) > self.max_message:
+            self._refuse(replies)
+        return replies
+
+    def finish(self) -> bytes:
+        """See Framer; the last line lacks its newline, and so does its reply."""
+        rest, self.pending = self.pending, b""
+        if not rest:
+            return b""
+        self.messages += 1
+        if self.observe is not None:
+            self.observe(rest)
+        return self.prefix + rest
+
+    def _answer(self, lines: bytes) -> bytes:
+        if not lines:
+            return b""
+        count = lines.count(b"\n")
+        self.messages += count
+        if self.observe is not None:
+            for line in lines[:-1].split(b"\n"):
+                self.observe(line)
+        if not self.prefix:
+            return lines
+        if count == 1:
+            return self.prefix + lines
+        return self.prefix + lines[:-1].replace(b"\n", b"\n" + self.prefix) + b"\n"
+
+    def _within_limit(self, lines: bytes) -> tuple[bytes, bool]:
+        """Return the lines before the first that is too long, and whether that is all of them."""
+        start = 0
+        while start < len(lines):
+            end = lines.index(b"\n", start)
+            if end - start > self.max_message:
+                return lines[:start], False
+            start = end + 1
+        return lines, True
+
+    def _refuse(self, replies: bytes) -> None:
+        self.dropped += 1
+        self.pending = b""
+        raise MessageTooLongError(replies)
+
+
+class RecordFramer:
+    """Every `size` bytes are one C string padded with NULs, and so is the reply.
+
+    A reply that would not fit is cut to size - 1, so that it still ends in a NUL. What is left at
+    end of file is no whole record and gets no reply.
+    """
+
+    def __init__(
+        self, prefix: bytes, max_message: int, size: int, observe: Observer | None = None
+    ) -> None:
+        self.prefix = prefix
+        self.max_message = max_message
+        self.size = size
+        self.observe = observe
+        self.messages = 0
+        self.dropped = 0
+        self.pending = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Framer; a string longer than max_message is dropped, and the stream goes on."""
+        data = self.pending + data if self.pending else data
+        whole = len(data) - len(data) % self.size
+        self.pending = data[whole:]
+        return b"".join(
+            self._answer(data[at : at + self.size]) for at in range(0, whole, self.size)
+        )
+
+    def finish(self) -> bytes:
+        """See Framer; an incomplete record is counted as dropped."""
+        if self.pending:
+            self.dropped += 1
+            self.pending = b""
+        return b""
+
+    def _answer(self, record: bytes) -> bytes:
+        message = record.partition(b"\0")[0]
+        if len(message) > self.max_message:
+            self.dropped += 1
+            return b""
+        self.messages += 1
+        if self.observe is not None:
+            self.observe(message)
+        return encode(self.prefix + message, "record", self.size)
+
+
+class ChunkFramer:
+    """What one read returned is one message; without a prefix, the byte-exact echo of RFC 862."""
+
+    def __init__(self, prefix: bytes, observe: Observer | None = None) -> None:
+        self.prefix = prefix
+        self.observe = observe
+        self.messages = 0
+        self.dropped = 0
+        self.pending = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Framer; never raises. Bytes are pending only after another framing was in force."""
+        if self.pending:
+            data, self.pending = self.pending + data, b""
+        self.messages += 1
+        if self.observe is not None:
+            self.observe(data)
+        return self.prefix + data if self.prefix else data
+
+    def finish(self) -> bytes:
+        """See Framer; a chunk is never incomplete."""
+        return b""
+
+
+def encode(message: bytes, framing: str, record_size: int) -> bytes:
+    """Return a message as it goes onto a stream.
+
+    Args:
+        message: its bytes, without a newline.
+        framing: "line", "record" or "chunk".
+        record_size: bytes of a record; a longer message is cut to one less, for the NUL.
+    """
+    if framing == "line":
+        return message + b"\n"
+    if framing == "record":
+        return message[: record_size - 1].ljust(record_size, b"\0")
+    return message
+
+
+def take(buffer: bytearray, framing: str, record_size: int) -> bytes | None:
+    """Take the next whole message off a client's buffer; None where it is not complete yet.
+
+    Args:
+        buffer: what has been received; what is taken is removed from it.
+        framing: "line" (returned without its newline), "record" (up to its first NUL) or "chunk".
+        record_size: bytes of a record.
+    """
+    if framing == "line":
+        end = buffer.find(b"\n")
+        size, cut = end, end + 1
+    elif framing == "record":
+        size = cut = record_size if len(buffer) >= record_size else -1
+    else:
+        size = cut = len(buffer) or -1
+    if size < 0:
+        return None
+    message = bytes(buffer[:size])
+    del buffer[:cut]
+    return message.partition(b"\0")[0] if framing == "record" else message

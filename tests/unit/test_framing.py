@@ -1,0 +1,163 @@
+"""Framing is the same however the bytes are cut into reads."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localechod.framing import (
+    ChunkFramer,
+    Framer,
+    LineFramer,
+    MessageTooLongError,
+    RecordFramer,
+    encode,
+    take,
+)
+
+LIMIT = 12
+PREFIX = b"Hi, "
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut bytes at these places."""
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(places) if start < end]
+
+
+def run(framer: Framer, parts: list[bytes]) -> tuple[bytes, bool]:
+    """Feed everything and finish; return all replies, and whether the connection was ended."""
+    replies = b""
+    try:
+        for part in parts:
+            replies += framer.feed(part)
+    except MessageTooLongError as error:
+        return replies + error.replies, True
+    return replies + framer.finish(), False
+
+
+line_bytes = st.lists(
+    st.one_of(st.just(b"\n"), st.binary(max_size=LIMIT + 3), st.just(b"a" * LIMIT), st.just(b"\0")),
+    max_size=12,
+).map(b"".join)
+cuts = st.lists(st.integers(min_value=0, max_value=10_000), max_size=8)
+
+
+@given(line_bytes, cuts)
+def test_lines_are_answered_alike_for_any_split(data: bytes, places: list[int]) -> None:
+    whole, split = LineFramer(PREFIX, LIMIT), LineFramer(PREFIX, LIMIT)
+    assert run(split, pieces(data, places)) == run(whole, [data] if data else [])
+    assert (split.messages, split.dropped) == (whole.messages, whole.dropped)
+
+
+@given(line_bytes, cuts)
+def test_lines_match_a_plain_model(data: bytes, places: list[int]) -> None:
+    expected, ended = b"", False
+    *lines, rest = data.split(b"\n")
+    for line in lines:
+        if len(line) > LIMIT:
+            ended = True
+            break
+        expected += PREFIX + line + b"\n"
+    if not ended and len(rest) > LIMIT:
+        ended = True
+    elif not ended and rest:
+        expected += PREFIX + rest
+    assert run(LineFramer(PREFIX, LIMIT), pieces(data, places)) == (expected, ended)
+
+
+@given(st.binary(max_size=200), cuts, st.integers(min_value=5, max_value=40))
+def test_records_are_answered_alike_for_any_split(
+    data: bytes, places: list[int], size: int
+) -> None:
+    whole, split = RecordFramer(PREFIX, LIMIT, size), RecordFramer(PREFIX, LIMIT, size)
+    assert run(split, pieces(data, places)) == run(whole, [data] if data else [])
+    assert (split.messages, split.dropped) == (whole.messages, whole.dropped)
+
+
+@given(st.binary(max_size=200), cuts)
+def test_chunks_without_prefix_give_every_byte_back(data: bytes, places: list[int]) -> None:
+    assert run(ChunkFramer(b""), pieces(data, places)) == (data, False)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=20).filter(lambda m: b"\n" not in m and b"\0" not in m), max_size=8
+    ),
+    cuts,
+)
+@pytest.mark.parametrize("framing", ["line", "record"])
+def test_what_a_client_encodes_it_takes_back_whole(
+    framing: str, messages: list[bytes], places: list[int]
+) -> None:
+    wire = b"".join(encode(message, framing, 32) for message in messages)
+    buffer, taken = bytearray(), []
+    for piece in pieces(wire, places):
+        buffer += piece
+        while (message := take(buffer, framing, 32)) is not None:
+            taken.append(message)
+    assert taken == messages
+    assert not buffer
+
+
+def test_a_chunk_is_taken_as_it_came() -> None:
+    assert take(bytearray(b"ab\n"), "chunk", 0) == b"ab\n"
+    assert take(bytearray(), "chunk", 0) is None
+    assert encode(b"ab", "chunk", 0) == b"ab"
+
+
+def test_lines_before_one_that_is_too_long_are_answered() -> None:
+    framer = LineFramer(b"> ", 3)
+    with pytest.raises(MessageTooLongError) as caught:
+        framer.feed(b"one\ntwo\nfour!\nsix\n")
+    assert caught.value.replies == b"> one\n> two\n"
+    assert (framer.messages, framer.dropped, framer.pending) == (2, 1, b"")
+
+
+def test_a_line_of_exactly_the_limit_is_answered_and_one_more_byte_is_not() -> None:
+    assert LineFramer(b"", 3).feed(b"abc\n") == b"abc\n"
+    with pytest.raises(MessageTooLongError):
+        LineFramer(b"", 3).feed(b"abcd")
+
+
+def test_a_record_reply_is_cut_so_that_it_still_ends_in_a_nul() -> None:
+    reply = RecordFramer(PREFIX, 100, 8).feed(b"abcdefgh")
+    assert reply == b"Hi, abc\0"
+
+
+def test_a_record_ends_at_its_first_nul_and_what_follows_is_not_sent_back() -> None:
+    assert RecordFramer(PREFIX, 100, 16).feed(b"g1\n\0leaked stack!") == b"Hi, g1\n".ljust(
+        16, b"\0"
+    )
+
+
+def test_an_incomplete_record_at_the_end_is_dropped_and_counted() -> None:
+    framer = RecordFramer(PREFIX, 100, 8)
+    assert framer.feed(b"abc") == b""
+    assert framer.finish() == b""
+    assert framer.dropped == 1
+
+
+def test_an_empty_line_is_a_message_and_an_empty_rest_is_none() -> None:
+    framer = LineFramer(PREFIX, 100)
+    assert framer.feed(b"\n\n") == b"Hi, \nHi, \n"
+    assert framer.finish() == b""
+    assert framer.messages == 2
+
+
+def test_observers_see_each_message_once() -> None:
+    seen: list[bytes] = []
+    lines = LineFramer(b"", 100, seen.append)
+    lines.feed(b"a\nb\nc")
+    lines.finish()
+    RecordFramer(b"", 100, 4, seen.append).feed(b"d\0\0\0")
+    ChunkFramer(b"", seen.append).feed(b"e")
+    assert seen == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_a_chunk_after_a_change_of_framing_includes_what_was_pending() -> None:
+    framer = ChunkFramer(PREFIX)
+    framer.pending = b"left "
+    assert framer.feed(b"over") == b"Hi, left over"
+    assert framer.pending == b""
