@@ -1,0 +1,1 @@
+"""The machine: privileges, directories and locks, systemd, logs."""

@@ -1,0 +1,173 @@
+"""The way to the background, and the word back to the shell that started the daemon.
+
+``--detach`` forks once before python-daemon does: the process that the shell waits for stays until
+the daemon says that it serves, or why it does not, so that ``localechod --detach && ...`` means
+what it says. A daemon that died without a word is seen too: the kernel closes its end of the pipe.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from daemon import DaemonContext
+
+from localechod.errors import LocalechodError
+from localechod.host.text import failure, printable
+
+_STREAMS = ("stdin", "stdout", "stderr")
+# pipe(7): up to PIPE_BUF (4096) bytes are written whole or not at all.
+_LONGEST_REASON = 4000
+
+
+class Background:
+    """Where the daemon runs, and who waits to hear from it; made by :meth:`start`."""
+
+    def __init__(self, report: int | None) -> None:
+        self._report = report
+
+    @classmethod
+    def start(cls, *, detach: bool, preserve: Sequence[int] = ()) -> "Background":
+        """Set the process up as a daemon, in the background if asked.
+
+        In the foreground too: working directory ``/``, umask 022, no core files, standard input
+        from /dev/null, and every descriptor closed that is neither standard, nor in ``preserve``,
+        nor passed by systemd (LISTEN_FDS). Detached, a new session, a new pid, and all three
+        standard streams on /dev/null. Call it before the event loop and any thread exist.
+
+        Returns:
+            In the daemon only; the process that the shell started ends here.
+
+        Raises:
+            LocalechodError: fork failed, or the process could not be set up.
+            SystemExit: the same, after the shell has been told.
+        """
+        kept = [*preserve, *passed_descriptors(os.environ, os.getpid())]
+        background = cls(_leave_shell() if detach else None)
+        if background._report is not None:
+            kept.append(background._report)
+        try:
+            _context(detach=detach, preserve=kept).open()
+        except OSError as error:  # python-daemon's own errors are of that kind
+            text = f"going to the background failed: {error}"
+            if not detach:
+                raise LocalechodError(text) from None
+            background.failed(text, 1)
+            raise SystemExit(1) from None  # the shell has been told; do not tell it twice
+        return background
+
+    def ready(self) -> None:
+        """Tell the shell that the daemon serves: its command ends with 0. Once is enough."""
+        self._tell(0, "")
+
+    def failed(self, text: str, status: int) -> None:
+        """Tell why the daemon does not serve, where the one who started it looks.
+
+        Args:
+            text: one line, as it shall appear on standard error.
+            status: the exit status, not 0, that the shell's command shall end with.
+        """
+        if self._report is None:
+            _say(text)
+        else:
+            self._tell(status, text)
+
+    def _tell(self, status: int, text: str) -> None:
+        if self._report is None:
+            return
+        message = f"{status}\n{text}".encode(errors="backslashreplace")[:_LONGEST_REASON]
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: interrupted, killed
+            os.write(self._report, message)
+        os.close(self._report)
+        self._report = None
+
+
+def open_standard_streams() -> None:
+    """Give /dev/null to each standard descriptor that the daemon was started without.
+
+    First of all: the next file opened would get the number, and be taken for the stream later.
+    """
+    for descriptor, name in enumerate(_STREAMS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
+def passed_descriptors(environ: Mapping[str, str], pid: int) -> range:
+    """Return the descriptors that systemd passed to this process (sd_listen_fds(3)), often none."""
+    count = environ.get("LISTEN_FDS", "")
+    ours = environ.get("LISTEN_PID") == str(pid)
+    return range(3, 3 + int(count)) if ours and count.isascii() and count.isdigit() else range(0)
+
+
+def verdict(message: bytes) -> tuple[int, str]:
+    """Return exit status and what to print, by what came through the pipe until it was closed."""
+    status, separator, text = message.decode(errors="replace").partition("\n")
+    if not separator or not status.isdigit():
+        return 1, "localechod ended before it was ready, without giving a reason"
+    return int(status), text
+
+
+def await_verdict(pipe: int) -> int:
+    """Wait for the daemon's word, print a reason to standard error, and return the exit status."""
+    with open(pipe, "rb") as reader:
+        status, text = verdict(reader.read())
+    if text:
+        _say(text)
+    return status
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def _leave_shell() -> int:
+    """Fork; the original process waits and ends, the child returns its end of the pipe."""
+    try:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # or both processes print what is waiting
+        pid = os.fork()
+    except OSError as error:
+        raise LocalechodError(failure("fork", error.errno)) from None
+    if pid == 0:
+        return writer  # the other end is closed with all else that is not ours to keep
+    os.close(writer)
+    # Ctrl-C ends the waiting quietly; the daemon is in its own session by then and goes on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # _exit, not exit: locks, files and exit handlers are the daemon's now.
+    os._exit(await_verdict(reader))
+
+
+def _context(*, detach: bool, preserve: list[int]) -> DaemonContext:
+    # Every argument is given: the defaults guess (detach_process looks at the parent's pid), open
+    # (umask 0) or take over (signal_map, the uid) what is decided elsewhere in this program.
+    output: tuple[TextIO | None, TextIO | None] = (
+        (None, None) if detach else (sys.stdout, sys.stderr)  # None: /dev/null
+    )
+    return DaemonContext(
+        chroot_directory=None,
+        working_directory="/",
+        # Files for all to read and the daemon to write, whatever the starting shell had. Not 0:
+        # then one forgotten mode is a file that anybody may write. Sockets get theirs by bind.
+        umask=0o022,
+        # The ids we have: root is needed for binding, and privileges.drop does it whole later.
+        uid=os.getuid(),
+        gid=os.getgid(),
+        initgroups=False,
+        prevent_core=True,  # what peers wrote is in memory, and not for a file
+        detach_process=detach,
+        files_preserve=preserve,
+        pidfile=None,  # host.lock: python-daemon's removes it, and as the dropped user cannot
+        stdin=None,
+        stdout=output[0],
+        stderr=output[1],
+        signal_map={},  # asyncio's: the default one would ignore SIGTSTP and raise on SIGTERM
+    )

@@ -1,0 +1,164 @@
+"""One daemon at a time: a file that is locked while the daemon lives and tells its pid.
+
+The same class serves the runtime directory's own lock and ``--pid-file``. flock(2) belongs to the
+open file description: it survives the forks of ``--detach`` and the drop of privileges, and the
+kernel ends it with the process, however that ends. So there is no stale lock, and nothing to guess
+from a pid that may be somebody else's by now.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from localechod.errors import LocalechodError
+from localechod.host.text import failure, printable
+
+
+class PidFile:
+    """A locked file with a pid in it; make it with :meth:`acquire`."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: Path, *, owner: int | None = None) -> "PidFile":
+        """Open or create the file, lock it and empty it.
+
+        Args:
+            path: where; its directory has to exist.
+            owner: a uid besides our own and root's that the file may belong to (the service's,
+                in its own runtime directory).
+
+        Raises:
+            LocalechodError: another process holds the lock (named with its pid where the file
+                tells it), the file is not one to write to, or the system says no.
+        """
+        try:
+            # Mode 0600, not a pid file's usual 0644: flock needs no right to write, so whoever may
+            # read the file could hold the lock and keep the daemon from ever starting again.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            _cannot_open(path, error)
+        try:
+            _check(path, os.fstat(descriptor), {os.geteuid(), 0, owner})
+            _lock(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        lock = cls(path, descriptor)
+        lock.empty()  # a crashed daemon's pid must not be told as ours until ours is known
+        return lock
+
+    def write_pid(self) -> None:
+        """Tell this process's pid; again after each fork, which changes it.
+
+        Raises:
+            LocalechodError: the file system is full or gone.
+        """
+        try:
+            self.empty()
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise LocalechodError(failure("write", error.errno, self.path)) from None
+
+    def empty(self) -> None:
+        """Take the pid out at the end.
+
+        The file itself stays: the service user may not remove it from a directory of root's, and
+        removing a locked file lets a second daemon lock a new one of the same name.
+        """
+        os.ftruncate(self._descriptor, 0)
+
+    def fileno(self) -> int:
+        """Return the descriptor, which has to survive the way to the background."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let go of the lock, where no other process shares it."""
+        os.close(self._descriptor)
+
+
+def check_root_owned(directory: Path) -> None:
+    """Refuse a directory for the pid file that anybody but root could put another file into.
+
+    Every directory on the way counts, those behind symbolic links too; a sticky one such as /tmp
+    is refused like any other, for there somebody else's file may wait under the name already.
+
+    Raises:
+        LocalechodError: naming the directory that is not root's alone, or does not exist.
+    """
+    try:
+        directory.stat()  # a loop of links ends here (ELOOP), not in the walk below
+        steps = [(step, step.stat()) for step in _way_to(directory.absolute())]
+    except OSError as error:
+        raise LocalechodError(failure("open", error.errno, error.filename)) from None
+    for step, status in steps:
+        if status.st_uid != 0 or status.st_mode & 0o022:
+            mode = stat.S_IMODE(status.st_mode)
+            raise LocalechodError(
+                f"{printable(str(step))} is no place for a pid file: others than root may write "
+                f"there (owner {status.st_uid}, mode {mode:04o})",
+                "whoever can replace the pid file chooses what root kills later: name a file in "
+                "a directory of root's, such as /run",
+            )
+
+
+def _way_to(path: Path) -> Iterator[Path]:
+    here = Path("/")
+    yield here
+    for part in path.parts[1:]:
+        step = here / part
+        if step.is_symlink():
+            yield from _way_to(here / step.readlink())
+            step = step.resolve()
+        here = step
+        yield here
+
+
+def _cannot_open(path: Path, error: OSError) -> NoReturn:
+    hint = ""
+    if error.errno == errno.ELOOP:
+        hint = "it is a symbolic link, and those are not followed here: remove it"
+    elif error.errno == errno.EACCES and os.access(path, os.F_OK):
+        hint = "it belongs to another user's localechod: use another --runtime-dir or --pid-file"
+    raise LocalechodError(failure("open", error.errno, path), hint) from None
+
+
+def _check(path: Path, status: os.stat_result, owners: set[int | None]) -> None:
+    # Writing to a file that somebody else put there would be writing where he wants it.
+    if not stat.S_ISREG(status.st_mode):
+        fault = "is no regular file"
+    elif status.st_nlink != 1:
+        fault = f"has {status.st_nlink} names (hard links)"
+    elif status.st_uid not in owners:
+        fault = f"belongs to uid {status.st_uid}"
+    else:
+        return
+    raise LocalechodError(f"cannot lock {printable(str(path))}: it {fault}", "remove it")
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder, name = _holder(descriptor), printable(str(path))
+        raise LocalechodError(
+            f"localechod is already running {holder}: {name} is locked",
+            "look at it with: localechoctl status",
+        ) from None
+    except OSError as error:
+        raise LocalechodError(failure("flock", error.errno, path)) from None
+
+
+def _holder(descriptor: int) -> str:
+    pid = ""
+    with contextlib.suppress(OSError):
+        pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return f"with pid {pid}" if pid.isdigit() else "as another process"

@@ -1,0 +1,130 @@
+"""Where log records go: lines on standard error, or the journal with fields to search by.
+
+Records may carry ``extra={"fields": {"ENDPOINT": "stream", "PEER_PID": 12}}``: the journal keeps
+them as fields (``journalctl ENDPOINT=stream``), plain lines leave them out.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from localechod.errors import UsageError
+from localechod.host.text import printable
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+LEVELS = tuple(_LEVELS)
+
+
+def setup(level: str, *, journal: bool) -> None:
+    """Send what the logger "localechod" and those below it say to one place.
+
+    Args:
+        level: one of LEVELS; what is less important is left out.
+        journal: to the journal with fields, otherwise to standard error; see :func:`to_journal`.
+
+    Raises:
+        UsageError: there is no such level.
+    """
+    if level not in _LEVELS:
+        raise UsageError(f'unknown log level "{printable(level)}"', f"one of {', '.join(LEVELS)}")
+    handler: logging.Handler
+    if journal:
+        from systemd.journal import send  # noqa: PLC0415 - optional: to_journal() knows
+
+        handler = JournalHandler(send)
+        handler.setFormatter(OneLine("%(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    logger = logging.getLogger("localechod")
+    logger.handlers = [handler]  # replaced, not added to: setup may be called again
+    logger.propagate = False
+    logger.setLevel(_LEVELS[level])
+
+
+def to_journal(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether standard error goes to the journal, so that fields would arrive there.
+
+    JOURNAL_STREAM alone does not tell: a process that redirected its standard error inherited the
+    variable as well, therefore systemd.exec(5) has device and inode compared.
+    """
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return False
+    if environ.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
+        return False
+    try:
+        import systemd.journal  # noqa: F401, PLC0415 - optional; asked for, not used
+    except ImportError:
+        return False  # plain lines reach the journal all the same
+    return True
+
+
+class OneLine(logging.Formatter):
+    """One line per record: a peer's name with a newline in it cannot write a second one.
+
+    A traceback stays below as it is; there is one only where the program itself is at fault.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line, escaped."""
+        return printable(super().formatMessage(record))
+
+
+class JournalHandler(logging.Handler):
+    """Sends records with their fields.
+
+    systemd-python has a handler too; it sends every attribute of the record, this program's or
+    the logging package's, as a field of its own, and needs the fields one by one.
+
+    Args:
+        send: systemd.journal.send, or what a test puts in its place.
+    """
+
+    def __init__(self, send: Callable[..., object]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; what goes wrong is told as the logging package tells it."""
+        try:
+            self._send(self.format(record), **fields(record))
+        except Exception:  # noqa: BLE001 - the contract of logging.Handler.emit
+            self.handleError(record)
+
+
+def fields(record: logging.LogRecord) -> dict[str, str | int]:
+    """Return the journal's fields (systemd.journal-fields(7)) of a record, without its MESSAGE.
+
+    Values go to the journal with their length, so that a newline in one cannot start another.
+    """
+    own = getattr(record, "fields", {})
+    return {
+        **{name.upper(): str(value) for name, value in own.items()},
+        # Last, so that no field of a record can pass for these.
+        "PRIORITY": str(priority(record.levelno)),
+        "SYSLOG_IDENTIFIER": "localechod",
+        "CODE_FILE": record.pathname,
+        "CODE_LINE": record.lineno,  # the one that systemd-python wants as a number
+        "CODE_FUNC": record.funcName or "",
+    }
+
+
+def priority(level: int) -> int:
+    """Return the syslog(3) priority of a level of the logging package."""
+    for least, number in (
+        (logging.CRITICAL, 2),
+        (logging.ERROR, 3),
+        (logging.WARNING, 4),
+        (logging.INFO, 6),
+    ):
+        if level >= least:
+            return number
+    return 7

@@ -1,0 +1,217 @@
+"""From root to the service's account, for good, and the proof that nothing of root is left.
+
+python-daemon could change the ids, but only by half: with ``initgroups=True`` it never calls
+setgid(2), without it root's supplementary groups stay, and capability sets are not its business.
+Half a drop looks like a whole one from outside, therefore what the kernel says is read back.
+"""
+
+import contextlib
+import ctypes
+import grp
+import os
+import pwd
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localechod.errors import ConfigError, NotPermittedError
+from localechod.host.text import failure, printable
+
+# prctl(2); the numbers are part of the kernel's ABI.
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
+
+_CAPABILITY_SETS = {
+    "CapInh": "inheritable",
+    "CapPrm": "permitted",
+    "CapEff": "effective",
+    "CapBnd": "bounding",
+    "CapAmb": "ambient",
+}
+_NEEDED = (
+    "start localechod as root, with CAP_SETUID, CAP_SETGID and CAP_SETPCAP in its bounding set, "
+    "or as the service user itself"
+)
+_TASKS = Path("/proc/self/task")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The account that serves: ``groups`` are all its groups, ``gid`` among them."""
+
+    user: str
+    uid: int
+    gid: int
+    groups: frozenset[int]
+
+
+def resolve(user: str, group: str | None) -> Identity:
+    """Look up the service's account; names or, as systemd allows too, ids of existing accounts.
+
+    Args:
+        user: whom to become.
+        group: its primary group; None: the one that the user database has for it.
+
+    Raises:
+        ConfigError: there is no such user or group, or it is root's.
+    """
+    account = _user(user)
+    gid = account.pw_gid if group is None else _group(group).gr_gid
+    groups = frozenset(os.getgrouplist(account.pw_name, gid))
+    if account.pw_uid == 0:
+        raise ConfigError(
+            "[service] user is root, and the service never serves as root",
+            "name an unprivileged account",
+        )
+    if 0 in groups:
+        raise ConfigError(
+            f'[service] user "{account.pw_name}" would serve with group root',
+            "name an unprivileged group, and take the user out of group root",
+        )
+    return Identity(account.pw_name, account.pw_uid, gid, groups)
+
+
+def _user(text: str) -> pwd.struct_passwd:
+    # ValueError: a NUL in the name, or bytes that are no text.
+    with contextlib.suppress(KeyError, ValueError):
+        return pwd.getpwuid(int(text)) if _is_number(text) else pwd.getpwnam(text)
+    raise _unknown("user", text, "useradd --system --no-create-home --shell /usr/sbin/nologin")
+
+
+def _group(text: str) -> grp.struct_group:
+    with contextlib.suppress(KeyError, ValueError):
+        return grp.getgrgid(int(text)) if _is_number(text) else grp.getgrnam(text)
+    raise _unknown("group", text, "groupadd --system")
+
+
+def _unknown(kind: str, text: str, command: str) -> ConfigError:
+    other = f"name an existing one as [service] {kind}"
+    if not _is_number(text):  # useradd gives ids to names, and takes no id for a name
+        create = f"{command} {printable(shlex.quote(text))}"
+        other = f'create it with "systemd-sysusers" or "{create}", or {other}'
+    return ConfigError(f'unknown {kind} "{printable(text)}"', other)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def drop(identity: Identity) -> None:
+    """Become ``identity`` for good, and prove it.
+
+    Call it as root and before any thread is started: the C library carries the ids to every
+    thread, but capability sets and no_new_privs belong to the calling one (capabilities(7)).
+
+    Raises:
+        NotPermittedError: a step was refused, or the proof failed; do not serve then.
+    """
+    _empty_bounding_set()  # first: it needs CAP_SETPCAP, which goes with the uid
+    _prctl("clearing the ambient capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    try:
+        # Groups while the uid may still set them, and setres*: the saved ids are the way back.
+        os.setgroups(sorted(identity.groups))
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        who = printable(identity.user)
+        raise NotPermittedError(failure(f"becoming {who}", error.errno), _NEEDED) from None
+    _clear_capabilities()
+    _prctl("setting no_new_privs", _PR_SET_NO_NEW_PRIVS, 1)
+    prove(identity)
+
+
+def prove(identity: Identity) -> None:
+    """Read back from the kernel that every thread is ``identity`` and cannot be root again.
+
+    Raises:
+        NotPermittedError: naming everything that is not as it has to be.
+    """
+    wrong: list[str] = []
+    for status in sorted(_TASKS.glob("*/status")):
+        told = complaints(parse(status.read_text(errors="replace")), identity)
+        wrong += [f"thread {status.parent.name}: {complaint}" for complaint in told]
+    # A thread that the table above does not explain would still show here: the way back is open.
+    # EPERM is the usual answer, EINVAL that of a user namespace without a uid 0.
+    with contextlib.suppress(OSError):
+        os.setresuid(0, 0, 0)
+        wrong.append("setresuid(0, 0, 0) succeeded")
+    if wrong:
+        raise NotPermittedError(
+            f"privilege drop failed: {', '.join(wrong)}",
+            "localechod does not serve with more rights than its service user",
+        )
+
+
+def parse(status: str) -> dict[str, str]:
+    """Return the fields of a /proc/PID/status file (proc(5)) by name."""
+    lines = (line.partition(":") for line in status.splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def complaints(fields: Mapping[str, str], identity: Identity) -> list[str]:
+    """Say everything in which a thread's status differs from ``identity``; nothing: all is well.
+
+    A field that is missing is a complaint: what cannot be read is not proven.
+    """
+    wrong = []
+    for name, wanted in (("Uid", identity.uid), ("Gid", identity.gid)):
+        # real, effective, saved, filesystem
+        if fields.get(name, "").split() != [str(wanted)] * 4:
+            wrong.append(f"{name} is {_shown(fields, name)} instead of {wanted}")
+    groups = " ".join(str(gid) for gid in sorted(identity.groups))
+    if sorted(fields.get("Groups", "").split()) != sorted(groups.split()):
+        wrong.append(f"Groups is {_shown(fields, 'Groups')} instead of {groups}")
+    for name, meaning in _CAPABILITY_SETS.items():
+        if set(fields.get(name, "")) != {"0"}:
+            wrong.append(f"the {meaning} capability set is {_shown(fields, name)}")
+    if fields.get("NoNewPrivs") != "1":
+        wrong.append(f"NoNewPrivs is {_shown(fields, 'NoNewPrivs')} instead of 1")
+    return wrong
+
+
+def _shown(fields: Mapping[str, str], name: str) -> str:
+    return " ".join(fields.get(name, "unknown").split()) or "empty"
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Block(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _empty_bounding_set() -> None:
+    # Until the kernel knows no further capability (it says EINVAL, as -1): a newer kernel may have
+    # more of them than any header says. What is not in the set is left alone, so that a bounding
+    # set which a container emptied already needs no CAP_SETPCAP.
+    capability = 0
+    while (held := _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0:
+        if held:
+            _prctl("emptying the capability bounding set", _PR_CAPBSET_DROP, capability)
+        capability += 1
+
+
+def _prctl(purpose: str, option: int, argument: int) -> None:
+    # Every argument is an unsigned long for the kernel, which refuses garbage in the unused ones.
+    zero = ctypes.c_ulong(0)
+    if _libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero) < 0:
+        raise NotPermittedError(failure(purpose, ctypes.get_errno()), _NEEDED)
+
+
+def _clear_capabilities() -> None:
+    # setresuid cleared them unless SECBIT_KEEP_CAPS or SECBIT_NO_SETUID_FIXUP was inherited, and
+    # it never touches the inheritable set.
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    if _libc.capset(ctypes.byref(header), (_Block * 2)()) < 0:
+        raise NotPermittedError(failure("capset", ctypes.get_errno()), _NEEDED)
