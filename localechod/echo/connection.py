@@ -1,0 +1,154 @@
+"""What stream and seqpacket connections share: who is there, what is unsent, how it ends."""
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from localechod.config import EndpointConfig
+from localechod.echo.counters import Counters
+from localechod.echo.engine import Engine
+from localechod.echo.report import PeerRow
+from localechod.localsocket.peer import Credentials
+
+READ_SIZE = 65536
+
+
+class Port(Protocol):
+    """What a connection needs to know of the listener that accepted it."""
+
+    engine: Engine
+    config: EndpointConfig
+    counters: Counters
+
+    def observe(self, message: bytes) -> None:
+        """Log a message, on an endpoint with `log_messages`."""
+        ...
+
+    def left(self, connection: "Connection") -> None:
+        """Take back the place of a connection that has closed."""
+        ...
+
+
+class Connection:
+    """One client. While a reply is unsent nothing is read: a peer that never reads costs one reply.
+
+    Attributes:
+        active: when it last read or wrote, in seconds of the engine's clock.
+    """
+
+    __slots__ = (
+        *("_afterwards", "_unsent", "active", "fd", "messages", "peer"),
+        *("port", "received", "sent", "since", "sock"),
+    )
+
+    # What to do once everything is sent, where the connection is to end: release or close.
+    _afterwards: Callable[[], None] | None
+
+    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.port = port
+        self.since = self.active = port.engine.now
+        self.messages = self.received = self.sent = 0
+        self._unsent: memoryview | None = None
+        self._afterwards = None
+        port.engine.register(self.fd, select.EPOLLIN, self.serve)
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Go on under other settings; what was read and not answered falls under them too."""
+        raise NotImplementedError
+
+    def serve(self, events: int) -> None:
+        """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
+        raise NotImplementedError
+
+    def row(self) -> PeerRow:
+        """Describe the peer."""
+        return PeerRow(
+            endpoint=self.port.config.name,
+            pid=self.peer.pid,
+            uid=self.peer.uid,
+            since=self.port.engine.now - self.since,
+            messages=self.messages,
+            received_bytes=self.received,
+            sent_bytes=self.sent,
+        )
+
+    def drain(self) -> None:
+        """Take nothing new; answer what has been received, then close.
+
+        On a local socket SHUT_RD is the exact cut: what lies in the queue is still read, then comes
+        end of file; the peer's next write gets EPIPE.
+        """
+        with suppress(
+            OSError
+        ):  # ENOTCONN: the peer has gone already, and reading on finds that out
+            self.sock.shutdown(socket.SHUT_RD)
+
+    def finish(self) -> None:
+        """Answer what has been received as far as the peer takes it at once, then close."""
+        self.drain()
+        # After SHUT_RD every read returns, and the queue is finite: this ends with end of file.
+        while self.fd in self.port.engine and self._unsent is None:
+            self.serve(select.EPOLLIN)
+        if self.fd in self.port.engine:
+            self.close()
+
+    def close(self) -> None:
+        """Close so that the peer reads what was sent and then end of file.
+
+        close(2) with unread bytes in the queue would give it ECONNRESET instead, so they are read
+        first; after shutdown(2) no more can come.
+        """
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+            while os.read(self.fd, READ_SIZE):
+                pass
+        self.release()
+
+    def release(self) -> None:
+        """Close at once; right where nothing is left to read."""
+        self.port.engine.unregister(self.fd)
+        self.sock.close()
+        self.port.left(self)
+
+    def fail(self, error: OSError) -> None:
+        """Count why the connection broke, and close it."""
+        reason = _BROKEN.get(
+            error.errno or 0, errno.errorcode.get(error.errno or 0, "unknown").lower()
+        )
+        self.port.counters.errors[reason] += 1
+        self.release()
+
+    def send(self, reply: bytes | memoryview) -> None:
+        """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
+        try:
+            sent = self.sock.send(reply)
+        except BlockingIOError:
+            sent = -1
+        except OSError as error:
+            self.fail(error)
+            return
+        if sent > 0:
+            self.sent += sent
+            self.port.counters.sent_bytes += sent
+        self._settle(reply, sent)
+
+    def _settle(self, reply: bytes | memoryview, sent: int) -> None:
+        if sent < len(reply):
+            if self._unsent is None:
+                self.port.engine.modify(self.fd, select.EPOLLOUT)
+            self._unsent = memoryview(reply)[max(sent, 0) :]
+        elif self._afterwards is not None:
+            self._afterwards()
+        elif self._unsent is not None:
+            self._unsent = None
+            self.port.engine.modify(self.fd, select.EPOLLIN)
+
+
+_BROKEN = {errno.EPIPE: "broken_pipe", errno.ECONNRESET: "reset", errno.EMSGSIZE: "reply_too_long"}

@@ -1,0 +1,174 @@
+"""One endpoint: its configuration, its state, its socket, and who serves it."""
+
+import grp
+import pwd
+import socket
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from localechod.config import EndpointConfig
+from localechod.echo.announce import Announcer
+from localechod.echo.context import Context
+from localechod.echo.counters import Counters
+from localechod.echo.datagram import DatagramServer
+from localechod.echo.engine import Engine
+from localechod.echo.lifecycle import Happening, State, after
+from localechod.echo.listener import Listener
+from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.errors import ConfigError, LocalechodError
+from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.peer import group_name, user_name
+
+SOCKET_TYPES = {
+    "stream": socket.SOCK_STREAM,
+    "datagram": socket.SOCK_DGRAM,
+    "seqpacket": socket.SOCK_SEQPACKET,
+}
+
+
+Opened: TypeAlias = Bound | LocalechodError
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The service's user and group: they own a socket file where its endpoint names no others."""
+
+    uid: int
+    gid: int
+
+
+def open_socket(config: EndpointConfig, owner: Owner) -> Bound:
+    """Bind an endpoint's socket, give it its owner and mode, and open it, in this order.
+
+    Raises:
+        SocketError: what the kernel refused, and what helps.
+        ConfigError: the owner has no account here.
+    """
+    return bind(
+        Request(
+            address=config.address,
+            type=SOCKET_TYPES[config.type],
+            mode=config.bits,
+            uid=owner.uid if config.user is None else _uid(config.user),
+            gid=owner.gid if config.group is None else _gid(config.group),
+            backlog=config.backlog,
+        )
+    )
+
+
+class Endpoint:
+    """One named echo service and its life. The supervisor alone decides when what happens to it."""
+
+    def __init__(
+        self, config: EndpointConfig, engine: Engine, announcer: Announcer, owner: Owner
+    ) -> None:
+        self.config = config
+        self.state = State.STOPPED
+        self.error: LocalechodError | None = None
+        self.counters = Counters()
+        self._context = Context(engine, self.counters, announcer)
+        self._owner = owner
+        self._server: Listener | DatagramServer | None = None
+
+    def start(self, opened: Opened | None = None) -> None:
+        """Bind and serve; a refusal ends in `failed` with `error` set, and is not raised.
+
+        Args:
+            opened: a socket that was bound before, or what refused it then.
+        """
+        self._happen(Happening.START)
+        try:
+            bound = open_socket(self.config, self._owner) if opened is None else opened
+        except LocalechodError as error:
+            bound = error
+        if isinstance(bound, LocalechodError):
+            self._happen(Happening.REFUSED, bound)
+            return
+        if self.config.type == "datagram":
+            self._server = DatagramServer(self._context, self.config, bound)
+        else:
+            self._server = Listener(self._context, self.config, bound, self._trouble)
+        self._happen(Happening.BOUND)
+
+    def stop(self) -> None:
+        """Close the socket and every connection; what was received is answered first."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        self._happen(Happening.STOP)
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Go on under settings that need no other socket."""
+        self.config = config
+        if self._server is not None:
+            self._server.configure(config)
+
+    def shut(self) -> None:
+        """First half of a drain: nobody new is let in."""
+        if self._server is not None:
+            self._server.shut()
+
+    async def drain(self) -> None:
+        """Second half: return when everyone who was in has been answered and has left."""
+        if self._server is not None:
+            await self._server.drain()
+
+    def peers(self) -> list[PeerRow]:
+        """Describe who is connected."""
+        return [] if self._server is None else self._server.peers()
+
+    def status(self) -> EndpointStatus:
+        """Describe the endpoint."""
+        config, counters, address = self.config, self.counters, self.config.address
+        uid, gid = self._owner.uid, self._owner.gid
+        return EndpointStatus(
+            name=config.name,
+            type=config.type,
+            state=str(self.state),
+            path=str(address),
+            mode="" if address.is_abstract else config.mode,
+            owner="" if address.is_abstract else config.user or user_name(uid),
+            group="" if address.is_abstract else config.group or group_name(gid),
+            framing=config.framing if config.type == "stream" else "",
+            connections=0 if self._server is None else len(self._server),
+            accepted_total=counters.accepted,
+            messages_total=counters.messages,
+            received_bytes_total=counters.received_bytes,
+            sent_bytes_total=counters.sent_bytes,
+            errors=dict(counters.errors),
+            error=None if self.error is None else self.error.text,
+            hint=None if self.error is None else self.error.hint or None,
+            restarts_total=counters.restarts,
+        )
+
+    def _trouble(self, reason: str) -> None:
+        """The listener cannot accept any more, or (no reason) can again."""
+        if reason and self.state is State.LISTENING:
+            self._happen(
+                Happening.IMPAIRED,
+                LocalechodError(reason, "connections are accepted as others close"),
+            )
+        elif not reason and self.state is State.DEGRADED:
+            self._happen(Happening.CURED)
+
+    def _happen(self, happening: Happening, error: LocalechodError | None = None) -> None:
+        self.state = after(self.state, happening)
+        self.error = error
+        text = (
+            f"{self.state} on {self.config.address}" if error is None else f"{self.state}: {error}"
+        )
+        self._context.announcer.state(self.state, text)
+
+
+def _uid(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise ConfigError(f'chown failed: there is no user "{name}" here') from None
+
+
+def _gid(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigError(f'chown failed: there is no group "{name}" here') from None

@@ -1,0 +1,101 @@
+"""One epoll of our own, nested in the event loop: the loop sees a single readable descriptor.
+
+Measured against a C epoll server, 32 connections of 64 bytes: 0.81, where a uvloop Protocol reached
+0.75, asyncio's 0.55, and one add_reader per connection 0.7; an idle connection costs a quarter of a
+Protocol's memory. It is also the one way to serve SEQPACKET, which neither loop does.
+"""
+
+import asyncio
+import select
+import socket
+import time
+from collections.abc import Callable
+
+Handler = Callable[[int], None]
+
+# Events served before the loop gets its turn: large enough to spread the loop's price, small enough
+# that the control plane and the signals never wait long behind a storm.
+_BATCH = 64
+
+
+class Engine:
+    """Calls a handler for each descriptor that is ready, level-triggered.
+
+    Attributes:
+        now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
+            each
+            message would cost more than the precision is worth.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self.loop = loop
+        self.now = time.monotonic()
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._handlers
+
+    def register(self, fd: int, events: int, handler: Handler) -> None:
+        """Watch a descriptor; the handler gets the events that are ready (select.EPOLLIN ...).
+
+        Raises:
+            OSError: ENOSPC or ENOMEM, epoll_ctl(2).
+        """
+        self._epoll.register(fd, events)
+        self._handlers[fd] = handler
+
+    def modify(self, fd: int, events: int) -> None:
+        """Watch a registered descriptor for other events."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Forget a registered descriptor; it has to be still open."""
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """Stop watching everything."""
+        self.loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        self._handlers.clear()
+
+    def _turn(self) -> None:
+        self.now = time.monotonic()
+        handlers = self._handlers
+        for fd, events in self._epoll.poll(0, _BATCH):
+            # A handler earlier in this batch may have closed this descriptor. If its number has
+            # been reused already, the newcomer sees one event too many, reads EAGAIN, and waits.
+            handler = handlers.get(fd)
+            if handler is not None:
+                handler(events)
+
+
+class Pulse:
+    """The watchdog's question to the data plane: does a byte still come back through the epoll?
+
+    An event loop that runs its timers may yet have stopped serving its sockets, so the timer alone
+    proves nothing.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ours, self._echo = socket.socketpair()
+        self._ours.setblocking(False)
+        self._echo.setblocking(False)
+        engine.register(self._echo.fileno(), select.EPOLLIN, self._reply)
+
+    async def beat(self) -> None:
+        """Return when the data plane has answered; the caller sets the deadline."""
+        await self._engine.loop.sock_sendall(self._ours, b"?")
+        await self._engine.loop.sock_recv(self._ours, 1)
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._engine.unregister(self._echo.fileno())
+        self._ours.close()
+        self._echo.close()
+
+    def _reply(self, _events: int) -> None:
+        self._echo.send(self._echo.recv(1))

@@ -1,0 +1,94 @@
+"""What happens, as it happens: events, and a bus on which a slow listener holds up nobody."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to an endpoint or to the service.
+
+    Attributes:
+        kind: "state", "refused", "error" or "reload".
+        endpoint: the endpoint's name, or "" for the service itself.
+        text: one line for a human.
+        state: the new state where kind is "state", else "".
+        uid: whom it concerns, where that is one user.
+        pid: the process, where that is one process.
+        time: seconds since the epoch (wall clock, for display only).
+    """
+
+    kind: str
+    endpoint: str
+    text: str
+    state: str = ""
+    uid: int | None = None
+    pid: int | None = None
+    time: float = field(default_factory=time.time)
+
+
+class Subscription:
+    """One listener's bounded queue. Iterate over it; it ends when either side closes it.
+
+    A full queue drops its oldest event and counts it in `dropped`, so that the listener can be
+    told how many it missed; blocking the publisher instead would let any listener stop the service.
+    """
+
+    def __init__(self, bus: "EventBus", size: int) -> None:
+        self._bus = bus
+        self._queue: deque[Event] = deque(maxlen=size)
+        self._wakeup = asyncio.Event()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Queue an event, at the price of the oldest one if the queue is full."""
+        if len(self._queue) == self._queue.maxlen:
+            self.dropped += 1
+        self._queue.append(event)
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """End the iteration once what is queued has been read."""
+        self._closed = True
+        self._bus.forget(self)
+        self._wakeup.set()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while True:
+            while self._queue:
+                yield self._queue.popleft()
+            if self._closed:
+                return
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+
+class EventBus:
+    """Hands every event to every subscriber, in order."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    def subscribe(self, size: int = 256) -> Subscription:
+        """Return a new subscription that holds at most `size` unread events."""
+        subscription = Subscription(self, size)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        """Stop delivering to this subscription."""
+        self._subscriptions.discard(subscription)
+
+    def publish(self, event: Event) -> None:
+        """Deliver to everyone, without waiting for anyone."""
+        for subscription in self._subscriptions:
+            subscription.put(event)
+
+    def close(self) -> None:
+        """End every subscription, so that streams of events finish when the service does."""
+        for subscription in list(self._subscriptions):
+            subscription.close()

@@ -1,0 +1,199 @@
+"""The door of a stream or seqpacket endpoint: it accepts, admits, keeps, and lets go."""
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+
+from localechod.config import EndpointConfig
+from localechod.echo.admission import AllowList, UserLimit
+from localechod.echo.connection import Connection
+from localechod.echo.context import Context
+from localechod.echo.report import PeerRow
+from localechod.echo.seqpacket import SeqpacketConnection
+from localechod.echo.stream import StreamConnection
+from localechod.localsocket.bind import Bound
+from localechod.localsocket.peer import Credentials, credentials
+
+# Connections accepted in one turn of the loop, so that an accept flood delays nobody's reply for
+# long.
+_ACCEPTS = 16
+
+# With no descriptor left accept(2) fails at once and forever, and the listener stays readable:
+# instead of spinning it rests until one of its own connections closes, or for so many seconds.
+_REST = 1.0
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Listener:
+    """Serves one listening socket and all its connections.
+
+    Args:
+        trouble: called with the reason when it cannot accept any more, with "" when it can again.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        config: EndpointConfig,
+        bound: Bound,
+        trouble: Callable[[str], None],
+    ) -> None:
+        self.engine = context.engine
+        self.counters = context.counters
+        self.observe = context.announcer.received
+        self.config = config
+        self._announcer = context.announcer
+        self._trouble = trouble
+        self._bound = bound
+        self._sock = bound.sock
+        self._kind = StreamConnection if config.type == "stream" else SeqpacketConnection
+        self._connections: set[Connection] = set()
+        self._allow = AllowList(config.allow)
+        self._users = UserLimit(config.max_connections_per_user)
+        self._open = True
+        self._accepting = False
+        self._resting: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._admit_again()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def peers(self) -> list[PeerRow]:
+        """Describe everyone who is connected."""
+        return [connection.row() for connection in self._connections]
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Apply what can change under a bound socket; `allow` counts for new connections."""
+        self.config = config
+        self._allow = AllowList(config.allow)
+        self._users.limit = config.max_connections_per_user
+        for connection in self._connections:
+            connection.configure(config)
+        self._watch_idle()
+        self._admit_again()
+
+    def left(self, connection: Connection) -> None:
+        """Take back a connection's place, and accept again if that was what was missing."""
+        self._connections.discard(connection)
+        self._users.leave(connection.peer.uid)
+        if not self._connections:
+            self._empty.set()
+        self._admit_again()
+
+    def shut(self) -> None:
+        """Close the listening socket and remove its file; who is connected stays."""
+        self._open = False
+        self._pause()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._bound.remove()
+        self._sock.close()
+
+    def close(self) -> None:
+        """Close the listening socket and every connection; what was received is answered first."""
+        self.shut()
+        for connection in list(self._connections):
+            connection.finish()
+
+    async def drain(self) -> None:
+        """After `shut`: answer what was received; return when the last connection has closed."""
+        for connection in list(self._connections):
+            connection.drain()
+        await self._empty.wait()
+
+    def _accept(self, _events: int) -> None:
+        for _ in range(_ACCEPTS):
+            if len(self._connections) >= self.config.max_connections:
+                self._pause()
+                return
+            try:
+                sock, _address = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._accept_failed(error)
+                return
+            self._welcome(sock)
+
+    def _accept_failed(self, error: OSError) -> None:
+        # ECONNABORTED and the like concern one client who has left; the next may be fine.
+        if error.errno in _EXHAUSTED:
+            self.counters.errors["accept_failed"] += 1
+            self._pause()
+            self._resting = self.engine.loop.call_later(_REST, self._rested)
+            self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
+
+    def _welcome(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        peer = credentials(sock)
+        refusal = self._refusal(peer)
+        if refusal:
+            reason, why = refusal
+            self.counters.errors[reason] += 1
+            self._announcer.refused(peer, why)
+            sock.close()
+            return
+        self.counters.accepted += 1
+        self._users.enter(peer.uid)
+        self._empty.clear()
+        self._connections.add(self._kind(sock, peer, self))
+        if self._sweep is None:
+            self._watch_idle()
+
+    def _refusal(self, peer: Credentials) -> tuple[str, str] | None:
+        if not self._allow.admits(peer):
+            return "refused", "not in allow"
+        if not self._users.admits(peer.uid):
+            return "user_limit", f"has {self._users.limit} connections already"
+        return None
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self.engine.unregister(self._sock.fileno())
+            self._accepting = False
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._admit_again()
+
+    def _admit_again(self) -> None:
+        if (
+            self._accepting
+            or not self._open
+            or len(self._connections) >= self.config.max_connections
+        ):
+            return
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        self.engine.register(self._sock.fileno(), select.EPOLLIN, self._accept)
+        self._accepting = True
+        self._trouble("")
+
+    def _watch_idle(self) -> None:
+        """Look at idle connections when the first may be due, yet not so often that it costs."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        timeout = self.config.idle_timeout
+        if timeout and self._connections:
+            first = min(connection.active for connection in self._connections) + timeout
+            wait = max(first - time.monotonic(), timeout / 10)
+            self._sweep = self.engine.loop.call_later(wait, self._close_idle)
+
+    def _close_idle(self) -> None:
+        due = time.monotonic() - self.config.idle_timeout
+        for connection in [c for c in self._connections if c.active <= due]:
+            self.counters.errors["idle"] += 1
+            connection.close()
+        self._watch_idle()

@@ -1,0 +1,71 @@
+"""A seqpacket connection: records in, replies out, one for one."""
+
+import errno
+import socket
+
+from localechod.config import EndpointConfig
+from localechod.echo.connection import Connection, Port
+from localechod.localsocket.peer import Credentials
+
+# struct ucred with its header, rounded up as CMSG_SPACE(3) does. Passed descriptors find no room
+# beside it, so the kernel closes them: nobody can fill our table with theirs.
+_ANCILLARY = socket.CMSG_SPACE(12)
+
+
+class SeqpacketConnection(Connection):
+    """Serves one client of a seqpacket endpoint."""
+
+    __slots__ = ("_buffer", "_prefix")
+
+    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        super().__init__(sock, peer, port)
+        # An empty record and the end of file both read as 0 bytes. With SO_PASSCRED every record
+        # carries its sender's credentials and the end does not: the one way to tell them apart.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.configure(port.config)
+
+    def configure(self, config: EndpointConfig) -> None:
+        """See Connection."""
+        self._prefix = config.prefix_bytes
+        # One byte more than allowed shows that a record was longer; the kernel discards the rest.
+        self._buffer = bytearray(config.max_message + 1)
+
+    def serve(self, _events: int) -> None:
+        """See Connection."""
+        port = self.port
+        self.active = port.engine.now
+        if self._unsent is not None:
+            self.send(self._unsent)
+            return
+        try:
+            size, ancillary, _flags, _sender = self.sock.recvmsg_into([self._buffer], _ANCILLARY)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        if not size and not ancillary:
+            self.release()
+            return
+        self.received += size
+        port.counters.received_bytes += size
+        if size == len(self._buffer):
+            port.counters.errors["too_long"] += 1
+            return
+        message = bytes(self._buffer[:size])
+        if port.config.log_messages:
+            port.observe(message)
+        self.messages += 1
+        port.counters.messages += 1
+        self.send(self._prefix + message)
+
+    def fail(self, error: OSError) -> None:
+        """See Connection; a reply too long for the socket is dropped, and it goes on."""
+        if error.errno == errno.EMSGSIZE:
+            self.port.counters.errors["reply_too_long"] += 1
+        else:
+            super().fail(error)
+
+    def _settle(self, reply: bytes | memoryview, sent: int) -> None:
+        # A record goes out whole or not at all, and an empty one is sent with 0 bytes.
+        super()._settle(reply, sent if sent < 0 else len(reply))

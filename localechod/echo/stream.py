@@ -1,0 +1,94 @@
+"""A stream connection: bytes in, replies out, by the framing of its endpoint."""
+
+import os
+import socket
+
+from localechod.config import EndpointConfig
+from localechod.echo.connection import READ_SIZE, Connection, Port
+from localechod.framing import (
+    ChunkFramer,
+    Framer,
+    LineFramer,
+    MessageTooLongError,
+    Observer,
+    RecordFramer,
+)
+from localechod.localsocket.peer import Credentials
+
+# The most that the replies to one read may come to, in bytes: a read of nothing but newlines grows
+# by the prefix for each of them.
+_REPLY_LIMIT = 1 << 20
+
+
+class StreamConnection(Connection):
+    """Serves one client of a stream endpoint."""
+
+    __slots__ = ("_framer", "_read_size")
+
+    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        super().__init__(sock, peer, port)
+        self._adopt(port.config, b"")
+
+    def configure(self, config: EndpointConfig) -> None:
+        """See Connection; bytes of an incomplete message are kept."""
+        self._adopt(config, self._framer.pending)
+
+    def _adopt(self, config: EndpointConfig, pending: bytes) -> None:
+        self._framer = _framer(config, self.port.observe if config.log_messages else None)
+        self._framer.pending = pending
+        self._read_size = _read_size(config)
+
+    def serve(self, _events: int) -> None:
+        """See Connection."""
+        port = self.port
+        self.active = port.engine.now
+        if self._unsent is not None:
+            self.send(self._unsent)
+            return
+        try:
+            data = os.read(self.fd, self._read_size)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        self.received += len(data)
+        port.counters.received_bytes += len(data)
+        reply = self._answer(data)
+        if reply:
+            self.send(reply)
+        elif self._afterwards is not None:
+            self._afterwards()
+
+    def _answer(self, data: bytes) -> bytes:
+        framer, counters = self._framer, self.port.counters
+        messages, dropped = framer.messages, framer.dropped
+        try:
+            if data:
+                reply = framer.feed(data)
+            else:
+                self._afterwards = self.release
+                reply = framer.finish()
+        except MessageTooLongError as error:
+            self._afterwards = self.close
+            reply = error.replies
+        answered = framer.messages - messages
+        self.messages += answered
+        counters.messages += answered
+        if framer.dropped != dropped:
+            counters.errors["too_long" if data else "incomplete"] += framer.dropped - dropped
+        return reply
+
+
+def _framer(config: EndpointConfig, observe: Observer | None) -> Framer:
+    if config.framing == "line":
+        return LineFramer(config.prefix_bytes, config.max_message, observe)
+    if config.framing == "record":
+        return RecordFramer(config.prefix_bytes, config.max_message, config.record_size, observe)
+    return ChunkFramer(config.prefix_bytes, observe)
+
+
+def _read_size(config: EndpointConfig) -> int:
+    if config.framing == "chunk":
+        return min(READ_SIZE, config.max_message)
+    return max(4096, min(READ_SIZE, _REPLY_LIMIT // (1 + len(config.prefix_bytes))))

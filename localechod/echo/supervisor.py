@@ -1,0 +1,235 @@
+"""Keeps the endpoints: starts, stops and changes them, and knows how all of them are."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from localechod.config import Changes, Config, EndpointConfig, compare
+from localechod.echo.announce import Announcer
+from localechod.echo.endpoint import Endpoint, Opened, Owner, open_socket
+from localechod.echo.engine import Engine
+from localechod.echo.events import EventBus
+from localechod.echo.lifecycle import State
+from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.errors import LocalechodError, UsageError
+from localechod.localsocket.bind import Bound
+
+
+class UnknownEndpointError(UsageError):
+    """There is no endpoint of that name."""
+
+
+class NeedsRestartError(LocalechodError):
+    """Only root could bind this, and the service is not root any more."""
+
+
+def open_privileged(config: Config, owner: Owner) -> dict[str, Opened]:
+    """Bind what has to be bound before the privileges go; call it as root.
+
+    Returns:
+        By endpoint, for `Supervisor.begin`, the socket or what refused it: one endpoint that cannot
+        be bound must not keep the others from starting.
+    """
+    return {
+        endpoint.name: _attempt(endpoint, owner)
+        for endpoint in config.endpoints.values()
+        if endpoint.enabled and endpoint.bind_as == "root"
+    }
+
+
+class Supervisor:
+    """All endpoints of one service.
+
+    Args:
+        dropped: whether privileges were given up, so that `bind_as = "root"` cannot be honoured
+            again.
+    """
+
+    def __init__(self, config: Config, engine: Engine, owner: Owner, *, dropped: bool) -> None:
+        self.events = EventBus()
+        self._config = config
+        self._engine = engine
+        self._owner = owner
+        self._dropped = dropped
+        self._endpoints = {
+            name: self._endpoint(endpoint) for name, endpoint in config.endpoints.items()
+        }
+
+    def begin(self, opened: Mapping[str, Opened]) -> None:
+        """Start every enabled endpoint; one that fails is `failed` and harms no other.
+
+        Args:
+            opened: what `open_privileged` returned.
+        """
+        for name, endpoint in self._endpoints.items():
+            if endpoint.config.enabled:
+                endpoint.start(opened.get(name))
+
+    def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
+        """Describe these endpoints, or all.
+
+        Raises:
+            UnknownEndpointError: one of the names is not configured.
+        """
+        return [self._named(name).status() for name in names or self._endpoints]
+
+    def peers(self, name: str | None = None) -> list[PeerRow]:
+        """Describe who is connected to this endpoint, or to any.
+
+        Raises:
+            UnknownEndpointError: the name is not configured.
+        """
+        chosen = self._endpoints.values() if name is None else [self._named(name)]
+        return [row for endpoint in chosen for row in endpoint.peers()]
+
+    def start(self, name: str) -> None:
+        """Bind an endpoint again; one that serves already is left alone, as systemctl does.
+
+        Raises:
+            UnknownEndpointError: the name is not configured.
+            NeedsRestartError: it takes root.
+            LocalechodError: it could not be bound; it is `failed` now.
+        """
+        endpoint = self._named(name)
+        if endpoint.state.serves:
+            return
+        self._refuse_privileged([endpoint.config])
+        self._start(endpoint)
+
+    def stop(self, name: str) -> None:
+        """Close an endpoint's socket and connections; one that is stopped already is left alone.
+
+        Raises:
+            UnknownEndpointError: the name is not configured.
+        """
+        endpoint = self._named(name)
+        if endpoint.state is not State.STOPPED:
+            endpoint.stop()
+
+    def restart(self, name: str) -> None:
+        """Stop and start an endpoint; nothing is closed if it could not be bound again.
+
+        Raises:
+            As `start` does.
+        """
+        endpoint = self._named(name)
+        self._refuse_privileged([endpoint.config])
+        self.stop(name)
+        self._start(endpoint)
+
+    def apply(self, config: Config) -> Changes:
+        """Turn these endpoints into those of another configuration; only they are looked at.
+
+        Raises:
+            NeedsRestartError: part of it takes root; nothing has changed.
+            LocalechodError: an endpoint that moves could not be bound at its new place; nothing has
+                changed.
+        """
+        changes = compare(self._config, config)
+        self._refuse_privileged(self._to_bind(changes, config))
+        moved = self._open_moved(changes, config)
+        self._config = config
+        for name in changes.removed:
+            self.stop(name)
+            del self._endpoints[name]
+        for name in changes.live + changes.rebound:
+            self._change(
+                self._endpoints[name],
+                config.endpoints[name],
+                moved.get(name),
+                name in changes.rebound,
+            )
+        for name in changes.added:
+            self._endpoints[name] = self._endpoint(config.endpoints[name])
+            if config.endpoints[name].enabled:
+                self._endpoints[name].start()
+        return changes
+
+    async def drain(self, seconds: float) -> None:
+        """Let nobody new in, answer what was received, and close everything by the deadline.
+
+        Clients read end of file, not a reset, also those who ran out of time.
+        """
+        for endpoint in self._endpoints.values():
+            endpoint.shut()
+        waiting = [asyncio.ensure_future(endpoint.drain()) for endpoint in self._endpoints.values()]
+        _done, late = await asyncio.wait(waiting, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for name in self._endpoints:
+            self.stop(name)
+
+    def _start(self, endpoint: Endpoint) -> None:
+        endpoint.counters.restarts += 1
+        endpoint.start()
+        if endpoint.error is not None:
+            raise endpoint.error
+
+    def _change(
+        self, endpoint: Endpoint, config: EndpointConfig, opened: Opened | None, rebind: bool
+    ) -> None:
+        """Apply one endpoint's settings; a stop by hand survives unless `enabled` has changed."""
+        was_enabled, was_up = endpoint.config.enabled, endpoint.state is not State.STOPPED
+        wanted = config.enabled and (was_up or not was_enabled)
+        if was_up and (rebind or not wanted):
+            endpoint.stop()
+        endpoint.configure(config)
+        if wanted and endpoint.state is State.STOPPED:
+            endpoint.counters.restarts += was_up
+            endpoint.start(opened)
+
+    def _to_bind(self, changes: Changes, config: Config) -> list[EndpointConfig]:
+        """Return the settings, old and new, of everything that a reload would have to bind."""
+        found = [config.endpoints[name] for name in changes.added if config.endpoints[name].enabled]
+        for name in changes.live + changes.rebound:
+            old, new = self._endpoints[name].config, config.endpoints[name]
+            if new.enabled and (not old.enabled or (name in changes.rebound and self._is_up(name))):
+                found += [old, new]
+        return found
+
+    def _open_moved(self, changes: Changes, config: Config) -> dict[str, Bound]:
+        """Bind at their new addresses those that move, before anything that serves is closed."""
+        opened: dict[str, Bound] = {}
+        try:
+            for name in changes.rebound:
+                endpoint = config.endpoints[name]
+                moves = endpoint.path != self._endpoints[name].config.path
+                if moves and endpoint.enabled and self._is_up(name):
+                    opened[name] = open_socket(endpoint, self._owner)
+        except LocalechodError:
+            for bound in opened.values():
+                bound.remove()
+                bound.sock.close()
+            raise
+        return opened
+
+    def _refuse_privileged(self, configs: Collection[EndpointConfig]) -> None:
+        names = sorted({config.name for config in configs if config.bind_as == "root"})
+        if self._dropped and names:
+            raise NeedsRestartError(
+                f'bind_as = "root" of {", ".join(names)}: only root can bind it again, and the '
+                "service has given up root; nothing was changed",
+                "systemctl restart localechod",
+            )
+
+    def _is_up(self, name: str) -> bool:
+        return self._named(name).state is not State.STOPPED
+
+    def _named(self, name: str) -> Endpoint:
+        try:
+            return self._endpoints[name]
+        except KeyError:
+            known = ", ".join(self._endpoints)
+            raise UnknownEndpointError(
+                f'there is no endpoint "{name}"', f"there are: {known}"
+            ) from None
+
+    def _endpoint(self, config: EndpointConfig) -> Endpoint:
+        return Endpoint(config, self._engine, Announcer(config.name, self.events), self._owner)
+
+
+def _attempt(config: EndpointConfig, owner: Owner) -> Opened:
+    try:
+        return open_socket(config, owner)
+    except LocalechodError as error:
+        return error

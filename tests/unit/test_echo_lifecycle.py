@@ -1,0 +1,30 @@
+"""The table of states: what may happen, and that nothing else can."""
+
+from itertools import product
+
+import pytest
+
+from localechod.echo.lifecycle import TABLE, Happening, IllegalTransitionError, State, after
+
+
+@pytest.mark.parametrize(("state", "happening"), list(product(State, Happening)))
+def test_what_is_not_in_the_table_raises_and_what_is_leads_on(
+    state: State, happening: Happening
+) -> None:
+    if (state, happening) in TABLE:
+        assert after(state, happening) is TABLE[state, happening]
+    else:
+        with pytest.raises(IllegalTransitionError, match=f"{happening} cannot happen .* {state}"):
+            after(state, happening)
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    reached = {State.STOPPED}
+    for _ in State:
+        reached |= {TABLE[state, happening] for state, happening in TABLE if state in reached}
+    assert reached == set(State)
+    assert {state for state, _ in TABLE} == set(State)
+
+
+def test_the_states_that_serve_are_those_that_have_a_socket() -> None:
+    assert {state for state in State if state.serves} == {State.LISTENING, State.DEGRADED}
