@@ -1,0 +1,155 @@
+"""Connect to a local socket, for clients: blocking, with a deadline, and a reason if it fails.
+
+Two things here are not what they are elsewhere:
+
+A full backlog. A non-blocking connect to a local socket fails with EAGAIN at once, and no event
+ever tells that there is room again; event loops get this wrong. But a *blocking* connect waits in
+the kernel until there is room, for as long as SO_SNDTIMEO allows. So that is what is used: no
+polling, no sleeping, and the waiting clients are woken as the server accepts.
+
+A datagram client. Nobody can answer it unless it has a name of its own, which this module gives
+it: see `_give_name`.
+"""
+
+import errno
+import shutil
+import socket
+import struct
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localechod.errors import SocketError
+from localechod.localsocket.address import Address
+from localechod.localsocket.reasons import bind_hint, connect_hint
+
+_TIMEVAL = struct.Struct("ll")  # seconds, microseconds
+
+# Not the TMPDIR of this user: that may be too long for a socket, closed to the server's user, or,
+# worse, a directory that the server's user can write to.
+_REPLY_ROOT = "/tmp"  # noqa: S108 - a private directory is made in it
+
+
+class Connected:
+    """A connected, blocking socket. Use it as a context manager, or call `close`.
+
+    Attributes:
+        sock: the socket; its timeouts are the caller's to set.
+        type: the socket.SOCK_* that was asked for or found out.
+    """
+
+    def __init__(self, sock: socket.socket, type: int, reply: Path | None = None) -> None:  # noqa: A002 - socket(2)'s own word
+        self.sock = sock
+        self.type = type
+        self._reply = reply
+
+    def close(self) -> None:
+        """Close the socket and remove what answered it; more than once is fine."""
+        self.sock.close()
+        if self._reply:
+            shutil.rmtree(self._reply, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def connect(address: Address, type: int | None, timeout: float) -> Connected:  # noqa: A002 - socket(2)'s own word
+    """Connect within `timeout` seconds; where `type` is None, find out what is there.
+
+    Only a full backlog takes time. Finding out costs the server nothing: a connect with the
+    wrong type fails in the kernel, with EPROTOTYPE, or ECONNREFUSED for an abstract name, as
+    each type has abstract names of its own.
+
+    Raises:
+        SocketError: the action is "connect" (EAGAIN: the backlog stayed full), "socket" (out of
+            descriptors), or "bind" where a datagram client could not get its own name.
+    """
+    deadline = time.monotonic() + timeout
+    wrong_type = errno.ECONNREFUSED if address.is_abstract else errno.EPROTOTYPE
+    *candidates, last = (
+        (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM) if type is None else (type,)
+    )
+    for candidate in candidates:
+        try:
+            return _connect(address, candidate, deadline)
+        except SocketError as error:
+            if error.errno != wrong_type:
+                raise
+    return _connect(address, last, deadline)
+
+
+def _connect(address: Address, type_: int, deadline: float) -> Connected:
+    with ExitStack() as undo:
+        try:
+            sock = socket.socket(socket.AF_UNIX, type_ | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            raise SocketError("socket", error.errno or errno.EIO, str(address)) from error
+        undo.callback(sock.close)
+        try:
+            _establish(sock, address, deadline)
+        except OSError as error:
+            number = error.errno or errno.EIO
+            hint = connect_hint(number, address)
+            raise SocketError("connect", number, str(address), hint) from error
+        reply = _give_name(sock) if type_ == socket.SOCK_DGRAM else None
+        undo.pop_all()
+        return Connected(sock, type_, reply)
+
+
+def _establish(sock: socket.socket, address: Address, deadline: float) -> None:
+    """Connect, waiting for room in the backlog until the deadline (then EAGAIN)."""
+    while True:
+        # Zero would mean "for ever"; the kernel rounds up to its own tick.
+        left = max(deadline - time.monotonic(), 0.000_001)
+        timeval = _TIMEVAL.pack(int(left), int(left % 1 * 1_000_000) or 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        sock.connect(address.sockaddr)
+        if _is_connected(sock):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(_TIMEVAL.size))
+            return
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """Check a success: Python reports one, too, when a signal has interrupted the wait."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _give_name(sock: socket.socket) -> Path:
+    """Bind a connected datagram socket to a path, for the answers; return the path's directory.
+
+    A path and not the kernel's own choice (unix(7), autobind: an abstract name), which a server in
+    another network namespace could not reach. Only we may write to its directory, so nobody can
+    put anything else in its place; but the directory must be passable and the socket writable for
+    a server that runs as any user. Nobody else gets a word in: because the socket is connected
+    first, the kernel refuses (EPERM) every sender but the server. It also tells at once, not
+    after a timeout, when there is none.
+    """
+    directory = None
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="localsocket-", dir=_REPLY_ROOT))  # mode 0700
+        path = directory / "reply"
+        sock.bind(str(path))
+        path.chmod(0o666)
+        directory.chmod(0o711)
+    except OSError as error:
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
+        number = error.errno or errno.EIO
+        name = Address.parse(f"{directory or _REPLY_ROOT}/reply")
+        raise SocketError("bind", number, str(name), bind_hint(number, name)) from error
+    return directory

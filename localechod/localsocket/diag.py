@@ -1,0 +1,233 @@
+"""The kernel's own list of local sockets: UNIX_DIAG over netlink (sock_diag(7)).
+
+/proc/net/unix prints one line per socket, and a name may contain newlines: anybody can forge a
+listener there that does not exist. netlink delivers names with their length, so it cannot lie.
+
+It does leave things out. Only this network namespace is listed, so absence is not proof. And a
+single socket whose record outgrows the reply buffer ends the whole list early, without an error:
+a listener with a thousand clients waiting does that (ICONS, four bytes each) when it happens to
+come first, and `ss -xae` then shows less than there is. So the waiting clients are asked for
+separately, and only by `sockets`: a decision about a file (`bound_to`) never depends on them.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from localechod.localsocket import netlink
+from localechod.localsocket.peer import command
+
+STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
+STATE_LISTEN = 10
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+
+# linux/unix_diag.h: what to ask for, and the attributes that answer
+_SHOW_NAME, _SHOW_VFS, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN, _SHOW_UID = 1, 2, 4, 8, 0x10, 0x40
+_NAME, _VFS, _PEER, _ICONS, _RQLEN, _UID = 0, 1, 2, 3, 4, 7
+_SHOW_USUAL = _SHOW_NAME | _SHOW_VFS | _SHOW_PEER | _SHOW_RQLEN | _SHOW_UID
+
+_ANY_STATE = _ANY_COOKIE = 0xFFFFFFFF
+
+# unix_diag_req: family, protocol, pad, states, inode, show, cookie[2]
+_REQUEST = struct.Struct("=BBHIIIII")
+# unix_diag_msg: family, type, state, pad, inode, cookie[2]
+_MESSAGE = struct.Struct("=BBBBIII")
+
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DiagSocket:
+    """One local socket. `device` is in os.makedev form; `name` as in sun_path, None if unnamed.
+
+    `queue` and `backlog` mean, for a listener: connections waiting and their limit; for others:
+    bytes to be read and bytes sent and not yet read. `peer` is 0 where there is none, or where
+    the connection still waits to be accepted: then a listener's `pending` has this `inode`.
+    An accepted connection carries the name and the file of its listener.
+    """
+
+    type: int
+    state: int
+    inode: int
+    name: bytes | None
+    device: int | None
+    file_inode: int | None
+    peer: int
+    queue: int
+    backlog: int
+    pending: tuple[int, ...]
+    uid: int | None
+
+    def is_bound_to(self, device: int, file_inode: int) -> bool:
+        """Compare with a file; the kernel reports only 32 bits of its inode number."""
+        return (self.device, self.file_inode) == (device, file_inode & 0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that has a descriptor of a socket. `command` is escaped, "" where unknown."""
+
+    pid: int
+    uid: int
+    command: str
+
+
+def sockets() -> list[DiagSocket]:
+    """List every local socket of this network namespace.
+
+    Raises:
+        OSError: netlink is not to be had (a sandbox without AF_NETLINK, a kernel without
+            UNIX_DIAG), answered with an error, or did not answer in time.
+    """
+    found = _asked(_ANY_STATE, _SHOW_USUAL)
+    waiting = {
+        listener.inode: listener.pending
+        for listener in _asked(1 << STATE_LISTEN, _SHOW_ICONS, roomy=True)
+    }
+    return [replace(each, pending=waiting.get(each.inode, ())) for each in found]
+
+
+def bound_to(device: int, file_inode: int) -> list[DiagSocket]:
+    """List the sockets that were bound as this file, whatever the file is called by now.
+
+    Args:
+        device: of the file, as `localsocket.place.Pinned.diag_identity` finds it: st_dev is
+            another number on overlayfs and btrfs.
+        file_inode: of the file.
+
+    Raises:
+        OSError: as for `sockets`.
+    """
+    return _asked(_ANY_STATE, _SHOW_USUAL, lambda each: each.is_bound_to(device, file_inode))
+
+
+def named(name: bytes) -> list[DiagSocket]:
+    """List the sockets that were bound to this name; proof for an abstract name only.
+
+    Raises:
+        OSError: as for `sockets`.
+    """
+    return _asked(_ANY_STATE, _SHOW_USUAL, lambda each: each.name == name)
+
+
+def of_socket(sock: socket.socket) -> DiagSocket:
+    """Return the kernel's view of one of our own sockets.
+
+    Raises:
+        OSError: as for `sockets`; ENOENT where the kernel does not find it.
+    """
+    return _asked(_ANY_STATE, _SHOW_USUAL, inode=os.fstat(sock.fileno()).st_ino)[0]
+
+
+def holders(socket_inode: int) -> list[Holder]:
+    """List the processes that hold a socket, by pid; see `holders_of`."""
+    return holders_of({socket_inode})[socket_inode]
+
+
+def holders_of(socket_inodes: Collection[int]) -> dict[int, list[Holder]]:
+    """Find who holds which socket by reading /proc/*/fd once.
+
+    Best effort: the descriptors of other users' processes are readable for root only, and a
+    descriptor on its way between two processes (SCM_RIGHTS) or kept by none is in no list.
+    """
+    links = {f"socket:[{inode}]": inode for inode in socket_inodes}
+    found: dict[int, list[Holder]] = {inode: [] for inode in socket_inodes}
+    for pid in _processes():
+        held = {links[link] for link in _descriptors(pid) if link in links}
+        if held and (uid := _effective_uid(pid)) is not None:
+            for inode in held:
+                found[inode].append(Holder(pid, uid, command(pid)))
+    return found
+
+
+def _processes() -> list[int]:
+    return sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    try:
+        yield from filter(None, map(_link, Path(f"/proc/{pid}/fd").iterdir()))
+    except OSError:  # gone, or not ours to see
+        return
+
+
+def _link(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:  # closed since the directory was read
+        return ""
+
+
+def _effective_uid(pid: int) -> int | None:
+    """Read it from the status file: /proc/PID itself belongs to root after a privilege drop."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return None
+    line = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
+    return int(line.split()[2])
+
+
+def _asked(
+    states: int,
+    show: int,
+    wanted: Callable[[DiagSocket], bool] = lambda _: True,
+    *,
+    inode: int = 0,
+    roomy: bool = False,
+) -> list[DiagSocket]:
+    """Ask once, or again where the kernel says that the list changed under its hands."""
+    with netlink.Channel(_NETLINK_SOCK_DIAG) as channel:
+        if roomy:
+            # The kernel's first reply is 4 KiB, later ones as large as our last read. An answer
+            # about sockets in no state is empty, and is read with all the room we have.
+            list(_answer(channel, 0, 0, 0))
+        for _ in range(_ATTEMPTS):
+            try:
+                return [each for each in _answer(channel, states, show, inode) if wanted(each)]
+            except InterruptedError:
+                continue
+    raise InterruptedError(errno.EINTR, "the list of sockets changed each time it was read")
+
+
+def _answer(channel: netlink.Channel, states: int, show: int, inode: int) -> Iterator[DiagSocket]:
+    """Ask about all sockets in these states, or about one of them by its inode."""
+    question = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, inode, show, _ANY_COOKIE, _ANY_COOKIE)
+    return map(_decode, channel.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode))
+
+
+def _decode(payload: bytes) -> DiagSocket:
+    _, type_, state, _, inode, _, _ = _MESSAGE.unpack_from(payload)
+    found = netlink.attributes(payload[_MESSAGE.size :])
+    queue, backlog = struct.unpack("=II", found.get(_RQLEN, bytes(8)))
+    name = found.get(_NAME)
+    if name is not None and not name.startswith(b"\0"):
+        name = name.removesuffix(b"\0")  # a path is counted with its closing NUL
+    device = file_inode = None
+    if _VFS in found:
+        file_inode, encoded = struct.unpack("=II", found[_VFS])
+        device = os.makedev(encoded >> 20, encoded & 0xFFFFF)  # linux/kdev_t.h: MINORBITS is 20
+    pending = found.get(_ICONS, b"")
+    return DiagSocket(
+        type=type_,
+        state=state,
+        inode=inode,
+        name=name,
+        device=device,
+        file_inode=file_inode,
+        peer=_number(found.get(_PEER)) or 0,
+        queue=queue,
+        backlog=backlog,
+        pending=struct.unpack(f"={len(pending) // 4}I", pending),
+        uid=_number(found.get(_UID)),
+    )
+
+
+def _number(packed: bytes | None) -> int | None:
+    return None if packed is None else int(struct.unpack("=I", packed)[0])

@@ -1,0 +1,112 @@
+"""Just enough netlink to put a question to the kernel and read the whole answer (netlink(7))."""
+
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+# linux/netlink.h
+_NLM_F_REQUEST, _NLM_F_MULTI, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x2, 0x10, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
+
+_ROOM = 65536  # the kernel fills at most 32 KiB at a time
+_SECONDS = 5.0  # for a whole answer; a host with 100,000 sockets needs a fraction of it
+
+
+class Channel:
+    """A socket to one netlink family. Questions go one after the other, never two at a time."""
+
+    def __init__(self, protocol: int) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def ask(self, kind: int, question: bytes, *, dump: bool) -> Iterator[bytes]:
+        """Send one question and yield the payload of each message of the answer.
+
+        Args:
+            kind: the message type.
+            question: what follows the netlink header.
+            dump: True for a list (it ends with a message that says so), False for one record.
+
+        Raises:
+            InterruptedError: the list changed while the kernel walked through it; raised at its
+                end, so that the same channel can ask again.
+            TimeoutError: no complete answer within five seconds.
+            OSError: the kernel's own answer, or one that cannot be read (EBADMSG).
+        """
+        flags = _NLM_F_REQUEST | _NLM_F_DUMP if dump else _NLM_F_REQUEST
+        header = _HEADER.pack(_HEADER.size + len(question), kind, flags, 0, 0)
+        self._socket.sendto(header + question, (0, 0))
+        interrupted = False
+        for kind_, flags, payload in self._messages():
+            interrupted = interrupted or bool(flags & _NLM_F_DUMP_INTR)
+            if kind_ in {_NLMSG_ERROR, _NLMSG_DONE}:
+                _raise_if_failed(payload)
+                break
+            yield payload
+            if not flags & _NLM_F_MULTI:
+                break
+        if interrupted:
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+
+    def _messages(self) -> Iterator[tuple[int, int, bytes]]:
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            # Zero would mean "do not wait", and then raise something else than TimeoutError.
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            yield from split(self._socket.recv(_ROOM))
+
+
+def split(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (type, flags, payload) of each message in what one read returned."""
+    while len(datagram) >= _HEADER.size:
+        length, kind, flags, _, _ = _HEADER.unpack_from(datagram)
+        yield kind, flags, _cut(datagram, _HEADER.size, length)
+        datagram = datagram[_aligned(length) :]
+
+
+def attributes(payload: bytes) -> dict[int, bytes]:
+    """Read the attributes at the end of a message: {type: value}."""
+    found = {}
+    while len(payload) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(payload)
+        found[kind] = _cut(payload, _ATTRIBUTE.size, length)
+        payload = payload[_aligned(length) :]
+    return found
+
+
+def _cut(whole: bytes, start: int, length: int) -> bytes:
+    """Take one record; a length that cannot be would otherwise loop for ever."""
+    if not start <= length <= len(whole):
+        raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
+    return whole[start:length]
+
+
+def _raise_if_failed(payload: bytes) -> None:
+    """Both an error and the end of a list begin with a negated errno, 0 for success."""
+    number = -struct.unpack_from("=i", payload)[0]
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _aligned(length: int) -> int:
+    """Messages and attributes are padded to four bytes."""
+    return (length + 3) & ~3
