@@ -8,6 +8,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from logging.handlers import SysLogHandler
+from pathlib import Path
 
 from localechod.errors import UsageError
 from localechod.host.text import printable
@@ -20,51 +22,76 @@ _LEVELS = {
 }
 LEVELS = tuple(_LEVELS)
 
+JOURNAL = Path("/run/systemd/journal/socket")
+SYSLOG = Path("/dev/log")
 
-def setup(level: str, *, journal: bool) -> None:
+
+def setup(level: str, target: str) -> None:
     """Send what the logger "localechod" and those below it say to one place.
 
     Args:
         level: one of LEVELS; what is less important is left out.
-        journal: to the journal with fields, otherwise to standard error; see :func:`to_journal`.
+        target: what :func:`destination` said.
 
     Raises:
         UsageError: there is no such level.
     """
     if level not in _LEVELS:
         raise UsageError(f'unknown log level "{printable(level)}"', f"one of {', '.join(LEVELS)}")
-    handler: logging.Handler
-    if journal:
-        from systemd.journal import send  # noqa: PLC0415 - optional: to_journal() knows
-
-        handler = JournalHandler(send)
-        handler.setFormatter(OneLine("%(message)s"))
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    handler = _handler(target)
     logger = logging.getLogger("localechod")
     logger.handlers = [handler]  # replaced, not added to: setup may be called again
     logger.propagate = False
     logger.setLevel(_LEVELS[level])
 
 
+def destination(*, detached: bool, environ: Mapping[str, str] = os.environ) -> str:
+    """Say where log lines belong: "journal", "syslog" or "stderr".
+
+    With fields to the journal where standard error goes there anyway (see :func:`to_journal`). A
+    detached daemon has no standard error worth the name: the journal or syslog, what there is.
+    """
+    if to_journal(environ) or (detached and JOURNAL.exists() and _importable()):
+        return "journal"
+    return "syslog" if detached and SYSLOG.exists() else "stderr"
+
+
 def to_journal(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether standard error goes to the journal, so that fields would arrive there.
 
     JOURNAL_STREAM alone does not tell: a process that redirected its standard error inherited the
-    variable as well, therefore systemd.exec(5) has device and inode compared.
+    variable as well, therefore systemd.exec(5) has device and inode compared. Without
+    systemd-python the answer is no: plain lines reach the journal all the same.
     """
     try:
         status = os.fstat(2)
     except OSError:
         return False
-    if environ.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
-        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}" and _importable()
+
+
+def _importable() -> bool:
     try:
         import systemd.journal  # noqa: F401, PLC0415 - optional; asked for, not used
     except ImportError:
-        return False  # plain lines reach the journal all the same
+        return False
     return True
+
+
+def _handler(target: str) -> logging.Handler:
+    if target == "journal":
+        from systemd.journal import send  # noqa: PLC0415 - optional: destination() knows
+
+        handler: logging.Handler = JournalHandler(send)
+        handler.setFormatter(OneLine("%(message)s"))
+    elif target == "syslog":
+        facility = SysLogHandler.LOG_DAEMON
+        handler = SysLogHandler(str(SYSLOG), facility)
+        handler.setFormatter(OneLine("localechod[%(process)d]: %(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    return handler
 
 
 class OneLine(logging.Formatter):

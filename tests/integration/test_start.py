@@ -235,3 +235,12 @@ def test_without_uvloop_it_serves_the_same(daemon: Daemon) -> None:
         sock.sendall(b"x\n")
         assert receive(sock, 6) == b"Hi, x\n"
     assert daemon.stop() == 0
+
+
+def test_detaching_under_systemd_is_refused(daemon: Daemon) -> None:
+    daemon.configure(ONE)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NOTIFY_SOCKET", "@nobody-listens-here")
+        refused = daemon.run("--detach")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("--detach under systemd: ")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ def record(text: str = "text", level: int = logging.INFO, **extra: object) -> lo
 def test_plain_records_are_lines_on_standard_error(
     logger: logging.Logger, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    setup("info", journal=False)
-    setup("info", journal=False)  # twice: still one line each
+    setup("info", "stderr")
+    setup("info", "stderr")  # twice: still one line each
     below = logging.getLogger("localechod.echo.engine")
     below.warning("endpoint %s: %s", "stream", "é\n\x1b[2Jforged", extra={"fields": {"A": 1}})
     below.debug("left out")
@@ -47,7 +48,7 @@ def test_plain_records_are_lines_on_standard_error(
 def test_a_fault_of_our_own_keeps_its_traceback(
     logger: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup("error", journal=False)
+    setup("error", "stderr")
     try:
         raise RuntimeError("inside")  # noqa: TRY301 - it is the traceback that counts
     except RuntimeError:
@@ -59,10 +60,10 @@ def test_a_fault_of_our_own_keeps_its_traceback(
 
 def test_every_level_offered_is_accepted_and_others_are_not(logger: logging.Logger) -> None:
     for level in logs.LEVELS:
-        setup(level, journal=False)
+        setup(level, "stderr")
         assert logging.getLevelName(logger.level) == level.upper()
     with pytest.raises(UsageError, match=r'^unknown log level "loud"; one of debug, info, warn'):
-        setup("loud", journal=False)
+        setup("loud", "stderr")
 
 
 def test_a_records_fields_arrive_as_fields() -> None:
@@ -148,7 +149,7 @@ import logging, socket
 from localechod.host.logs import setup
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
     journald.bind("/run/systemd/journal/socket")
-    setup("info", journal=True)
+    setup("info", "journal")
     logging.getLogger("localechod.x").warning(
         "told", extra={"fields": {"ENDPOINT": "a\\nPRIORITY=0", "PEER_PID": 12}})
     print(journald.recv(4096))
@@ -178,3 +179,41 @@ def test_what_journald_receives() -> None:
     # a length, then the value: the newline in it starts no field
     assert r"ENDPOINT\n\x0c\x00\x00\x00\x00\x00\x00\x00a\nPRIORITY=0\n" in received
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("detached", "journal", "syslog", "target"),
+    [
+        (False, True, True, "stderr"),
+        (True, True, True, "journal"),
+        (True, False, True, "syslog"),
+        (True, False, False, "stderr"),
+    ],
+)
+def test_a_detached_daemon_logs_to_what_there_is(
+    sockdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    detached: bool,
+    journal: bool,
+    syslog: bool,
+    target: str,
+) -> None:
+    for name, there in (("JOURNAL", journal), ("SYSLOG", syslog)):
+        monkeypatch.setattr(logs, name, sockdir / name)
+        if there:
+            (sockdir / name).touch()
+    assert logs.destination(detached=detached, environ={}) == target
+
+
+def test_syslog_gets_one_line_with_the_programs_name(
+    logger: logging.Logger, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "SYSLOG", sockdir / "log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(sockdir / "log"))
+        syslog.settimeout(10)
+        setup("info", "syslog")
+        logging.getLogger("localechod.test").info("two\nlines")
+        text = syslog.recv(1000).decode()
+    logger.handlers[0].close()
+    assert text.rstrip("\0") == rf"<30>localechod[{os.getpid()}]: two\nlines"

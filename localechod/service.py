@@ -1,0 +1,226 @@
+"""The running service: endpoints and control socket on one loop, until a signal; reload; drain."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from localechod import __version__, config
+from localechod.config import Config
+from localechod.config.changes import restart_needed
+from localechod.control import catalog
+from localechod.control.about import About, ReloadReport
+from localechod.control.server import ControlServer
+from localechod.echo.endpoint import Opened, Owner
+from localechod.echo.engine import Engine
+from localechod.echo.events import Event
+from localechod.echo.lifecycle import State
+from localechod.echo.supervisor import Supervisor
+from localechod.errors import LocalechodError
+from localechod.host import runtime
+from localechod.host.systemd import Notifier
+from localechod.localsocket.address import Address
+from localechod.localsocket.bind import Request, bind
+from localechod.localsocket.peer import user_name
+from localechod.manager import feed_watchdog, tell_status
+
+log = logging.getLogger("localechod.service")
+
+# The control socket is for people and their tools; they are few.
+_CONTROL_BACKLOG = 64
+
+# Seconds that control calls under way have at the end.
+_CONTROL_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the start has found out and done before there was a loop.
+
+    Attributes:
+        file: the configuration file, read again by a reload; None: the built-in default.
+        directory: the runtime directory.
+        owner: who owns the sockets, and serves.
+        opened: sockets that were bound as root.
+        dropped: whether root was given up on the way here.
+    """
+
+    file: Path | None
+    directory: Path
+    config: Config
+    owner: Owner
+    opened: Mapping[str, Opened]
+    dropped: bool
+
+
+class Service:
+    """Everything that lives on the loop. It implements what the control plane asks of a daemon."""
+
+    supervisor: Supervisor
+
+    def __init__(self, launch: Launch, notifier: Notifier) -> None:
+        self._launch = launch
+        self._config = launch.config
+        self._notifier = notifier
+        self._restart_needed: tuple[str, ...] = ()
+        self._started = time.monotonic()
+        self._remark = ""
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Serve until TERM or INT, then drain.
+
+        Args:
+            ready: called once every endpoint has settled.
+
+        Raises:
+            LocalechodError: not one endpoint could be bound.
+        """
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as ending:
+            engine = Engine(loop)
+            ending.callback(engine.close)
+            owner, dropped = self._launch.owner, self._launch.dropped
+            self.supervisor = Supervisor(self._config, engine, owner, dropped=dropped)
+            self.supervisor.begin(self._launch.opened)
+            self._refuse_to_serve_nothing()
+            await self._open_control(ending)
+            self._write_catalog(ending)
+            self._in_background(tell_status(self._notifier, self.supervisor, self._remark), ending)
+            self._in_background(feed_watchdog(self._notifier, engine), ending)
+            ending.callback(self.supervisor.events.close)
+            ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            ending.callback(self._notifier.stopping)
+            self._notifier.ready()
+            ready()
+            log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
+            await stop.wait()
+
+    def about(self) -> About:
+        """Describe the daemon itself."""
+        return About(
+            version=__version__,
+            pid=os.getpid(),
+            user=user_name(os.geteuid()),
+            uid=os.geteuid(),
+            uptime_seconds=time.monotonic() - self._started,
+            config="" if self._launch.file is None else str(self._launch.file),
+            runtime_dir=str(self._launch.directory),
+            restart_needed=list(self._restart_needed),
+        )
+
+    def config_text(self) -> str:
+        """Return the configuration in force as TOML."""
+        return config.dump(self._config)
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again and apply the difference; an invalid file changes nothing.
+
+        Raises:
+            ConfigError: the file is not valid.
+            LocalechodError: an endpoint cannot be bound as the file says; nothing has changed.
+        """
+        loaded = config.load(self._launch.file, self._launch.directory)
+        changes = self.supervisor.apply(loaded)
+        self._restart_needed = restart_needed(self._config, loaded)
+        # What needs a restart stays in force as it was; `config show` tells what is in force.
+        self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
+        self._write_catalog()
+        report = ReloadReport(
+            added=changes.added,
+            changed=changes.changed,
+            removed=changes.removed,
+            unchanged=tuple(
+                name for name in loaded.endpoints if name not in {*changes.added, *changes.changed}
+            ),
+            restart_needed=self._restart_needed,
+        )
+        text = (
+            f"configuration read again: {len(report.added)} added, {len(report.changed)} changed, "
+            f"{len(report.removed)} removed"
+        )
+        log.info("%s", text)
+        self.supervisor.events.publish(Event("reload", "", text))
+        return report
+
+    def _hang_up(self) -> None:
+        """SIGHUP has nobody to answer to, so the log hears what the caller of a reload would."""
+
+        async def reload() -> None:
+            try:
+                await self.reload()
+            except LocalechodError as error:
+                log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
+
+        self._hung_up = asyncio.create_task(reload())
+
+    def _refuse_to_serve_nothing(self) -> None:
+        states = {status.name: status for status in self.supervisor.status()}
+        failed = [status for status in states.values() if status.state == State.FAILED]
+        if failed and not any(State(status.state).serves for status in states.values()):
+            reasons = ", ".join(f"{status.name}: {status.error}" for status in failed)
+            raise LocalechodError(f"no endpoint could be bound: {reasons}")
+
+    async def _open_control(self, ending: AsyncExitStack) -> None:
+        """Open the control socket; the endpoints serve without it, if it comes to that."""
+        control = self._config.control
+        request = Request(
+            address=Address.parse(control.path),
+            type=socket.SOCK_STREAM,
+            mode=control.bits,
+            uid=self._launch.owner.uid,
+            gid=self._launch.owner.gid,
+            backlog=_CONTROL_BACKLOG,
+        )
+        try:
+            bound = bind(request)
+        except LocalechodError as error:
+            self._remark = f"control socket: {error}"
+            log.error("%s", self._remark)  # noqa: TRY400 - the machine's fault, not the program's
+            return
+        server = ControlServer(self, admins=control.admins, own_uid=os.geteuid())
+        await server.start(bound.sock)
+        ending.push_async_callback(server.close, _CONTROL_GRACE)
+        ending.callback(bound.remove)
+
+    def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:
+        path = self._launch.directory / runtime.CATALOG
+        entries = [
+            catalog.CatalogEntry(
+                name=endpoint.name,
+                type=endpoint.type,
+                path=endpoint.path,
+                framing=endpoint.framing if endpoint.type == "stream" else "",
+                record_size=endpoint.record_size,
+            )
+            for endpoint in self._config.endpoints.values()
+        ]
+        try:
+            catalog.write(path, entries)
+        except LocalechodError as error:
+            log.error("%s", error)  # noqa: TRY400 - only `send NAME` needs the file
+        if ending is not None:
+            ending.callback(path.unlink, missing_ok=True)
+
+    @staticmethod
+    def _in_background(work: Coroutine[None, None, None], ending: AsyncExitStack) -> None:
+        """Run something until the end, where what went wrong in it comes to light."""
+
+        async def end() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        task = asyncio.create_task(work)
+        ending.push_async_callback(end)
