@@ -12,12 +12,10 @@ it: see `_give_name`.
 """
 
 import errno
-import shutil
 import socket
 import struct
-import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,7 +48,7 @@ class Connected:
         """Close the socket and remove what answered it; more than once is fine."""
         self.sock.close()
         if self._reply:
-            shutil.rmtree(self._reply, ignore_errors=True)
+            _remove(self._reply)
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +137,8 @@ def _give_name(sock: socket.socket) -> Path:
     first, the kernel refuses (EPERM) every sender but the server. It also tells at once, not
     after a timeout, when there is none.
     """
+    import tempfile  # noqa: PLC0415 - only datagram clients pay for it
+
     directory = None
     try:
         directory = Path(tempfile.mkdtemp(prefix="localsocket-", dir=_REPLY_ROOT))  # mode 0700
@@ -148,8 +148,14 @@ def _give_name(sock: socket.socket) -> Path:
         directory.chmod(0o711)
     except OSError as error:
         if directory:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
         number = error.errno or errno.EIO
         name = Address.parse(f"{directory or _REPLY_ROOT}/reply")
         raise SocketError("bind", number, str(name), bind_hint(number, name)) from error
     return directory
+
+
+def _remove(directory: Path) -> None:
+    with suppress(OSError):
+        (directory / "reply").unlink(missing_ok=True)
+        directory.rmdir()

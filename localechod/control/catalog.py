@@ -1,0 +1,115 @@
+"""endpoints.json: where the endpoints are, for clients that do not want to ask the daemon.
+
+Written by the daemon into its runtime directory, readable by everyone, and read by `localechoctl
+send NAME` without loading gRPC. The directory belongs to the service's user, so that to root the
+file is somebody else's word: types are checked, and only the fields below are taken.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
+from localechod.localsocket.address import escape
+
+# A catalogue of a thousand endpoints takes a fifth of this. More is not read.
+LIMIT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One endpoint: what a client needs to talk to it.
+
+    Attributes:
+        type: "stream", "datagram" or "seqpacket".
+        path: absolute, or "@" and a name, unescaped, as the configuration has it.
+        framing: "line", "record" or "chunk"; "" where the kernel keeps the boundaries.
+        record_size: bytes of a record.
+    """
+
+    name: str
+    type: str
+    path: str
+    framing: str
+    record_size: int
+
+
+def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
+    """Write the catalogue atomically, with mode 0644: a reader sees the old one or the new one.
+
+    Raises:
+        SocketError: with the action "write", where the directory does not let us.
+    """
+    import tempfile  # noqa: PLC0415 - only the daemon writes; `send` reads, and should be quick
+
+    text = json.dumps({"endpoints": [asdict(entry) for entry in entries]}, indent=2) + "\n"
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".endpoints-", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                os.fchmod(descriptor, 0o644)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SocketError("write", error.errno or 0, escape(os.fsencode(path))) from None
+
+
+def read(path: Path) -> dict[str, CatalogEntry]:
+    """Return the endpoints by name.
+
+    Raises:
+        DaemonNotRunningError: there is no catalogue.
+        LocalechodError: it cannot be read, or is not what `write` writes.
+    """
+    shown = escape(os.fsencode(path))
+    try:
+        text = _read_regular(path)
+    except FileNotFoundError:
+        raise DaemonNotRunningError(
+            f"localechod is not running: there is no {shown}",
+            "systemctl start localechod; or name a path instead of an endpoint",
+        ) from None
+    except OSError as error:
+        raise SocketError("read", error.errno or 0, shown) from None
+    try:
+        return {entry.name: entry for entry in map(_entry, _rows(json.loads(text)))}
+    except (ValueError, RecursionError) as error:
+        raise LocalechodError(
+            f"read failed: {escape(str(error))}: {shown}",
+            "restart localechod to have it written again, or name a path",
+        ) from None
+
+
+def _read_regular(path: Path) -> bytes:
+    """Read a file that its directory's owner may have replaced by a pipe or a link elsewhere."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return file.read(LIMIT_BYTES)
+
+
+def _rows(document: Any) -> list[Any]:
+    rows = document.get("endpoints") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise ValueError("no list of endpoints")  # noqa: TRY004 - `read` tells all as one error
+    return rows
+
+
+def _entry(row: Any) -> CatalogEntry:
+    """Return one row, checked.
+
+    Raises:
+        ValueError: a field is missing or of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(CatalogEntry):
+        value = row.get(field.name) if isinstance(row, dict) else None
+        if type(value) is not field.type:
+            raise ValueError(f"an endpoint's {field.name} is not of type {field.type}")
+        values[field.name] = value
+    return CatalogEntry(**values)

@@ -1,0 +1,1 @@
+"""localechoctl, the command line: one file per family of commands."""

@@ -1,0 +1,146 @@
+"""localechoctl: the global options, the list of commands, and what an error becomes."""
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import Annotated, NoReturn
+
+import typer
+
+from localechod import __version__
+from localechod.ctl.group import Entry, LazyGroup, prepare
+from localechod.ctl.options import Options
+from localechod.ctl.values import HELP
+from localechod.errors import LocalechodError
+from localechod.localsocket.address import escape
+
+PROGRAM = "localechoctl"
+
+COMMANDS = {
+    "status": Entry("localechod.ctl.status", "status", "Show the daemon and its endpoints."),
+    "send": Entry("localechod.ctl.send", "send", "Send messages and print the replies."),
+    "start": Entry("localechod.ctl.lifecycle", "start", "Let endpoints listen."),
+    "stop": Entry("localechod.ctl.lifecycle", "stop", "Close endpoints and their connections."),
+    "restart": Entry("localechod.ctl.lifecycle", "restart", "Stop endpoints and start them again."),
+    "reload": Entry("localechod.ctl.lifecycle", "reload", "Read the configuration again."),
+    "peers": Entry("localechod.ctl.peers", "peers", "Show who is connected."),
+    "events": Entry("localechod.ctl.events", "events", "Show what happens, as it happens."),
+    "wait": Entry("localechod.ctl.events", "wait", "Return when endpoints listen."),
+    "metrics": Entry("localechod.ctl.metrics", "metrics", "Print counters as OpenMetrics text."),
+    "config": Entry("localechod.ctl.config", "app", "Show, check or print a configuration."),
+    "version": Entry("localechod.ctl.version", "version", "Show the versions of both programs."),
+}
+
+app = typer.Typer(
+    cls=LazyGroup,
+    # Plain text instead of boxes: reads the same in a terminal, a pipe and a manual, without rich.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": list(HELP)},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOCALECHOD_CONTROL",
+            metavar="PATH",
+            help="The daemon's control socket, where it is not in its usual place.",
+            show_default=False,
+        ),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show this program's version."
+        ),
+    ] = False,
+) -> None:
+    """Talk to local sockets, and to localechod, the daemon that answers on them.
+
+    Examples:
+        localechoctl status
+        localechoctl send stream hello
+        localechoctl send /run/other/server.sock hello
+
+    Exit status: 0 done; 1 failed; 2 wrong usage; 3 the daemon is needed and not running;
+    4 not permitted; 7 nothing listens there; 78 bad configuration.
+    """
+    ctx.obj = Options(control=control or None)
+
+
+def build() -> LazyGroup:
+    """Return the whole command line, every command still a promise."""
+    group = prepare(typer.main.get_command(app))
+    if not isinstance(group, LazyGroup):
+        raise AssertionError(group)  # noqa: TRY004 - cannot be: an application with a callback is one
+    group.promise(COMMANDS)
+    return group
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status; errors are one line on standard error."""
+    status = _run(arguments)
+    return _flush() or status
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        status = build().main(arguments, prog_name=PROGRAM)
+    except SystemExit as leaving:
+        status = leaving.code
+    except KeyboardInterrupt:
+        return 130
+    except LocalechodError as error:
+        return _complain(str(error), error.exit_status)
+    except OSError as error:
+        return _complain(_reason(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _flush() -> int:
+    """Write out what was printed, now: at interpreter exit a failure would be a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is still buffered goes nowhere, or the interpreter would try once more.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        # A closed pipe is no news: `| head` has read enough.
+        return 1 if isinstance(error, BrokenPipeError) else _complain(_reason(error), 1)
+    return 0
+
+
+def _reason(error: OSError) -> str:
+    """Say what the machine refused: a full disk behind standard output, no descriptors left."""
+    where = f": {escape(str(error.filename))}" if error.filename else ""
+    return f"failed: {error.strerror} ({error.errno}){where}"
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(text + "\n")
+    return status
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A character that the locale cannot show is shown by its number; it ends nothing.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

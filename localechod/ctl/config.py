@@ -1,0 +1,67 @@
+"""localechoctl config: the effective configuration, a file's validity, the shipped default."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from localechod import config
+from localechod.ctl import render
+from localechod.ctl.session import ask
+from localechod.localsocket.address import escape
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _config() -> None:
+    """Show, check or print a configuration.
+
+    Examples:
+        localechoctl config check /etc/localechod/localechod.toml
+        localechoctl config show
+    """
+
+
+@app.command(short_help="Print what the daemon works with.")
+def show(ctx: typer.Context) -> None:
+    """Print the configuration the daemon works with, every default spelled out, as TOML.
+
+    Example:
+        localechoctl config show
+    """
+    sys.stdout.write(ask(ctx.obj, lambda client: client.config()))
+
+
+@app.command(short_help="Validate a file, without a daemon.")
+def check(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A configuration in TOML.", show_default=False)
+    ],
+) -> None:
+    """Validate a configuration file; no daemon is needed, and nothing is touched.
+
+    Exit status 78 and one line for each mistake where it cannot be used.
+
+    Example:
+        localechoctl config check /etc/localechod/localechod.toml
+    """
+    for warning in config.warnings(config.load(Path(file), ctx.obj.runtime_directory())):
+        sys.stderr.write(f"warning: {warning}\n")
+    render.emit(f"{escape(file)}: ok")
+
+
+@app.command(short_help="Print the shipped configuration.")
+def default() -> None:
+    """Print the configuration that is shipped, and used where there is no file.
+
+    Example:
+        localechoctl config default > localechod.toml
+    """
+    sys.stdout.write(config.default_text())

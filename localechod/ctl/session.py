@@ -1,0 +1,52 @@
+"""Talking to the daemon from a command: one conversation, and how long to wait before another."""
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from localechod.ctl.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from localechod.control.client import ControlClient
+
+T = TypeVar("T")
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 2.0
+
+
+def ask(options: Options, conversation: "Callable[[ControlClient], Awaitable[T]]") -> T:
+    """Connect to the daemon, hold a conversation with it, and return its outcome.
+
+    Raises:
+        LocalechodError: what the client or the daemon says is wrong.
+    """
+    # gRPC takes longer to import than all else together, and `--help` has no need of it.
+    from localechod.control.client import ControlClient  # noqa: PLC0415 - see above
+
+    async def held() -> T:
+        async with ControlClient(options.control_path()) as client:
+            return await conversation(client)
+
+    return asyncio.run(held())
+
+
+class Backoff:
+    """How long to wait before the next attempt to connect: doubling, up to two seconds.
+
+    There is no event for "a socket is bound at this path" that works for every path, so waiting
+    for a daemon means to try again; this is the one place that does.
+    """
+
+    def __init__(self) -> None:
+        self._delay = FIRST_DELAY
+
+    async def wait(self) -> None:
+        """Sleep, longer each time."""
+        await asyncio.sleep(self._delay)
+        self._delay = min(self._delay * 2, LONGEST_DELAY)
+
+    def reset(self) -> None:
+        """Begin anew, after an attempt that succeeded."""
+        self._delay = FIRST_DELAY

@@ -1,0 +1,94 @@
+"""Whom `send` talks to: an address, or an endpoint's name looked up in the catalogue."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from localechod.control import catalog
+from localechod.control.catalog import CatalogEntry
+from localechod.ctl.exchange import RECORD
+from localechod.ctl.options import Options
+from localechod.errors import DaemonNotRunningError, LocalechodError, UsageError
+from localechod.host import runtime
+from localechod.localsocket.address import Address, escape
+
+TYPES = {
+    "stream": socket.SOCK_STREAM,
+    "datagram": socket.SOCK_DGRAM,
+    "seqpacket": socket.SOCK_SEQPACKET,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A peer and what is known about it.
+
+    Attributes:
+        address: where it listens.
+        type: "stream", "datagram", "seqpacket", or None where that is to be found out.
+        framing: "line", "record", "chunk", or "auto" where nobody said.
+        record_size: bytes of a record.
+        name: the endpoint's, where the user named it so.
+    """
+
+    address: Address
+    type: str | None = None
+    framing: str = "auto"
+    record_size: int = RECORD
+    name: str = ""
+
+
+def resolve(text: str, options: Options) -> Target:
+    """Find a target: with "/" or "@" it is an address, else an endpoint's name.
+
+    An address that is an endpoint's of ours is spoken to as that endpoint wants it.
+
+    Raises:
+        UsageError: no usable address, or no such endpoint.
+        DaemonNotRunningError: a name, and there is no catalogue to look it up in.
+        LocalechodError: a name, and the catalogue cannot be read.
+    """
+    if "/" in text or text.startswith("@"):
+        address = Address.parse(text)
+        ours = [entry for entry in _entries_or_none(options).values() if entry.path == text]
+        return _from_entry(ours[0]) if ours else Target(address)
+    path = options.runtime_directory() / runtime.CATALOG
+    entries = _entries(path)
+    if text not in entries:
+        known = ", ".join(map(escape, entries)) or "none"
+        raise UsageError(
+            f"no endpoint is named {escape(text)}",
+            f"the endpoints are: {known}; an address has a / in it or begins with @",
+        )
+    return replace(_from_entry(entries[text]), name=text)
+
+
+def _entries(path: Path) -> Mapping[str, CatalogEntry]:
+    try:
+        return catalog.read(path)
+    except DaemonNotRunningError as error:
+        system = runtime.SYSTEM_DIRECTORY
+        if path.parent == system or not os.access(system / runtime.CATALOG, os.R_OK):
+            raise
+        # An ordinary user's own daemon is looked for in his own directory.
+        hint = f"the system's is: localechoctl --control {system / runtime.CONTROL} send ..."
+        raise DaemonNotRunningError(error.text, hint) from None
+
+
+def _entries_or_none(options: Options) -> Mapping[str, CatalogEntry]:
+    """Read the catalogue for an address, which does without: nothing wrong with it matters."""
+    try:
+        return catalog.read(options.runtime_directory() / runtime.CATALOG)
+    except LocalechodError:
+        return {}
+
+
+def _from_entry(entry: CatalogEntry) -> Target:
+    return Target(
+        address=Address.parse(entry.path),
+        type=entry.type if entry.type in TYPES else None,
+        framing=entry.framing or "auto",
+        record_size=entry.record_size,
+    )

@@ -1,0 +1,422 @@
+"""localechoctl send, against real servers: what it prints, and every way in which it can fail."""
+
+import json
+import os
+import pwd
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from localechod.ctl.app import run
+from localechod.localsocket.peer import credentials
+
+ROOT = Path(__file__).parents[2]
+TYPES = {
+    "stream": socket.SOCK_STREAM,
+    "datagram": socket.SOCK_DGRAM,
+    "seqpacket": socket.SOCK_SEQPACKET,
+}
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+
+Capture = pytest.CaptureFixture[bytes]
+
+
+def greet(sock: socket.socket) -> None:
+    """Answer each read with a greeting, as the endpoints do."""
+    while data := sock.recv(65536):
+        sock.sendall(b"Hi, " + data)
+
+
+@contextmanager
+def listening(
+    path: Path, peer: Callable[[socket.socket], object] = greet, kind: str = "stream"
+) -> Iterator[str]:
+    """Serve one client after the other in a thread; yield the path."""
+    stop = threading.Event()
+    with socket.socket(socket.AF_UNIX, TYPES[kind]) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen()
+
+        def run() -> None:
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    if stop.is_set():
+                        return
+                    peer(client)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield str(path)
+        finally:
+            stop.set()
+            with socket.socket(socket.AF_UNIX, TYPES[kind]) as last:
+                last.connect(str(path))
+            thread.join(10)
+    assert not thread.is_alive()
+
+
+@contextmanager
+def receiving(
+    path: Path, answer: Callable[[bytes], bytes | None] = lambda text: b"Hi, " + text
+) -> Iterator[str]:
+    """Answer datagrams in a thread; None stays silent; yield the path."""
+    end = os.urandom(16)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        path.chmod(0o666)
+
+        def run() -> None:
+            while True:
+                text, sender = sock.recvfrom(1 << 20)
+                if text == end:
+                    return
+                reply = answer(text)
+                if reply is not None:
+                    sock.sendto(reply, sender)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield str(path)
+        finally:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+                last.sendto(end, str(path))
+            thread.join(10)
+    assert not thread.is_alive()
+
+
+def write_catalog(directory: Path, name: str, kind: str, path: str, framing: str) -> None:
+    row = {"name": name, "type": kind, "path": path, "framing": framing, "record_size": 4096}
+    (directory / "endpoints.json").write_text(json.dumps({"endpoints": [row]}))
+
+
+@pytest.mark.parametrize("kind", ["stream", "seqpacket"])
+def test_each_message_is_answered_on_a_line(kind: str, sockdir: Path, capfdbinary: Capture) -> None:
+    with listening(sockdir / "s", kind=kind) as path:
+        assert run(["send", path, "g1", "g2", "g3"]) == 0
+    assert capfdbinary.readouterr() == (b"Hi, g1\nHi, g2\nHi, g3\n", b"")
+
+
+def test_a_datagram_server_is_found_out_and_answers(sockdir: Path, capfdbinary: Capture) -> None:
+    with receiving(sockdir / "d") as path:
+        assert run(["send", path, "g1", "", "g3"]) == 0
+    assert capfdbinary.readouterr() == (b"Hi, g1\nHi, \nHi, g3\n", b"")
+
+
+@pytest.mark.parametrize("kind", list(TYPES))
+def test_an_abstract_name_is_an_address_and_its_type_is_found_out(
+    kind: str, capfdbinary: Capture
+) -> None:
+    name = f"le-test-{os.getpid()}-{os.urandom(4).hex()}"
+    with socket.socket(socket.AF_UNIX, TYPES[kind]) as server:
+        server.bind(f"\0{name}")
+        if kind != "datagram":
+            server.listen()
+        assert run(["send", "--timeout", "0.05", f"@{name}", "x"]) == 1
+    assert (
+        capfdbinary.readouterr()
+        .err.decode()
+        .startswith(f"receive failed: Connection timed out (110): @{name}; ")
+    )
+
+
+def test_an_abstract_server_that_accepts_nobody_is_not_taken_for_another_type(
+    capfdbinary: Capture,
+) -> None:
+    name = f"le-test-{os.getpid()}-{os.urandom(4).hex()}"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(f"\0{name}")
+        server.listen(0)
+        client.connect(f"\0{name}")
+        assert run(["send", "--timeout", "0.05", f"@{name}", "x"]) == 1
+    assert b"Resource temporarily unavailable (11)" in capfdbinary.readouterr().err
+
+
+def test_an_endpoint_is_addressed_by_its_name(sockdir: Path, capfdbinary: Capture) -> None:
+    """Two lines in one message are two replies: a peer whose framing is known gets no guesses."""
+    write_catalog(sockdir, "hello", "stream", f"{sockdir}/s", "line")
+
+    def peer(sock: socket.socket) -> None:
+        assert sock.recv(100) == b"a\nb\n"
+        sock.sendall(b"Hi, a\nHi, b\n")
+
+    with listening(sockdir / "s", peer):
+        assert run(["--control", f"{sockdir}/control.sock", "send", "hello", "a\nb"]) == 0
+    assert capfdbinary.readouterr() == (b"Hi, a\nHi, b\n", b"")
+
+
+def test_an_endpoint_that_does_not_listen_refers_to_the_daemon(
+    sockdir: Path, capfdbinary: Capture
+) -> None:
+    write_catalog(sockdir, "hello", "stream", f"{sockdir}/s", "line")
+    assert run(["--control", f"{sockdir}/control.sock", "send", "hello", "x"]) == 7
+    assert capfdbinary.readouterr().err.decode() == (
+        f"connect failed: No such file or directory (2): {sockdir}/s; "
+        "hello does not listen: localechoctl status hello says more\n"
+    )
+
+
+def test_an_endpoint_of_another_type_is_told_as_for_any_socket(
+    sockdir: Path, capfdbinary: Capture
+) -> None:
+    write_catalog(sockdir, "hello", "stream", f"{sockdir}/d", "line")
+    with receiving(sockdir / "d"):
+        assert run(["--control", f"{sockdir}/control.sock", "send", "hello", "x"]) == 1
+    assert b"it is a datagram socket" in capfdbinary.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (["--framing", "chunk"], b"text"),
+        (["--framing", "line"], b"text\n"),
+        (["--framing", "record", "--record-size", "8"], b"text\0\0\0\0"),
+        (["--hex", "--framing", "chunk"], b"\x00\xff"),
+    ],
+)
+def test_the_framing_can_be_chosen(
+    options: list[str], sent: bytes, sockdir: Path, capfdbinary: Capture
+) -> None:
+    heard = []
+
+    def peer(sock: socket.socket) -> None:
+        heard.append(sock.recv(100))
+        sock.sendall(heard[0])
+
+    with listening(sockdir / "s", peer) as path:
+        word = "00ff" if "--hex" in options else "text"
+        assert run(["send", *options, path, word]) == 0
+    assert heard == [sent]
+    assert capfdbinary.readouterr().out == word.encode() + b"\n"
+
+
+def test_any_bytes_go_out_and_come_back_as_they_are(sockdir: Path, capfdbinary: Capture) -> None:
+    with receiving(sockdir / "d", lambda text: text) as path:
+        assert run(["send", path, os.fsdecode(b"\xff\x1b[31m")]) == 0
+        assert run(["send", "--hex", path, "00 0a 1B"]) == 0
+    assert capfdbinary.readouterr().out == b"\xff\x1b[31m\n000a1b\n"
+
+
+def spawn(*words: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "localechod.ctl.app", "send", *words],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm", "PYTHONUNBUFFERED": ""},
+        # Groups that `--as` has to leave behind; nobody but root may choose them.
+        extra_groups=[4242] if os.geteuid() == 0 else None,
+    )
+
+
+def test_lines_of_standard_input_are_answered_as_they_come(sockdir: Path) -> None:
+    with listening(sockdir / "s") as path, spawn(path) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        for text in (b"g1", b"", b"g3"):
+            client.stdin.write(text + b"\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == b"Hi, " + text + b"\n"
+        client.stdin.write(b"no newline")
+        out, err = client.communicate(timeout=30)
+    assert (client.returncode, out, err) == (0, b"Hi, no newline\n", b"")
+
+
+def test_lines_of_standard_input_may_be_hex(sockdir: Path) -> None:
+    with receiving(sockdir / "d") as path, spawn("--hex", path) as client:
+        out, err = client.communicate(b"67 31\nnothex\n", timeout=30)
+    assert (client.returncode, out) == (2, b"48692c206731\n")
+    assert err == b"nothex is not a message in hex; two digits a byte, as in 68656c6c6f\n"
+
+
+def test_a_terminal_is_not_handed_to_a_foreign_server(sockdir: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        with (
+            receiving(sockdir / "d", lambda _: b"\x1b]0;owned\x07\xffok") as path,
+            spawn(path, "x", stdout=slave) as client,
+        ):
+            assert client.wait(30) == 0
+        assert select.select([master], [], [], 10)[0]
+        assert os.read(master, 1000) == b"\\x1b]0;owned\\x07\\xffok\r\n"
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_what_is_typed_wrong_is_told_before_anything_is_sent(
+    sockdir: Path, capfdbinary: Capture
+) -> None:
+    heard: list[bytes] = []
+
+    def note(text: bytes) -> None:
+        heard.append(text)
+
+    with receiving(sockdir / "d", note) as path:
+        assert run(["send", "--hex", path, "00", "0"]) == 2
+    assert heard == []
+    assert b"0 is not a message in hex" in capfdbinary.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["{dir}/none", "x"], 7, "connect failed: No such file or directory (2): {dir}/none; "),
+        (["{dir}/stale", "x"], 7, "connect failed: Connection refused (111): {dir}/stale; "),
+        (["{dir}/file", "x"], 7, "connect failed: Connection refused (111): {dir}/file; "),
+        (["@le-nobody-is-here", "x"], 7, "connect failed: Connection refused (111): @le-nobody"),
+        (["./s", "x"], 2, "address ./s: the path is relative; give an absolute path"),
+        (["/" + "x" * 108, "x"], 2, "address /xxx"),
+        (["{dir}/", "x"], 2, "address {dir}/: that names a directory"),
+        (["none", "x"], 3, "localechod is not running: there is no {dir}/endpoints.json; "),
+        (["--timeout", "0", "/x", "x"], 2, "--timeout 0: it takes more than 0"),
+        (["--timeout", "-1", "/x", "x"], 2, "--timeout -1: it takes more than 0"),
+        (["--record-size", "1", "/x", "x"], 2, "--record-size 1: it takes 2 to"),
+        (["--as", "no-such-user", "/x", "x"], 2, "no such user: no-such-user; "),
+        (["--as", "99999999999999999999", "/x", "x"], 2, "no such user: 9999"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_its_exit_status(
+    *, words: list[str], status: int, line: str, sockdir: Path, capfdbinary: Capture
+) -> None:
+    (sockdir / "file").touch()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(sockdir / "stale"))
+    filled = [word.format(dir=sockdir) for word in words]
+    assert run(["--control", f"{sockdir}/control.sock", "send", *filled]) == status
+    out, err = capfdbinary.readouterr()
+    assert out == b""
+    assert err.decode().startswith(line.format(dir=sockdir))
+    assert err.count(b"\n") == 1
+
+
+def test_the_wrong_type_is_said_to_be_that(sockdir: Path, capfdbinary: Capture) -> None:
+    with receiving(sockdir / "d") as path:
+        assert run(["send", "--type", "stream", path, "x"]) == 1
+    assert capfdbinary.readouterr().err.decode() == (
+        f"connect failed: Protocol wrong type for socket (91): {path}; it is a datagram socket\n"
+    )
+
+
+def test_a_server_that_closes_terminated_prematurely(sockdir: Path, capfdbinary: Capture) -> None:
+    with listening(sockdir / "s", lambda sock: sock.recv(100)) as path:
+        assert run(["send", path, "x"]) == 1
+    assert re.match(
+        rb"read failed: server terminated prematurely: \S+; .*\n\Z", capfdbinary.readouterr().err
+    )
+
+
+def test_a_server_that_resets_is_one_line(sockdir: Path, capfdbinary: Capture) -> None:
+    with listening(sockdir / "s", lambda sock: sock.recv(1)) as path:
+        assert run(["send", path, "longer than one byte"]) == 1
+    assert re.match(
+        rb"read failed: Connection reset by peer \(104\): \S+; .*\n\Z",
+        capfdbinary.readouterr().err,
+    )
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram"])
+def test_a_silent_server_is_waited_for_no_longer_than_asked(
+    kind: str, sockdir: Path, capfdbinary: Capture
+) -> None:
+    def silent(sock: socket.socket) -> None:
+        while sock.recv(100):
+            pass
+
+    server = (
+        listening(sockdir / "s", silent)
+        if kind == "stream"
+        else receiving(sockdir / "s", lambda _: None)
+    )
+    with server as path:
+        assert run(["send", "--timeout", "0.05", path, "x"]) == 1
+    assert (
+        capfdbinary.readouterr()
+        .err.decode()
+        .startswith(f"receive failed: Connection timed out (110): {path}; no reply within 0.05 s")
+    )
+
+
+def test_replies_before_a_failure_are_printed(sockdir: Path, capfdbinary: Capture) -> None:
+    def once(sock: socket.socket) -> None:
+        sock.sendall(b"Hi, " + sock.recv(100))
+
+    with listening(sockdir / "s", once) as path:
+        assert run(["send", path, "g1", "g2"]) == 1
+    out, err = capfdbinary.readouterr()
+    assert out == b"Hi, g1\n"
+    assert err.count(b"\n") == 1
+
+
+def test_no_reply_socket_is_left_behind(sockdir: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(sockdir / "d"))
+        server.settimeout(30)
+        with spawn(str(sockdir / "d"), "x") as client:
+            _, sender = server.recvfrom(100)
+            assert Path(sender).parent.is_dir()
+            server.sendto(b"ok", sender)
+            assert client.communicate(timeout=30) == (b"ok\n", b"")
+    assert not Path(sender).parent.exists()
+
+
+@needs_root
+def test_another_users_rights_decide_where_asked(sockdir: Path) -> None:
+    account = pwd.getpwnam("nobody")
+    told = []
+
+    def peer(sock: socket.socket) -> None:
+        told.append(credentials(sock))
+        greet(sock)
+
+    with listening(sockdir / "s", peer) as path:
+        with spawn("--as", "nobody", path, "x") as client:
+            assert client.communicate(timeout=30) == (b"Hi, x\n", b"")
+        with spawn("--as", str(account.pw_uid), path, "x") as client:
+            assert client.communicate(timeout=30) == (b"Hi, x\n", b"")
+        Path(path).chmod(0o600)
+        with spawn("--as", "nobody", path, "x") as client:
+            _, err = client.communicate(timeout=30)
+    assert {(each.uid, each.gid) for each in told} == {(account.pw_uid, account.pw_gid)}
+    assert {each.groups for each in told} == {frozenset(os.getgrouplist("nobody", account.pw_gid))}
+    assert client.returncode == 4
+    assert err.decode().startswith(f"connect failed: Permission denied (13): {path}; ")
+
+
+@needs_root
+def test_an_ordinary_user_cannot_become_another(sockdir: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from localechod.ctl.app import run\n"
+        "from localechod.ctl import send\n"
+        "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
+        "sys.exit(run(['send', '--as', 'root', '/x', 'y']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 4
+    assert done.stderr == (
+        b"becoming root failed: Operation not permitted (1); "
+        b"only root can use --as; sudo localechoctl send --as ...\n"
+    )
+
+
+def test_a_message_that_no_datagram_carries_is_one_line(sockdir: Path) -> None:
+    with receiving(sockdir / "d") as path, spawn(path) as client:
+        _, err = client.communicate(b"x" * 3_000_000, timeout=30)
+    assert client.returncode == 1
+    assert err.decode().startswith(f"send failed: Message too long (90): {path}; 3000000 bytes")
