@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -23,6 +24,9 @@ class Port(Protocol):
     engine: Engine
     config: EndpointConfig
     counters: Counters
+    # One for all connections of a listener, where records are read into a buffer: only one of them
+    # is being served at a time, and a buffer each would cost idle clients max_message apiece.
+    buffer: bytearray
 
     def observe(self, message: bytes) -> None:
         """Log a message, on an endpoint with `log_messages`."""
@@ -73,7 +77,8 @@ class Connection:
             endpoint=self.port.config.name,
             pid=self.peer.pid,
             uid=self.peer.uid,
-            since=self.port.engine.now - self.since,
+            # Not the engine's clock: it stands still while nothing happens.
+            since=time.monotonic() - self.since,
             messages=self.messages,
             received_bytes=self.received,
             sent_bytes=self.sent,
@@ -107,9 +112,13 @@ class Connection:
         """
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-            while os.read(self.fd, READ_SIZE):
+            while self.discard():
                 pass
         self.release()
+
+    def discard(self) -> bool:
+        """Read something and forget it; False at end of file."""
+        return bool(os.read(self.fd, READ_SIZE))
 
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""

@@ -1,6 +1,7 @@
 """A datagram endpoint: one socket, no connections; each datagram is answered to its sender."""
 
 import errno
+import os
 import select
 import socket
 import struct
@@ -19,9 +20,10 @@ _BATCH = 32
 # system.
 _LAST = 1024
 
-# As in seqpacket.py: room for the credentials alone, so that passed descriptors are closed by the
-# kernel.
-_ANCILLARY = socket.CMSG_SPACE(12)
+# As in seqpacket.py: room for the credentials alone, which come first, so that passed descriptors
+# find none and are closed by the kernel.
+_UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
+_ANCILLARY = socket.CMSG_SPACE(_UCRED.size)
 
 # Why a reply could not be delivered. Nothing here is ever waited for: EPOLLOUT says that our buffer
 # has room, not that the receiver's has.
@@ -45,6 +47,7 @@ class DatagramServer:
         self._announcer = context.announcer
         self._bound = bound
         self._sock = bound.sock
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.configure(config)
         self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
@@ -62,8 +65,6 @@ class DatagramServer:
         self._allow = AllowList(config.allow)
         # One byte more than allowed shows that a datagram was longer; the kernel discards the rest.
         self._buffer = bytearray(config.max_message + 1)
-        # Who sent a datagram is asked for only where it decides something.
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, not self._allow.everyone)
 
     def shut(self) -> None:
         """Remove the file: no new sender finds the socket, and who has found it is answered."""
@@ -94,7 +95,10 @@ class DatagramServer:
             size, ancillary, _flags, sender = self._sock.recvmsg_into([self._buffer], _ANCILLARY)
         except BlockingIOError:
             return False
-        if not self._allow.everyone and not self._admits(ancillary):
+        # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none
+        # of its own, and the kernel puts nobody's (65534) in their place.
+        pid, uid, gid = _UCRED.unpack(ancillary[0][2])
+        if not self._admits(pid, uid, gid):
             return True
         counters.received_bytes += size
         if size == len(self._buffer):
@@ -104,25 +108,46 @@ class DatagramServer:
         counters.messages += 1
         if self._config.log_messages:
             self._announcer.received(message)
-        self._reply(self._prefix + message, sender)
+        self._reply(self._prefix + message, sender, uid)
         return True
 
-    def _reply(self, reply: bytes, sender: str | bytes | None) -> None:
+    def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
             self._counters.errors["unnamed"] += 1
             return
         try:
-            self._counters.sent_bytes += self._sock.sendto(reply, sender)
+            if isinstance(sender, str):
+                self._counters.sent_bytes += self._send_to_path(reply, sender, uid)
+            else:  # an abstract name leads nowhere else
+                self._counters.sent_bytes += self._sock.sendto(reply, sender)
         except OSError as error:
             number = error.errno or 0
             self._counters.errors[
                 _UNDELIVERED.get(number, errno.errorcode.get(number, "unknown").lower())
             ] += 1
 
-    def _admits(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
-        # The kernel puts the credentials in front; a datagram sent before SO_PASSCRED was set may
-        # lack them.
-        pid, uid, gid = struct.unpack("3i", ancillary[0][2]) if ancillary else (0, 65534, 65534)
+    def _send_to_path(self, reply: bytes, path: str, uid: int) -> int:
+        """Send to the sender's own socket, whatever stands at its path by now.
+
+        A sender's name is what it gave to bind(2), not where it is. After a rename or through a
+        symbolic link it leads to any socket that we may write to: to systemd's, where we would
+        speak in our own name, or to an echo's, which would answer for ever. So what is there is
+        pinned, a link itself and not its target, and has to belong to the user who sent.
+
+        Raises:
+            OSError: EACCES for somebody else's file, and as sendto(2).
+        """
+        pinned = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(pinned).st_uid != uid:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return self._sock.sendto(reply, f"/proc/self/fd/{pinned}")
+        finally:
+            os.close(pinned)
+
+    def _admits(self, pid: int, uid: int, gid: int) -> bool:
+        if self._allow.everyone:
+            return True
         peer = Credentials(pid, uid, gid, frozenset({gid}))
         if self._allow.admits(peer):
             return True

@@ -24,6 +24,8 @@ _ACCEPTS = 16
 
 # With no descriptor left accept(2) fails at once and forever, and the listener stays readable:
 # instead of spinning it rests until one of its own connections closes, or for so many seconds.
+# accept4(2) takes the descriptor before it looks for a client, so EAGAIN says that there is one
+# again and nobody waits for it; any success before that may have taken the last.
 _REST = 1.0
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -52,10 +54,12 @@ class Listener:
         self._sock = bound.sock
         self._kind = StreamConnection if config.type == "stream" else SeqpacketConnection
         self._connections: set[Connection] = set()
+        self.buffer = _buffer(config)
         self._allow = AllowList(config.allow)
         self._users = UserLimit(config.max_connections_per_user)
         self._open = True
         self._accepting = False
+        self._impaired = False
         self._resting: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -72,6 +76,7 @@ class Listener:
     def configure(self, config: EndpointConfig) -> None:
         """Apply what can change under a bound socket; `allow` counts for new connections."""
         self.config = config
+        self.buffer = _buffer(config)
         self._allow = AllowList(config.allow)
         self._users.limit = config.max_connections_per_user
         for connection in self._connections:
@@ -112,10 +117,12 @@ class Listener:
         for _ in range(_ACCEPTS):
             if len(self._connections) >= self.config.max_connections:
                 self._pause()
+                self._cured()
                 return
             try:
                 sock, _address = self._sock.accept()
             except BlockingIOError:
+                self._cured()
                 return
             except OSError as error:
                 self._accept_failed(error)
@@ -128,7 +135,13 @@ class Listener:
             self.counters.errors["accept_failed"] += 1
             self._pause()
             self._resting = self.engine.loop.call_later(_REST, self._rested)
+            self._impaired = True
             self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
+
+    def _cured(self) -> None:
+        if self._impaired:
+            self._impaired = False
+            self._trouble("")
 
     def _welcome(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -178,7 +191,8 @@ class Listener:
             self._resting = None
         self.engine.register(self._sock.fileno(), select.EPOLLIN, self._accept)
         self._accepting = True
-        self._trouble("")
+        if self._impaired:
+            self._accept(select.EPOLLIN)  # the listener itself would tell only of a next client
 
     def _watch_idle(self) -> None:
         """Look at idle connections when the first may be due, yet not so often that it costs."""
@@ -197,3 +211,8 @@ class Listener:
             self.counters.errors["idle"] += 1
             connection.close()
         self._watch_idle()
+
+
+def _buffer(config: EndpointConfig) -> bytearray:
+    # One byte more than allowed shows that a record was longer; the kernel discards the rest.
+    return bytearray(config.max_message + 1 if config.type == "seqpacket" else 0)

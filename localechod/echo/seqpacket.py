@@ -15,7 +15,7 @@ _ANCILLARY = socket.CMSG_SPACE(12)
 class SeqpacketConnection(Connection):
     """Serves one client of a seqpacket endpoint."""
 
-    __slots__ = ("_buffer", "_prefix")
+    __slots__ = ("_prefix",)
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
@@ -27,8 +27,6 @@ class SeqpacketConnection(Connection):
     def configure(self, config: EndpointConfig) -> None:
         """See Connection."""
         self._prefix = config.prefix_bytes
-        # One byte more than allowed shows that a record was longer; the kernel discards the rest.
-        self._buffer = bytearray(config.max_message + 1)
 
     def serve(self, _events: int) -> None:
         """See Connection."""
@@ -38,7 +36,7 @@ class SeqpacketConnection(Connection):
             self.send(self._unsent)
             return
         try:
-            size, ancillary, _flags, _sender = self.sock.recvmsg_into([self._buffer], _ANCILLARY)
+            size, ancillary, _flags, _sender = self.sock.recvmsg_into([port.buffer], _ANCILLARY)
         except BlockingIOError:
             return
         except OSError as error:
@@ -49,15 +47,20 @@ class SeqpacketConnection(Connection):
             return
         self.received += size
         port.counters.received_bytes += size
-        if size == len(self._buffer):
+        if size == len(port.buffer):
             port.counters.errors["too_long"] += 1
             return
-        message = bytes(self._buffer[:size])
+        message = bytes(port.buffer[:size])
         if port.config.log_messages:
             port.observe(message)
         self.messages += 1
         port.counters.messages += 1
         self.send(self._prefix + message)
+
+    def discard(self) -> bool:
+        """See Connection; an empty record is not the end."""
+        size, ancillary, *_ = self.sock.recvmsg_into([self.port.buffer], _ANCILLARY)
+        return bool(size or ancillary)
 
     def fail(self, error: OSError) -> None:
         """See Connection; a reply too long for the socket is dropped, and it goes on."""
