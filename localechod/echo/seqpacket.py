@@ -68,7 +68,3 @@ class SeqpacketConnection(Connection):
             self.port.counters.errors["reply_too_long"] += 1
         else:
             super().fail(error)
-
-    def _settle(self, reply: bytes | memoryview, sent: int) -> None:
-        # A record goes out whole or not at all, and an empty one is sent with 0 bytes.
-        super()._settle(reply, sent if sent < 0 else len(reply))

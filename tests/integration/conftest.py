@@ -14,3 +14,16 @@ def daemon(sockdir: Path) -> Iterator[Daemon]:
     daemon = Daemon(sockdir)
     yield daemon
     daemon.kill()
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def either(daemon: Daemon, request: pytest.FixtureRequest) -> Daemon:
+    """The same daemon on each of the two event loops; the plain one by hiding uvloop from it."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+        return daemon
+    hidden = daemon.directory / "hidden"
+    hidden.mkdir()
+    (hidden / "uvloop.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
+    daemon.environment["PYTHONPATH"] = f"{hidden}:{Path.cwd()}"
+    return daemon

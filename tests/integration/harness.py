@@ -1,14 +1,19 @@
 """A real daemon: its own directory, its own configuration, its own process; and real users."""
 
+import fcntl
+import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +48,8 @@ class Daemon:
         self.runtime = directory / "run"
         self.config = directory / "localechod.toml"
         self.log = directory / "log"
+        self.launcher: list[str] = []  # a command that runs the daemon's, such as prlimit(1)
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def configure(self, endpoints: str, *, service: str = "", head: str = "") -> None:
@@ -70,13 +77,23 @@ class Daemon:
             notify.bind(f"\0localechod-test-{os.getpid()}-{self.directory.name}")
             notify.settimeout(DEADLINE)
             self.process = subprocess.Popen(
-                self.command(*arguments),
-                env={**os.environ, "NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}"},
+                [*self.launcher, *self.command(*arguments)],
+                env={
+                    **os.environ,
+                    **self.environment,
+                    "NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}",
+                },
                 stderr=log,
             )
             while b"READY=1" not in notify.recv(4096).splitlines():
                 pass
         return self
+
+    @property
+    def pid(self) -> int:
+        """The process under test."""
+        assert self.process is not None
+        return self.process.pid
 
     def stop(self) -> int:
         """End it with TERM; return its exit status."""
@@ -106,6 +123,22 @@ class Daemon:
             check=False,
         )
 
+    def row(self, name: str) -> dict[str, Any]:
+        """Return what `status --json` says of an endpoint."""
+        row: dict[str, Any]
+        (row,) = json.loads(self.ctl("status", "--json", name).stdout)["endpoints"]
+        return row
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return what `status --json` says of every endpoint, by name."""
+        endpoints = json.loads(self.ctl("status", "--json").stdout)["endpoints"]
+        return {row["name"]: row for row in endpoints}
+
+    def errors(self, name: str) -> dict[str, int]:
+        """Return what an endpoint has counted as errors, by reason."""
+        errors: dict[str, int] = self.row(name)["errors"]
+        return errors
+
     def connect(self, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """Connect to an endpoint, with a deadline on everything."""
         sock = socket.socket(socket.AF_UNIX, kind)
@@ -120,6 +153,63 @@ def receive(sock: socket.socket, size: int) -> bytes:
     while len(data) < size and (part := sock.recv(size - len(data))):
         data += part
     return data
+
+
+def fill_up(
+    socks: Iterable[socket.socket], messages: Sequence[bytes], turn: Callable[[], object]
+) -> None:
+    """Send until nothing more fits for good: until the daemon has stopped reading from all.
+
+    Args:
+        socks: clients that never read.
+        messages: what each sends, in turn.
+        turn: has something else answered by the daemon, which proves that it has had its turn.
+    """
+
+    def stuck() -> bool:
+        more = 0
+        for _ in range(5):
+            for sock in socks:
+                sock.setblocking(False)
+                with suppress(BlockingIOError):
+                    while True:
+                        for message in messages:
+                            sock.send(message)
+                            more += 1
+            turn()
+        return not more
+
+    until(stuck)
+
+
+def is_read(sock: socket.socket) -> bool:
+    """Tell whether the other side has read everything that was sent (SIOCOUTQ, unix(7))."""
+    (unread,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
+    return not unread
+
+
+def is_answered(sock: socket.socket) -> bool:
+    """Tell whether a reply is there by now."""
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def descriptors(pid: int) -> int:
+    """Count the descriptors that a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident(pid: int) -> int:
+    """Return the memory of a process (VmRSS, proc(5)) in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used: utime and stime of proc(5)."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    utime, stime = stat.rpartition(")")[2].split()[11:13]
+    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,79 @@
+"""Passed descriptors (SCM_RIGHTS) never stay with the daemon, whatever they came along with."""
+
+import array
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.harness import Daemon, descriptors, receive, until
+
+STREAM, DATAGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
+
+
+def passing(sock: socket.socket, message: bytes, count: int) -> None:
+    """Send a message with so many descriptors."""
+    with Path(os.devnull).open("rb") as null:
+        rights = array.array("i", [null.fileno()] * count)
+        sock.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        (STREAM, 'type = "stream"\n'),
+        (STREAM, 'type = "stream"\nframing = "record"\n'),
+        (STREAM, 'type = "stream"\nframing = "chunk"\n'),
+        (SEQPACKET, 'type = "seqpacket"\n'),
+        (SEQPACKET, 'type = "seqpacket"\nmax_message = 6\n'),
+        (DATAGRAM, 'type = "datagram"\n'),
+        (DATAGRAM, 'type = "datagram"\nmax_message = 6\n'),
+        (DATAGRAM, 'type = "datagram"\nallow = ["root", "nobody"]\n'),
+    ],
+    ids=[
+        "line",
+        "record",
+        "chunk",
+        "seqpacket",
+        "long-record",
+        "datagram",
+        "long-datagram",
+        "allow",
+    ],
+)
+def test_they_never_leak(daemon: Daemon, kind: int, keys: str) -> None:
+    def record(message: bytes) -> bytes:
+        return message.ljust(4096, b"\0") if "record" in keys else message
+
+    daemon.configure(f'[endpoints.a]\nmode = "0666"\n{keys}')
+    daemon.start()
+    with daemon.connect("a", kind) as sock:
+        if kind == DATAGRAM:
+            sock.bind("")
+        sock.send(record(b"first\n"))
+        assert sock.recv(4096).startswith(b"Hi, first")
+        before = descriptors(daemon.pid)
+        for count in [1, 2, 3, 4, 5, 100] * 20:
+            passing(sock, record(b"message\n"), count)
+            if "max_message" not in keys:
+                assert sock.recv(4096).startswith(b"Hi, message")
+        sock.send(record(b"last\n"))
+        assert sock.recv(4096).startswith(b"Hi, last")
+        assert descriptors(daemon.pid) == before
+
+
+def test_nor_do_those_that_nobody_has_read_when_the_connection_closes(daemon: Daemon) -> None:
+    daemon.configure('[endpoints.a]\ntype = "stream"\nmode = "0666"\nmax_message = 8\n')
+    daemon.start()
+    with daemon.connect("a") as other:
+        other.sendall(b"x\n")
+        assert receive(other, 6) == b"Hi, x\n"
+        before = descriptors(daemon.pid)
+        for _ in range(20):
+            with daemon.connect("a") as sock, suppress(BrokenPipeError):
+                for _ in range(5):
+                    passing(sock, b"too long for this endpoint", 5)
+        until(lambda: daemon.row("a")["connections"] == 1)
+        until(lambda: descriptors(daemon.pid) == before)
