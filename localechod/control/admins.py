@@ -1,0 +1,27 @@
+"""The names in `[control] admins`, looked up in the user database."""
+
+import grp
+import pwd
+from collections.abc import Collection
+from contextlib import suppress
+
+from localechod.control.access import Admins
+
+
+def resolve(names: Collection[str], own_uid: int) -> Admins:
+    """Return the administrators by number; a name that nobody has gives no rights to anybody.
+
+    That is no error here: a package may create the group later, and the configuration has warned.
+
+    Args:
+        names: user names, and group names with a leading "@".
+        own_uid: the daemon's own user, who may always change things.
+    """
+    uids, gids = {own_uid}, set()
+    for name in names:
+        with suppress(KeyError):
+            if name.startswith("@"):
+                gids.add(grp.getgrnam(name[1:]).gr_gid)
+            else:
+                uids.add(pwd.getpwnam(name).pw_uid)
+    return Admins(frozenset(uids), frozenset(gids))

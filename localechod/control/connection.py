@@ -1,0 +1,124 @@
+"""One client's connection to the control socket: identified and counted when it is accepted."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
+
+from localechod.control.bounds import REQUEST_BYTES
+from localechod.control.caller import CREDENTIALS
+from localechod.control.guard import Guard
+from localechod.localsocket.peer import Credentials, credentials
+
+if TYPE_CHECKING:
+    import socket
+
+logger = logging.getLogger(__name__)
+
+
+class BoundedBuffer(Buffer):
+    """Refuses a message by the length it announces.
+
+    grpclib itself would acknowledge and keep whatever comes, up to the four gigabytes that a
+    message may announce; HTTP/2's window bounds only what nobody has asked for yet.
+    """
+
+    async def read(self, size: int) -> bytes:
+        """Read `size` bytes, or refuse."""
+        if size > REQUEST_BYTES:
+            cause = f"a request of {size} bytes; at most {REQUEST_BYTES} are read"
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, cause)
+        return await super().read(size)
+
+
+class Gate(AbstractHandler):
+    """Stands before grpclib's own handler, which starts a task for each request.
+
+    Args:
+        inner: grpclib's handler of this connection.
+    """
+
+    def __init__(self, inner: AbstractHandler) -> None:
+        self._inner = inner
+        self.credentials: Credentials
+
+    def accept(
+        self,
+        stream: Stream,
+        headers: list[tuple[str, str]],
+        release_stream: Callable[[], None],
+    ) -> None:
+        """Pass a request on, with the caller's credentials in its context."""
+        # A stream that the client has opened has its number.
+        stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
+        token = CREDENTIALS.set(self.credentials)
+        try:
+            self._inner.accept(stream, headers, release_stream)
+        finally:
+            CREDENTIALS.reset(token)
+
+    def cancel(self, stream: Stream) -> None:
+        """Cancel the call of a stream that the client has reset."""
+        self._inner.cancel(stream)
+
+    def close(self) -> None:
+        """Cancel every call of this connection."""
+        self._inner.close()
+
+
+class Connection(H2Protocol):
+    """HTTP/2 by grpclib, with the peer's identity taken once, before its first byte is read."""
+
+    def __init__(self, made: H2Protocol, guard: Guard) -> None:
+        self._gate = Gate(made.handler)
+        self._guard = guard
+        self.transport: asyncio.Transport
+        super().__init__(self._gate, made.config, made.h2_config)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Identify and count the peer; close at once where that is one too many."""
+        self.transport = cast("asyncio.Transport", transport)
+        who = self._gate.credentials = peer_of(transport)
+        excess = self._guard.bounds.connect(who.uid)
+        if excess:
+            if self._guard.bounds.worth_telling(who.uid):
+                self._guard.refuse(who, "connection", excess)
+            self._gate.close()
+            self.transport.abort()
+            return
+        self._guard.connections[self.transport] = asyncio.get_running_loop().create_future()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed HTTP/2; close a connection whose bytes the library cannot cope with.
+
+        h2 and grpclib raise various errors for frames they do not know. An event loop would print
+        a traceback for each, and anyone who can connect could fill the journal with them.
+        """
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001 - see above: any of them means the same
+            who = self._gate.credentials
+            logger.warning(f"control connection of uid {who.uid}, pid {who.pid} closed: {error!r}")
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the peer, and cancel its calls."""
+        lost = self._guard.connections.pop(self.transport, None)
+        if lost is not None:
+            self._guard.bounds.disconnect(self._gate.credentials.uid)
+            super().connection_lost(exc)
+            lost.set_result(None)
+
+
+def peer_of(transport: asyncio.BaseTransport) -> Credentials:
+    """Return who is at the other end of a transport (asyncio's or uvloop's), by its socket.
+
+    Both give a stand-in for the socket that has what `credentials` asks for.
+    """
+    return credentials(cast("socket.socket", transport.get_extra_info("socket")))

@@ -1,0 +1,196 @@
+"""The calls of localechod.v1.Control, passed on to the daemon.
+
+Who may call is decided before a call comes here (guard.py); what remains here is what a caller
+who is no administrator does not get to see.
+"""
+
+# ruff: noqa: N802 - methods of a service bear the names they have on the wire
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Protocol, TypeVar
+
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from grpclib.server import Stream
+
+from localechod.control.about import About, ReloadReport
+from localechod.control.caller import current
+from localechod.control.history import History
+from localechod.control.translation import to_wire
+from localechod.control.wire import control_pb2 as pb
+from localechod.control.wire.control_grpc import ControlBase
+from localechod.echo.events import Event, EventBus
+from localechod.echo.report import EndpointStatus, PeerRow
+
+logger = logging.getLogger(__name__)
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Supervisor(Protocol):
+    """What the control plane needs of the data plane. The changes raise LocalechodError."""
+
+    @property
+    def events(self) -> EventBus:
+        """Where everything that happens is published."""
+        ...
+
+    def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
+        """Return all, or the named, endpoints; raise UnknownEndpointError."""
+        ...
+
+    def peers(self, name: str | None) -> list[PeerRow]:
+        """Return who is connected to one, or to any, endpoint."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Bind an endpoint and let it listen."""
+        ...
+
+    def stop(self, name: str) -> None:
+        """Close an endpoint's listener and its connections."""
+        ...
+
+    def restart(self, name: str) -> None:
+        """Stop an endpoint and start it."""
+        ...
+
+
+class Daemon(Protocol):
+    """What the control plane needs of the daemon."""
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The endpoints."""
+        ...
+
+    def about(self) -> About:
+        """Return what there is to tell about the process."""
+        ...
+
+    async def reload(self) -> ReloadReport:
+        """Apply the configuration anew; raise ConfigError, with nothing changed, if invalid."""
+        ...
+
+    def config_text(self) -> str:
+        """Return the effective configuration as TOML."""
+        ...
+
+
+class ControlService(ControlBase):
+    """Answers the calls.
+
+    Args:
+        daemon: whom they are about.
+        history: the events.
+        reloaded: called after each successful reload.
+    """
+
+    def __init__(self, daemon: Daemon, history: History, reloaded: Callable[[], None]) -> None:
+        self._daemon = daemon
+        self._history = history
+        self._reloaded = reloaded
+        self._reloads: set[asyncio.Task[ReloadReport]] = set()
+
+    async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
+        """Tell about the daemon and about all or the named endpoints."""
+        request = await _request(stream)
+        rows = self._daemon.supervisor.status(list(request.names))
+        await stream.send_message(
+            pb.StatusReply(
+                daemon=to_wire(self._daemon.about(), pb.Daemon),
+                endpoints=[to_wire(row, pb.Endpoint) for row in rows],
+            )
+        )
+
+    async def Start(self, stream: Stream[pb.EndpointRequest, pb.EndpointReply]) -> None:
+        """Start an endpoint."""
+        await self._change(stream, self._daemon.supervisor.start)
+
+    async def Stop(self, stream: Stream[pb.EndpointRequest, pb.EndpointReply]) -> None:
+        """Stop an endpoint."""
+        await self._change(stream, self._daemon.supervisor.stop)
+
+    async def Restart(self, stream: Stream[pb.EndpointRequest, pb.EndpointReply]) -> None:
+        """Restart an endpoint."""
+        await self._change(stream, self._daemon.supervisor.restart)
+
+    async def Reload(self, stream: Stream[pb.ReloadRequest, pb.ReloadReply]) -> None:
+        """Reload the configuration; a caller who hangs up does not leave it half applied."""
+        await _request(stream)
+        task = asyncio.ensure_future(self._daemon.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._ended)
+        report = await asyncio.shield(task)
+        await stream.send_message(to_wire(report, pb.ReloadReply))
+
+    async def Peers(self, stream: Stream[pb.PeersRequest, pb.PeersReply]) -> None:
+        """Tell who is connected: all to an administrator, else the caller's own rows."""
+        request = await _request(stream)
+        caller = current()
+        rows = [
+            to_wire(row, pb.Peer)
+            for row in self._daemon.supervisor.peers(request.endpoint or None)
+            if caller.admin or row.uid == caller.credentials.uid
+        ]
+        await stream.send_message(pb.PeersReply(peers=rows))
+
+    async def Events(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
+        """Tell what happened, and what happens until the caller or the daemon ends."""
+        request = await _request(stream)
+        past, subscription = self._history.watch(request.recent)
+        try:
+            # Says that from here on nothing is missed; a caller who wants to see the effect of
+            # something waits for it first.
+            await stream.send_initial_metadata()
+            for event in filter(_visible, past):
+                await stream.send_message(to_wire(event, pb.Event))
+            if not request.follow:
+                return
+            async for event in subscription:
+                if _visible(event):
+                    message = to_wire(event, pb.Event)
+                    message.dropped, subscription.dropped = subscription.dropped, 0
+                    await stream.send_message(message)
+        finally:
+            subscription.close()
+
+    async def Config(self, stream: Stream[pb.ConfigRequest, pb.ConfigReply]) -> None:
+        """Tell the effective configuration."""
+        await _request(stream)
+        await stream.send_message(pb.ConfigReply(toml=self._daemon.config_text()))
+
+    async def _change(
+        self,
+        stream: Stream[pb.EndpointRequest, pb.EndpointReply],
+        change: Callable[[str], None],
+    ) -> None:
+        name = (await _request(stream)).name
+        change(name)
+        (row,) = self._daemon.supervisor.status([name])
+        await stream.send_message(pb.EndpointReply(endpoint=to_wire(row, pb.Endpoint)))
+
+    def _ended(self, task: "asyncio.Task[ReloadReport]") -> None:
+        self._reloads.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._reloaded()
+        else:
+            logger.warning(f"reload failed: {error}")
+
+
+async def _request(stream: Stream[Q, A]) -> Q:
+    request = await stream.recv_message()
+    if request is None:
+        raise GRPCError(Status.INVALID_ARGUMENT, "the call came without a request")
+    return request
+
+
+def _visible(event: Event) -> bool:
+    caller = current()
+    return caller.admin or event.uid is None or event.uid == caller.credentials.uid

@@ -1,0 +1,71 @@
+"""Between the values of Python and the messages of the wire, field by field of the same name."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localechod.localsocket.address import escape
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from google.protobuf.message import Message
+
+V = TypeVar("V", bound="DataclassInstance")
+M = TypeVar("M", bound="Message")
+
+
+def to_wire(value: "DataclassInstance", kind: type[M]) -> M:
+    """Return a message of type `kind` with the fields of a dataclass; None leaves one unset."""
+    present = {field.name: getattr(value, field.name) for field in fields(value)}
+    return kind(**{name: _clean(item) for name, item in present.items() if item is not None})
+
+
+def from_wire(message: "Message", kind: type[V]) -> V:
+    """Return a dataclass of type `kind` with the fields of a message; an unset one is None.
+
+    Text comes out as `printable` makes it, so that no caller has to think of it.
+    """
+    present = message.DESCRIPTOR.fields_by_name
+    return kind(**{f.name: _read(message, present[f.name]) for f in fields(kind)})
+
+
+def printable(text: str) -> str:
+    """Return text that came over the wire as one line that a terminal can take.
+
+    What localechod sends is escaped already and stays as it is; the other end may be another
+    program, or the service's user gone astray, talking to an administrator's terminal.
+    """
+    return text if text.isprintable() else escape(text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines, each as `printable` makes it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _clean(item: Any) -> Any:
+    """Give text a form that UTF-8 can carry: a file name need not be UTF-8, a protobuf string is.
+
+    Nothing that reaches a human is lost: the bytes in question are shown as escapes anyway.
+    """
+    if isinstance(item, str):
+        return item.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(item, dict):
+        return {_clean(key): entry for key, entry in item.items()}
+    if isinstance(item, Iterable):
+        return [_clean(entry) for entry in item]
+    return item
+
+
+def _read(message: "Message", field: Any) -> Any:
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    item = getattr(message, field.name)
+    if isinstance(item, str):
+        return printable(item)
+    if isinstance(item, int | float):
+        return item
+    if hasattr(item, "items"):
+        # The order of a map is a different one each time.
+        return {printable(key): item[key] for key in sorted(item)}
+    return [printable(entry) for entry in item]

@@ -1,0 +1,279 @@
+"""Every call, over a real socket, against a daemon that only pretends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from localechod.control.about import Notice
+from localechod.control.client import ControlClient
+from localechod.control.wire import control_pb2 as pb
+from localechod.echo.events import Event
+from localechod.echo.report import PeerRow
+from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
+from tests.unit.control_fakes import NOBODY, FakeDaemon, LoopFactory, on_each_loop, run, served
+
+pytestmark = on_each_loop
+
+
+@pytest.fixture
+def path(sockdir: Path) -> Path:
+    return sockdir / "control.sock"
+
+
+async def newest(notices: AsyncIterator[Notice], count: int) -> list[str]:
+    return [(await anext(notices)).event.text for _ in range(count)]
+
+
+def test_status_tells_everything_of_daemon_and_endpoints(factory: LoopFactory, path: Path) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            report = await client.status()
+            assert report.daemon == daemon.about()
+            assert report.endpoints == list(daemon.supervisor.rows.values())
+            assert [row.name for row in (await client.status(["datagram"])).endpoints] == [
+                "datagram"
+            ]
+            with pytest.raises(UsageError, match='there is no endpoint "x"; there are: stream'):
+                await client.status(["stream", "x"])
+
+    run(factory, main)
+
+
+@pytest.mark.parametrize(
+    ("what", "state"), [("start", "listening"), ("stop", "stopped"), ("restart", "listening")]
+)
+def test_a_change_reaches_the_supervisor_and_its_outcome_the_caller(
+    factory: LoopFactory, path: Path, what: str, state: str
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            change = getattr(client, what)
+            assert (await change("stream")).state == state
+            with pytest.raises(UsageError, match="there is no endpoint"):
+                await change("x")
+            assert daemon.supervisor.calls == [(what, "stream")]
+
+    run(factory, main)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SocketError("bind", 13, "/var/lib/x", 'bind_as = "root"'), Status.FAILED_PRECONDITION),
+        (LocalechodError("takes root", "systemctl restart"), Status.FAILED_PRECONDITION),
+        (ConfigError("bad"), Status.INVALID_ARGUMENT),
+        (UsageError("bad"), Status.INVALID_ARGUMENT),
+    ],
+    ids=str,
+)
+def test_an_error_has_its_status_for_any_client_and_all_of_itself_for_ours(
+    factory: LoopFactory, path: Path, error: LocalechodError, status: Status
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        daemon.supervisor.failures["stream"] = error
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            with pytest.raises(LocalechodError) as caught:
+                await client.start("stream")
+            assert str(caught.value) == str(error)
+            assert caught.value.exit_status == error.exit_status
+            with pytest.raises(GRPCError) as plain:
+                await client._stub.Start(pb.EndpointRequest(name="stream"))
+            assert (plain.value.status, plain.value.message) == (status, str(error))
+
+    run(factory, main)
+
+
+def test_reload_tells_what_it_did(factory: LoopFactory, path: Path) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            report = await client.reload()
+            assert list(report.added) == ["new"]
+            assert list(report.unchanged) == ["stream"]
+
+    run(factory, main)
+
+
+def test_a_failed_reload_is_told_and_logged(
+    factory: LoopFactory, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        daemon.failure = ConfigError("/etc/x.toml: mode: wrong")
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            with pytest.raises(ConfigError, match="mode: wrong"):
+                await client.reload()
+
+    with caplog.at_level(logging.WARNING):
+        run(factory, main)
+    assert [record.message for record in caplog.records] == [
+        "reload failed: /etc/x.toml: mode: wrong"
+    ]
+
+
+def test_a_caller_who_hangs_up_does_not_leave_a_reload_half_done(
+    factory: LoopFactory, path: Path
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        daemon.may_reload.clear()
+        async with served(path, daemon) as server:
+            async with ControlClient(str(path)) as client:
+                asking = asyncio.ensure_future(client.reload())
+                await daemon.reload_began.wait()
+                (call,) = server._guard.calls
+                asking.cancel()
+                await asyncio.wait([asking])
+            await asyncio.wait([call])
+            assert daemon.reloads == 0
+            daemon.may_reload.set()
+            (work,) = server._service._reloads
+            await work
+            assert daemon.reloads == 1
+
+    run(factory, main)
+
+
+def test_a_reload_that_is_cancelled_by_the_end_of_the_loop_is_no_error(
+    factory: LoopFactory, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        daemon.may_reload.clear()
+        async with served(path, daemon) as server, ControlClient(str(path)) as client:
+            asking = asyncio.ensure_future(client.reload())
+            await daemon.reload_began.wait()
+            asking.cancel()
+            (work,) = server._service._reloads
+            work.cancel()
+            await asyncio.wait([work, asking])
+
+    run(factory, main)
+    assert not caplog.records
+
+
+def test_config_arrives_byte_for_byte_and_cannot_write_to_a_terminal(
+    factory: LoopFactory, path: Path
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            assert await client.config() == daemon.toml
+            daemon.toml = 'a = "\x1b[2J"\n'
+            assert await client.config() == 'a = "\\x1b[2J"\n'
+
+    run(factory, main)
+
+
+def peer(endpoint: str, uid: int) -> PeerRow:
+    return PeerRow(
+        endpoint=endpoint,
+        pid=uid + 1,
+        uid=uid,
+        since=1.5,
+        messages=1,
+        received_bytes=2,
+        sent_bytes=3,
+    )
+
+
+def test_an_administrator_sees_every_peer_and_others_their_own(
+    factory: LoopFactory, path: Path
+) -> None:
+    async def main(own_uid: int) -> list[PeerRow]:
+        daemon = FakeDaemon()
+        daemon.supervisor.connected = [peer("stream", 0), peer("datagram", NOBODY)]
+        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
+            rows = await client.peers()
+            assert {row.endpoint for row in await client.peers("stream")} == {"stream"}
+            with pytest.raises(UsageError):
+                await client.peers("x")
+            return rows
+
+    assert run(factory, lambda: main(0)) == [peer("stream", 0), peer("datagram", NOBODY)]
+    assert run(factory, lambda: main(4711)) == [peer("stream", 0)]
+
+
+EVENTS = [
+    Event("refused", "stream", "own", uid=0, pid=1),
+    Event("refused", "stream", "other's", uid=NOBODY, pid=2),
+    Event("state", "stream", "nobody's", state="failed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("own_uid", "seen"), [(0, ["own", "other's", "nobody's"]), (4711, ["own", "nobody's"])]
+)
+def test_who_is_no_administrator_does_not_see_events_about_others(
+    factory: LoopFactory, path: Path, own_uid: int, seen: list[str]
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        bus = daemon.supervisor.events
+        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
+            async with client.events(follow=True, recent=0) as notices:
+                for event in EVENTS:
+                    bus.publish(event)
+                assert await newest(notices, len(seen)) == seen
+            async with client.events(follow=False, recent=10) as notices:
+                assert [notice.event.text async for notice in notices] == seen
+
+    run(factory, main)
+
+
+def test_past_and_future_come_in_one_stream_each_once(factory: LoopFactory, path: Path) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        supervisor = daemon.supervisor
+        async with served(path, daemon), ControlClient(str(path)) as client:
+            supervisor.become("stream", "failed")
+            supervisor.become("stream", "starting")
+            async with client.events(follow=True, recent=1) as notices:
+                supervisor.become("stream", "listening")
+                notice = await anext(notices)
+                assert notice.event.state == "starting"
+                assert notice.event.endpoint == "stream"
+                assert notice.event.uid is None
+                assert (await anext(notices)).event.state == "listening"
+
+    run(factory, main)
+
+
+def test_a_listener_that_reads_too_slowly_is_told_how_much_it_missed(
+    factory: LoopFactory, path: Path
+) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with (
+            served(path, daemon),
+            ControlClient(str(path)) as client,
+            client.events(follow=True, recent=0) as notices,
+        ):
+            for number in range(1000):
+                daemon.supervisor.events.publish(Event("state", "stream", str(number)))
+            first = await anext(notices)
+            assert first.dropped == int(first.event.text) == 1000 - 256
+            assert (await anext(notices)).dropped == 0
+
+    run(factory, main)
+
+
+def test_following_ends_when_the_daemon_does(factory: LoopFactory, path: Path) -> None:
+    async def main() -> None:
+        daemon = FakeDaemon()
+        async with ControlClient(str(path)) as client, served(path, daemon) as server:
+            async with client.events(follow=True, recent=0) as notices:
+                daemon.supervisor.become("stream", "stopped")
+                closing = asyncio.ensure_future(server.close(5.0))
+                assert [n.event.text async for n in notices] == ["stream is stopped"]
+            await closing
+
+    run(factory, main)

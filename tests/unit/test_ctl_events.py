@@ -1,0 +1,268 @@
+"""localechoctl events and wait: over restarts, against the clock, and without sleeping."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from localechod.control.about import Notice
+from localechod.ctl import app
+from localechod.ctl.events import _show_text
+from localechod.echo.events import Event
+from tests.unit.control_fakes import NOBODY, SECONDS, ctl_as, live
+
+ROOT = Path(__file__).parents[2]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+
+
+@pytest.fixture
+def path(sockdir: Path) -> Path:
+    return sockdir / "control.sock"
+
+
+class Following:
+    """`localechoctl events --follow` in a process of its own, read line by line with a deadline."""
+
+    def __init__(self, path: Path, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "localechod.ctl.app", "--control", str(path)),
+                *("events", "--follow", *words),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self.out, self.err = self._lines(self.process.stdout), self._lines(self.process.stderr)
+
+    @staticmethod
+    def _lines(stream: object) -> "queue.Queue[str]":
+        lines: queue.Queue[str] = queue.Queue()
+
+        def read() -> None:
+            for line in stream:  # type: ignore[attr-defined]
+                lines.put(line.rstrip("\n"))
+
+        threading.Thread(target=read, daemon=True).start()
+        return lines
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(SECONDS)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+        return code
+
+
+@contextmanager
+def following(path: Path, *words: str) -> Iterator[Following]:
+    found = Following(path, *words)
+    try:
+        yield found
+    finally:
+        if found.process.poll() is None:
+            found.end()
+
+
+def test_what_has_happened_is_printed_and_that_is_all(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live(path) as daemon:
+        daemon.do(daemon.supervisor.become, "stream", "stopped")
+        refused = Event("refused", "", "a call was refused", uid=0, pid=7, time=0.0)
+        daemon.do(daemon.supervisor.events.publish, refused)
+        assert app.run(["--control", str(path), "events"]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.endswith("  state     stream  stream is stopped")
+        assert second.endswith("  refused   -  a call was refused")
+        assert second.startswith(("1970-01-01 ", "1969-12-31 "))
+        assert app.run(["--control", str(path), "events", "--json"]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first)["state"] == "stopped"
+    assert json.loads(second) == {
+        "kind": "refused",
+        "endpoint": "",
+        "text": "a call was refused",
+        "state": "",
+        "uid": 0,
+        "pid": 7,
+        "time": 0.0,
+        "dropped": 0,
+    }
+
+
+def test_without_a_daemon_there_is_nothing_to_follow(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["--control", str(path), "events"]) == 3
+    assert app.run(["--control", str(path), "events", "--follow"]) == 3
+    assert capsys.readouterr().err.count("localechod is not running: ") == 2
+
+
+def test_following_goes_on_over_a_restart_and_repeats_nothing(path: Path) -> None:
+    with live(path) as daemon:
+        daemon.do(daemon.supervisor.become, "stream", "stopped")
+        with following(path, "--json") as process:
+
+            def told() -> str:
+                return str(json.loads(process.out.get(timeout=SECONDS))["text"])
+
+            assert told() == "stream is stopped"
+            daemon.do(daemon.supervisor.become, "stream", "listening")
+            assert told() == "stream is listening"
+            daemon.stop()
+            lost = process.err.get(timeout=SECONDS)
+            assert lost == "connection lost, waiting for localechod"
+            with live(path) as successor:
+                successor.do(successor.supervisor.become, "datagram", "failed")
+                assert told() == "datagram is failed"
+            assert process.err.get(timeout=SECONDS) == lost
+            assert process.end() == 130
+            assert process.out.empty()
+            assert process.err.empty()
+
+
+def test_a_connection_that_is_lost_without_a_restart_repeats_nothing(path: Path) -> None:
+    with live(path) as daemon, following(path, "--json") as process:
+        for state in ("stopped", "listening"):
+            daemon.do(daemon.supervisor.become, "stream", state)
+            assert json.loads(process.out.get(timeout=SECONDS))["state"] == state
+        daemon.do(daemon.hang_up)
+        assert process.err.get(timeout=SECONDS).startswith("connection lost")
+        daemon.do(daemon.supervisor.become, "stream", "failed")
+        assert json.loads(process.out.get(timeout=SECONDS))["state"] == "failed"
+
+
+def test_events_that_were_lost_are_counted_where_they_are_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _show_text(Notice(Event("state", "stream", "text"), dropped=12))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "(12 events were lost here: they came too fast)"
+    assert second.endswith("text")
+
+
+def waiting(path: Path, *words: str) -> int:
+    return app.run(["--control", str(path), "wait", *words])
+
+
+def test_wait_returns_at_once_when_all_listen(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live(path) as daemon:
+        assert waiting(path) == 0
+        assert waiting(path, "stream", "datagram") == 0
+        daemon.do(daemon.supervisor.become, "stream", "stopped")
+        assert waiting(path) == 0, "who is stopped on purpose is not waited for"
+        daemon.do(daemon.supervisor.become, "datagram", "degraded")
+        assert waiting(path) == 0, "degraded still listens"
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+@contextmanager
+def in_background(action: Callable[[], int]) -> Iterator["queue.Queue[int]"]:
+    outcome: queue.Queue[int] = queue.Queue()
+    thread = threading.Thread(target=lambda: outcome.put(action()))
+    thread.start()
+    yield outcome
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_wait_returns_when_the_last_one_listens(path: Path) -> None:
+    with live(path) as daemon:
+        daemon.do(daemon.supervisor.become, "stream", "failed")
+        daemon.do(daemon.supervisor.become, "datagram", "starting")
+        with in_background(lambda: waiting(path, "--timeout", str(SECONDS))) as outcome:
+            daemon.do(daemon.supervisor.events.publish, Event("error", "stream", "no matter"))
+            daemon.do(daemon.supervisor.become, "datagram", "listening")
+            daemon.do(daemon.supervisor.become, "stream", "listening")
+            assert outcome.get(timeout=SECONDS) == 0
+
+
+def test_wait_waits_for_a_daemon_that_is_not_there_yet(path: Path) -> None:
+    with (
+        in_background(lambda: waiting(path, "stream", "--timeout", str(SECONDS))) as outcome,
+        live(path),
+    ):
+        assert outcome.get(timeout=SECONDS) == 0
+
+
+def test_wait_outlives_a_restart_of_the_daemon(path: Path) -> None:
+    with in_background(lambda: waiting(path, "stream", "--timeout", str(SECONDS))) as outcome:
+        with live(path, initially="failed") as daemon:
+            assert daemon.supervisor.asked.wait(SECONDS)
+        assert outcome.empty()
+        with live(path):
+            assert outcome.get(timeout=SECONDS) == 0
+
+
+def test_a_timeout_says_who_is_missing_and_how_they_are(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live(path) as daemon:
+        daemon.do(daemon.supervisor.become, "stream", "failed")
+        daemon.do(daemon.supervisor.become, "datagram", "stopped")
+        assert waiting(path, "--timeout", "0.2") == 1
+        assert waiting(path, "stream", "--timeout", "0.2") == 1
+        daemon.supervisor.rows = {}
+        assert waiting(path, "--timeout", "0.2") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "wait timed out after 0.2 s: stream is failed, datagram is stopped",
+        "wait timed out after 0.2 s: stream is failed",
+        "wait timed out after 0.2 s: no endpoints are configured",
+    ]
+
+
+def test_a_timeout_without_a_daemon_says_that(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert waiting(path, "--timeout", "0.2") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("wait timed out after 0.2 s: localechod is not running: connect failed: ")
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_name_is_not_waited_for(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with live(path):
+        assert waiting(path, "x") == 2
+    assert capsys.readouterr().err == 'there is no endpoint "x"; there are: stream\n'
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_timeout_must_leave_time(
+    path: Path, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    assert waiting(path, "--timeout", seconds) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@as_root
+def test_a_socket_that_stays_closed_to_him_is_not_waited_for(path: Path) -> None:
+    with live(path):
+        path.chmod(0o600)
+        done = ctl_as(NOBODY, path, "wait", "--timeout", str(SECONDS / 2))
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"connect failed: Permission denied (13): {path}")
+
+
+def test_a_socket_of_another_kind_is_not_waited_for(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
+        datagram.bind(str(path))
+        assert waiting(path, "--timeout", str(SECONDS)) == 1
+    assert "Protocol wrong type" in capsys.readouterr().err

@@ -1,0 +1,124 @@
+"""start, stop, restart and reload: what they do, what they say, and what one failure costs."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localechod.control.about import ReloadReport
+from localechod.ctl import app
+from localechod.errors import ConfigError, LocalechodError, SocketError
+from tests.unit.control_fakes import Live, live
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def daemon(sockdir: Path) -> Iterator[Live]:
+    with live(sockdir / "control.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def ctl(daemon: Live) -> Run:
+    return lambda *words: app.run(["--control", str(daemon.path), *words])
+
+
+@pytest.mark.parametrize(
+    ("command", "state"), [("start", "listening"), ("stop", "stopped"), ("restart", "listening")]
+)
+def test_endpoints_are_changed_in_turn_and_their_state_is_told(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str], command: str, state: str
+) -> None:
+    assert ctl(command, "datagram", "stream", "datagram") == 0
+    assert capsys.readouterr().out == f"datagram: {state}\nstream: {state}\n"
+    assert daemon.supervisor.calls == [(command, "datagram"), (command, "stream")]
+
+
+def test_json_tells_name_and_state(ctl: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl("stop", "stream", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"name": "stream", "state": "stopped"}]
+
+
+def test_an_unknown_name_is_refused_before_anything_is_touched(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl("stop", "stream", "x") == 2
+    assert capsys.readouterr().err == 'there is no endpoint "x"; there are: stream\n'
+    assert daemon.supervisor.calls == []
+
+
+def test_without_a_name_there_is_nothing_to_do(daemon: Live, ctl: Run) -> None:
+    assert ctl("stop") == 2
+    assert daemon.supervisor.calls == []
+
+
+def test_a_failure_is_told_in_the_daemon_s_words_with_its_exit_status(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.supervisor.failures["stream"] = SocketError("bind", 13, "/var/lib/x", "chown it")
+    assert ctl("start", "stream") == 4
+    captured = capsys.readouterr()
+    assert captured.err == "bind failed: Permission denied (13): /var/lib/x; chown it\n"
+    assert captured.out == ""
+
+
+def test_one_failure_does_not_keep_the_others_from_their_change(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.supervisor.failures["stream"] = LocalechodError("it takes root", "restart the service")
+    assert ctl("restart", "stream", "datagram") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "stream: it takes root; restart the service\n"
+    assert captured.out == "datagram: listening\n"
+
+
+def test_reload_says_what_became_of_what(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.daemon.report = ReloadReport(
+        added=("a", "b"),
+        changed=("c",),
+        removed=("d",),
+        unchanged=("e",),
+        restart_needed=("service.user",),
+    )
+    assert ctl("reload") == 0
+    assert capsys.readouterr().out == (
+        "added: a, b\nchanged: c\nremoved: d\nrestart needed: service.user\n"
+    )
+    assert ctl("reload", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "added": ["a", "b"],
+        "changed": ["c"],
+        "removed": ["d"],
+        "unchanged": ["e"],
+        "restart_needed": ["service.user"],
+    }
+
+
+def test_a_reload_without_a_difference_says_so(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.daemon.report = ReloadReport(unchanged=("stream",))
+    assert ctl("reload") == 0
+    assert capsys.readouterr().out == "nothing has changed\n"
+
+
+def test_an_invalid_configuration_is_exit_status_78_with_every_mistake_on_its_line(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.daemon.failure = ConfigError("/etc/x.toml: one\n/etc/x.toml: another")
+    assert ctl("reload") == 78
+    captured = capsys.readouterr()
+    assert captured.err == "/etc/x.toml: one\n/etc/x.toml: another\n"
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart"])
+def test_without_a_daemon_it_is_exit_status_3(
+    sockdir: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert app.run(["--control", str(sockdir / "none"), command, "stream"]) == 3
+    assert capsys.readouterr().err.startswith("localechod is not running: ")
