@@ -37,6 +37,8 @@ log = logging.getLogger("localechod.service")
 # The control socket is for people and their tools; they are few.
 _CONTROL_BACKLOG = 64
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 # Seconds that control calls under way have at the end.
 _CONTROL_GRACE = 1.0
 
@@ -73,6 +75,7 @@ class Service:
         self._restart_needed: tuple[str, ...] = ()
         self._started = time.monotonic()
         self._remark = ""
+        self._control: ControlServer | None = None
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until TERM or INT, then drain.
@@ -98,7 +101,7 @@ class Service:
             ending.callback(self.supervisor.events.close)
             ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
             stop = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _ENDING:
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
             ending.callback(self._notifier.stopping)
@@ -106,6 +109,8 @@ class Service:
             ready()
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
+            # One signal is enough. A second one that found the loop closed would end us as a kill.
+            ending.callback(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING)
 
     def about(self) -> About:
         """Describe the daemon itself."""
@@ -160,6 +165,8 @@ class Service:
         async def reload() -> None:
             try:
                 await self.reload()
+                if self._control is not None:
+                    self._control.resolve_admins()
             except LocalechodError as error:
                 log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
 
@@ -189,9 +196,9 @@ class Service:
             self._remark = f"control socket: {error}"
             log.error("%s", self._remark)  # noqa: TRY400 - the machine's fault, not the program's
             return
-        server = ControlServer(self, admins=control.admins, own_uid=os.geteuid())
-        await server.start(bound.sock)
-        ending.push_async_callback(server.close, _CONTROL_GRACE)
+        self._control = ControlServer(self, admins=control.admins, own_uid=os.geteuid())
+        await self._control.start(bound.sock)
+        ending.push_async_callback(self._control.close, _CONTROL_GRACE)
         ending.callback(bound.remove)
 
     def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:

@@ -3,14 +3,13 @@
 from typing import Any
 
 import msgspec
+import tomli_w
 
 from localechod.config.schema import Config, EndpointConfig
 
 
 def dump(config: Config) -> str:
     """Return the effective configuration, every default written out."""
-    import tomli_w  # noqa: PLC0415 - only `--check` and `config show` ever write TOML
-
     return tomli_w.dumps(
         {
             "version": 1,

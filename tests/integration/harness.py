@@ -20,21 +20,20 @@ import pytest
 # What a daemon started as root becomes in these tests; it exists everywhere.
 SERVICE_USER = "nobody"
 DEADLINE = 20.0
+CHECKOUT = Path(__file__).resolve().parents[2]
 
-# Another user's localechoctl. Everything is imported first: that user may not be able to read the
-# place where Python or this checkout lies, such as /root.
+# Another user's localechoctl.
 AS_USER = """
-import encodings.idna, importlib, os, pkgutil, sys
-import localechod
-for module in pkgutil.walk_packages(localechod.__path__, "localechod."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+import encodings.idna, os, sys
+from tests.everything import import_everything
+import_everything()
+from localechod.ctl.app import main
 uid = int(sys.argv.pop(1))
 os.setgroups([])
 os.setresgid(uid, uid, uid)
 os.setresuid(uid, uid, uid)
 sys.argv[0] = "localechoctl"
-sys.exit(localechod.ctl.app.main())
+sys.exit(main())
 """
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
@@ -117,6 +116,7 @@ class Daemon:
         return subprocess.run(
             [sys.executable, *program, *arguments],
             env={**os.environ, "LOCALECHOD_CONTROL": str(self.runtime / "control.sock")},
+            cwd=CHECKOUT,
             capture_output=True,
             text=True,
             timeout=DEADLINE,

@@ -244,12 +244,12 @@ def live(
         daemon.stop()
 
 
-# Everything is imported while the process is still root: the checkout may be closed to others. And
-# it leaves without ceremony: a measurement of coverage could not be written as that user.
+# It leaves without ceremony: a measurement of coverage could not be written as that user.
 _AS_USER = """
 import os, sys
-from localechod.control import client
-from localechod.ctl import app, events, lifecycle, metrics, peers, status
+from tests.everything import import_everything
+import_everything()
+from localechod.ctl import app
 uid, gid, *groups = map(int, sys.argv.pop(1).split(","))
 os.setgroups(groups); os.setresgid(gid, gid, gid); os.setresuid(uid, uid, uid)
 code = app.run(sys.argv[1:])

@@ -400,8 +400,9 @@ def test_another_users_rights_decide_where_asked(sockdir: Path) -> None:
 def test_an_ordinary_user_cannot_become_another(sockdir: Path) -> None:
     script = (
         "import os, sys\n"
+        "from tests.everything import import_everything\n"
+        "import_everything()\n"
         "from localechod.ctl.app import run\n"
-        "from localechod.ctl import send\n"
         "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
         "sys.exit(run(['send', '--as', 'root', '/x', 'y']))\n"
     )
