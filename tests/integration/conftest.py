@@ -10,10 +10,14 @@ from tests.integration.harness import Daemon
 
 @pytest.fixture
 def daemon(sockdir: Path) -> Iterator[Daemon]:
-    """A daemon that is not started yet, ended for sure."""
+    """A daemon that is not started yet; whatever a test did to it, it has to end in peace."""
     daemon = Daemon(sockdir)
-    yield daemon
-    daemon.kill()
+    try:
+        yield daemon
+        if daemon.process is not None and daemon.process.poll() is None:
+            assert daemon.stop() == 0, daemon.log.read_text(encoding="utf-8")
+    finally:
+        daemon.kill()
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
