@@ -61,7 +61,7 @@ class SocketError(LocalechodError):
     """A system call on a local socket or its file failed.
 
     Args:
-        action: the call in one word, as the seed of the project prints it: bind, connect, chown.
+        action: the call in one word, as programs in C print it: bind, connect, chown.
         number: the errno.
         path: the address, already escaped for a terminal, or "".
         hint: what helps, or "".
