@@ -9,15 +9,18 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
-from localechod import config
+from localechod import config, handover
 from localechod.config import Config
 from localechod.echo.endpoint import Opened, Owner
+from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import open_privileged
-from localechod.errors import LocalechodError, UsageError
-from localechod.host import logs, privileges, runtime, systemd
+from localechod.errors import ConfigError, LocalechodError, UsageError
+from localechod.host import fdstore, logs, privileges, runtime, systemd
 from localechod.host.background import Background
+from localechod.host.fdstore import Store
 from localechod.host.lock import PidFile, check_root_owned
 from localechod.host.privileges import Identity
 from localechod.service import Launch, Service
@@ -54,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
     """
     file = runtime.config_file(options.config)
     directory = runtime.runtime_directory(options.runtime_dir)
-    loaded = config.load(file, directory)
+    inherited = fdstore.inherit()
+    state = handover.read_state(inherited)
+    loaded, remark = _configuration(file, directory, state)
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -64,16 +69,31 @@ def run(options: argparse.Namespace) -> int:
         )
     runtime.prepare(directory, identity)
     locks = _lock(directory, identity, options)
-    background = Background.start(detach=options.detach, preserve=[lock.fileno() for lock in locks])
+    preserve = [lock.fileno() for lock in locks] + [fd for fds in inherited.values() for fd in fds]
+    background = Background.start(detach=options.detach, preserve=preserve)
     try:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
         for lock in locks:
             lock.write_pid()
         for warning in config.warnings(loaded):
             log.warning("%s", warning)
-        owner, opened = _become(identity, loaded)
-        launch = Launch(file, directory, loaded, owner, opened, dropped=identity is not None)
-        service = Service(launch, notifier)
+        store = Store(notifier)
+        owner, opened = _become(identity, loaded, inherited, store)
+        states, sockets = handover.receive(inherited, state)
+        launch = Launch(
+            file=file,
+            directory=directory,
+            config=loaded,
+            owner=owner,
+            opened=opened,
+            control=inherited.pop(handover.CONTROL, []),
+            started=time.monotonic() if state is None else state.started,
+            states=states,
+            sockets=sockets,
+            remark=remark,
+            dropped=identity is not None,
+        )
+        service = Service(launch, notifier, store)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(service.serve(background.ready))
     except LocalechodError as error:
@@ -83,6 +103,26 @@ def run(options: argparse.Namespace) -> int:
         for lock in locks:
             lock.empty()
     return 0
+
+
+def _configuration(
+    file: Path | None, directory: Path, state: ServiceState | None
+) -> tuple[Config, str]:
+    """Read the configuration, or go on under the last good one that a restart brought along.
+
+    Returns:
+        The configuration, and what is wrong with the file, or "".
+
+    Raises:
+        ConfigError: it is not valid, and there is no other.
+    """
+    try:
+        return config.load(file, directory), ""
+    except ConfigError as error:
+        if state is None:
+            raise
+        last_good = config.parse(state.config, directory, "the last good configuration")
+        return last_good, f"degraded, on the last good configuration: {error}"
 
 
 def _identity(loaded: Config) -> Identity:
@@ -104,11 +144,15 @@ def _lock(directory: Path, identity: Identity | None, options: argparse.Namespac
     return locks
 
 
-def _become(identity: Identity | None, loaded: Config) -> tuple[Owner, dict[str, Opened]]:
-    """Bind what only root can bind, then stop being root for good; as anyone else, do neither."""
+def _become(
+    identity: Identity | None, loaded: Config, inherited: dict[str, list[int]], store: Store
+) -> tuple[Owner, dict[str, Opened]]:
+    """Take over what was kept, bind what only root can bind, then stop being root for good."""
     if identity is None:
-        return Owner(os.geteuid(), os.getegid()), {}
+        owner = Owner(os.geteuid(), os.getegid())
+        return owner, handover.take_over(loaded, owner, inherited, store)
     owner = Owner(identity.uid, identity.gid)
-    opened = open_privileged(loaded, owner)
+    kept = handover.take_over(loaded, owner, inherited, store)
+    opened = kept | open_privileged(loaded, owner, kept)
     privileges.drop(identity)
     return owner, opened

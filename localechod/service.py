@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from localechod import __version__, config
+from localechod import __version__, config, handover
 from localechod.config import Config
 from localechod.config.changes import restart_needed
 from localechod.control import catalog
@@ -23,12 +23,16 @@ from localechod.echo.endpoint import Opened, Owner
 from localechod.echo.engine import Engine
 from localechod.echo.events import Event
 from localechod.echo.lifecycle import State
+from localechod.echo.state import EndpointState, ServiceState
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import LocalechodError
-from localechod.host import runtime
+from localechod.handover import Keeper
+from localechod.host import jobs, runtime
+from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
 from localechod.localsocket.address import Address
-from localechod.localsocket.bind import Request, bind
+from localechod.localsocket.adopt import adopt
+from localechod.localsocket.bind import Bound, Request, bind
 from localechod.localsocket.peer import user_name
 from localechod.manager import feed_watchdog, tell_status
 
@@ -42,8 +46,11 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 # Seconds that control calls under way have at the end.
 _CONTROL_GRACE = 1.0
 
+# Seconds that systemd has to take in what it is to keep over a restart.
+_BARRIER = 5.0
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What the start has found out and done before there was a loop.
 
@@ -51,7 +58,12 @@ class Launch:
         file: the configuration file, read again by a reload; None: the built-in default.
         directory: the runtime directory.
         owner: who owns the sockets, and serves.
-        opened: sockets that were bound as root.
+        opened: sockets that were kept, or bound as root.
+        control: descriptors of the control socket that were kept.
+        started: when the service started, by time.monotonic(); a restart does not change it.
+        states: the endpoints as the process before this one left them.
+        sockets: the connections that belong to `states`.
+        remark: what is wrong with the service itself, or "".
         dropped: whether root was given up on the way here.
     """
 
@@ -60,6 +72,11 @@ class Launch:
     config: Config
     owner: Owner
     opened: Mapping[str, Opened]
+    control: Sequence[int]
+    started: float
+    states: Sequence[EndpointState]
+    sockets: Sequence[socket.socket]
+    remark: str
     dropped: bool
 
 
@@ -68,13 +85,13 @@ class Service:
 
     supervisor: Supervisor
 
-    def __init__(self, launch: Launch, notifier: Notifier) -> None:
+    def __init__(self, launch: Launch, notifier: Notifier, store: Store) -> None:
         self._launch = launch
         self._config = launch.config
         self._notifier = notifier
+        self._store = store
         self._restart_needed: tuple[str, ...] = ()
-        self._started = time.monotonic()
-        self._remark = ""
+        self._remark = launch.remark
         self._control: ControlServer | None = None
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -90,9 +107,13 @@ class Service:
         async with AsyncExitStack() as ending:
             engine = Engine(loop)
             ending.callback(engine.close)
-            owner, dropped = self._launch.owner, self._launch.dropped
-            self.supervisor = Supervisor(self._config, engine, owner, dropped=dropped)
+            owner, keeper = self._launch.owner, Keeper(self._store)
+            self.supervisor = Supervisor(
+                self._config, engine, owner, keeper, dropped=self._launch.dropped
+            )
             self.supervisor.begin(self._launch.opened)
+            self.supervisor.thaw(self._launch.states, self._launch.sockets)
+            handover.discard(self._store)
             self._refuse_to_serve_nothing()
             await self._open_control(ending)
             self._write_catalog(ending)
@@ -110,7 +131,28 @@ class Service:
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
             # One signal is enough. A second one that found the loop closed would end us as a kill.
-            ending.callback(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            if await self._hand_over():
+                ending.pop_all()  # everything goes on in the next process
+
+    async def _hand_over(self) -> bool:
+        """Before a restart: leave everything to the next process; False where this is the end."""
+        if await jobs.pending() != "restart":
+            return False
+        endpoints, sockets = self.supervisor.freeze()
+        state = ServiceState(
+            started=self._launch.started, config=self.config_text(), endpoints=endpoints
+        )
+        try:
+            handover.pack(state, sockets, self._store)
+        except OSError as error:
+            log.error("restart without its connections: %s", error)  # noqa: TRY400 - not a defect
+        else:
+            if self._store.barrier(_BARRIER):
+                log.info("restart: %d connections are handed over", len(sockets))
+                return True
+        handover.discard(self._store)
+        return False
 
     def about(self) -> About:
         """Describe the daemon itself."""
@@ -119,7 +161,7 @@ class Service:
             pid=os.getpid(),
             user=user_name(os.geteuid()),
             uid=os.geteuid(),
-            uptime_seconds=time.monotonic() - self._started,
+            uptime_seconds=time.monotonic() - self._launch.started,
             config="" if self._launch.file is None else str(self._launch.file),
             runtime_dir=str(self._launch.directory),
             restart_needed=list(self._restart_needed),
@@ -191,15 +233,27 @@ class Service:
             backlog=_CONTROL_BACKLOG,
         )
         try:
-            bound = bind(request)
+            bound = self._bind_control(request)
         except LocalechodError as error:
-            self._remark = f"control socket: {error}"
-            log.error("%s", self._remark)  # noqa: TRY400 - the machine's fault, not the program's
+            failure = f"control socket: {error}"
+            self._remark = ", ".join(filter(None, (self._remark, failure)))
+            log.error("%s", failure)  # noqa: TRY400 - the machine's fault, not the program's
             return
+        self._store.keep(handover.CONTROL, bound.sock.fileno())
+        ending.callback(self._store.drop, handover.CONTROL)
         self._control = ControlServer(self, admins=control.admins, own_uid=os.geteuid())
         await self._control.start(bound.sock)
         ending.push_async_callback(self._control.close, _CONTROL_GRACE)
         ending.callback(bound.remove)
+
+    def _bind_control(self, request: Request) -> Bound:
+        for descriptor in self._launch.control:
+            try:
+                return adopt(descriptor, request)
+            except (LocalechodError, OSError) as error:
+                log.warning("control socket: bound anew: %s", error)
+                self._store.drop(handover.CONTROL)
+        return bind(request)
 
     def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:
         path = self._launch.directory / runtime.CATALOG

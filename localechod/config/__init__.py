@@ -1,7 +1,7 @@
 """The configuration: TOML in, typed values out, all validated before anything is touched."""
 
 from localechod.config.changes import Changes, compare
-from localechod.config.reader import default_text, load, warnings
+from localechod.config.reader import default_text, load, parse, warnings
 from localechod.config.schema import Config, ControlConfig, EndpointConfig, ServiceConfig
 from localechod.config.writer import dump
 
@@ -15,5 +15,6 @@ __all__ = [
     "default_text",
     "dump",
     "load",
+    "parse",
     "warnings",
 ]

@@ -62,10 +62,22 @@ def load(path: Path | None, runtime: Path) -> Config:
     shown = "built-in configuration" if path is None else escape(str(path))
     try:
         text = default_text() if path is None else path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"open failed: {error.strerror} ({error.errno}): {shown}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{shown}: not valid TOML: {error}") from error
+    return parse(text, runtime, shown)
+
+
+def parse(text: str, runtime: Path, shown: str) -> Config:
+    """Validate a configuration that has been read; `shown` is what messages call it.
+
+    Raises:
+        ConfigError: as `load` does.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{shown}: not valid TOML: {error}") from error
     mistakes: list[str] = []
     config = _decode(document, runtime, mistakes)

@@ -13,6 +13,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.engine import Engine
 from localechod.echo.report import PeerRow
+from localechod.echo.state import ConnectionState
 from localechod.localsocket.peer import Credentials
 
 READ_SIZE = 65536
@@ -70,6 +71,32 @@ class Connection:
     def serve(self, events: int) -> None:
         """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
         raise NotImplementedError
+
+    def freeze(self) -> ConnectionState:
+        """Describe the connection for the process that goes on with it."""
+        return ConnectionState(
+            pid=self.peer.pid,
+            uid=self.peer.uid,
+            gid=self.peer.gid,
+            groups=tuple(self.peer.groups),
+            since=self.since,
+            active=self.active,
+            messages=self.messages,
+            received=self.received,
+            sent=self.sent,
+            unsent=None if self._unsent is None else bytes(self._unsent),
+            ending=self._afterwards is not None,
+        )
+
+    def thaw(self, state: ConnectionState) -> None:
+        """Go on where another process stopped; see `freeze`."""
+        self.since, self.active = state.since, state.active
+        self.messages, self.received, self.sent = state.messages, state.received, state.sent
+        if state.ending:
+            self._afterwards = self.close
+        if state.unsent is not None:
+            self._unsent = memoryview(state.unsent)
+            self.port.engine.modify(self.fd, select.EPOLLOUT)
 
     def row(self) -> PeerRow:
         """Describe the peer."""
@@ -161,3 +188,13 @@ class Connection:
 
 
 _BROKEN = {errno.EPIPE: "broken_pipe", errno.ECONNRESET: "reset", errno.EMSGSIZE: "reply_too_long"}
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Close a connection that nobody serves, so that its client reads end of file, not a reset."""
+    with suppress(OSError):
+        sock.setblocking(False)
+        sock.shutdown(socket.SHUT_RDWR)
+        while sock.recv(READ_SIZE):
+            pass
+    sock.close()

@@ -1,6 +1,7 @@
 """What an endpoint counts. The names become metrics, so they are part of the contract."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 
 class Counters:
@@ -15,3 +16,13 @@ class Counters:
         self.sent_bytes = 0
         self.restarts = 0
         self.errors: Counter[str] = Counter()
+
+    def freeze(self) -> dict[str, int]:
+        """Return the totals by name, but for the errors."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "errors"}
+
+    def thaw(self, totals: Mapping[str, int], errors: Mapping[str, int]) -> None:
+        """Go on counting from these totals."""
+        for name, total in totals.items():
+            setattr(self, name, total)
+        self.errors.update(errors)

@@ -10,6 +10,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList
 from localechod.echo.context import Context
 from localechod.echo.report import PeerRow
+from localechod.echo.state import ConnectionState
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
 
@@ -79,6 +80,10 @@ class DatagramServer:
                 break
         self._engine.unregister(self._sock.fileno())
         self._sock.close()
+
+    def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
+        """Return nothing: what has not been answered waits in the socket itself."""
+        return []
 
     async def drain(self) -> None:
         """Return at once: `close` answers what has been received without waiting for anyone."""

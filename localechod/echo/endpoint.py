@@ -3,18 +3,18 @@
 import grp
 import pwd
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from localechod.config import EndpointConfig
-from localechod.echo.announce import Announcer
+from localechod.echo.connection import hang_up
 from localechod.echo.context import Context
-from localechod.echo.counters import Counters
 from localechod.echo.datagram import DatagramServer
-from localechod.echo.engine import Engine
 from localechod.echo.lifecycle import Happening, State, after
 from localechod.echo.listener import Listener
 from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.echo.state import EndpointState
 from localechod.errors import ConfigError, LocalechodError
 from localechod.localsocket.bind import Bound, Request, bind
 from localechod.localsocket.peer import group_name, user_name
@@ -44,29 +44,34 @@ def open_socket(config: EndpointConfig, owner: Owner) -> Bound:
         SocketError: what the kernel refused, and what helps.
         ConfigError: the owner has no account here.
     """
-    return bind(
-        Request(
-            address=config.address,
-            type=SOCKET_TYPES[config.type],
-            mode=config.bits,
-            uid=owner.uid if config.user is None else _uid(config.user),
-            gid=owner.gid if config.group is None else _gid(config.group),
-            backlog=config.backlog,
-        )
+    return bind(request(config, owner))
+
+
+def request(config: EndpointConfig, owner: Owner) -> Request:
+    """Return what is to be bound for an endpoint.
+
+    Raises:
+        ConfigError: the owner has no account here.
+    """
+    return Request(
+        address=config.address,
+        type=SOCKET_TYPES[config.type],
+        mode=config.bits,
+        uid=owner.uid if config.user is None else _uid(config.user),
+        gid=owner.gid if config.group is None else _gid(config.group),
+        backlog=config.backlog,
     )
 
 
 class Endpoint:
     """One named echo service and its life. The supervisor alone decides when what happens to it."""
 
-    def __init__(
-        self, config: EndpointConfig, engine: Engine, announcer: Announcer, owner: Owner
-    ) -> None:
+    def __init__(self, config: EndpointConfig, context: Context, owner: Owner) -> None:
         self.config = config
         self.state = State.STOPPED
         self.error: LocalechodError | None = None
-        self.counters = Counters()
-        self._context = Context(engine, self.counters, announcer)
+        self.counters = context.counters
+        self._context = context
         self._owner = owner
         self._server: Listener | DatagramServer | None = None
 
@@ -88,14 +93,37 @@ class Endpoint:
             self._server = DatagramServer(self._context, self.config, bound)
         else:
             self._server = Listener(self._context, self.config, bound, self._trouble)
+        self._context.keeper.keep(self.config.name, bound.sock.fileno())
         self._happen(Happening.BOUND)
 
     def stop(self) -> None:
         """Close the socket and every connection; what was received is answered first."""
         server, self._server = self._server, None
         if server is not None:
+            self._context.keeper.drop(self.config.name)
             server.close()
         self._happen(Happening.STOP)
+
+    def freeze(self) -> tuple[EndpointState, list[socket.socket]]:
+        """Describe it for the process that goes on with it, and its connections' sockets."""
+        frozen = [] if self._server is None else self._server.freeze()
+        state = EndpointState(
+            config=self.config,
+            counters=self.counters.freeze(),
+            errors=dict(self.counters.errors),
+            connections=tuple(connection for _, connection in frozen),
+        )
+        return state, [sock for sock, _ in frozen]
+
+    def thaw(self, state: EndpointState, sockets: Sequence[socket.socket]) -> None:
+        """Go on where another process stopped; clients that cannot be served read end of file."""
+        self.counters.thaw(state.counters, state.errors)
+        same = isinstance(self._server, Listener) and state.config.type == self.config.type
+        for sock, connection in zip(sockets, state.connections, strict=True):
+            if same and isinstance(self._server, Listener):
+                self._server.thaw(sock, connection)
+            else:
+                hang_up(sock)
 
     def configure(self, config: EndpointConfig) -> None:
         """Go on under settings that need no other socket."""

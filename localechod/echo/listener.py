@@ -7,6 +7,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList, UserLimit
@@ -14,6 +15,7 @@ from localechod.echo.connection import Connection
 from localechod.echo.context import Context
 from localechod.echo.report import PeerRow
 from localechod.echo.seqpacket import SeqpacketConnection
+from localechod.echo.state import ConnectionState
 from localechod.echo.stream import StreamConnection
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials, credentials
@@ -93,9 +95,19 @@ class Listener:
         self._admit_again()
 
     def shut(self) -> None:
-        """Close the listening socket and remove its file; who is connected stays."""
+        """Close the listening socket and remove its file; who is connected stays.
+
+        After SHUT_RD nobody can connect any more, also through a duplicate that somebody keeps; and
+        who has connected without having been accepted yet still is, instead of being reset.
+        """
+        if not self._open:
+            return
         self._open = False
         self._pause()
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+            while len(self._connections) < self.config.max_connections:
+                self._welcome(self._sock.accept()[0])
         if self._sweep is not None:
             self._sweep.cancel()
         self._bound.remove()
@@ -112,6 +124,15 @@ class Listener:
         for connection in list(self._connections):
             connection.drain()
         await self._empty.wait()
+
+    def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
+        """Describe every connection, beside its socket; nothing may be served after this."""
+        return [(connection.sock, connection.freeze()) for connection in self._connections]
+
+    def thaw(self, sock: socket.socket, state: ConnectionState) -> None:
+        """Go on with a connection that another process accepted."""
+        peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
+        self._keep(sock, peer).thaw(state)
 
     def _accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS):
@@ -154,11 +175,16 @@ class Listener:
             sock.close()
             return
         self.counters.accepted += 1
+        self._keep(sock, peer)
+
+    def _keep(self, sock: socket.socket, peer: Credentials) -> Connection:
         self._users.enter(peer.uid)
         self._empty.clear()
-        self._connections.add(self._kind(sock, peer, self))
+        connection = self._kind(sock, peer, self)
+        self._connections.add(connection)
         if self._sweep is None:
             self._watch_idle()
+        return connection
 
     def _refusal(self, peer: Credentials) -> tuple[str, str] | None:
         if not self._allow.admits(peer):

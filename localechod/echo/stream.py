@@ -3,8 +3,11 @@
 import os
 import socket
 
+from msgspec.structs import replace
+
 from localechod.config import EndpointConfig
 from localechod.echo.connection import READ_SIZE, Connection, Port
+from localechod.echo.state import ConnectionState
 from localechod.framing import (
     ChunkFramer,
     Framer,
@@ -32,6 +35,15 @@ class StreamConnection(Connection):
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
         self._adopt(config, self._framer.pending)
+
+    def freeze(self) -> ConnectionState:
+        """See Connection; with the bytes of an incomplete message."""
+        return replace(super().freeze(), pending=self._framer.pending)
+
+    def thaw(self, state: ConnectionState) -> None:
+        """See Connection."""
+        super().thaw(state)
+        self._framer.pending = state.pending
 
     def _adopt(self, config: EndpointConfig, pending: bytes) -> None:
         self._framer = _framer(config, self.port.observe if config.log_messages else None)

@@ -1,15 +1,21 @@
 """Keeps the endpoints: starts, stops and changes them, and knows how all of them are."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig, compare
 from localechod.echo.announce import Announcer
+from localechod.echo.connection import hang_up
+from localechod.echo.context import Context, Keeper
+from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint, Opened, Owner, open_socket
 from localechod.echo.engine import Engine
 from localechod.echo.events import EventBus
 from localechod.echo.lifecycle import State
 from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.echo.state import EndpointState
 from localechod.errors import LocalechodError, UsageError
 from localechod.localsocket.bind import Bound
 
@@ -22,8 +28,13 @@ class NeedsRestartError(LocalechodError):
     """Only root could bind this, and the service is not root any more."""
 
 
-def open_privileged(config: Config, owner: Owner) -> dict[str, Opened]:
+def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) -> dict[str, Opened]:
     """Bind what has to be bound before the privileges go; call it as root.
+
+    Args:
+        config: with the endpoints.
+        owner: who owns a socket whose endpoint names nobody.
+        kept: sockets that are open already.
 
     Returns:
         By endpoint, for `Supervisor.begin`, the socket or what refused it: one endpoint that cannot
@@ -32,7 +43,7 @@ def open_privileged(config: Config, owner: Owner) -> dict[str, Opened]:
     return {
         endpoint.name: _attempt(endpoint, owner)
         for endpoint in config.endpoints.values()
-        if endpoint.enabled and endpoint.bind_as == "root"
+        if endpoint.enabled and endpoint.bind_as == "root" and endpoint.name not in kept
     }
 
 
@@ -44,11 +55,14 @@ class Supervisor:
             again.
     """
 
-    def __init__(self, config: Config, engine: Engine, owner: Owner, *, dropped: bool) -> None:
+    def __init__(
+        self, config: Config, engine: Engine, owner: Owner, keeper: Keeper, *, dropped: bool
+    ) -> None:
         self.events = EventBus()
         self._config = config
         self._engine = engine
         self._owner = owner
+        self._keeper = keeper
         self._dropped = dropped
         self._endpoints = {
             name: self._endpoint(endpoint) for name, endpoint in config.endpoints.items()
@@ -63,6 +77,27 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             if endpoint.config.enabled:
                 endpoint.start(opened.get(name))
+
+    def freeze(self) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
+        """Describe everything for the process that goes on with it; serve nothing after this.
+
+        Returns:
+            The endpoints, and the sockets of their connections in the same order.
+        """
+        frozen = [endpoint.freeze() for endpoint in self._endpoints.values()]
+        return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
+
+    def thaw(self, states: Sequence[EndpointState], sockets: Sequence[socket.socket]) -> None:
+        """Go on where another process stopped; call it after `begin`."""
+        rest = iter(sockets)
+        for state in states:
+            own = list(islice(rest, len(state.connections)))
+            endpoint = self._endpoints.get(state.config.name)
+            if endpoint is not None:
+                endpoint.thaw(state, own)
+            else:
+                for sock in own:
+                    hang_up(sock)
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
         """Describe these endpoints, or all.
@@ -225,7 +260,9 @@ class Supervisor:
             ) from None
 
     def _endpoint(self, config: EndpointConfig) -> Endpoint:
-        return Endpoint(config, self._engine, Announcer(config.name, self.events), self._owner)
+        announcer = Announcer(config.name, self.events)
+        context = Context(self._engine, Counters(), announcer, self._keeper)
+        return Endpoint(config, context, self._owner)
 
 
 def _attempt(config: EndpointConfig, owner: Owner) -> Opened:

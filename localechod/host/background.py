@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from daemon import DaemonContext
@@ -33,8 +33,8 @@ class Background:
         """Set the process up as a daemon, in the background if asked.
 
         In the foreground too: working directory ``/``, umask 022, no core files, standard input
-        from /dev/null, and every descriptor closed that is neither standard, nor in ``preserve``,
-        nor passed by systemd (LISTEN_FDS). Detached, a new session, a new pid, and all three
+        from /dev/null, and every descriptor closed that is neither standard nor in ``preserve``.
+        Detached, a new session, a new pid, and all three
         standard streams on /dev/null. Call it before the event loop and any thread exist.
 
         Returns:
@@ -44,7 +44,7 @@ class Background:
             LocalechodError: fork failed, or the process could not be set up.
             SystemExit: the same, after the shell has been told.
         """
-        kept = [*preserve, *passed_descriptors(os.environ, os.getpid())]
+        kept = list(preserve)
         background = cls(_leave_shell() if detach else None)
         if background._report is not None:
             kept.append(background._report)
@@ -97,13 +97,6 @@ def open_standard_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
-
-
-def passed_descriptors(environ: Mapping[str, str], pid: int) -> range:
-    """Return the descriptors that systemd passed to this process (sd_listen_fds(3)), often none."""
-    count = environ.get("LISTEN_FDS", "")
-    ours = environ.get("LISTEN_PID") == str(pid)
-    return range(3, 3 + int(count)) if ours and count.isascii() and count.isdigit() else range(0)
 
 
 def verdict(message: bytes) -> tuple[int, str]:

@@ -6,7 +6,8 @@ installation goes without, and only refuses to be a service that systemd waits t
 
 import logging
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+import select
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from localechod.errors import LocalechodError
@@ -82,12 +83,33 @@ class Notifier:
         """Say that the data plane has just answered."""
         self._send("WATCHDOG=1")
 
-    def _send(self, *lines: str) -> None:
+    def store(self, *lines: str, descriptors: Sequence[int] = ()) -> None:
+        """Put descriptors into the manager's store, or take them out; see fdstore.py."""
+        self._send(*lines, descriptors=descriptors)
+
+    def barrier(self, seconds: float) -> bool:
+        """Wait until the manager has read all that was said before; False where it did not.
+
+        As sd_notify_barrier(3) does: the manager closes the pipe's end that it was sent.
+        """
+        if self._notify is None:
+            return False
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._send("BARRIER=1", descriptors=[writer])
+            os.close(writer)
+            waiting = select.poll()
+            waiting.register(reader, 0)  # POLLHUP comes unasked
+            return bool(waiting.poll(seconds * 1000))
+        finally:
+            os.close(reader)
+
+    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> None:
         if self._notify is None:
             return
         self._environ[_ADDRESS] = self._address
         try:
-            self._notify("\n".join(lines))
+            self._notify("\n".join(lines), fds=list(descriptors))
         except OSError as error:
             # Not the daemon's end: what it serves does not depend on who hears of it.
             _log.warning("notifying systemd failed: %s", error)
@@ -99,7 +121,7 @@ def _status(text: str) -> list[str]:
     return [f"STATUS={printable(text)}"] if text else []  # a newline would start another variable
 
 
-def _notify() -> Callable[[str], object]:
+def _notify() -> Callable[..., object]:
     try:
         from systemd.daemon import notify  # noqa: PLC0415 - optional, and only here needed
     except ImportError:
@@ -107,5 +129,5 @@ def _notify() -> Callable[[str], object]:
             "started by systemd (NOTIFY_SOCKET is set), but systemd-python is not installed",
             "install it with: pip install 'localechod[systemd]'",
         ) from None
-    function: Callable[[str], object] = notify
+    function: Callable[..., object] = notify
     return function

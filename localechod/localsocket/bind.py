@@ -159,7 +159,7 @@ def _pin_own(sock: socket.socket, place: Place, address: Address, undo: ExitStac
             os.unlink(place.name, dir_fd=place.directory)
         raise
     undo.callback(file.close)
-    if not _is_own(sock, file):
+    if not is_own(sock, file):
         raise SocketError(
             "bind",
             errno.EADDRINUSE,
@@ -171,7 +171,7 @@ def _pin_own(sock: socket.socket, place: Place, address: Address, undo: ExitStac
     return file
 
 
-def _is_own(sock: socket.socket, file: Pinned) -> bool:
+def is_own(sock: socket.socket, file: Pinned) -> bool:
     """Prove that the pinned file is the one that bind created for this very socket."""
     with suppress(OSError):
         return diag.of_socket(sock).is_bound_to(*file.diag_identity)

@@ -15,7 +15,7 @@ FLOORS = [
     ["framing", "config"],
     ["echo"],
     ["control"],
-    ["manager"],
+    ["manager", "handover"],
     ["service"],
     ["daemon"],
     ["__main__", "ctl"],

@@ -1,0 +1,95 @@
+"""What a restart carries over: the data plane as plain values, to be written down and read again.
+
+Descriptors travel beside it; their order is that of the connections here, endpoint by endpoint.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from localechod.config import EndpointConfig
+from localechod.errors import LocalechodError
+
+# Raised whenever a field below changes its meaning. State of another version is not read: the
+# connections it describes are closed, which their clients can see, and nothing is misread.
+VERSION = 1
+_MAGIC = b"localechod-state"
+
+T = TypeVar("T")
+
+
+class ConnectionState(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One connection between two processes of this program.
+
+    Attributes:
+        since: when it was accepted, and `active` when it last did something, by CLOCK_MONOTONIC,
+            which goes on over a restart of the service.
+        pending: what was read of a message that is not complete.
+        unsent: what is left of replies that the peer has not taken yet.
+        ending: it closes as soon as that is sent.
+    """
+
+    pid: int
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    since: float
+    active: float
+    messages: int
+    received: int
+    sent: int
+    pending: bytes = b""
+    unsent: bytes | None = None
+    ending: bool = False
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint: what it was told to be, what it has counted, and who is connected."""
+
+    config: EndpointConfig
+    counters: dict[str, int]
+    errors: dict[str, int]
+    connections: tuple[ConnectionState, ...] = ()
+
+
+class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole service.
+
+    Attributes:
+        started: when the service started, by CLOCK_MONOTONIC.
+        config: the configuration in force as TOML: the last good one, should the file be broken.
+    """
+
+    started: float
+    config: str
+    endpoints: tuple[EndpointState, ...]
+
+
+class StateError(LocalechodError):
+    """This is not the state of this version of the program."""
+
+
+def encode(state: ServiceState) -> bytes:
+    """Write the state down."""
+    return _MAGIC + VERSION.to_bytes(4, "big") + msgspec.msgpack.encode(state)
+
+
+def decode(data: bytes) -> ServiceState:
+    """Read the state.
+
+    Raises:
+        StateError: it was written by another version, or is no state at all.
+    """
+    head = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise StateError("what was stored is no state of localechod", "connections start anew")
+    version = int.from_bytes(data[len(_MAGIC) : head], "big")
+    if version != VERSION:
+        raise StateError(
+            f"the stored state is of version {version}, and this program reads {VERSION}",
+            "connections start anew",
+        )
+    try:
+        return msgspec.msgpack.decode(data[head:], type=ServiceState)
+    except msgspec.DecodeError as error:
+        raise StateError(f"the stored state cannot be read: {error}") from error

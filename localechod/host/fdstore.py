@@ -1,0 +1,70 @@
+"""Descriptors that outlive this process: what systemd passes us, and what it keeps for us.
+
+sd_listen_fds(3) for what is passed, sd_pid_notify_with_fds(3) for what is stored. Both arrive the
+same way at the next start: numbers from 3 on, with a name each. The order means nothing (it is
+undefined across units), the name everything.
+"""
+
+import fcntl
+import os
+from collections.abc import Mapping, MutableMapping
+
+from localechod.host.systemd import Notifier
+
+_FIRST = 3
+_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+def inherit(environ: MutableMapping[str, str] = os.environ) -> dict[str, list[int]]:
+    """Take the descriptors that were passed to this process, by name; once, before any fork.
+
+    The variables are taken out of the environment, so that nobody after us believes in them, and
+    the descriptors get close-on-exec. Those that came without a name are under "".
+    """
+    passed = descriptors(environ, os.getpid())
+    names = environ.get("LISTEN_FDNAMES", "").split(":") if passed else []
+    for variable in _VARIABLES:
+        environ.pop(variable, None)
+    named: dict[str, list[int]] = {}
+    for place, descriptor in enumerate(passed):
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        name = names[place] if place < len(names) else ""
+        # systemd calls a descriptor "unknown" or "stored" where nobody gave it a name.
+        named.setdefault("" if name in {"unknown", "stored"} else name, []).append(descriptor)
+    return named
+
+
+def descriptors(environ: Mapping[str, str], pid: int) -> range:
+    """Return the descriptors that systemd passed to this process, often none."""
+    count = environ.get("LISTEN_FDS", "")
+    ours = environ.get("LISTEN_PID") == str(pid)
+    valid = ours and count.isascii() and count.isdigit()
+    return range(_FIRST, _FIRST + int(count)) if valid else range(0)
+
+
+class Store:
+    """The service manager's store of descriptors; without a manager it keeps nothing.
+
+    What is stored is held twice, here and there: before such a connection is closed it has to be
+    shut down and dropped from the store, or the other copy keeps its peer waiting.
+    """
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    def keep(self, name: str, descriptor: int) -> None:
+        """Store a duplicate under a name, which must not hold a colon; systemd.service(5)."""
+        # FDPOLL=0: systemd would otherwise drop it on EPOLLHUP, which a shut down stream shows.
+        self._notifier.store("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[descriptor])
+
+    def drop(self, name: str) -> None:
+        """Take everything of that name out of the store."""
+        self._notifier.store("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    def barrier(self, seconds: float) -> bool:
+        """Wait until the manager has taken in all that was said before; False where it did not.
+
+        A process that ends right after it stored something may be forgotten before its message is
+        read; see sd_notify_barrier(3).
+        """
+        return self._notifier.barrier(seconds)

@@ -1,0 +1,60 @@
+"""What systemd is about to do with this service: the difference between a stop and a restart.
+
+Both arrive as SIGTERM. The job that waits for the unit tells them apart, and an unprivileged
+process may ask for it.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_SECONDS = 2.0
+
+
+async def pending(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the type of this unit's job ("restart", "stop", ...), "" where none is known.
+
+    It asks systemctl, and not the bus itself: a library for one question would be a dependency for
+    ever, and systemctl is there wherever systemd is.
+    """
+    unit = own_unit()
+    if not unit or "INVOCATION_ID" not in environ:
+        return ""
+    with suppress(OSError, TimeoutError):
+        process = await asyncio.create_subprocess_exec(
+            *("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--no-pager"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            listing, _ = await asyncio.wait_for(process.communicate(), _SECONDS)
+        except TimeoutError:
+            process.kill()
+            raise
+        return job_type(listing.decode(errors="replace"), unit)
+    return ""
+
+
+def job_type(listing: str, unit: str) -> str:
+    """Find a unit's job in the output of `systemctl list-jobs`: JOB UNIT TYPE STATE."""
+    for line in listing.splitlines():
+        columns = line.split()
+        if len(columns) == 4 and columns[1] == unit:
+            return columns[2]
+    return ""
+
+
+def own_unit(cgroup: Path = Path("/proc/self/cgroup")) -> str:
+    """Return the unit that this process belongs to, such as "localechod.service", or ""."""
+    try:
+        lines = cgroup.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    for line in lines:
+        hierarchy, controllers, path = line.split(":", 2)
+        if (hierarchy == "0" or controllers == "name=systemd") and path.endswith(".service"):
+            return path.rpartition("/")[2]
+    return ""

@@ -1,0 +1,90 @@
+"""Sockets that somebody else has bound for us: an earlier process of ours, or systemd.
+
+What is passed is only a number. What it is, is asked of the kernel, and nothing is believed because
+of its name or its place in a list.
+"""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import ExitStack, suppress
+
+from localechod.errors import SocketError
+from localechod.localsocket.address import Address
+from localechod.localsocket.bind import Bound, Request, is_own
+from localechod.localsocket.place import Pinned, Place
+
+
+def adopt(descriptor: int, request: Request) -> Bound:
+    """Go on with a socket that an earlier process has bound, if it is what is asked for now.
+
+    Another one is closed and its file removed, so that the address can be bound anew.
+
+    Args:
+        descriptor: taken over by this function.
+        request: what bind would have been asked for.
+
+    Raises:
+        SocketError: with the action "adopt": it is no local socket, of another type, has another
+            address, owner or mode, or its path leads elsewhere by now.
+        OSError: the descriptor is no socket at all.
+    """
+    with ExitStack() as undo:
+        sock = socket.socket(fileno=descriptor)
+        undo.callback(sock.close)
+        fault = _fault(sock, request)
+        file = None
+        if not fault and not request.address.is_abstract:
+            file = _own_file(sock, request.address)
+            if file is None:
+                fault = "has lost its file: the path leads elsewhere"
+            else:
+                undo.callback(_remove, file)
+                fault = _difference(file.status, request)
+        if fault:
+            hint = f"the socket that was kept {fault}"
+            raise SocketError("adopt", errno.EINVAL, str(request.address), hint)
+        sock.setblocking(False)
+        if request.type != socket.SOCK_DGRAM:
+            sock.listen(request.backlog)
+        undo.pop_all()
+        return Bound(sock, request.address, file)
+
+
+def _fault(sock: socket.socket, request: Request) -> str:
+    if sock.family != socket.AF_UNIX:
+        return "is no local socket"
+    if sock.type != request.type:
+        return f"is of type {sock.type} instead of {request.type}"
+    name = sock.getsockname()
+    raw = name if isinstance(name, bytes) else os.fsencode(name)
+    return "" if raw == request.address.raw else f"is bound to {Address(raw)}"
+
+
+def _own_file(sock: socket.socket, address: Address) -> Pinned | None:
+    """Pin the socket's own file, unless the path leads elsewhere: no client would find it then."""
+    with ExitStack() as undo, suppress(OSError):
+        place = Place.open(address)
+        undo.callback(place.close)
+        file = place.pin()
+        undo.callback(file.close)
+        if is_own(sock, file):
+            undo.pop_all()
+            return file
+    return None
+
+
+def _difference(status: os.stat_result, request: Request) -> str:
+    if stat.S_IMODE(status.st_mode) != request.mode:
+        return f"has mode {stat.S_IMODE(status.st_mode):04o} instead of {request.mode:04o}"
+    if (status.st_uid, status.st_gid) != (request.uid, request.gid):
+        return "has another owner"
+    return ""
+
+
+def _remove(file: Pinned) -> None:
+    with suppress(OSError):
+        file.unlink()
+    file.close()
+    os.close(file.directory)
