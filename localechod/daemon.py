@@ -23,7 +23,8 @@ from localechod.host.background import Background
 from localechod.host.fdstore import Store
 from localechod.host.lock import PidFile, check_root_owned
 from localechod.host.privileges import Identity
-from localechod.service import Launch, Service
+from localechod.launch import Launch
+from localechod.service import Service
 
 try:
     from uvloop import new_event_loop

@@ -20,7 +20,7 @@ from localechod.echo.endpoint import Opened, Owner, request
 from localechod.echo.state import EndpointState, ServiceState, StateError, decode, encode
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
-from localechod.localsocket.adopt import adopt
+from localechod.localsocket.adopt import adopt, retire
 
 log = logging.getLogger("localechod.handover")
 
@@ -29,6 +29,7 @@ log = logging.getLogger("localechod.handover")
 STATE = "@@state"
 CONNECTIONS = "@@connections"
 CONTROL = "@@control"
+_OWN = {STATE, CONNECTIONS, CONTROL}
 
 # SCM_MAX_FD is 253; unix(7).
 _A_MESSAGE = 250
@@ -39,8 +40,7 @@ def pack(state: ServiceState, sockets: Sequence[socket.socket], store: Store) ->
 
     Raises:
         OSError: there is no memory file or socket pair to be had, or not everything fits; whatever
-            was
-            stored is to be dropped by `discard`.
+            was stored is to be dropped by `discard`.
     """
     memory = os.memfd_create("localechod-state", os.MFD_CLOEXEC)
     try:
@@ -105,7 +105,9 @@ def _receive(pair: int) -> list[socket.socket]:
     with socket.socket(fileno=pair) as receiver, suppress(BlockingIOError):
         receiver.setblocking(False)
         while True:
-            message, descriptors, _flags, _address = socket.recv_fds(receiver, 1, _A_MESSAGE)
+            message, descriptors, _flags, _address = socket.recv_fds(
+                receiver, 1, _A_MESSAGE, socket.MSG_CMSG_CLOEXEC
+            )
             sockets += [socket.socket(fileno=descriptor) for descriptor in descriptors]
             if not message:
                 break
@@ -139,16 +141,16 @@ def take_over(
         inherited: by name in the store; what belongs to endpoints is taken out of it.
     """
     opened: dict[str, Opened] = {}
-    for name in [name for name in inherited if name.startswith("@") and name != CONTROL]:
+    for name in [name for name in inherited if name[:1] == "@" and name not in _OWN]:
         endpoint = config.endpoints.get(name[1:])
         for descriptor in inherited.pop(name):
-            if endpoint is None or not endpoint.enabled:
-                os.close(descriptor)
-                store.drop(name)
-                continue
             try:
+                if endpoint is None or not endpoint.enabled:
+                    store.drop(name)
+                    retire(descriptor)
+                    continue
                 opened[endpoint.name] = adopt(descriptor, request(endpoint, owner))
             except (LocalechodError, OSError) as error:
-                log.warning("%s: bound anew: %s", endpoint.name, error)
+                log.warning("%s: bound anew: %s", name[1:], error)
                 store.drop(name)
     return opened

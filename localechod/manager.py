@@ -1,19 +1,28 @@
 """What the service manager is told while the service lives: how it is, and that it works."""
 
 import asyncio
+from collections.abc import Callable
 
 from localechod.echo.engine import Engine, Pulse
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier, watchdog_period
 
 
-async def tell_status(notifier: Notifier, supervisor: Supervisor, remark: str) -> None:
-    """Keep the STATUS= line true until the bus of events closes; `remark` as in `summary`."""
+async def tell_status(
+    notifier: Notifier, supervisor: Supervisor, remark: Callable[[], str]
+) -> None:
+    """Keep the STATUS= line true until the bus of events closes.
+
+    Args:
+        notifier: how it is told.
+        supervisor: of the endpoints.
+        remark: says what is wrong with the service itself by now, or "".
+    """
     events = supervisor.events.subscribe()
-    notifier.status(summary(supervisor, remark))
+    notifier.status(summary(supervisor, remark()))
     async for event in events:
-        if event.kind == "state":
-            notifier.status(summary(supervisor, remark))
+        if event.kind in {"state", "reload"}:
+            notifier.status(summary(supervisor, remark()))
 
 
 def summary(supervisor: Supervisor, remark: str = "") -> str:

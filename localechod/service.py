@@ -4,80 +4,37 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from localechod import __version__, config, handover
-from localechod.config import Config
 from localechod.config.changes import restart_needed
 from localechod.control import catalog
 from localechod.control.about import About, ReloadReport
-from localechod.control.server import ControlServer
-from localechod.echo.endpoint import Opened, Owner
+from localechod.controlsocket import ControlSocket
 from localechod.echo.engine import Engine
 from localechod.echo.events import Event
 from localechod.echo.lifecycle import State
-from localechod.echo.state import EndpointState, ServiceState
+from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import LocalechodError
 from localechod.handover import Keeper
 from localechod.host import jobs, runtime
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
-from localechod.localsocket.address import Address
-from localechod.localsocket.adopt import adopt
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.launch import Launch
 from localechod.localsocket.peer import user_name
 from localechod.manager import feed_watchdog, tell_status
 
 log = logging.getLogger("localechod.service")
 
-# The control socket is for people and their tools; they are few.
-_CONTROL_BACKLOG = 64
-
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-
-# Seconds that control calls under way have at the end.
-_CONTROL_GRACE = 1.0
 
 # Seconds that systemd has to take in what it is to keep over a restart.
 _BARRIER = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """What the start has found out and done before there was a loop.
-
-    Attributes:
-        file: the configuration file, read again by a reload; None: the built-in default.
-        directory: the runtime directory.
-        owner: who owns the sockets, and serves.
-        opened: sockets that were kept, or bound as root.
-        control: descriptors of the control socket that were kept.
-        started: when the service started, by time.monotonic(); a restart does not change it.
-        states: the endpoints as the process before this one left them.
-        sockets: the connections that belong to `states`.
-        remark: what is wrong with the service itself, or "".
-        dropped: whether root was given up on the way here.
-    """
-
-    file: Path | None
-    directory: Path
-    config: Config
-    owner: Owner
-    opened: Mapping[str, Opened]
-    control: Sequence[int]
-    started: float
-    states: Sequence[EndpointState]
-    sockets: Sequence[socket.socket]
-    remark: str
-    dropped: bool
 
 
 class Service:
@@ -92,7 +49,8 @@ class Service:
         self._store = store
         self._restart_needed: tuple[str, ...] = ()
         self._remark = launch.remark
-        self._control: ControlServer | None = None
+        self._control = ControlSocket(store)
+        self._control_failure = ""
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until TERM or INT, then drain.
@@ -115,9 +73,15 @@ class Service:
             self.supervisor.thaw(self._launch.states, self._launch.sockets)
             handover.discard(self._store)
             self._refuse_to_serve_nothing()
-            await self._open_control(ending)
+            ending.callback(self._control.remove)
+            ending.push_async_callback(self._control.close)
+            self._control_failure = await self._control.open(
+                self, self._config.control, owner, self._launch.control
+            )
             self._write_catalog(ending)
-            self._in_background(tell_status(self._notifier, self.supervisor, self._remark), ending)
+            self._in_background(
+                tell_status(self._notifier, self.supervisor, self._what_is_wrong), ending
+            )
             self._in_background(feed_watchdog(self._notifier, engine), ending)
             ending.callback(self.supervisor.events.close)
             ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
@@ -125,34 +89,38 @@ class Service:
             for number in _ENDING:
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-            ending.callback(self._notifier.stopping)
             self._notifier.ready()
             ready()
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
             # One signal is enough. A second one that found the loop closed would end us as a kill.
             signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-            if await self._hand_over():
+            self._notifier.stopping()
+            if await jobs.pending() == "restart" and await self._hand_over():
                 ending.pop_all()  # everything goes on in the next process
 
     async def _hand_over(self) -> bool:
         """Before a restart: leave everything to the next process; False where this is the end."""
-        if await jobs.pending() != "restart":
-            return False
+        await self._control.close()  # while the endpoints still answer
         endpoints, sockets = self.supervisor.freeze()
         state = ServiceState(
             started=self._launch.started, config=self.config_text(), endpoints=endpoints
         )
         try:
             handover.pack(state, sockets, self._store)
+            taken = self._store.barrier(_BARRIER)
         except OSError as error:
             log.error("restart without its connections: %s", error)  # noqa: TRY400 - not a defect
-        else:
-            if self._store.barrier(_BARRIER):
-                log.info("restart: %d connections are handed over", len(sockets))
-                return True
-        handover.discard(self._store)
-        return False
+            taken = False
+        if not taken:
+            handover.discard(self._store)
+            self.supervisor.unfreeze()
+            return False
+        log.info("restart: %d connections are handed over", len(sockets))
+        return True
+
+    def _what_is_wrong(self) -> str:
+        return ", ".join(filter(None, (self._remark, self._control_failure)))
 
     def about(self) -> About:
         """Describe the daemon itself."""
@@ -180,6 +148,7 @@ class Service:
         """
         loaded = config.load(self._launch.file, self._launch.directory)
         changes = self.supervisor.apply(loaded)
+        self._remark = ""
         self._restart_needed = restart_needed(self._config, loaded)
         # What needs a restart stays in force as it was; `config show` tells what is in force.
         self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
@@ -207,8 +176,7 @@ class Service:
         async def reload() -> None:
             try:
                 await self.reload()
-                if self._control is not None:
-                    self._control.resolve_admins()
+                self._control.resolve_admins()
             except LocalechodError as error:
                 log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
 
@@ -220,40 +188,6 @@ class Service:
         if failed and not any(State(status.state).serves for status in states.values()):
             reasons = ", ".join(f"{status.name}: {status.error}" for status in failed)
             raise LocalechodError(f"no endpoint could be bound: {reasons}")
-
-    async def _open_control(self, ending: AsyncExitStack) -> None:
-        """Open the control socket; the endpoints serve without it, if it comes to that."""
-        control = self._config.control
-        request = Request(
-            address=Address.parse(control.path),
-            type=socket.SOCK_STREAM,
-            mode=control.bits,
-            uid=self._launch.owner.uid,
-            gid=self._launch.owner.gid,
-            backlog=_CONTROL_BACKLOG,
-        )
-        try:
-            bound = self._bind_control(request)
-        except LocalechodError as error:
-            failure = f"control socket: {error}"
-            self._remark = ", ".join(filter(None, (self._remark, failure)))
-            log.error("%s", failure)  # noqa: TRY400 - the machine's fault, not the program's
-            return
-        self._store.keep(handover.CONTROL, bound.sock.fileno())
-        ending.callback(self._store.drop, handover.CONTROL)
-        self._control = ControlServer(self, admins=control.admins, own_uid=os.geteuid())
-        await self._control.start(bound.sock)
-        ending.push_async_callback(self._control.close, _CONTROL_GRACE)
-        ending.callback(bound.remove)
-
-    def _bind_control(self, request: Request) -> Bound:
-        for descriptor in self._launch.control:
-            try:
-                return adopt(descriptor, request)
-            except (LocalechodError, OSError) as error:
-                log.warning("control socket: bound anew: %s", error)
-                self._store.drop(handover.CONTROL)
-        return bind(request)
 
     def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:
         path = self._launch.directory / runtime.CATALOG

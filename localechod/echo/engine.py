@@ -23,8 +23,7 @@ class Engine:
 
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
-            each
-            message would cost more than the precision is worth.
+            each message would cost more than the precision is worth.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -32,7 +31,7 @@ class Engine:
         self._handlers: dict[int, Handler] = {}
         self.loop = loop
         self.now = time.monotonic()
-        loop.add_reader(self._epoll.fileno(), self._turn)
+        self.resume()
 
     def __contains__(self, fd: int) -> bool:
         return fd in self._handlers
@@ -54,6 +53,14 @@ class Engine:
         """Forget a registered descriptor; it has to be still open."""
         del self._handlers[fd]
         self._epoll.unregister(fd)
+
+    def pause(self) -> None:
+        """Serve nothing until `resume`: what comes meanwhile stays in the kernel."""
+        self.loop.remove_reader(self._epoll.fileno())
+
+    def resume(self) -> None:
+        """Serve again after `pause`."""
+        self.loop.add_reader(self._epoll.fileno(), self._turn)
 
     def close(self) -> None:
         """Stop watching everything."""

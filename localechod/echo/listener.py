@@ -127,6 +127,11 @@ class Listener:
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
         """Describe every connection, beside its socket; nothing may be served after this."""
+        # A timer would still fire while the loop winds up, and hang up on somebody for good: a
+        # connection that is shut down is shut down for every process that has it.
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._pause()
         return [(connection.sock, connection.freeze()) for connection in self._connections]
 
     def thaw(self, sock: socket.socket, state: ConnectionState) -> None:

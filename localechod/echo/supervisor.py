@@ -79,13 +79,20 @@ class Supervisor:
                 endpoint.start(opened.get(name))
 
     def freeze(self) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
-        """Describe everything for the process that goes on with it; serve nothing after this.
+        """Describe everything for the process that goes on with it; nothing is served after this.
+
+        Not even while the loop winds up: a byte that was read then would be answered by nobody.
 
         Returns:
             The endpoints, and the sockets of their connections in the same order.
         """
+        self._engine.pause()
         frozen = [endpoint.freeze() for endpoint in self._endpoints.values()]
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
+
+    def unfreeze(self) -> None:
+        """Serve after all: nobody goes on with what `freeze` described."""
+        self._engine.resume()
 
     def thaw(self, states: Sequence[EndpointState], sockets: Sequence[socket.socket]) -> None:
         """Go on where another process stopped; call it after `begin`."""

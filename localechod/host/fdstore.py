@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Mapping, MutableMapping
 
+from localechod.errors import UsageError
 from localechod.host.systemd import Notifier
 
 _FIRST = 3
@@ -20,6 +21,9 @@ def inherit(environ: MutableMapping[str, str] = os.environ) -> dict[str, list[in
 
     The variables are taken out of the environment, so that nobody after us believes in them, and
     the descriptors get close-on-exec. Those that came without a name are under "".
+
+    Raises:
+        UsageError: one of them is not open, so nothing that was said of them can be believed.
     """
     passed = descriptors(environ, os.getpid())
     names = environ.get("LISTEN_FDNAMES", "").split(":") if passed else []
@@ -27,7 +31,13 @@ def inherit(environ: MutableMapping[str, str] = os.environ) -> dict[str, list[in
         environ.pop(variable, None)
     named: dict[str, list[int]] = {}
     for place, descriptor in enumerate(passed):
-        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        except OSError:
+            raise UsageError(
+                f"LISTEN_FDS={len(passed)}: descriptor {descriptor} is not open",
+                "it counts the descriptors that are passed, from 3 on; sd_listen_fds(3)",
+            ) from None
         name = names[place] if place < len(names) else ""
         # systemd calls a descriptor "unknown" or "stored" where nobody gave it a name.
         named.setdefault("" if name in {"unknown", "stored"} else name, []).append(descriptor)

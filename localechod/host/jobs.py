@@ -5,11 +5,15 @@ process may ask for it.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from localechod.host.text import printable
+
+_log = logging.getLogger("localechod.host.jobs")
+_LIST_JOBS = ("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--no-pager")
 _SECONDS = 2.0
 
 
@@ -22,20 +26,26 @@ async def pending(environ: Mapping[str, str] = os.environ) -> str:
     unit = own_unit()
     if not unit or "INVOCATION_ID" not in environ:
         return ""
-    with suppress(OSError, TimeoutError):
+    try:
         process = await asyncio.create_subprocess_exec(
-            *("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--no-pager"),
+            *_LIST_JOBS,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
         )
-        try:
-            listing, _ = await asyncio.wait_for(process.communicate(), _SECONDS)
-        except TimeoutError:
-            process.kill()
-            raise
-        return job_type(listing.decode(errors="replace"), unit)
-    return ""
+    except OSError as error:
+        _log.warning("systemctl cannot be run: %s", error.strerror)
+        return ""
+    try:
+        listing, complaint = await asyncio.wait_for(process.communicate(), _SECONDS)
+    except TimeoutError:
+        process.kill()
+        _log.warning("systemctl list-jobs has not answered in %g seconds", _SECONDS)
+        return ""
+    if process.returncode:
+        said = printable(complaint.decode(errors="replace").strip())
+        _log.warning("systemctl list-jobs ended with %d: %s", process.returncode, said)
+    return job_type(listing.decode(errors="replace"), unit)
 
 
 def job_type(listing: str, unit: str) -> str:

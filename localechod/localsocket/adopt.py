@@ -52,14 +52,36 @@ def adopt(descriptor: int, request: Request) -> Bound:
         return Bound(sock, request.address, file)
 
 
+def retire(descriptor: int) -> None:
+    """Close a socket that nobody wants any more, and remove its file where that is still its own.
+
+    Args:
+        descriptor: taken over by this function.
+
+    Raises:
+        OSError: it is no socket at all.
+    """
+    with socket.socket(fileno=descriptor) as sock:
+        if sock.family != socket.AF_UNIX:
+            return
+        address = _name(sock)
+        file = None if address.is_abstract else _own_file(sock, address)
+    if file is not None:
+        _remove(file)
+
+
 def _fault(sock: socket.socket, request: Request) -> str:
     if sock.family != socket.AF_UNIX:
         return "is no local socket"
     if sock.type != request.type:
         return f"is of type {sock.type} instead of {request.type}"
+    name = _name(sock)
+    return "" if name == request.address else f"is bound to {name}"
+
+
+def _name(sock: socket.socket) -> Address:
     name = sock.getsockname()
-    raw = name if isinstance(name, bytes) else os.fsencode(name)
-    return "" if raw == request.address.raw else f"is bound to {Address(raw)}"
+    return Address(name if isinstance(name, bytes) else os.fsencode(name))
 
 
 def _own_file(sock: socket.socket, address: Address) -> Pinned | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import localechod
-from localechod.host.background import Background, await_verdict, passed_descriptors, verdict
+from localechod.host.background import Background, await_verdict, verdict
 
 PRELUDE = """
 import os, sys
@@ -104,7 +104,10 @@ def test_only_what_is_ours_stays_open_in_the_background(sockdir: Path) -> None:
         # systemd passes 3 and what follows, to the process that it names
         "os.dup2(keep, 60)\nos.dup2(lose, 61)\nos.dup2(passed, 3)\nos.dup2(passed, 4)\n"
         "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
-        "b = Background.start(detach=True, preserve=[60])\n" + TELL_ALL + "b.ready()\n"
+        "from localechod.host.fdstore import inherit\n"
+        "b = Background.start(detach=True, preserve=[60, *inherit()['']])\n"
+        + TELL_ALL
+        + "b.ready()\n"
     )
     try:
         names = f"{keep} {passed} {lose}"
@@ -211,23 +214,6 @@ def test_a_daemon_started_without_standard_streams_gets_its_own(
     )
     assert run(body, sockdir).returncode == 0
     assert told(sockdir)["streams"] == ["/dev/null"] * 3
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({}, []),
-        ({"LISTEN_PID": "7", "LISTEN_FDS": "2"}, [3, 4]),
-        ({"LISTEN_PID": "8", "LISTEN_FDS": "2"}, []),
-        ({"LISTEN_PID": "7", "LISTEN_FDS": "-2"}, []),
-        ({"LISTEN_PID": "7", "LISTEN_FDS": "²"}, []),
-        ({"LISTEN_FDS": "2"}, []),
-    ],
-)
-def test_descriptors_count_as_passed_only_to_the_process_they_are_for(
-    environ: dict[str, str], expected: list[int]
-) -> None:
-    assert list(passed_descriptors(environ, 7)) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""Restarts, stops and crashes on a real systemd, with clients in the middle of something."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import RUNTIME, SERVICE, configure, override, say, settled
+from tests.system.machine import Machine, eventually
+
+pytestmark = pytest.mark.xdist_group("machine")
+
+CLIENTS = Path(__file__).with_name("clients.py")
+STREAM = f"{RUNTIME}/stream.sock"
+RESULT = "/run/localechod-clients.json"
+
+
+def result(machine: Machine) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(machine.run("cat", RESULT, check=False) or "{}")
+    return found
+
+
+@contextmanager
+def clients(machine: Machine, count: int) -> Iterator[dict[str, Any]]:
+    """Have clients at work; what they saw is in the value when the block is over."""
+    machine.write("/run/localechod-clients.py", CLIENTS.read_text())
+    machine.run("rm", "-f", RESULT)
+    machine.run(
+        *("systemd-run", "--quiet", "--collect", "--unit=localechod-clients"),
+        *("/opt/localechod/bin/python", "-I", "/run/localechod-clients.py"),
+        *(STREAM, str(count), RESULT),
+    )
+    seen: dict[str, Any] = {}
+    try:
+        eventually(
+            lambda: machine.run("cat", RESULT, check=False), 30, "the clients to be answered"
+        )
+        yield seen
+        machine.run("systemctl", "kill", "--signal=USR1", "localechod-clients")
+        seen.update(eventually(lambda: result(machine), 60, "the clients to end"))
+    finally:
+        machine.run("systemctl", "stop", "localechod-clients", check=False)
+
+
+def identity(machine: Machine) -> str:
+    return machine.run("stat", "-c", "%i %U:%G %a", STREAM)
+
+
+def stored(machine: Machine) -> str:
+    return machine.show(SERVICE, "NFileDescriptorStore")
+
+
+def another_process(machine: Machine, pid: str) -> None:
+    eventually(lambda: machine.show(SERVICE, "MainPID") not in {pid, "0"}, 20, "another process")
+
+
+def row(machine: Machine, name: str) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = json.loads(say(machine, "status", "--json", name))["endpoints"]
+    return found
+
+
+def test_restarts_and_reloads_under_load_are_noticed_by_no_client(service: Machine) -> None:
+    before, first = identity(service), service.show(SERVICE, "MainPID")
+    with clients(service, 200) as seen:
+        for turn in range(15):
+            pid = service.show(SERVICE, "MainPID")
+            service.run("systemctl", "reload" if turn % 3 == 2 else "restart", SERVICE)
+            assert (service.show(SERVICE, "MainPID") == pid) == (turn % 3 == 2)
+            assert row(service, "stream")["connections"] >= 200
+        counted = row(service, "stream")
+    assert seen["faults"] == []
+    assert seen["connect_faults"] == []
+    assert seen["answered"] == seen["lines"] > 1000
+    assert seen["connects"] > 10
+    assert identity(service) == before
+    assert service.show(SERVICE, "MainPID") != first
+    # The service's figures are those of all its processes.
+    assert counted["accepted_total"] >= 200
+    assert counted["messages_total"] > 1000
+    # One for each of three endpoints, and the control socket: what travelled is not kept.
+    assert stored(service) == "4"
+
+
+def test_stop_gives_every_client_end_of_file_and_keeps_nothing(service: Machine) -> None:
+    with clients(service, 40) as seen:
+        service.run("systemctl", "stop", SERVICE)
+        assert service.process("test", "-e", RUNTIME).returncode == 1
+        assert stored(service) == "0"
+    # Who writes later than that gets EPIPE; nobody a reset.
+    assert len(seen["faults"]) == 40
+    assert all("end of file" in fault or "Broken pipe" in fault for fault in seen["faults"])
+
+
+def test_a_restart_with_a_broken_file_goes_on_under_the_last_good_one(service: Machine) -> None:
+    with clients(service, 20) as seen:
+        configure(service, "drain_timeout = 5.0 ", 'drain_timeout = "soon" ')
+        service.run("systemctl", "restart", SERVICE)
+        text = service.show(SERVICE, "StatusText")
+        assert "degraded" in text
+        assert "drain_timeout" in text
+        service.run("systemctl", "restart", SERVICE)
+        assert "degraded" in service.show(SERVICE, "StatusText")
+        configure(service, 'drain_timeout = "soon" ', "drain_timeout = 4.0 ")
+        service.run("systemctl", "reload", SERVICE)
+        eventually(
+            lambda: "degraded" not in service.show(SERVICE, "StatusText"), 10, "a better status"
+        )
+    assert seen["faults"] == []
+    assert seen["answered"] == seen["lines"]
+
+
+def test_an_endpoint_that_a_restart_disables_leaves_no_file(service: Machine) -> None:
+    configure(service, "[endpoints.seed]", "[endpoints.seed]\nenabled = false")
+    service.run("systemctl", "restart", SERVICE)
+    assert service.process("test", "-e", f"{RUNTIME}/seed.sock").returncode == 1
+    assert stored(service) == "3"
+
+
+def test_after_a_kill_the_listeners_are_there_all_the_time(service: Machine) -> None:
+    override(service, "RestartSec=100ms")
+    before = identity(service)
+    with clients(service, 20) as seen:
+        for _ in range(10):
+            pid = service.show(SERVICE, "MainPID")
+            service.run("kill", "-KILL", pid)
+            another_process(service, pid)
+            settled(service, "active")
+    print(  # noqa: T201 - a figure to look at with -s
+        f"connections lost in ten crashes: {len(seen['faults'])} of 20"
+    )
+    assert identity(service) == before
+    assert seen["connects"] > 10
+    assert "Connection refused" not in str(seen["connect_faults"])
+    assert "No such file" not in str(seen["connect_faults"])
+    assert not any("wrong" in fault for fault in seen["faults"])
+    assert stored(service) == "4"
