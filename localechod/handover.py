@@ -105,12 +105,13 @@ def _receive(pair: int) -> list[socket.socket]:
     with socket.socket(fileno=pair) as receiver, suppress(BlockingIOError):
         receiver.setblocking(False)
         while True:
-            message, descriptors, _flags, _address = socket.recv_fds(
-                receiver, 1, _A_MESSAGE, socket.MSG_CMSG_CLOEXEC
-            )
+            message, descriptors, _flags, _address = socket.recv_fds(receiver, 1, _A_MESSAGE)
             sockets += [socket.socket(fileno=descriptor) for descriptor in descriptors]
             if not message:
                 break
+    for sock in sockets:
+        sock.setblocking(False)  # it is already; Python does not know
+        sock.set_inheritable(False)  # recv_fds takes MSG_CMSG_CLOEXEC and does nothing with it
     return sockets
 
 

@@ -96,25 +96,27 @@ class Notifier:
             return False
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            self._send("BARRIER=1", descriptors=[writer])
+            sent = self._send("BARRIER=1", descriptors=[writer])
             os.close(writer)
             waiting = select.poll()
             waiting.register(reader, 0)  # POLLHUP comes unasked
-            return bool(waiting.poll(seconds * 1000))
+            return sent and bool(waiting.poll(seconds * 1000))
         finally:
             os.close(reader)
 
-    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> None:
+    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         if self._notify is None:
-            return
+            return False
         self._environ[_ADDRESS] = self._address
         try:
             self._notify("\n".join(lines), fds=list(descriptors))
         except OSError as error:
             # Not the daemon's end: what it serves does not depend on who hears of it.
             _log.warning("notifying systemd failed: %s", error)
+            return False
         finally:
             del self._environ[_ADDRESS]
+        return True
 
 
 def _status(text: str) -> list[str]:

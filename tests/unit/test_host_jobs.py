@@ -1,0 +1,90 @@
+"""A stop is told from a restart by the job that waits for the unit."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from localechod.host import jobs
+
+LISTING = """\
+172 localechod.service         restart running
+173 localechod.service.wants-x start   waiting
+174 other.service              stop    waiting
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"),
+    [("localechod.service", "restart"), ("other.service", "stop"), ("no.service", "")],
+)
+def test_the_units_own_job_is_found(unit: str, found: str) -> None:
+    assert jobs.job_type(LISTING, unit) == found
+
+
+@pytest.mark.parametrize("listing", ["", "No jobs running.\n", "1 localechod.service restart"])
+def test_what_is_no_job_is_none(listing: str) -> None:
+    assert not jobs.job_type(listing, "localechod.service")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("0::/system.slice/localechod.service\n", "localechod.service"),
+        ("9:name=systemd:/system.slice/a@b:c.service\n1:cpu:/x.service\n", "a@b:c.service"),
+        ("1:cpu:/system.slice/x.service\n", ""),
+        ("0::/user.slice/session-1.scope\n", ""),
+        ("0::/\n", ""),
+    ],
+)
+def test_the_unit_is_that_of_the_control_group(sockdir: Path, text: str, unit: str) -> None:
+    (sockdir / "cgroup").write_text(text)
+    assert jobs.own_unit(sockdir / "cgroup") == unit
+
+
+def test_without_proc_there_is_no_unit(sockdir: Path) -> None:
+    assert not jobs.own_unit(sockdir / "cgroup")
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, path: Path, script: str) -> str:
+    """Ask a systemctl of our own, as a process that systemd has started."""
+    program = path / "systemctl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(path), prepend=":")
+    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    return asyncio.run(jobs.pending({"INVOCATION_ID": "1"}))
+
+
+def test_systemctl_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
+    script = 'test "$1" = list-jobs && echo "7 localechod.service restart running"'
+    assert ask(monkeypatch, sockdir, script) == "restart"
+
+
+def test_a_systemctl_that_fails_is_logged_and_no_answer(
+    monkeypatch: pytest.MonkeyPatch, sockdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not ask(monkeypatch, sockdir, "echo 'no bus' >&2; exit 1")
+    assert "systemctl list-jobs ended with 1: no bus" in caplog.text
+
+
+def test_a_systemctl_that_never_answers_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, sockdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs, "_SECONDS", 0.05)
+    assert not ask(monkeypatch, sockdir, "exec sleep 60")
+    assert "has not answered" in caplog.text
+
+
+def test_without_systemctl_there_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, sockdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", str(sockdir))
+    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    assert not asyncio.run(jobs.pending({"INVOCATION_ID": "1"}))
+    assert "systemctl cannot be run" in caplog.text
+
+
+def test_without_systemd_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
+    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    assert not asyncio.run(jobs.pending({}))
