@@ -96,7 +96,7 @@ class Service:
             # One signal is enough. A second one that found the loop closed would end us as a kill.
             signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
             self._notifier.stopping()
-            if await jobs.pending() == "restart" and await self._hand_over():
+            if jobs.pending() == "restart" and await self._hand_over():
                 ending.pop_all()  # everything goes on in the next process
 
     async def _hand_over(self) -> bool:

@@ -4,9 +4,9 @@ Both arrive as SIGTERM. The job that waits for the unit tells them apart, and an
 process may ask for it.
 """
 
-import asyncio
 import logging
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,35 +17,30 @@ _LIST_JOBS = ("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--n
 _SECONDS = 2.0
 
 
-async def pending(environ: Mapping[str, str] = os.environ) -> str:
+def pending(environ: Mapping[str, str] = os.environ) -> str:
     """Return the type of this unit's job ("restart", "stop", ...), "" where none is known.
 
     It asks systemctl, and not the bus itself: a library for one question would be a dependency for
-    ever, and systemctl is there wherever systemd is.
+    ever, and systemctl is there wherever systemd is. The loop waits for the answer, which takes
+    some milliseconds, at the end of its life; what comes meanwhile is served after it.
     """
     unit = own_unit()
     if not unit or "INVOCATION_ID" not in environ:
         return ""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *_LIST_JOBS,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        asked = subprocess.run(
+            _LIST_JOBS, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except OSError as error:
         _log.warning("systemctl cannot be run: %s", error.strerror)
         return ""
-    try:
-        listing, complaint = await asyncio.wait_for(process.communicate(), _SECONDS)
-    except TimeoutError:
-        process.kill()
+    except subprocess.TimeoutExpired:
         _log.warning("systemctl list-jobs has not answered in %g seconds", _SECONDS)
         return ""
-    if process.returncode:
-        said = printable(complaint.decode(errors="replace").strip())
-        _log.warning("systemctl list-jobs ended with %d: %s", process.returncode, said)
-    return job_type(listing.decode(errors="replace"), unit)
+    if asked.returncode:
+        said = printable(asked.stderr.decode(errors="replace").strip())
+        _log.warning("systemctl list-jobs ended with %d: %s", asked.returncode, said)
+    return job_type(asked.stdout.decode(errors="replace"), unit)
 
 
 def job_type(listing: str, unit: str) -> str:

@@ -1,6 +1,5 @@
 """A stop is told from a restart by the job that waits for the unit."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, path: Path, script: str) -> str:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(path), prepend=":")
     monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
-    return asyncio.run(jobs.pending({"INVOCATION_ID": "1"}))
+    return jobs.pending({"INVOCATION_ID": "1"})
 
 
 def test_systemctl_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
@@ -81,10 +80,10 @@ def test_without_systemctl_there_is_no_answer(
 ) -> None:
     monkeypatch.setenv("PATH", str(sockdir))
     monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
-    assert not asyncio.run(jobs.pending({"INVOCATION_ID": "1"}))
+    assert not jobs.pending({"INVOCATION_ID": "1"})
     assert "systemctl cannot be run" in caplog.text
 
 
 def test_without_systemd_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
     monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
-    assert not asyncio.run(jobs.pending({}))
+    assert not jobs.pending({})
