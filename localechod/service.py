@@ -27,7 +27,7 @@ from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
 from localechod.launch import Launch
 from localechod.localsocket.peer import user_name
-from localechod.manager import feed_watchdog, tell_status
+from localechod.manager import feed_watchdog, summary, tell_status
 
 log = logging.getLogger("localechod.service")
 
@@ -89,7 +89,7 @@ class Service:
             for number in _ENDING:
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-            self._notifier.ready()
+            self._notifier.ready(summary(self.supervisor, self._what_is_wrong()))
             ready()
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
