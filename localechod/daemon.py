@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     file = runtime.config_file(options.config)
     directory = runtime.runtime_directory(options.runtime_dir)
     inherited = fdstore.inherit()
+    handover.refuse_strangers(inherited)
     state = handover.read_state(inherited)
     loaded, remark = _configuration(file, directory, state)
     identity = _identity(loaded) if os.geteuid() == 0 else None

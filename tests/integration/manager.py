@@ -50,6 +50,14 @@ class Manager:
     def start(self) -> None:
         """Start it with all that is stored, and return when it is ready."""
         self._ready.clear()
+        self._launch()
+        assert self._ready.wait(DEADLINE), self.daemon.log.read_text(encoding="utf-8")
+
+    def refused(self) -> int:
+        """Start what shall not start; return the exit status."""
+        return self._launch().wait(DEADLINE)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         passed = [fcntl.fcntl(fd, fcntl.F_DUPFD, _ABOVE) for _, fd in self.store]
         numbers = "".join(f",{number}" for number in passed)
         own = self.daemon.command()[3:]
@@ -69,7 +77,7 @@ class Manager:
             )
         for number in passed:
             os.close(number)
-        assert self._ready.wait(DEADLINE), self.daemon.log.read_text(encoding="utf-8")
+        return self.daemon.process
 
     def end(self, job: str, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal while that job waits for the unit; return the exit status."""
