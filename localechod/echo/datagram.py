@@ -11,6 +11,7 @@ from localechod.echo.admission import AllowList
 from localechod.echo.context import Context
 from localechod.echo.report import PeerRow
 from localechod.echo.state import ConnectionState
+from localechod.echo.unread import Unread
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
 
@@ -49,6 +50,7 @@ class DatagramServer:
         self._bound = bound
         self._sock = bound.sock
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._unread = Unread(self._sock)
         self.configure(config)
         self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
@@ -119,6 +121,10 @@ class DatagramServer:
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
             self._counters.errors["unnamed"] += 1
+            return
+        refusal = self._unread.refusal(sender, len(reply))
+        if refusal:
+            self._counters.errors[refusal] += 1
             return
         try:
             if isinstance(sender, str):

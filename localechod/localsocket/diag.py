@@ -47,9 +47,10 @@ class DiagSocket:
     """One local socket. `device` is in os.makedev form; `name` as in sun_path, None if unnamed.
 
     `queue` and `backlog` mean, for a listener: connections waiting and their limit; for others:
-    bytes to be read and bytes sent and not yet read. `peer` is 0 where there is none, or where
-    the connection still waits to be accepted: then a listener's `pending` has this `inode`.
-    An accepted connection carries the name and the file of its listener.
+    bytes to be read (datagram: of the next message alone) and bytes sent and not yet read. `peer`
+    is 0 where there is none, or where the connection still waits to be accepted: then a listener's
+    `pending` has this `inode`. An accepted connection carries the name and the file of its
+    listener.
     """
 
     type: int
@@ -122,7 +123,30 @@ def of_socket(sock: socket.socket) -> DiagSocket:
     Raises:
         OSError: as for `sockets`; ENOENT where the kernel does not find it.
     """
-    return _asked(_ANY_STATE, _SHOW_USUAL, inode=os.fstat(sock.fileno()).st_ino)[0]
+    return of_inode(os.fstat(sock.fileno()).st_ino)
+
+
+def of_inode(inode: int) -> DiagSocket:
+    """Return one socket by its own inode number, without walking through all of them.
+
+    Raises:
+        OSError: as for `sockets`; ENOENT where there is none, or not in this network namespace.
+    """
+    return _asked(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
+
+
+def datagrams() -> list[DiagSocket]:
+    """List the datagram sockets that have a name; `queue` is the length of the next message.
+
+    It is 0 where nothing is unread, but also where the next message is empty.
+
+    Raises:
+        OSError: as for `sockets`.
+    """
+    show = _SHOW_NAME | _SHOW_RQLEN | _SHOW_UID
+    return _asked(
+        _ANY_STATE, show, lambda each: each.type == socket.SOCK_DGRAM and each.name is not None
+    )
 
 
 def holders(socket_inode: int) -> list[Holder]:
