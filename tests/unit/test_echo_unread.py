@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,16 @@ class Endpoint:
         return {self.answer(client, reply) for _ in range(times)}
 
 
+@contextmanager
+def as_user(uid: int) -> Iterator[None]:
+    """Create sockets as another user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def waits(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], 0)[0])
 
@@ -140,6 +150,44 @@ def test_who_reads_late_while_others_never_do_is_answered_again(endpoint: Endpoi
     assert late.recv(100) == SMALL
     endpoint.clock.now += 0.001
     assert endpoint.serves(late)
+
+
+def test_who_has_read_so_far_takes_little_once_it_does_not(endpoint: Endpoint) -> None:
+    known = endpoint.client()
+    assert endpoint.serves(known)
+    endpoint.flood(endpoint.client())
+    assert [endpoint.answer(known, SMALL) for _ in range(1000)].count("") < 20
+
+
+def test_whose_socket_has_closed_may_bind_another(endpoint: Endpoint) -> None:
+    name = f"\0unread-{os.getpid()}-{id(endpoint)}"
+    endpoint.flood(endpoint.client())
+    with endpoint.client(name=name) as deaf:
+        assert endpoint.flood(deaf) == {"", "full"}
+        endpoint.clock.now += 0.01
+        assert endpoint.flood(deaf) == {"deaf"}
+    endpoint.clock.now += 0.01
+    with endpoint.client(name=name) as other:
+        assert endpoint.serves(other)
+        endpoint.clock.now += 0.01
+        assert "deaf" in endpoint.flood(other)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+def test_one_users_senders_leave_room_for_other_users(endpoint: Endpoint) -> None:
+    """Also those that first gain trust by reading, and newcomers of the other users."""
+    reply = b"x" * 2000
+    with as_user(5):
+        theirs = [endpoint.client() for _ in range(200)]
+    assert all(endpoint.serves(each, reply) for each in theirs)
+    found = set()
+    for each in theirs:
+        found |= endpoint.flood(each, reply, 20)
+    assert found == {"", "deaf", "full"}
+    endpoint.clock.now += 0.01
+    assert endpoint.serves(endpoint.client(), b"x" * 30_000)
+    with as_user(5):
+        assert endpoint.answer(endpoint.client(), SMALL) == "full"
 
 
 def test_nothing_is_asked_while_nothing_lies_unread(
@@ -215,7 +263,8 @@ def test_one_in_another_network_namespace_takes_the_strangers_room_at_most(sockd
         sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         sock.bind(str(sockdir / "d"))
         sock.setblocking(False)
-        unread = Unread(sock, Clock(), ROOM)
+        clock = Clock()
+        unread = Unread(sock, clock, ROOM)
         process = stack.enter_context(
             subprocess.Popen(
                 [
@@ -236,7 +285,10 @@ def test_one_in_another_network_namespace_takes_the_strangers_room_at_most(sockd
             reasons.add(reason)
             if not reason:
                 sock.sendto(SMALL, str(sockdir / "outside"))
+            clock.now += 0.01
+        used = unread._used()
         process.communicate("\n", timeout=20)
+    assert used < 2 * ROOM * 9 / 16
     assert reasons == {"", "full"}
 
 
