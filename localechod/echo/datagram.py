@@ -1,7 +1,6 @@
 """A datagram endpoint: one socket, no connections; each datagram is answered to its sender."""
 
 import errno
-import os
 import select
 import socket
 import struct
@@ -9,6 +8,7 @@ import struct
 from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList
 from localechod.echo.context import Context
+from localechod.echo.pins import Pins
 from localechod.echo.report import PeerRow
 from localechod.echo.state import ConnectionState
 from localechod.echo.unread import Unread
@@ -51,6 +51,7 @@ class DatagramServer:
         self._sock = bound.sock
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._unread = Unread(self._sock)
+        self._pins = Pins(self._engine.loop, self._engine.ceiling)
         self.configure(config)
         self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
@@ -81,6 +82,7 @@ class DatagramServer:
             if not self._answer():
                 break
         self._engine.unregister(self._sock.fileno())
+        self._pins.close()
         self._sock.close()
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
@@ -138,23 +140,18 @@ class DatagramServer:
             ] += 1
 
     def _send_to_path(self, reply: bytes, path: str, uid: int) -> int:
-        """Send to the sender's own socket, whatever stands at its path by now.
-
-        A sender's name is what it gave to bind(2), not where it is. After a rename or through a
-        symbolic link it leads to any socket that we may write to: to systemd's, where we would
-        speak in our own name, or to an echo's, which would answer for ever. So what is there is
-        pinned, a link itself and not its target, and has to belong to the user who sent.
+        """Send to the sender's own socket, whatever stands at its path by now; see pins.py.
 
         Raises:
-            OSError: EACCES for somebody else's file, and as sendto(2).
+            OSError: as Pins.handle, and sendto(2).
         """
-        pinned = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        pins, now = self._pins, self._engine.now
         try:
-            if os.fstat(pinned).st_uid != uid:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-            return self._sock.sendto(reply, f"/proc/self/fd/{pinned}")
-        finally:
-            os.close(pinned)
+            return self._sock.sendto(reply, pins.handle(path, uid, now))
+        except ConnectionRefusedError:
+            # Its socket is closed; another may have been bound to the name since the last look.
+            pins.forget(path)
+            return self._sock.sendto(reply, pins.handle(path, uid, now))
 
     def _admits(self, pid: int, uid: int, gid: int) -> bool:
         if self._allow.everyone:

@@ -6,6 +6,7 @@ Protocol's memory. It is also the one way to serve SEQPACKET, which neither loop
 """
 
 import asyncio
+import resource
 import select
 import socket
 import time
@@ -17,6 +18,10 @@ Handler = Callable[[int], None]
 # that the control plane and the signals never wait long behind a storm.
 _BATCH = 64
 
+# Descriptors that clients do not get: the control plane may need about a hundred for connections,
+# and what a call or a look-up opens. Of a small limit it is a quarter.
+_RESERVE = 128
+
 
 class Engine:
     """Calls a handler for each descriptor that is ready, level-triggered.
@@ -24,6 +29,8 @@ class Engine:
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
             each message would cost more than the precision is worth.
+        ceiling: the first descriptor that clients may not have; the system gives the lowest that is
+            free. Those above are for everything else that must still work then.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -31,6 +38,8 @@ class Engine:
         self._handlers: dict[int, Handler] = {}
         self.loop = loop
         self.now = time.monotonic()
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.ceiling = limit - min(_RESERVE, limit // 4)
         self.resume()
 
     def __contains__(self, fd: int) -> bool:

@@ -56,6 +56,16 @@ def test_a_sender_with_a_path_is_answered(either: Daemon, sockdir: Path) -> None
         assert ask(sock, b"two\nlines\0and more") == b"Hi, two\nlines\0and more"
 
 
+def test_a_sender_that_binds_its_path_again_is_answered(daemon: Daemon, sockdir: Path) -> None:
+    daemon.configure(DATAGRAMS)
+    daemon.start()
+    for _ in range(20):
+        with sender(daemon, sockdir / "me") as sock:
+            assert ask(sock, b"hello") == b"Hi, hello"
+            (sockdir / "me").unlink()
+    assert daemon.errors("d") == {}
+
+
 def test_a_sender_with_an_abstract_name_is_answered(either: Daemon) -> None:
     either.configure(DATAGRAMS)
     with sender(either.start()) as sock:
