@@ -192,6 +192,9 @@ class _Channel(Channel):
         _, protocol = await loop.create_unix_connection(
             self._protocol_factory, sock=_connected(self._address)
         )
+        if protocol.connection.is_closing():
+            # A daemon without descriptors may close at once; grpclib would stumble over that.
+            raise StreamTerminatedError("Connection lost")
         return protocol
 
 

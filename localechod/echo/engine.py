@@ -6,6 +6,7 @@ Protocol's memory. It is also the one way to serve SEQPACKET, which neither loop
 """
 
 import asyncio
+import os
 import resource
 import select
 import socket
@@ -40,6 +41,7 @@ class Engine:
         self.now = time.monotonic()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
+        self._tight = True
         self.resume()
 
     def __contains__(self, fd: int) -> bool:
@@ -70,6 +72,20 @@ class Engine:
     def resume(self) -> None:
         """Serve again after `pause`."""
         self.loop.add_reader(self._epoll.fileno(), self._turn)
+    def took(self, fd: int) -> None:
+        """Note that a client has got this descriptor."""
+        self._tight = self._tight or fd >= self.ceiling - 1
+
+    def has_room(self) -> bool:
+        """Tell whether there is a descriptor for one more client; asks only when few are left."""
+        if self._tight:
+            try:
+                lowest = os.dup(self._epoll.fileno())
+            except OSError:
+                return False
+            os.close(lowest)
+            self._tight = lowest >= self.ceiling
+        return not self._tight
 
     def close(self) -> None:
         """Stop watching everything."""

@@ -26,6 +26,7 @@ _ACCEPTS = 16
 
 # With no descriptor left accept(2) fails at once and forever, and the listener stays readable:
 # instead of spinning it rests until one of its own connections closes, or for so many seconds.
+# The engine keeps the last ones for the control plane, and says that there is none before that.
 # accept4(2) takes the descriptor before it looks for a client, so EAGAIN says that there is one
 # again and nobody waits for it; any success before that may have taken the last.
 _REST = 1.0
@@ -145,6 +146,9 @@ class Listener:
                 self._pause()
                 self._cured()
                 return
+            if not self.engine.has_room():
+                self._accept_failed(OSError(errno.EMFILE, ""))
+                return
             try:
                 sock, _address = self._sock.accept()
             except BlockingIOError:
@@ -153,6 +157,7 @@ class Listener:
             except OSError as error:
                 self._accept_failed(error)
                 return
+            self.engine.took(sock.fileno())
             self._welcome(sock)
 
     def _accept_failed(self, error: OSError) -> None:

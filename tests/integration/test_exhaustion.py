@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from tests.integration.harness import (
     DEADLINE,
     Daemon,
     cpu_seconds,
+    descriptors,
     is_answered,
     receive,
     until,
@@ -61,7 +63,7 @@ def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
     either: Daemon,
 ) -> None:
     either.configure(STREAM)
-    either.launcher = ["prlimit", "--nofile=48:48"]
+    either.launcher = ["prlimit", "--nofile=56:56"]
     either.start()
     with followed(either) as events, ExitStack() as stack:
         assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
@@ -88,6 +90,52 @@ def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
         assert events.state() == "listening"
         until(lambda: all(map(is_answered, waiting)))
     assert len(warnings(either)) == 1
+
+
+def test_without_descriptors_for_clients_the_daemon_can_still_be_asked(either: Daemon) -> None:
+    either.configure(STREAM + '[endpoints.d]\ntype = "datagram"\nmode = "0666"\n')
+    either.launcher = ["prlimit", "--nofile=64:64"]
+    either.start()
+    with followed(either) as events, ExitStack() as stack:
+        assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
+        for _ in range(64):
+            stack.enter_context(either.connect("a"))
+        assert events.state() == "degraded"
+        for name in "xyz":  # senders with a path, whose sockets the daemon opens to answer them
+            sock = stack.enter_context(either.connect("d", socket.SOCK_DGRAM))
+            sock.bind(str(either.directory / name))
+            (either.directory / name).chmod(0o666)
+            sock.send(b"x")
+            assert sock.recv(100) == b"Hi, x"
+        for _ in range(3):
+            assert either.row("a")["state"] == "degraded"
+        assert either.ctl("restart", "d").returncode == 0
+        assert either.ctl("reload").returncode == 0
+        assert either.errors("d") == {}
+    assert "Traceback" not in either.log.read_text(encoding="utf-8")
+
+
+def test_without_any_descriptor_localechoctl_says_so_in_a_line(either: Daemon) -> None:
+    either.configure(STREAM)
+    either.launcher = ["prlimit", "--nofile=48:48"]
+    either.start()
+    with ExitStack() as stack:
+        for _ in range(48):
+            stack.enter_context(either.connect("a"))
+        until(lambda: descriptors(either.pid) == 36)
+        # The rest, a quarter, is the control plane's; here it is gone as well.
+        controls = [
+            stack.enter_context(either.connect(str(either.runtime / "control.sock")))
+            for _ in range(14)
+        ]
+        until(lambda: descriptors(either.pid) == 48)
+        found = either.ctl("status")
+        assert found.returncode == 1
+        assert found.stderr.startswith("control call failed: ")
+        assert len(found.stderr.splitlines()) == 1
+        for control in controls:
+            control.close()
+        until(lambda: either.ctl("status").returncode == 0)
 
 
 def test_when_somebody_else_gives_descriptors_back_it_recovers_too(daemon: Daemon) -> None:

@@ -15,6 +15,7 @@ from localechod.control.client import ConnectionLostError, ControlClient
 from localechod.control.server import ControlServer
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
+from localechod.localsocket.address import Address
 from tests.unit.control_fakes import FakeDaemon, run, served
 
 
@@ -57,6 +58,25 @@ def test_no_socket_means_no_daemon_and_where_to_look(sockdir: Path) -> None:
         f"localechod is not running: connect failed: No such file or directory (2): {path}"
     )
     assert "journalctl -u localechod -n 20" in caught.value.hint
+
+
+def test_a_connection_that_is_closed_at_once_is_one_line(sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        original = module._connected
+
+        def closed(address: Address) -> socket.socket:
+            sock = original(address)
+            listening.accept()[0].close()
+            return sock
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_connected", closed)
+            for _ in range(20):
+                with pytest.raises(ConnectionLostError, match="closed before the answer"):
+                    ask(path)
 
 
 def test_a_stale_socket_means_no_daemon(sockdir: Path) -> None:
