@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, cast
@@ -16,6 +17,7 @@ from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.failure import cut, metadata_of
 from localechod.echo.events import Event
 from localechod.echo.supervisor import UnknownEndpointError
+from localechod.echo.tally import Tally
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.address import escape
 from localechod.localsocket.peer import Credentials, command, user_name
@@ -53,13 +55,20 @@ class Guard:
         self.connections: dict[asyncio.Transport, asyncio.Future[None]] = {}
         self.closing = False
         self._publish = publish
+        self._refusals = Tally()
 
     def refuse(self, who: Credentials, method: str, reason: str) -> None:
-        """Log a refusal and tell it as an event: who, what, and why."""
+        """Log a refusal and tell it as an event: who, what, and why.
+
+        As on an endpoint: each user once, then with how often, at most every ten seconds.
+        """
+        more = self._refusals.note(who.uid, time.monotonic())
+        if more is None:
+            return
         process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
         user = f"user {user_name(who.uid)} (uid {who.uid})"
         asked = cut(escape(method), 100)  # an unknown one has any length its caller likes
-        text = f"control {asked} refused: {reason}; {process}, {user}"
+        text = f"control {asked} refused: {reason}; {process}, {user}{more}"
         fields = {
             "PEER_PID": str(who.pid),
             "PEER_UID": str(who.uid),

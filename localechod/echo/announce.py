@@ -1,9 +1,11 @@
 """Says what happens to everyone who asked: on the event bus and in the log, in the same words."""
 
 import logging
+import time
 
 from localechod.echo.events import Event, EventBus
 from localechod.echo.lifecycle import State
+from localechod.echo.tally import Tally
 from localechod.localsocket.address import escape
 from localechod.localsocket.peer import Credentials, user_name
 
@@ -33,6 +35,7 @@ class Announcer:
     def __init__(self, endpoint: str, bus: EventBus) -> None:
         self._endpoint = endpoint
         self._bus = bus
+        self._refusals = Tally()
 
     def state(self, state: State, text: str) -> None:
         """The endpoint has changed its state."""
@@ -52,8 +55,11 @@ class Announcer:
         self._bus.publish(Event("state", self._endpoint, text, state=str(state)))
 
     def refused(self, peer: Credentials, why: str) -> None:
-        """A peer was not let in."""
-        text = f"refused {user_name(peer.uid)} (uid {peer.uid}, pid {peer.pid}): {why}"
+        """A peer was not let in; told once, then with how often, at most every ten seconds."""
+        more = self._refusals.note(peer.uid, time.monotonic())
+        if more is None:
+            return
+        text = f"refused {user_name(peer.uid)} (uid {peer.uid}, pid {peer.pid}): {why}{more}"
         log.warning(
             "%s: %s",
             self._endpoint,

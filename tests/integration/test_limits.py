@@ -189,3 +189,21 @@ def test_log_messages_writes_each_message_escaped_and_cut(daemon: Daemon, kind: 
         r"INFO: Receive: \x1b[31mred\x00\xff",
         f"INFO: Receive: {'y' * 200} ...",
     ]
+
+
+@needs_root
+def test_who_is_refused_a_thousand_times_is_told_once_and_counted_each_time(
+    daemon: Daemon,
+) -> None:
+    daemon.configure('[endpoints.a]\ntype = "stream"\nmode = "0666"\nallow = ["daemon"]\n')
+    daemon.start()
+    for _ in range(1000):
+        with daemon.connect("a") as sock:
+            assert sock.recv(1) == b""
+    for _ in range(3):
+        assert daemon.ctl("stop", "a", user=2).returncode == 4
+    assert daemon.errors("a") == {"refused": 1000}
+    assert len(events(daemon, "refused")) == 2
+    log = daemon.log.read_text(encoding="utf-8")
+    assert log.count("not in allow") == 1
+    assert log.count("Stop refused") == 1
