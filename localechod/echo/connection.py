@@ -12,6 +12,7 @@ from typing import Protocol
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.engine import Engine
+from localechod.echo.memory import SMALL
 from localechod.echo.report import PeerRow
 from localechod.echo.state import ConnectionState
 from localechod.localsocket.peer import Credentials
@@ -46,7 +47,7 @@ class Connection:
     """
 
     __slots__ = (
-        *("_afterwards", "_unsent", "active", "fd", "messages", "peer"),
+        *("_afterwards", "_held", "_unsent", "active", "fd", "messages", "peer"),
         *("port", "received", "sent", "since", "sock"),
     )
 
@@ -62,6 +63,7 @@ class Connection:
         self.messages = self.received = self.sent = 0
         self._unsent: memoryview | None = None
         self._afterwards = None
+        self._held = 0
         port.engine.register(self.fd, select.EPOLLIN, self.serve)
 
     def configure(self, config: EndpointConfig) -> None:
@@ -97,6 +99,7 @@ class Connection:
         if state.unsent is not None:
             self._unsent = memoryview(state.unsent)
             self.port.engine.modify(self.fd, select.EPOLLOUT)
+        self.account()
 
     def row(self) -> PeerRow:
         """Describe the peer."""
@@ -143,6 +146,23 @@ class Connection:
                 pass
         self.release()
 
+    def kept(self) -> int:
+        """Return the bytes kept for this client: a reply that is not sent yet, all of it."""
+        return 0 if self._unsent is None else memoryview(self._unsent.obj).nbytes
+
+    def account(self) -> None:
+        """Report what is kept, after it may have changed; the connection may be closed for it."""
+        size = self.kept()
+        size = size if size > SMALL else 0
+        if size != self._held and self.sock.fileno() >= 0:
+            self._held = size
+            self.port.engine.memory.hold(self, size)
+
+    def evict(self) -> None:
+        """Close: all connections together keep too much, and this one most."""
+        self.port.counters.errors["memory"] += 1
+        self.close()
+
     def discard(self) -> bool:
         """Read something and forget it; False at end of file."""
         return bool(os.read(self.fd, READ_SIZE))
@@ -151,6 +171,9 @@ class Connection:
         """Close at once; right where nothing is left to read."""
         self.port.engine.unregister(self.fd)
         self.sock.close()
+        if self._held:
+            self._held = 0
+            self.port.engine.memory.hold(self, 0)
         self.port.left(self)
 
     def fail(self, error: OSError) -> None:
@@ -180,11 +203,13 @@ class Connection:
             if self._unsent is None:
                 self.port.engine.modify(self.fd, select.EPOLLOUT)
             self._unsent = memoryview(reply)[max(sent, 0) :]
+            self.account()
         elif self._afterwards is not None:
             self._afterwards()
         elif self._unsent is not None:
             self._unsent = None
             self.port.engine.modify(self.fd, select.EPOLLIN)
+            self.account()
 
 
 _BROKEN = {errno.EPIPE: "broken_pipe", errno.ECONNRESET: "reset", errno.EMSGSIZE: "reply_too_long"}

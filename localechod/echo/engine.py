@@ -13,6 +13,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from localechod.echo.memory import Memory
+
 Handler = Callable[[int], None]
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
@@ -30,6 +32,7 @@ class Engine:
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
             each message would cost more than the precision is worth.
+        memory: what all connections keep.
         ceiling: the first descriptor that clients may not have; the system gives the lowest that is
             free. Those above are for everything else that must still work then.
     """
@@ -42,6 +45,7 @@ class Engine:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
+        self.memory = Memory()
         self.resume()
 
     def __contains__(self, fd: int) -> bool:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.connection import READ_SIZE, Connection, Port
+from localechod.echo.memory import SMALL
 from localechod.echo.state import ConnectionState
 from localechod.framing import (
     ChunkFramer,
@@ -42,8 +43,8 @@ class StreamConnection(Connection):
 
     def thaw(self, state: ConnectionState) -> None:
         """See Connection."""
-        super().thaw(state)
         self._framer.pending = state.pending
+        super().thaw(state)
 
     def _adopt(self, config: EndpointConfig, pending: bytes) -> None:
         self._framer = _framer(config, self.port.observe if config.log_messages else None)
@@ -71,6 +72,12 @@ class StreamConnection(Connection):
             self.send(reply)
         elif self._afterwards is not None:
             self._afterwards()
+        if self._held or len(self._framer.pending) > SMALL:
+            self.account()
+
+    def kept(self) -> int:
+        """See Connection; and an incomplete message."""
+        return super().kept() + len(self._framer.pending)
 
     def _answer(self, data: bytes) -> bytes:
         framer, counters = self._framer, self.port.counters
