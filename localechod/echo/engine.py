@@ -76,6 +76,7 @@ class Engine:
     def resume(self) -> None:
         """Serve again after `pause`."""
         self.loop.add_reader(self._epoll.fileno(), self._turn)
+
     def took(self, fd: int) -> None:
         """Note that a client has got this descriptor."""
         self._tight = self._tight or fd >= self.ceiling - 1
