@@ -47,13 +47,8 @@ class DatagramServer:
         self._engine = context.engine
         self._counters = context.counters
         self._announcer = context.announcer
-        self._bound = bound
-        self._sock = bound.sock
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._unread = Unread(self._sock)
-        self._pins = Pins(self._engine.loop, self._engine.ceiling)
         self.configure(config)
-        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
+        self._open(bound)
 
     def __len__(self) -> int:
         return 0
@@ -74,6 +69,11 @@ class DatagramServer:
         """Remove the file: no new sender finds the socket, and who has found it is answered."""
         self._bound.remove()
 
+    def rebind(self, bound: Bound) -> None:
+        """Go on with another socket; what the old one has received is answered first."""
+        self.close()
+        self._open(bound)
+
     def close(self) -> None:
         """Answer what has been received, then close."""
         self.shut()
@@ -91,6 +91,13 @@ class DatagramServer:
 
     async def drain(self) -> None:
         """Return at once: `close` answers what has been received without waiting for anyone."""
+
+    def _open(self, bound: Bound) -> None:
+        self._bound, self._sock = bound, bound.sock
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._unread = Unread(self._sock)
+        self._pins = Pins(self._engine.loop, self._engine.ceiling)
+        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
     def _serve(self, _events: int) -> None:
         for _ in range(_BATCH):

@@ -3,6 +3,7 @@
 import grp
 import pwd
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -64,16 +65,31 @@ def request(config: EndpointConfig, owner: Owner) -> Request:
 
 
 class Endpoint:
-    """One named echo service and its life. The supervisor alone decides when what happens to it."""
+    """One named echo service and its life.
+
+    The supervisor decides what happens to it, and the warden keeps it that way.
+
+    Attributes:
+        bound: its socket, while it serves.
+        wanted: what `bound` has to be.
+        next_attempt: when it will be tried to make it whole again, by time.monotonic(), if time is
+            what that waits for.
+    """
+
+    wanted: Request
 
     def __init__(self, config: EndpointConfig, context: Context, owner: Owner) -> None:
         self.config = config
         self.state = State.STOPPED
         self.error: LocalechodError | None = None
+        self.bound: Bound | None = None
+        self.next_attempt: float | None = None
         self.counters = context.counters
         self._context = context
         self._owner = owner
         self._server: Listener | DatagramServer | None = None
+        # What keeps it from serving everyone, by kind; as long as there is any, it is degraded.
+        self._troubles: dict[str, LocalechodError] = {}
 
     def start(self, opened: Opened | None = None) -> None:
         """Bind and serve; a refusal ends in `failed` with `error` set, and is not raised.
@@ -82,23 +98,96 @@ class Endpoint:
             opened: a socket that was bound before, or what refused it then.
         """
         self._happen(Happening.START)
-        try:
-            bound = open_socket(self.config, self._owner) if opened is None else opened
-        except LocalechodError as error:
-            bound = error
-        if isinstance(bound, LocalechodError):
-            self._happen(Happening.REFUSED, bound)
+        opened = self._bind() if opened is None else opened
+        if isinstance(opened, LocalechodError):
+            self._happen(Happening.REFUSED, opened)
+        else:
+            self._serve(opened)
+
+    def retry(self) -> LocalechodError | None:
+        """Try once more to start what has failed; the same reason as before is not told again.
+
+        Returns:
+            What refused it, or None if it serves now.
+        """
+        opened = self._bind()
+        if not isinstance(opened, LocalechodError):
+            self.counters.restarts += 1
+            self._happen(Happening.START)
+            self._serve(opened)
+            return None
+        if self.error is None or opened.text != self.error.text:
+            self._happen(Happening.REFUSED, opened)
+        self.error = opened
+        return opened
+
+    def rebind(self) -> None:
+        """Bind once more, and go on with the new socket; connections stay.
+
+        Raises:
+            LocalechodError: it could not be bound; the old socket goes on.
+        """
+        opened = self._bind()
+        if isinstance(opened, LocalechodError):
+            raise opened
+        self.counters.restarts += 1
+        self._context.keeper.drop(self.config.name)
+        if self._server is not None:
+            self._server.rebind(opened)
+        self._keep(opened)
+
+    def restore(self) -> None:
+        """Give the socket's file its owner and mode again.
+
+        Raises:
+            SocketError: we may not.
+        """
+        if self.bound is not None:
+            self.bound.restore(self.wanted)
+
+    def impair(self, kind: str, error: LocalechodError) -> None:
+        """Something keeps it from serving everyone; what is known already is not told again."""
+        known = self._troubles.get(kind)
+        self._troubles[kind] = error
+        if known is None or known.text != error.text:
+            self._happen(Happening.IMPAIRED, error)
+        self.error = error
+
+    def is_impaired(self, kind: str) -> bool:
+        """Whether this kind of trouble is known."""
+        return kind in self._troubles
+
+    def cure(self, kind: str) -> None:
+        """That trouble is over, if there was any."""
+        if self._troubles.pop(kind, None) is None:
             return
+        if self._troubles:
+            self.error = next(iter(self._troubles.values()))
+        else:
+            self._happen(Happening.CURED)
+
+    def _bind(self) -> Opened:
+        try:
+            return open_socket(self.config, self._owner)
+        except LocalechodError as error:
+            return error
+
+    def _serve(self, bound: Bound) -> None:
         if self.config.type == "datagram":
             self._server = DatagramServer(self._context, self.config, bound)
         else:
             self._server = Listener(self._context, self.config, bound, self._trouble)
-        self._context.keeper.keep(self.config.name, bound.sock.fileno())
+        self._keep(bound)
         self._happen(Happening.BOUND)
+
+    def _keep(self, bound: Bound) -> None:
+        self.bound, self.wanted = bound, request(self.config, self._owner)
+        self._context.keeper.keep(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
         """Close the socket and every connection; what was received is answered first."""
-        server, self._server = self._server, None
+        server, self._server, self.bound = self._server, None, None
+        self._troubles.clear()
         if server is not None:
             self._context.keeper.drop(self.config.name)
             server.close()
@@ -165,19 +254,24 @@ class Endpoint:
             sent_bytes_total=counters.sent_bytes,
             errors=dict(counters.errors),
             error=None if self.error is None else self.error.text,
-            hint=None if self.error is None else self.error.hint or None,
+            hint=self._hint(),
             restarts_total=counters.restarts,
         )
 
     def _trouble(self, reason: str) -> None:
         """The listener cannot accept any more, or (no reason) can again."""
-        if reason and self.state is State.LISTENING:
-            self._happen(
-                Happening.IMPAIRED,
-                LocalechodError(reason, "connections are accepted as others close"),
-            )
-        elif not reason and self.state is State.DEGRADED:
-            self._happen(Happening.CURED)
+        if reason:
+            error = LocalechodError(reason, "connections are accepted as others close")
+            self.impair("accept", error)
+        else:
+            self.cure("accept")
+
+    def _hint(self) -> str | None:
+        hints = [] if self.error is None else [self.error.hint]
+        if self.next_attempt is not None:
+            left = max(0.0, self.next_attempt - time.monotonic())
+            hints.append(f"next attempt in {left:.0f} s")
+        return "; ".join(filter(None, hints)) or None
 
     def _happen(self, happening: Happening, error: LocalechodError | None = None) -> None:
         self.state = after(self.state, happening)

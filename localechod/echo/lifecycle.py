@@ -34,7 +34,9 @@ TABLE: dict[tuple[State, Happening], State] = {
     (State.FAILED, Happening.START): State.STARTING,
     (State.STARTING, Happening.BOUND): State.LISTENING,
     (State.STARTING, Happening.REFUSED): State.FAILED,
+    (State.FAILED, Happening.REFUSED): State.FAILED,  # for another reason than before
     (State.LISTENING, Happening.IMPAIRED): State.DEGRADED,
+    (State.DEGRADED, Happening.IMPAIRED): State.DEGRADED,  # for one more reason
     (State.DEGRADED, Happening.CURED): State.LISTENING,
     (State.LISTENING, Happening.STOP): State.STOPPED,
     (State.DEGRADED, Happening.STOP): State.STOPPED,

@@ -104,15 +104,19 @@ class Listener:
         if not self._open:
             return
         self._open = False
-        self._pause()
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RD)
-            while len(self._connections) < self.config.max_connections:
-                self._welcome(self._sock.accept()[0])
+        self._take_leave()
         if self._sweep is not None:
             self._sweep.cancel()
         self._bound.remove()
         self._sock.close()
+
+    def rebind(self, bound: Bound) -> None:
+        """Go on with another listening socket; who is connected stays, and so does who waits."""
+        self._take_leave()
+        self._bound.remove()
+        self._sock.close()
+        self._bound, self._sock = bound, bound.sock
+        self._admit_again()
 
     def close(self) -> None:
         """Close the listening socket and every connection; what was received is answered first."""
@@ -139,6 +143,14 @@ class Listener:
         """Go on with a connection that another process accepted."""
         peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
         self._keep(sock, peer).thaw(state)
+
+    def _take_leave(self) -> None:
+        """Let nobody new connect, and in who has connected already."""
+        self._pause()
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+            while len(self._connections) < self.config.max_connections:
+                self._welcome(self._sock.accept()[0])
 
     def _accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS):

@@ -1,6 +1,7 @@
 """Keeps the endpoints: starts, stops and changes them, and knows how all of them are."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
@@ -16,8 +17,12 @@ from localechod.echo.events import EventBus
 from localechod.echo.lifecycle import State
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
+from localechod.echo.warden import Warden
 from localechod.errors import LocalechodError, UsageError
 from localechod.localsocket.bind import Bound
+from localechod.localsocket.watch import Blind, Watcher, Watches
+
+log = logging.getLogger("localechod.echo")
 
 
 class UnknownEndpointError(UsageError):
@@ -64,6 +69,7 @@ class Supervisor:
         self._owner = owner
         self._keeper = keeper
         self._dropped = dropped
+        self._warden = Warden(engine, _watches(), self._may_bind)
         self._endpoints = {
             name: self._endpoint(endpoint) for name, endpoint in config.endpoints.items()
         }
@@ -77,6 +83,7 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             if endpoint.config.enabled:
                 endpoint.start(opened.get(name))
+                self._warden.attend(endpoint)
 
     def freeze(self) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
         """Describe everything for the process that goes on with it; nothing is served after this.
@@ -86,6 +93,7 @@ class Supervisor:
         Returns:
             The endpoints, and the sockets of their connections in the same order.
         """
+        self._warden.close()
         self._engine.pause()
         frozen = [endpoint.freeze() for endpoint in self._endpoints.values()]
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
@@ -146,6 +154,7 @@ class Supervisor:
         endpoint = self._named(name)
         if endpoint.state is not State.STOPPED:
             endpoint.stop()
+            self._warden.attend(endpoint)
 
     def restart(self, name: str) -> None:
         """Stop and start an endpoint; nothing is closed if it could not be bound again.
@@ -159,7 +168,9 @@ class Supervisor:
         self._start(endpoint)
 
     def apply(self, config: Config) -> Changes:
-        """Turn these endpoints into those of another configuration; only they are looked at.
+        """Turn these endpoints into those of another configuration.
+
+        Only what differs is touched, but that whatever has failed is tried again.
 
         Raises:
             NeedsRestartError: part of it takes root; nothing has changed.
@@ -184,6 +195,9 @@ class Supervisor:
             self._endpoints[name] = self._endpoint(config.endpoints[name])
             if config.endpoints[name].enabled:
                 self._endpoints[name].start()
+                self._warden.attend(self._endpoints[name])
+        for name in set(self._endpoints).difference(changes.added, changes.live, changes.rebound):
+            self._warden.retry(self._endpoints[name])
         return changes
 
     async def drain(self, seconds: float) -> None:
@@ -191,6 +205,7 @@ class Supervisor:
 
         Clients read end of file, not a reset, also those who ran out of time.
         """
+        self._warden.close()
         for endpoint in self._endpoints.values():
             endpoint.shut()
         waiting = [asyncio.ensure_future(endpoint.drain()) for endpoint in self._endpoints.values()]
@@ -204,8 +219,10 @@ class Supervisor:
     def _start(self, endpoint: Endpoint) -> None:
         endpoint.counters.restarts += 1
         endpoint.start()
-        if endpoint.error is not None:
-            raise endpoint.error
+        error = endpoint.error
+        self._warden.attend(endpoint)
+        if error is not None and not endpoint.state.serves:
+            raise error
 
     def _change(
         self, endpoint: Endpoint, config: EndpointConfig, opened: Opened | None, rebind: bool
@@ -219,6 +236,7 @@ class Supervisor:
         if wanted and endpoint.state is State.STOPPED:
             endpoint.counters.restarts += was_up
             endpoint.start(opened)
+        self._warden.attend(endpoint)
 
     def _to_bind(self, changes: Changes, config: Config) -> list[EndpointConfig]:
         """Return the settings, old and new, of everything that a reload would have to bind."""
@@ -246,13 +264,16 @@ class Supervisor:
         return opened
 
     def _refuse_privileged(self, configs: Collection[EndpointConfig]) -> None:
-        names = sorted({config.name for config in configs if config.bind_as == "root"})
-        if self._dropped and names:
+        names = sorted({config.name for config in configs if not self._may_bind(config)})
+        if names:
             raise NeedsRestartError(
                 f'bind_as = "root" of {", ".join(names)}: only root can bind it again, and the '
                 "service has given up root; nothing was changed",
                 "systemctl restart localechod",
             )
+
+    def _may_bind(self, config: EndpointConfig) -> bool:
+        return not (self._dropped and config.bind_as == "root")
 
     def _is_up(self, name: str) -> bool:
         return self._named(name).state is not State.STOPPED
@@ -270,6 +291,17 @@ class Supervisor:
         announcer = Announcer(config.name, self.events)
         context = Context(self._engine, Counters(), announcer, self._keeper)
         return Endpoint(config, context, self._owner)
+
+
+def _watches() -> Watches:
+    try:
+        return Watcher()
+    except OSError as error:
+        log.warning(
+            "sockets that are removed from outside will not be noticed: inotify_init failed: %s",
+            error.strerror,
+        )
+        return Blind()
 
 
 def _attempt(config: EndpointConfig, owner: Owner) -> Opened:

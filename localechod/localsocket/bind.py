@@ -57,13 +57,14 @@ class Bound:
         address: where it is bound.
         identity: (device, inode) of its file as stat(2) tells them; None where it has none that
             is ours to remove (abstract, or a socket that was handed to us).
+        file: that file, pinned; None where there is none, and after `remove` and `close`.
     """
 
     def __init__(self, sock: socket.socket, address: Address, file: Pinned | None = None) -> None:
         self.sock = sock
         self.address = address
         self.identity = file.identity if file else None
-        self._file = file
+        self.file = file
 
     def remove(self) -> bool:
         """Remove the socket's file, only if it is still our own; see unlink(2).
@@ -75,7 +76,7 @@ class Bound:
         Returns:
             False where the file is gone, replaced, not ours, or may not be removed by this user.
         """
-        file, self._file = self._file, None
+        file, self.file = self.file, None
         if not file:
             return False
         try:
@@ -89,10 +90,20 @@ class Bound:
     def close(self) -> None:
         """Close everything and leave the file where it is, for a successor that has the socket."""
         self.sock.close()
-        if self._file:
-            self._file.close()
-            os.close(self._file.directory)
-            self._file = None
+        if self.file:
+            self.file.close()
+            os.close(self.file.directory)
+            self.file = None
+
+    def restore(self, request: Request) -> None:
+        """Give the file its owner and mode again, wherever it stands by now.
+
+        Raises:
+            SocketError: with the step that failed (chown, chmod) and what helps.
+        """
+        if self.file:
+            _own(self.file, request)
+            _open(self.file, request)
 
 
 def bind(request: Request) -> Bound:
@@ -122,8 +133,7 @@ def bind(request: Request) -> Bound:
             sock.bind(address.sockaddr)
             file = _pin_own(sock, place, address, undo)
         _own(file, request)
-        with _step("chmod", address, _chmod_hint):
-            os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
+        _open(file, request)
         _listen(sock, request)
         undo.pop_all()
         return Bound(sock, address, file)
@@ -199,6 +209,11 @@ def _own(file: Pinned, request: Request) -> None:
     if (uid, gid) != (-1, -1):
         with _step("chown", request.address, _chown_hint):
             os.chown(file.handle, uid, gid)
+
+
+def _open(file: Pinned, request: Request) -> None:
+    with _step("chmod", request.address, _chmod_hint):
+        os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
 
 
 def _listen(sock: socket.socket, request: Request) -> None:

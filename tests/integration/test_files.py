@@ -178,8 +178,8 @@ def test_a_replacement_from_outside_stays_at_the_end(
 ) -> None:
     daemon.configure(OK + endpoint("a", place / "a", kind) + endpoint("b", place / "b", kind))
     daemon.start()
-    (place / "a").unlink()
-    with holding(place / "a", TYPES[kind], backlog=None):
+    with holding(place / "other", TYPES[kind], backlog=None):
+        (place / "other").rename(place / "a")
         if by_hand:
             assert daemon.ctl("stop", "a", "b").returncode == 0
         else:

@@ -1,0 +1,55 @@
+"""What cures which cause, and how long the waits are."""
+
+import errno
+from itertools import pairwise
+
+import pytest
+
+from localechod.echo.retry import CURES, Backoff, Cure, cure
+from localechod.errors import ConfigError, SocketError
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        *((number, Cure.EVENT) for number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES)),
+        *((number, Cure.PERSON) for number in (errno.EPERM, errno.EROFS)),
+        *((number, Cure.TIME) for number in (errno.EMFILE, errno.ENFILE, errno.ENOSPC)),
+        *((number, Cure.TIME) for number in (errno.ENOMEM, errno.EADDRINUSE)),
+        (errno.EXDEV, Cure.TIME),  # nobody has foreseen it
+    ],
+)
+def test_each_cause_has_its_cure(number: int, expected: Cure) -> None:
+    assert cure(SocketError("bind", number), watched=True) is expected
+
+
+@pytest.mark.parametrize("number", CURES)
+def test_what_events_would_tell_is_left_to_time_where_there_are_none(number: int) -> None:
+    seen = cure(SocketError("bind", number), watched=True)
+    blind = cure(SocketError("bind", number), watched=False)
+    assert blind is (Cure.TIME if seen is Cure.EVENT else seen)
+
+
+def test_an_owner_without_an_account_is_a_matter_for_a_person() -> None:
+    assert cure(ConfigError('there is no user "x" here'), watched=False) is Cure.PERSON
+
+
+def test_waits_double_up_to_the_cap() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    assert [backoff.wait(0.0) for _ in range(9)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_free_attempts_come_first() -> None:
+    backoff = Backoff(3, jitter=lambda: 1.0)
+    assert [backoff.wait(0.0) for _ in range(5)] == [0, 0, 0, 1, 2]
+
+
+def test_after_a_long_quiet_a_new_row_begins() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    assert [backoff.wait(now) for now in (0.0, 1.0, 121.0, 241.5)] == [1, 2, 4, 1]
+
+
+def test_jitter_shortens_a_wait_by_at_most_half_and_differs() -> None:
+    waits = [Backoff().wait(0.0) for _ in range(50)]
+    assert all(0.5 <= wait <= 1.0 for wait in waits)
+    assert any(one != other for one, other in pairwise(waits))

@@ -1,0 +1,210 @@
+"""Watching by inotify: what makes a key known as changed, and what makes no event at all."""
+
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from localechod.localsocket.address import Address
+from localechod.localsocket.place import Pinned, Place
+from localechod.localsocket.watch import Blind, Watcher
+from tests.integration.harness import as_user, needs_root
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    watcher = Watcher()
+    yield watcher
+    watcher.close()
+
+
+@pytest.fixture
+def path(sockdir: Path) -> Path:
+    """A socket file two directories deep."""
+    path = sockdir / "d" / "e" / "s"
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    return path
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[Pinned]:
+    with ExitStack() as stack:
+        place = Place.open(Address.parse(str(path)))
+        stack.callback(place.close)
+        file = place.pin()
+        stack.callback(file.close)
+        yield file
+
+
+def put_another(path: Path) -> None:
+    (path.parent / "new").touch()
+    (path.parent / "new").rename(path)
+
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "removed": Path.unlink,
+    "renamed": lambda path: path.rename(path.with_name("t")),
+    "replaced": put_another,
+    "chmod": lambda path: path.chmod(0o600),
+    "parent renamed": lambda path: path.parent.rename(path.parent.with_name("f")),
+    "grandparent renamed": lambda path: path.parents[1].rename(path.parents[2] / "f"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("by_names", [False, True])
+def test_every_harm_is_told_once_for_the_key(
+    watcher: Watcher, path: Path, file: Pinned, harm: str, *, by_names: bool
+) -> None:
+    if by_names:
+        assert watcher.names("a", path)
+    else:
+        assert watcher.file("a", path, file)
+    assert watcher.changed() == set()
+    HARM[harm](path)
+    assert select.select(watcher.descriptors, [], [], 0)[0]
+    assert watcher.changed() == {"a"}
+    assert watcher.changed() == set()
+
+
+def test_a_busy_directory_makes_no_event_while_the_file_is_well(
+    watcher: Watcher, path: Path, file: Pinned
+) -> None:
+    assert watcher.file("a", path, file)
+    for directory in path.parents[:3]:
+        other = directory / "other"
+        other.touch()
+        other.chmod(0o600)
+        other.unlink()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect_ex(str(path))
+    assert not select.select(watcher.descriptors, [], [], 0)[0]
+
+
+def test_other_names_are_dropped_while_the_file_is_missing(watcher: Watcher, path: Path) -> None:
+    path.unlink()
+    assert watcher.names("a", path)
+    for directory in path.parents[:3]:
+        (directory / "other").touch()
+    assert select.select(watcher.descriptors, [], [], 0)[0]
+    assert watcher.changed() == set()
+    path.touch()
+    assert watcher.changed() == {"a"}
+
+
+def test_a_directory_that_is_missing_is_awaited_from_the_nearest_that_is_not(
+    watcher: Watcher, sockdir: Path
+) -> None:
+    path = sockdir / "x" / "y" / "s"
+    assert watcher.names("a", path)
+    (sockdir / "x").mkdir()
+    assert watcher.changed() == {"a"}
+    assert watcher.names("a", path)
+    (sockdir / "x").chmod(0o700)
+    assert watcher.changed() == {"a"}
+    (sockdir / "x" / "y").mkdir()
+    assert watcher.changed() == {"a"}
+
+
+def test_a_link_on_the_way_that_is_led_elsewhere_is_told(
+    watcher: Watcher, path: Path, file: Pinned
+) -> None:
+    link = path.parents[2] / "link"
+    link.symlink_to("d")
+    assert watcher.file("a", link / "e" / "s", file)
+    link.unlink()
+    assert watcher.changed() == {"a"}
+    link.symlink_to("d")
+    assert watcher.file("a", link / "e" / "s", file)
+    path.parent.rename(path.parents[1] / "f")
+    assert watcher.changed() == {"a"}
+
+
+def test_keys_share_directories_and_are_forgotten_one_by_one(
+    watcher: Watcher, sockdir: Path
+) -> None:
+    for key in ("a", "b"):
+        assert watcher.names(key, sockdir / key)
+    (sockdir / "a").touch()
+    assert watcher.changed() == {"a"}
+    (sockdir / "b").touch()
+    assert watcher.changed() == {"b"}
+    watcher.forget("a")
+    (sockdir / "a").unlink()
+    assert watcher.changed() == set()
+    sockdir.chmod(0o700)
+    assert watcher.changed() == {"b"}
+
+
+def test_when_events_were_lost_every_key_has_changed(watcher: Watcher, sockdir: Path) -> None:
+    for key in ("a", "b"):
+        watcher.names(key, sockdir / key)
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text(encoding="ascii"))
+    other = sockdir / "other"
+    for _ in range(limit // 2 + 1):
+        other.touch()
+        other.unlink()
+    found: set[str] = set()
+    while select.select(watcher.descriptors, [], [], 0)[0]:
+        found |= watcher.changed()
+    assert found == {"a", "b"}
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("mode", "sees"),
+    [(0o755, True), (0o711, False), (0o700, True)],
+    ids=["readable", "may be entered but not read", "closed: the one above tells"],
+)
+def test_what_hides_events_is_said(sockdir: Path, mode: int, *, sees: bool) -> None:
+    (sockdir / "d").mkdir()
+    (sockdir / "d").chmod(mode)
+
+    def names() -> int:
+        watcher = Watcher()
+        return watcher.names("a", sockdir / "d" / "e" / "s")
+
+    assert as_user(NOBODY, [], names) == sees
+
+
+@needs_root
+def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pinned) -> None:
+    path.chmod(0o600)
+
+    def removed() -> int:
+        watcher = Watcher()
+        watched = watcher.file("a", path, file)
+        os.write(ready, b".")
+        os.read(go, 1)
+        return watched and watcher.changed() == {"a"}
+
+    went, ready = os.pipe()
+    go, going = os.pipe()
+    with ExitStack() as stack:
+        for descriptor in (went, ready, go, going):
+            stack.callback(os.close, descriptor)
+        child = os.fork()
+        if child == 0:
+            os._exit(as_user(NOBODY, [], removed))
+        os.read(went, 1)
+        path.unlink()
+        os.write(going, b".")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+def test_without_inotify_nothing_is_watched_and_said_to_be(path: Path, file: Pinned) -> None:
+    blind = Blind()
+    assert not blind.file("a", path, file)
+    assert not blind.names("a", path)
+    blind.forget("a")
+    assert blind.changed() == set()
+    assert blind.descriptors == ()
+    blind.close()
