@@ -193,6 +193,10 @@ class Endpoint:
             server.close()
         self._happen(Happening.STOP)
 
+    def close(self) -> None:
+        """Give back what it was served with; after `stop`, and for good."""
+        self._context.engine.close()
+
     def freeze(self) -> tuple[EndpointState, list[socket.socket]]:
         """Describe it for the process that goes on with it, and its connections' sockets."""
         frozen = [] if self._server is None else self._server.freeze()

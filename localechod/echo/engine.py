@@ -18,8 +18,10 @@ from localechod.echo.memory import Memory
 Handler = Callable[[int], None]
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
-# that the control plane and the signals never wait long behind a storm.
+# that the control plane and the signals never wait long behind a storm. In a lane: before the next
+# lane gets its turn, which is all that a storm in one can delay a reply in another.
 _BATCH = 64
+LANE_BATCH = 16
 
 # Descriptors that clients do not get: the control plane may need about a hundred for connections,
 # and what a call or a look-up opens. Of a small limit it is a quarter.
@@ -37,16 +39,32 @@ class Engine:
             free. Those above are for everything else that must still work then.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, parent: "Engine | None" = None) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._parent = parent
+        self._batch = _BATCH if parent is None else LANE_BATCH
         self.loop = loop
         self.now = time.monotonic()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        self.memory = Memory()
-        self.resume()
+        self.memory = Memory() if parent is None else parent.memory
+        if parent is None:
+            self.resume()
+        else:
+            parent.register(self._epoll.fileno(), select.EPOLLIN, self._turn)
+
+    def lane(self) -> "Engine":
+        """Return an engine for a share of the descriptors, which gets a bounded share of the turns.
+
+        With one epoll for all, the ready descriptors form one row, and who has a thousand of them
+        in it lets everyone else wait for a thousand. Lanes take turns instead; close them first.
+
+        Raises:
+            OSError: EMFILE, ENFILE, ENOMEM, ENOSPC; epoll_create(2), epoll_ctl(2).
+        """
+        return Engine(self.loop, self)
 
     def __contains__(self, fd: int) -> bool:
         return fd in self._handlers
@@ -78,11 +96,14 @@ class Engine:
         self.loop.add_reader(self._epoll.fileno(), self._turn)
 
     def took(self, fd: int) -> None:
-        """Note that a client has got this descriptor."""
-        self._tight = self._tight or fd >= self.ceiling - 1
+        """Note that a client has got this descriptor; the table is one for all lanes."""
+        root = self if self._parent is None else self._parent
+        root._tight = root._tight or fd >= self.ceiling - 1
 
     def has_room(self) -> bool:
         """Tell whether there is a descriptor for one more client; asks only when few are left."""
+        if self._parent is not None:
+            return self._parent.has_room()
         if self._tight:
             try:
                 lowest = os.dup(self._epoll.fileno())
@@ -94,14 +115,17 @@ class Engine:
 
     def close(self) -> None:
         """Stop watching everything."""
-        self.loop.remove_reader(self._epoll.fileno())
+        if self._parent is None:
+            self.loop.remove_reader(self._epoll.fileno())
+        elif self._epoll.fileno() in self._parent:
+            self._parent.unregister(self._epoll.fileno())
         self._epoll.close()
         self._handlers.clear()
 
-    def _turn(self) -> None:
+    def _turn(self, _events: int = 0) -> None:
         self.now = time.monotonic()
         handlers = self._handlers
-        for fd, events in self._epoll.poll(0, _BATCH):
+        for fd, events in self._epoll.poll(0, self._batch):
             # A handler earlier in this batch may have closed this descriptor. If its number has
             # been reused already, the newcomer sees one event too many, reads EAGAIN, and waits.
             handler = handlers.get(fd)

@@ -1,9 +1,11 @@
 """Keeps the endpoints: starts, stops and changes them, and knows how all of them are."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig, compare
@@ -18,7 +20,7 @@ from localechod.echo.lifecycle import State
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
 from localechod.echo.warden import Warden
-from localechod.errors import LocalechodError, UsageError
+from localechod.errors import LocalechodError, SocketError, UsageError
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.watch import Blind, Watcher, Watches
 
@@ -179,11 +181,16 @@ class Supervisor:
         """
         changes = compare(self._config, config)
         self._refuse_privileged(self._to_bind(changes, config))
-        moved = self._open_moved(changes, config)
+        with ExitStack() as undo:
+            added = {name: self._endpoint(config.endpoints[name]) for name in changes.added}
+            for endpoint in added.values():
+                undo.callback(endpoint.close)
+            moved = self._open_moved(changes, config)
+            undo.pop_all()
         self._config = config
         for name in changes.removed:
             self.stop(name)
-            del self._endpoints[name]
+            self._endpoints.pop(name).close()
         for name in changes.live + changes.rebound:
             self._change(
                 self._endpoints[name],
@@ -191,11 +198,11 @@ class Supervisor:
                 moved.get(name),
                 name in changes.rebound,
             )
-        for name in changes.added:
-            self._endpoints[name] = self._endpoint(config.endpoints[name])
-            if config.endpoints[name].enabled:
-                self._endpoints[name].start()
-                self._warden.attend(self._endpoints[name])
+        self._endpoints |= added
+        for endpoint in added.values():
+            if endpoint.config.enabled:
+                endpoint.start()
+                self._warden.attend(endpoint)
         for name in set(self._endpoints).difference(changes.added, changes.live, changes.rebound):
             self._warden.retry(self._endpoints[name])
         return changes
@@ -213,8 +220,9 @@ class Supervisor:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        for name in self._endpoints:
+        for name, endpoint in self._endpoints.items():
             self.stop(name)
+            endpoint.close()
 
     def _start(self, endpoint: Endpoint) -> None:
         endpoint.counters.restarts += 1
@@ -289,7 +297,11 @@ class Supervisor:
 
     def _endpoint(self, config: EndpointConfig) -> Endpoint:
         announcer = Announcer(config.name, self.events)
-        context = Context(self._engine, Counters(), announcer, self._keeper)
+        try:
+            lane = self._engine.lane()
+        except OSError as error:
+            raise SocketError("epoll_create", error.errno or errno.EIO) from error
+        context = Context(lane, Counters(), announcer, self._keeper)
         return Endpoint(config, context, self._owner)
 
 

@@ -3,14 +3,16 @@
 import getpass
 import os
 import shutil
+import signal
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import Daemon, needs_root, receive, until
+from tests.integration.harness import Daemon, fill_up, needs_root, receive, until
 
 STREAM, DATAGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
 TYPES = {"stream": STREAM, "datagram": DATAGRAM, "seqpacket": SEQPACKET}
@@ -112,15 +114,35 @@ def test_who_waits_in_the_old_backlog_is_served_by_the_new_socket(
     daemon: Daemon, place: Path
 ) -> None:
     path = place / "a"
-    daemon.configure(endpoint(path, keys="max_connections = 2\n"))
+    daemon.configure(endpoint(path))
     daemon.start()
-    os.kill(daemon.pid, 19)  # SIGSTOP: nothing is accepted now
-    with daemon.connect(str(path)) as waiting:
-        waiting.sendall(b"x\n")
+    os.kill(daemon.pid, signal.SIGSTOP)
+    with ExitStack() as stack:
+        # More than are accepted in the turn before the removal is noticed.
+        waiting = [stack.enter_context(daemon.connect(str(path))) for _ in range(500)]
         path.unlink()
-        os.kill(daemon.pid, 18)
-        assert receive(waiting, 6) == b"Hi, x\n"
+        os.kill(daemon.pid, signal.SIGCONT)
         until(path.exists)
+        for sock in waiting:
+            sock.sendall(b"x\n")
+            assert receive(sock, 6) == b"Hi, x\n"
+
+
+def test_at_the_end_nothing_is_bound_again_nor_tried_again(daemon: Daemon, place: Path) -> None:
+    path, late = place / "a", place / "x" / "late"
+    also = f'[endpoints.late]\ntype = "stream"\npath = "{late}"\n'
+    daemon.configure(endpoint(path) + also, service="drain_timeout = 1.0")
+    daemon.start()
+    with daemon.connect(str(path)) as stuck:
+        fill_up([stuck], [b"x\n" * 5000], lambda: ask(daemon, path))
+        os.kill(daemon.pid, signal.SIGTERM)
+        until(lambda: not path.exists())
+        late.parent.mkdir()  # what it has been waiting for
+        late.parent.chmod(0o777)
+        assert daemon.stop() == 0  # it has waited for the client, and had its turns
+    assert not path.exists()
+    assert lines(daemon) == [f"INFO: a: stopped on {path}"]
+    assert "late: listening" not in daemon.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", TYPES)
