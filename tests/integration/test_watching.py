@@ -276,9 +276,9 @@ def test_a_fight_over_the_path_is_slowed_down(daemon: Daemon, place: Path) -> No
     path = place / "a"
     daemon.configure(endpoint(path))
     daemon.start()
-    for _ in range(4):
+    for told in (2, 4, 6, 8):
         path.unlink()
-        until(path.exists)
+        until(lambda told=told: len(lines(daemon)) == told)  # type: ignore[misc]
     path.unlink()
     until(lambda: len(lines(daemon)) == 10)
     assert lines(daemon)[6:] == [
@@ -288,3 +288,19 @@ def test_a_fight_over_the_path_is_slowed_down(daemon: Daemon, place: Path) -> No
         f"{BACK}{path}",
     ]
     assert daemon.row("a")["restarts_total"] == 5
+
+
+def test_a_path_that_is_removed_while_it_is_being_bound_comes_back_all_the_same(
+    daemon: Daemon, place: Path
+) -> None:
+    path = place / "a"
+    daemon.configure(endpoint(path))
+    daemon.start()
+    for _ in range(3):
+        path.unlink()
+        until(path.exists)  # it is bound, and maybe not open yet
+    until(
+        lambda: lines(daemon)[-1:] == [f"{BACK}{path}"] and daemon.row("a")["state"] == "listening"
+    )
+    until(path.exists)
+    assert ask(daemon, path) == b"Hi, x\n"
