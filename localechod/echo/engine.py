@@ -49,7 +49,7 @@ class Engine:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        self.memory = Memory() if parent is None else parent.memory
+        self.memory: Memory = Memory() if parent is None else parent.memory
         if parent is None:
             self.resume()
         else:
@@ -97,8 +97,10 @@ class Engine:
 
     def took(self, fd: int) -> None:
         """Note that a client has got this descriptor; the table is one for all lanes."""
-        root = self if self._parent is None else self._parent
-        root._tight = root._tight or fd >= self.ceiling - 1
+        if self._parent is not None:
+            self._parent.took(fd)
+        else:
+            self._tight = self._tight or fd >= self.ceiling - 1
 
     def has_room(self) -> bool:
         """Tell whether there is a descriptor for one more client; asks only when few are left."""
