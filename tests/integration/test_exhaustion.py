@@ -63,7 +63,7 @@ def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
     either: Daemon,
 ) -> None:
     either.configure(STREAM)
-    either.launcher = ["prlimit", "--nofile=56:56"]
+    either.launcher = ["prlimit", "--nofile=64:64"]
     either.start()
     with followed(either) as events, ExitStack() as stack:
         assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
