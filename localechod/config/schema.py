@@ -4,7 +4,6 @@ msgspec decodes into these frozen structs. Against pydantic it was measured at 2
 a small model, where pydantic took 89 ms and 28 MiB; its messages are made ours in reader.py.
 """
 
-import stat
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -113,10 +112,6 @@ class EndpointConfig(EndpointKeys, frozen=True, kw_only=True):
     def applies(self, key: str) -> bool:
         """Whether a key means anything for this type, framing and kind of address."""
         return key not in inapplicable(self.type, self.framing, self.path)
-
-    def permissions(self) -> str:
-        """The mode as `ls -l` prints it; "" where an abstract address has none."""
-        return "" if self.address.is_abstract else stat.filemode(stat.S_IFSOCK | self.bits)
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -290,11 +290,6 @@ def test_a_relative_control_path_is_taken_from_the_runtime_directory(tmp_path: P
     assert loaded.control.path == "/run/localechod/c.sock"
 
 
-def test_permissions_are_shown_as_ls_does(tmp_path: Path) -> None:
-    assert endpoint(tmp_path, 'mode = "0755"').permissions() == "srwxr-xr-x"
-    assert endpoint(tmp_path, 'path = "@x"').permissions() == ""
-
-
 def test_warnings_name_accounts_that_do_not_exist_and_what_datagrams_cannot_tell(
     tmp_path: Path,
 ) -> None:
