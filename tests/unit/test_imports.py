@@ -13,21 +13,25 @@ FLOORS = [
     ["localsocket"],
     ["host"],
     ["framing", "config"],
+    ["explain", "bench"],
     ["echo"],
     ["control"],
     ["manager", "handover", "launch"],
     ["controlsocket"],
     ["service"],
     ["daemon"],
+    ["lab"],
     ["__main__", "ctl"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
+CLIENT = {"echo": "a client reaches the daemon through control/client.py alone"} | dict.fromkeys(
+    ("daemon", "service", "__main__"), "a client never imports the daemon"
+)
+
 FORBIDDEN = {
-    "ctl": {"echo": "ctl/ reaches the daemon through control/client.py alone"}
-    | dict.fromkeys(
-        ("daemon", "service", "__main__"), "ctl/ is a client: it never imports the daemon"
-    ),
+    "ctl": CLIENT,
+    "lab": CLIENT,
     "service": {
         "ctl": "the daemon knows no command line tool",
         "daemon": "daemon.py starts the service",
