@@ -27,6 +27,8 @@ COMMANDS = {
     "events": Entry("localechod.ctl.events", "events", "Show what happens, as it happens."),
     "wait": Entry("localechod.ctl.events", "wait", "Return when endpoints listen."),
     "metrics": Entry("localechod.ctl.metrics", "metrics", "Print counters as OpenMetrics text."),
+    "sockets": Entry("localechod.ctl.sockets", "sockets", "List the local sockets of this host."),
+    "explain": Entry("localechod.ctl.explain", "explain", "Say why a connect works or fails."),
     "config": Entry("localechod.ctl.config", "app", "Show, check or print a configuration."),
     "version": Entry("localechod.ctl.version", "version", "Show the versions of both programs."),
 }

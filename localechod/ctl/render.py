@@ -34,6 +34,17 @@ def colour(text: str, name: str) -> str:
     return painted
 
 
+def name(raw: bytes) -> str:
+    """Return a socket's name for a table's cell: escaped here, because the table knows text only.
+
+    As text, an abstract name and a relative path that begins with "@" would look alike.
+    """
+    plain = escape(raw)
+    shown = _Painted(plain)
+    shown.plain = plain
+    return shown
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an aligned table, one line a row, without a newline at its end.
 

@@ -14,22 +14,21 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from localechod.localsocket import netlink
-from localechod.localsocket.peer import command
 
 STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
 STATE_LISTEN = 10
+_RCV_SHUTDOWN = 1  # net/sock.h
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 
 # linux/unix_diag.h: what to ask for, and the attributes that answer
 _SHOW_NAME, _SHOW_VFS, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN, _SHOW_UID = 1, 2, 4, 8, 0x10, 0x40
-_NAME, _VFS, _PEER, _ICONS, _RQLEN, _UID = 0, 1, 2, 3, 4, 7
+_NAME, _VFS, _PEER, _ICONS, _RQLEN, _SHUTDOWN, _UID = 0, 1, 2, 3, 4, 6, 7
 _SHOW_USUAL = _SHOW_NAME | _SHOW_VFS | _SHOW_PEER | _SHOW_RQLEN | _SHOW_UID
 
 _ANY_STATE = _ANY_COOKIE = 0xFFFFFFFF
@@ -50,7 +49,8 @@ class DiagSocket:
     bytes to be read (datagram: of the next message alone) and bytes sent and not yet read. `peer`
     is 0 where there is none, or where the connection still waits to be accepted: then a listener's
     `pending` has this `inode`. An accepted connection carries the name and the file of its
-    listener.
+    listener. `has_peer` stays True for a datagram socket whose peer has been closed. `is_shut` is
+    a socket that takes nothing more (shutdown(2), SHUT_RD).
     """
 
     type: int
@@ -64,19 +64,12 @@ class DiagSocket:
     backlog: int
     pending: tuple[int, ...]
     uid: int | None
+    has_peer: bool = False
+    is_shut: bool = False
 
     def is_bound_to(self, device: int, file_inode: int) -> bool:
         """Compare with a file; the kernel reports only 32 bits of its inode number."""
         return (self.device, self.file_inode) == (device, file_inode & 0xFFFFFFFF)
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A process that has a descriptor of a socket. `command` is escaped, "" where unknown."""
-
-    pid: int
-    uid: int
-    command: str
 
 
 def sockets() -> list[DiagSocket]:
@@ -149,55 +142,6 @@ def datagrams() -> list[DiagSocket]:
     )
 
 
-def holders(socket_inode: int) -> list[Holder]:
-    """List the processes that hold a socket, by pid; see `holders_of`."""
-    return holders_of({socket_inode})[socket_inode]
-
-
-def holders_of(socket_inodes: Collection[int]) -> dict[int, list[Holder]]:
-    """Find who holds which socket by reading /proc/*/fd once.
-
-    Best effort: the descriptors of other users' processes are readable for root only, and a
-    descriptor on its way between two processes (SCM_RIGHTS) or kept by none is in no list.
-    """
-    links = {f"socket:[{inode}]": inode for inode in socket_inodes}
-    found: dict[int, list[Holder]] = {inode: [] for inode in socket_inodes}
-    for pid in _processes():
-        held = {links[link] for link in _descriptors(pid) if link in links}
-        if held and (uid := _effective_uid(pid)) is not None:
-            for inode in held:
-                found[inode].append(Holder(pid, uid, command(pid)))
-    return found
-
-
-def _processes() -> list[int]:
-    return sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-
-
-def _descriptors(pid: int) -> Iterator[str]:
-    try:
-        yield from filter(None, map(_link, Path(f"/proc/{pid}/fd").iterdir()))
-    except OSError:  # gone, or not ours to see
-        return
-
-
-def _link(descriptor: Path) -> str:
-    try:
-        return str(descriptor.readlink())
-    except OSError:  # closed since the directory was read
-        return ""
-
-
-def _effective_uid(pid: int) -> int | None:
-    """Read it from the status file: /proc/PID itself belongs to root after a privilege drop."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
-    except OSError:
-        return None
-    line = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
-    return int(line.split()[2])
-
-
 def _asked(
     states: int,
     show: int,
@@ -250,6 +194,8 @@ def _decode(payload: bytes) -> DiagSocket:
         backlog=backlog,
         pending=struct.unpack(f"={len(pending) // 4}I", pending),
         uid=_number(found.get(_UID)),
+        has_peer=_PEER in found,
+        is_shut=bool(found.get(_SHUTDOWN, b"\0")[0] & _RCV_SHUTDOWN),
     )
 
 

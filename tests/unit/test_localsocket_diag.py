@@ -225,35 +225,3 @@ def test_a_list_that_never_holds_still_is_given_up(monkeypatch: pytest.MonkeyPat
     with pytest.raises(InterruptedError, match="changed each time"):
         diag.named(b"x")
     assert Restless.questions == 4
-
-
-def test_a_holder_is_this_process_and_a_closed_socket_has_none(listener: socket.socket) -> None:
-    number = inode(listener)
-    (holder,) = diag.holders(number)
-    assert (holder.pid, holder.uid) == (os.getpid(), os.geteuid())
-    assert holder.command == Path("/proc/self/comm").read_text().rstrip("\n")
-    listener.close()
-    assert diag.holders(number) == []
-
-
-@root_only
-def test_all_holders_are_found_with_the_users_they_run_as(listener: socket.socket) -> None:
-    # After a privilege drop /proc/PID belongs to root: the owner of that directory is no answer.
-    drop = "import os; os.setresuid(65534, 65534, 65534); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", drop],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=[listener.fileno()],
-    ) as child:
-        assert child.stdout
-        child.stdout.readline()
-        found = {holder.pid: holder.uid for holder in diag.holders(inode(listener))}
-        child.communicate(b"\n")
-    assert found == {os.getpid(): 0, child.pid: 65534}
-
-
-def test_processes_and_descriptors_that_vanish_while_looking_are_passed_over() -> None:
-    assert list(diag._descriptors(0)) == []
-    assert diag._effective_uid(0) is None
-    assert diag._link(Path("/proc/self/fd/99999")) == ""

@@ -1,0 +1,131 @@
+"""The kernel's decision about one inode: mode bits, POSIX ACL, capabilities. No I/O here.
+
+As in generic_permission() of Linux's fs/namei.c and posix_acl_permission() of fs/posix_acl.c;
+in words: path_resolution(7), acl(5), capabilities(7).
+"""
+
+import enum
+import stat
+import struct
+from dataclasses import dataclass
+
+from localechod.explain.subject import Subject
+from localechod.localsocket.peer import group_name, user_name
+
+# linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
+_VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+
+class Want(enum.IntEnum):
+    """What is asked of an inode, as the bit of a mode."""
+
+    WRITE = 2
+    SEARCH = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AclEntry:
+    """One line of a POSIX ACL; `id` means something for named users and groups only."""
+
+    tag: int
+    bits: int
+    id: int
+
+
+Acl = tuple[AclEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the permission check looks at, of one file or directory."""
+
+    mode: int
+    uid: int
+    gid: int
+    acl: Acl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A decision and the rule that made it, as the rest of a sentence: "may write: WHY"."""
+
+    allowed: bool
+    why: str
+
+
+def parse_acl(packed: bytes) -> Acl:
+    """Read the attribute system.posix_acl_access.
+
+    Raises:
+        ValueError: it is of a version that nobody has written so far, or cut.
+    """
+    if len(packed) < _HEADER.size or _HEADER.unpack_from(packed) != (_VERSION,):
+        raise ValueError("not a POSIX ACL of version 2")
+    body = packed[_HEADER.size :]
+    if len(body) % _ENTRY.size:
+        raise ValueError("a POSIX ACL that is cut off")
+    return tuple(AclEntry(*entry) for entry in _ENTRY.iter_unpack(body))
+
+
+def decide(node: Node, subject: Subject, want: Want) -> Ruling:
+    """Decide as the kernel does; capabilities come last, and only where they are needed."""
+    ruling = _by_bits(node, subject, want)
+    if ruling.allowed:
+        return ruling
+    searching = want is Want.SEARCH and stat.S_ISDIR(node.mode)
+    capability = (
+        "CAP_DAC_OVERRIDE"
+        if subject.override
+        else "CAP_DAC_READ_SEARCH"
+        if searching and subject.search
+        else ""
+    )
+    if not capability:
+        return ruling
+    if subject.is_known(node.uid, node.gid):
+        return Ruling(allowed=True, why=f"by {capability}")
+    return Ruling(
+        allowed=False,
+        why=f"{capability} does not count here: its owner or group is unknown in the user "
+        "namespace of the client",
+    )
+
+
+def _by_bits(node: Node, subject: Subject, want: Want) -> Ruling:
+    if node.uid == subject.uid:
+        return _ruling(node.mode >> 6, want, f"as its owner {subject.name}")
+    # Without a bit for the group there is no mask that could let an entry through.
+    if node.acl is not None and node.mode & stat.S_IRWXG:
+        return _by_acl(node, node.acl, subject, want)
+    if node.gid in subject.groups:
+        return _ruling(node.mode >> 3, want, f"as a member of group {group_name(node.gid)}")
+    return _ruling(node.mode, want, "as any other user")
+
+
+def _by_acl(node: Node, acl: Acl, subject: Subject, want: Want) -> Ruling:
+    mask = next((entry.bits for entry in acl if entry.tag == _MASK), 7)
+    member = False
+    for entry in acl:
+        if entry.tag == _USER and entry.id == subject.uid:
+            return _masked(entry, mask, want, f"by its ACL for user {user_name(entry.id)}")
+        if entry.tag in {_GROUP_OBJ, _GROUP}:
+            gid = node.gid if entry.tag == _GROUP_OBJ else entry.id
+            if gid in subject.groups:
+                member = True
+                # One group that has the right is enough; the mask then decides.
+                if entry.bits & want:
+                    return _masked(entry, mask, want, f"by its ACL for group {group_name(gid)}")
+    if member:
+        return Ruling(allowed=False, why="by its ACL for the groups of the client")
+    other = next((entry.bits for entry in acl if entry.tag == _OTHER), 0)
+    return _ruling(other, want, "as any other user")
+
+
+def _masked(entry: AclEntry, mask: int, want: Want, why: str) -> Ruling:
+    cut = entry.bits & want and not mask & want
+    return _ruling(entry.bits & mask, want, f"{why}, which its mask cuts" if cut else why)
+
+
+def _ruling(bits: int, want: Want, why: str) -> Ruling:
+    return Ruling(allowed=bool(bits & want), why=why)

@@ -1,0 +1,77 @@
+"""What is mounted where, as proc_pid_mountinfo(5) tells it."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# File systems whose permissions are decided elsewhere: by a server, or by another process.
+_FOREIGN = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount.
+
+    Attributes:
+        device: of the file system, as UNIX_DIAG tells it.
+        root: the part of the file system that is mounted; ends in "//deleted" where a bind mount
+            has outlived the file it was made of.
+        point: where it is mounted.
+        kind: the type of the file system.
+        read_only: the file system itself, not merely this mount of it.
+    """
+
+    device: int
+    root: bytes
+    point: bytes
+    kind: str
+    read_only: bool
+
+    @property
+    def is_foreign(self) -> bool:
+        """True where the modes that stat(2) shows do not decide."""
+        return self.kind.startswith(_FOREIGN)
+
+    @property
+    def is_deleted(self) -> bool:
+        """True for a bind mount of a file that its own directory no longer has."""
+        return self.root.endswith(b"//deleted")
+
+
+def table(pid: int) -> dict[int, Mount]:
+    """Return the mounts that a process sees, by their ids.
+
+    Raises:
+        OSError: the process is gone or hidden.
+    """
+    return parse((Path("/proc") / str(pid) / "mountinfo").read_bytes())
+
+
+def parse(text: bytes) -> dict[int, Mount]:
+    """Read a mountinfo file."""
+    found = {}
+    for line in text.splitlines():
+        front, _, back = line.partition(b" - ")
+        number, _, device, root, point = front.split()[:5]
+        kind, _, options = back.split(b" ", 2)
+        major, _, minor = device.partition(b":")
+        found[int(number)] = Mount(
+            device=os.makedev(int(major), int(minor)),
+            root=_unescaped(root),
+            point=_unescaped(point),
+            kind=kind.decode("ascii", "replace"),
+            read_only=b"ro" in options.split(b" ")[-1].split(b","),
+        )
+    return found
+
+
+def of_descriptor(descriptor: int, mounts: dict[int, Mount]) -> Mount | None:
+    """Return the mount that an open file was reached through; None where it is not in the table."""
+    fields = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().split()
+    return mounts.get(int(fields[fields.index(b"mnt_id:") + 1]))
+
+
+def _unescaped(text: bytes) -> bytes:
+    r"""Undo the kernel's escapes: blanks, newlines and backslashes come as "\040" and so on."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), text)

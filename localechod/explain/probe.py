@@ -1,0 +1,146 @@
+"""Really connecting, with another one's rights and from another one's namespaces.
+
+In a process of its own, because who has taken on a user's rights or entered a namespace does not
+come back. The server sees a client that hangs up at once.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+from localechod.errors import LocalechodError, NotPermittedError
+from localechod.explain.look import Question
+
+# linux/sched.h
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+_PR_SET_KEEPCAPS = 8  # prctl(2)
+_CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1 << 1, 1 << 2
+_TYPES = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
+
+
+def probe(question: Question) -> int:
+    """Connect without blocking, as the subject of the question; return the errno, 0 for success.
+
+    Without a type, the first of stream, seqpacket and datagram that is not the wrong one.
+
+    Raises:
+        NotPermittedError: only root can do that for somebody else.
+        LocalechodError: the client could not be put into that place.
+    """
+    if not _is_ourselves(question) and os.geteuid() != 0:
+        raise NotPermittedError(
+            "probing as somebody else failed: Operation not permitted (1)",
+            "only root can use --probe with --as or --pid",
+        )
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        _answer(question, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        number, _, failure = pipe.read().decode("utf-8", "replace").partition(" ")
+    os.waitpid(child, 0)
+    if failure or not number:
+        cause = failure or "the process that tried has ended"
+        raise LocalechodError(f"probing failed: {cause}", "leave out --probe")
+    return int(number)
+
+
+def _answer(question: Question, writing: int) -> NoReturn:
+    """Be the client: tell the errno of connect or, behind a blank, why it did not come to that."""
+    try:
+        if not _is_ourselves(question):
+            _become(question)
+        answer = str(_connect(question))
+    except BaseException as error:  # noqa: BLE001 - a forked process must not return to its caller
+        answer = f" {error}"
+    os.write(writing, answer.encode())
+    os._exit(0)
+
+
+def _is_ourselves(question: Question) -> bool:
+    return question.pid is None and question.subject.pid == os.getpid()
+
+
+def _connect(question: Question) -> int:
+    wrong_type = errno.ECONNREFUSED if question.is_abstract else errno.EPROTOTYPE
+    number = 0
+    for type_ in _TYPES if question.type is None else (question.type,):
+        with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK) as sock:
+            number = sock.connect_ex(question.name)
+        if number != wrong_type:
+            break
+    return number
+
+
+def _become(question: Question) -> None:
+    """Take on the place and the rights of the subject, with root's as long as they are needed."""
+    subject = question.subject
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, groups = subject.uid, sorted(subject.groups)
+    # Groups first: a user namespace may forbid to set them. They are the same ones in there.
+    os.setgroups(groups)
+    os.setresgid(groups[0], groups[0], groups[0])
+    if question.pid is not None:
+        known = _map(question.pid)
+        if _enter(libc, question.pid):
+            uid = _inside(uid, known)
+    _called(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    os.setresuid(uid, uid, uid)
+    _keep(libc, _DAC_OVERRIDE * subject.override | _DAC_READ_SEARCH * subject.search)
+
+
+def _enter(libc: ctypes.CDLL, pid: int) -> bool:
+    """Enter a process's namespaces, root and working directory; return whether ids change there."""
+    directory = Path(f"/proc/{pid}")
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    root, start = (os.open(directory / name, os.O_PATH | flags) for name in ("root", "cwd"))
+    network, mounts, users = (
+        os.open(directory / f"ns/{name}", flags) for name in ("net", "mnt", "user")
+    )
+    own_users = os.open("/proc/self/ns/user", flags)
+    other_users = not os.path.sameopenfile(users, own_users)
+    _called(libc.setns(network, _CLONE_NEWNET))
+    _called(libc.setns(mounts, _CLONE_NEWNS))
+    os.fchdir(root)
+    os.chroot(".")
+    os.fchdir(start)
+    # Last: the other namespaces belong to the first user namespace, where we are still root.
+    if other_users:
+        _called(libc.setns(users, _CLONE_NEWUSER))
+    return other_users
+
+
+def _map(pid: int) -> list[tuple[int, ...]]:
+    """Read the uids of a process's user namespace: inside, outside, how many."""
+    lines = Path(f"/proc/{pid}/uid_map").read_text(encoding="ascii").splitlines()
+    return [tuple(map(int, line.split())) for line in lines]
+
+
+def _inside(number: int, known: list[tuple[int, ...]]) -> int:
+    """Translate one of our ids into a user namespace's.
+
+    Raises:
+        LocalechodError: it has none there.
+    """
+    for inside, outside, count in known:
+        if outside <= number < outside + count:
+            return number - outside + inside
+    raise LocalechodError(f"uid {number} does not exist in that user namespace")
+
+
+def _keep(libc: ctypes.CDLL, capabilities: int) -> None:
+    """Have these capabilities in effect and no others (capset(2))."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    blocks = (ctypes.c_uint32 * 6)(capabilities, capabilities, 0, 0, 0, 0)
+    _called(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))
+
+
+def _called(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,100 @@
+"""The whole answer about one address: every check, who holds it, the verdict and the remedy."""
+
+import os
+import stat
+from dataclasses import dataclass, replace
+
+from localechod.explain.check import Check, Verdict, conclude, ok
+from localechod.explain.look import LONGEST, Facts, Holder, Question, look
+from localechod.explain.probe import probe
+from localechod.explain.serving import TYPES, found, judge_serving
+from localechod.explain.way import judge_name, judge_way
+from localechod.localsocket.address import escape
+
+CAN, CANNOT, UNKNOWN = 0, 1, 5
+"""Exit statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to say.
+
+    Attributes:
+        type: "stream", "datagram" or "seqpacket": what was asked for, else what is there; or None.
+    """
+
+    question: Question
+    type: str | None
+    checks: tuple[Check, ...]
+    holders: tuple[Holder, ...]
+    verdict: Verdict
+
+    @property
+    def exit_status(self) -> int:
+        """0: a client can connect, 1: it cannot, 5: that cannot be known."""
+        if self.verdict.number is None:
+            return UNKNOWN
+        return CANNOT if self.verdict.number else CAN
+
+
+def explain(question: Question, *, probing: bool = False) -> Report:
+    """Look, decide, and if asked really connect.
+
+    Raises:
+        LocalechodError: the process of the question is gone, or closed to us.
+    """
+    facts = look(question)
+    report = judge(facts)
+    if not probing:
+        return report
+    kind = next((number for number, name in TYPES.items() if name == report.type), None)
+    return _probed(report, probe(replace(question, type=kind)))
+
+
+def judge(facts: Facts) -> Report:
+    """Decide by the facts alone."""
+    question = facts.question
+    checks = [judge_name(question)]
+    if facts.way is not None:
+        checks += judge_way(facts, facts.way)
+    if _may_be_served(facts):
+        checks += judge_serving(facts)
+    kind = question.type
+    if kind is None and facts.listed.sockets and (main := found(facts)):
+        kind = main.type
+    return Report(
+        question,
+        None if kind is None else TYPES[kind],
+        tuple(checks),
+        facts.holders,
+        conclude(checks, question.subject.name),
+    )
+
+
+def _may_be_served(facts: Facts) -> bool:
+    """Whether there is a name that somebody could have bound: an abstract one, or a socket file."""
+    if facts.question.is_abstract:
+        return len(facts.question.name) <= LONGEST
+    end = facts.way.end if facts.way else None
+    return end is not None and stat.S_ISSOCK(end.node.mode)
+
+
+def _probed(report: Report, number: int) -> Report:
+    """Let the kernel have the last word, and keep the reason where it is the same."""
+    if number:
+        detail = f"connect failed: {os.strerror(number)} ({number})"
+        check = Check("probe", "problem", detail, number)
+    else:
+        check = ok("probe", "connected, and hung up at once")
+    checks = (*report.checks, check)
+    verdict = report.verdict
+    if verdict.number != number:
+        verdict = conclude([check], report.question.subject.name)
+        unsure = [each for each in report.checks if each.result != "ok" and each.number == number]
+        verdict = replace(verdict, remedy=unsure[0].remedy if unsure else "")
+    return replace(report, checks=checks, verdict=verdict)
+
+
+def shown_name(question: Question) -> str:
+    """Return the address as everything shows it."""
+    return escape(question.name)

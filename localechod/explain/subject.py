@@ -1,0 +1,132 @@
+"""Whose rights count: the ids, groups and capabilities of a process, or of a user's next login.
+
+A process keeps the groups it was given when its session began. What the group file says now
+counts at the next login only, so both are known here, and the difference is a frequent answer.
+"""
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+from localechod.errors import NotPermittedError, UsageError
+from localechod.localsocket.address import escape
+from localechod.localsocket.peer import user_name
+
+# linux/capability.h, as bit numbers
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
+
+Ids = tuple[range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who connects, as the kernel's permission check sees it. All ids are those of the looker.
+
+    Attributes:
+        uid: the file system uid.
+        groups: the file system gid and the supplementary groups.
+        listed: the groups that the group file gives this user, from the next login on.
+        override: CAP_DAC_OVERRIDE is effective.
+        search: CAP_DAC_READ_SEARCH is effective.
+        uids: the ids that its user namespace knows: a capability counts over no other's files.
+        gids: the same for groups.
+        pid: the process, or None for a user who may have none.
+    """
+
+    uid: int
+    groups: frozenset[int]
+    listed: frozenset[int]
+    override: bool
+    search: bool
+    uids: Ids
+    gids: Ids
+    pid: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The user's name, escaped, or his number."""
+        return user_name(self.uid)
+
+    def is_known(self, uid: int, gid: int) -> bool:
+        """Whether owner and group of a file exist in this subject's user namespace."""
+        return any(uid in ids for ids in self.uids) and any(gid in ids for ids in self.gids)
+
+
+def of_process(pid: int) -> Subject:
+    """Read the credentials of a process from /proc (proc_pid_status(5), user_namespaces(7)).
+
+    Raises:
+        UsageError: there is no such process.
+        NotPermittedError: it is hidden from us.
+    """
+    try:
+        status = (Path("/proc") / str(pid) / "status").read_bytes()
+        uids, gids = (_mapped(pid, name) for name in ("uid_map", "gid_map"))
+    except (FileNotFoundError, ProcessLookupError):
+        raise UsageError(f"there is no process {pid}", "see ps -e") from None
+    except PermissionError:
+        raise NotPermittedError(f"process {pid} may not be looked at", "ask as root") from None
+    fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+    capabilities = int(fields[b"CapEff"], 16)
+    uid = int(fields[b"Uid"].split()[3])
+    groups = frozenset(map(int, [fields[b"Gid"].split()[3], *fields[b"Groups"].split()]))
+    return Subject(
+        uid=uid,
+        groups=groups,
+        listed=_listed(uid),
+        override=bool(capabilities >> _DAC_OVERRIDE & 1),
+        search=bool(capabilities >> _DAC_READ_SEARCH & 1),
+        uids=uids,
+        gids=gids,
+        pid=pid,
+    )
+
+
+def of_user(text: str) -> Subject:
+    """Look up a user, by name or number, as a new login of his would be.
+
+    Root gets what root of this session can have at most (the capability bounding set).
+
+    Raises:
+        UsageError: there is no such user.
+    """
+    try:
+        account = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
+    except (KeyError, ValueError, OverflowError):
+        raise UsageError(f"no such user: {escape(text)}", "see getent passwd") from None
+    groups = frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
+    bounding = _bounding() if account.pw_uid == 0 else 0
+    return Subject(
+        uid=account.pw_uid,
+        groups=groups,
+        listed=groups,
+        override=bool(bounding >> _DAC_OVERRIDE & 1),
+        search=bool(bounding >> _DAC_READ_SEARCH & 1),
+        uids=_mapped("self", "uid_map"),
+        gids=_mapped("self", "gid_map"),
+    )
+
+
+def _listed(uid: int) -> frozenset[int]:
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:  # a uid without an account, as containers have them
+        return frozenset()
+    return frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
+
+
+def _mapped(pid: int | str, name: str) -> Ids:
+    """Read which of our ids a process's user namespace knows: inside, outside, count."""
+    lines = (Path("/proc") / str(pid) / name).read_text(encoding="ascii").splitlines()
+    rows = [[int(number) for number in line.split()] for line in lines]
+    if pid == "self" or pid == os.getpid():
+        # Our own map tells its second column in the parent's ids; ours are those of the first.
+        return tuple(range(inside, inside + count) for inside, _, count in rows)
+    return tuple(range(outside, outside + count) for _, outside, count in rows)
+
+
+def _bounding() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    line = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
+    return int(line.split()[1], 16)

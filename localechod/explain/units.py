@@ -1,0 +1,72 @@
+"""Which systemd unit a process belongs to, and which .socket unit listens at an address."""
+
+import re
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+_SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
+_SECONDS = 5.0
+_UNIT = re.compile(r"[^/]+\.(?:service|scope|socket|mount|swap)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketUnit:
+    """A unit that listens and starts another one with the first connection (systemd.socket(5))."""
+
+    name: str
+    starts: str
+    active: bool
+
+
+def unit_of(pid: int) -> str:
+    """Return the unit of a process, "" where it has none or that cannot be read."""
+    try:
+        return parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(errors="replace"))
+    except OSError:
+        return ""
+
+
+def parse_cgroup(text: str) -> str:
+    """Find the innermost unit in a /proc/PID/cgroup file (cgroups(7)); "" where there is none."""
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        # cgroup v2, or the hierarchy that systemd keeps for itself beside those of v1
+        if controllers in {"", "name=systemd"}:
+            for part in reversed(path.split("/")):
+                # A name that the cgroup file system would mistake for a file of its own begins
+                # with an additional underscore.
+                if _UNIT.match(part):
+                    return part.removeprefix("_")
+    return ""
+
+
+def socket_unit(*addresses: str) -> SocketUnit | None:
+    """Ask systemd which unit listens at one of these ("/path" or "@name"), if any.
+
+    Only units that systemd has loaded are known to it. None also where systemd is not there or
+    does not answer.
+    """
+    if not _SYSTEMD.is_dir():
+        return None
+    command = ["systemctl", "show", "--property=Id,Listen,Triggers,ActiveState", "*.socket"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=_SECONDS, errors="replace"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return find_socket_unit(done.stdout, addresses)
+
+
+def find_socket_unit(listing: str, addresses: Collection[str]) -> SocketUnit | None:
+    """Find an address in what `systemctl show` printed: one paragraph for each unit."""
+    wanted = re.compile(rf"Listen=(?:{'|'.join(map(re.escape, addresses))}) \(\w+\)")
+    for paragraph in listing.split("\n\n"):
+        lines = paragraph.splitlines()
+        if any(wanted.fullmatch(line) for line in lines):
+            values = dict(line.partition("=")[::2] for line in lines)
+            active = values.get("ActiveState") == "active"
+            return SocketUnit(values.get("Id", ""), values.get("Triggers", ""), active)
+    return None

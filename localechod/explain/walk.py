@@ -1,0 +1,185 @@
+"""The way to a file, one step at a time, as the kernel goes it (path_resolution(7)).
+
+Every directory is opened by O_PATH from the one before, so another process's root leads through
+that process's mounts without our having to enter its namespace. Nothing is decided here: who may
+go this way is for `judge` to say. What we ourselves may not see ends the walk, and is told.
+"""
+
+import errno
+import os
+import stat
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from localechod.explain import mounts
+from localechod.explain.access import Acl, Node, parse_acl
+from localechod.explain.mounts import Mount
+
+_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAXSYMLINKS = 40  # linux/namei.h
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing on the way: a directory in which a name was looked up, a link, or the end.
+
+    Attributes:
+        path: how the walk came here, unescaped.
+        target: where a symbolic link leads; b"" otherwise.
+        parent: the directory of a link that is the last of its path, for fs.protected_symlinks.
+    """
+
+    path: bytes
+    node: Node
+    mount: Mount | None
+    inode: int = 0
+    device: int = 0
+    target: bytes = b""
+    parent: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A way and how it ended.
+
+    Attributes:
+        steps: directories and links, in the order in which the kernel meets them.
+        end: what stands at the end; None where the way ends before.
+        number: the errno of the lookup: 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG.
+        stopped: where it ended so.
+        last: nothing was left to go behind that.
+        blind: why we could not look further, or "".
+    """
+
+    steps: tuple[Step, ...]
+    end: Step | None = None
+    number: int = 0
+    stopped: bytes = b""
+    last: bool = False
+    blind: str = ""
+
+
+def walk(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Walk:
+    """Go to a path and look at everything on the way.
+
+    Args:
+        path: absolute, or relative to `start`.
+        root: a descriptor of the root directory that counts.
+        start: a descriptor of the working directory that counts.
+        known: the mounts that are seen from there.
+    """
+    with ExitStack() as closing:
+        return _Walker(root, start, known, closing).go(path)
+
+
+class _EndedError(Exception):
+    """The way ends here; args are the errno (or the reason for which we are blind) and the path."""
+
+
+class _Walker:
+    def __init__(self, root: int, start: int, known: dict[int, Mount], closing: ExitStack) -> None:
+        self._root, self._known, self._closing = root, known, closing
+        # Directories from the first to the current one, with their paths: ".." goes back.
+        self._stack = [(start, b"")]
+        self._pending: deque[bytes] = deque()
+        self._steps: list[Step] = []
+
+    def go(self, path: bytes) -> Walk:
+        try:
+            end = self._go(path)
+        except _EndedError as ended:
+            cause, where = ended.args
+            if isinstance(cause, str):
+                return Walk(tuple(self._steps), stopped=where, blind=cause)
+            last = not self._pending
+            return Walk(tuple(self._steps), number=cause, stopped=where, last=last)
+        return Walk(tuple(self._steps), end)
+
+    def _go(self, path: bytes) -> Step:
+        pending = self._pending
+        must_be_directory = self._begin(path)
+        links = 0
+        end: int | None = None
+        while pending:
+            name = pending.popleft()
+            here, shown = self._stack[-1]
+            self._steps.append(self._look(here, shown or b"."))
+            if name == b".":
+                continue
+            if name == b"..":
+                self._ascend()
+                continue
+            where = shown + (b"" if shown in {b"", b"/"} else b"/") + name
+            found = self._open(name, here, where)
+            step = self._look(found, where)
+            if stat.S_ISLNK(step.node.mode):
+                links += 1
+                if links > _MAXSYMLINKS:
+                    raise _EndedError(errno.ELOOP, where)
+                last = not pending
+                target = self._follow(found, step, last=last)
+                directory = self._begin(target)
+                must_be_directory = must_be_directory or (last and directory)
+            elif stat.S_ISDIR(step.node.mode):
+                self._stack.append((found, where))
+            elif pending or must_be_directory:
+                raise _EndedError(errno.ENOTDIR, where)
+            else:
+                end, shown = found, where
+        if end is None:
+            end, shown = self._stack[-1]
+        return self._look(end, shown or b".")
+
+    def _begin(self, path: bytes) -> bool:
+        """Put a path before what is still to go; return whether it has to be a directory."""
+        if path.startswith(b"/"):
+            self._stack = [(self._root, b"/")]
+        self._pending.extendleft(reversed([name for name in path.split(b"/") if name]))
+        return path.endswith(b"/")
+
+    def _ascend(self) -> None:
+        here, shown = self._stack[-1]
+        if len(self._stack) > 1:
+            self._stack.pop()
+        elif not os.path.sameopenfile(here, self._root):
+            above = shown + (b"/.." if shown else b"..")
+            self._stack = [(self._open(b"..", here, above), above)]
+
+    def _open(self, name: bytes, directory: int, where: bytes) -> int:
+        try:
+            descriptor = os.open(name, _FLAGS, dir_fd=directory)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}:
+                raise _EndedError(error.errno, where) from None
+            reason = f"{error.strerror} ({error.errno})"
+            raise _EndedError(reason, where) from None
+        self._closing.callback(os.close, descriptor)
+        return descriptor
+
+    def _follow(self, link: int, step: Step, *, last: bool) -> bytes:
+        if step.mount and step.mount.kind == "proc":
+            raise _EndedError("a link in /proc leads elsewhere for each process", step.path)
+        target = os.readlink(b"", dir_fd=link)
+        parent = self._look(self._stack[-1][0], b"").node if last else None
+        self._steps.append(Step(step.path, step.node, step.mount, target=target, parent=parent))
+        return target
+
+    def _look(self, descriptor: int, shown: bytes) -> Step:
+        status = os.fstat(descriptor)
+        link = stat.S_ISLNK(status.st_mode)
+        node = Node(
+            status.st_mode, status.st_uid, status.st_gid, None if link else _acl(descriptor)
+        )
+        mount = mounts.of_descriptor(descriptor, self._known)
+        device = mount.device if mount else status.st_dev
+        return Step(shown, node, mount, status.st_ino, device)
+
+
+def _acl(descriptor: int) -> Acl | None:
+    try:
+        # By this detour, since fgetxattr(2) does not take a descriptor that is O_PATH.
+        packed = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
+    except OSError:  # ENODATA: it has none; EOPNOTSUPP: this file system knows none
+        return None
+    return parse_acl(packed)

@@ -1,0 +1,199 @@
+"""Judging the way to a socket file: its name, the directories, what stands at the end, its mode.
+
+Pure: from what `look` has seen. The order of the errors is that of unix_find_bsd() in Linux's
+net/unix/af_unix.c: lookup, right to write, then whether it is a socket at all.
+"""
+
+import errno
+import shlex
+import stat
+from dataclasses import replace
+
+from localechod.explain.access import Node, Ruling, Want, decide
+from localechod.explain.check import Check, ok
+from localechod.explain.look import LONGEST, Facts, Question
+from localechod.explain.subject import Subject
+from localechod.explain.walk import Step, Walk
+from localechod.localsocket.address import escape
+from localechod.localsocket.peer import group_name, user_name
+from localechod.localsocket.reasons import kind
+
+_AS_ROOT = "ask as root, or use --probe"
+
+
+def judge_name(question: Question) -> Check:
+    """Judge syntax and length (unix(7))."""
+    length = len(question.name)
+    if question.is_abstract:
+        if length > LONGEST:
+            detail = f"{length} bytes with the leading NUL, and there is room for {LONGEST}"
+            return Check("name", "problem", detail, errno.EINVAL, "choose a shorter name")
+        return ok("name", f"abstract, {length} of {LONGEST} bytes")
+    if length > LONGEST:
+        detail = f"{length} bytes, and a socket's path has room for {LONGEST - 1}"
+        return Check("name", "problem", detail, errno.EINVAL, "choose a shorter directory")
+    if length == LONGEST:
+        detail = (
+            f"{length} bytes: Linux takes it without its closing NUL, but most programs and "
+            f"languages stop at {LONGEST - 1}"
+        )
+        return Check("name", "unknown", detail, remedy="choose a shorter directory")
+    shown = f"{length} of {LONGEST - 1} bytes"
+    if question.name.startswith(b"/"):
+        return ok("name", shown)
+    return ok("name", f"{shown}; relative, so another socket after a change of directory")
+
+
+def judge_way(facts: Facts, way: Walk) -> list[Check]:
+    """Judge each directory and link, what stands at the end, and the right to write to it."""
+    subject = facts.question.subject
+    checks: list[Check] = []
+    seen: set[bytes] = set()
+    for step in way.steps:
+        if step.target:
+            checks.append(_link(step, subject, protected=facts.protected_links))
+        elif step.path not in seen:
+            seen.add(step.path)
+            checks.append(_directory(step, subject))
+    if way.blind:
+        detail = f"we cannot look at {escape(way.stopped)}: {way.blind}"
+        return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
+    if way.end is None:
+        return [*checks, _broken(facts, way)]
+    return [*checks, _end(way.end, subject), _permission(way.end, subject), *_mount(way)]
+
+
+def listing(node: Node) -> str:
+    """Show mode, owner and group as ``ls -l`` does, with its "+" for an ACL."""
+    plus = "+" if node.acl is not None else ""
+    return f"{stat.filemode(node.mode)}{plus} {user_name(node.uid)} {group_name(node.gid)}"
+
+
+def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
+    detail = f"{escape(step.path)} -> {escape(step.target)}"
+    parent = step.parent
+    # may_follow_link() in fs/namei.c: no capability helps here, not even root's
+    open_to_all = stat.S_ISVTX | stat.S_IWOTH
+    if (
+        protected
+        and parent is not None
+        and parent.mode & open_to_all == open_to_all
+        and step.node.uid not in {subject.uid, parent.uid}
+    ):
+        return Check(
+            "symlink",
+            "problem",
+            f"{detail}: in a sticky directory only links of one's own or of its owner are "
+            f"followed (fs.protected_symlinks), and this one is {user_name(step.node.uid)}'s",
+            errno.EACCES,
+            "use the path it leads to",
+        )
+    return ok("symlink", detail)
+
+
+def _directory(step: Step, subject: Subject) -> Check:
+    shown = f"{escape(step.path)} ({listing(step.node)})"
+    if step.mount and step.mount.is_foreign:
+        return _foreign("directory", f"{shown}, {step.mount.kind}")
+    ruling = decide(step.node, subject, Want.SEARCH)
+    if ruling.allowed:
+        return ok("directory", shown)
+    detail = f"{subject.name} may not enter {shown}: {ruling.why}"
+    remedy = _remedy(step, subject, Want.SEARCH, "x")
+    return Check("directory", "problem", detail, errno.EACCES, remedy)
+
+
+def _broken(facts: Facts, way: Walk) -> Check:
+    where = escape(way.stopped)
+    if way.number == errno.ENOENT and not way.last:
+        remedy = "start the server, if it makes that directory, or correct the path"
+        return Check("directory", "problem", f"there is no {where}", errno.ENOENT, remedy)
+    if way.number == errno.ENOENT:
+        dangling = any(step.parent is not None for step in way.steps)
+        what = "a symbolic link that leads to nothing: " if dangling else ""
+        detail = f"{what}there is no {where}"
+        return Check("file", "problem", detail, errno.ENOENT, _start(facts))
+    causes = {
+        errno.ENOTDIR: (f"{where} is no directory", "correct the path"),
+        errno.ELOOP: (f"too many symbolic links, a loop perhaps: {where}", "correct the links"),
+        errno.ENAMETOOLONG: (f"a name on the way is too long: {where}", "correct the links"),
+    }
+    detail, remedy = causes[way.number]
+    return Check("directory", "problem", detail, way.number, remedy)
+
+
+def _start(facts: Facts) -> str:
+    unit = facts.activation
+    if unit is not None:
+        return f"systemctl start {escape(unit.name)}, which listens there"
+    return "start the server, or find out where it listens: localechoctl sockets --listening"
+
+
+def _end(end: Step, subject: Subject) -> Check:
+    shown = f"{kind(end.node.mode)} ({listing(end.node)})"
+    if stat.S_ISSOCK(end.node.mode):
+        return ok("file", shown)
+    read_only = end.mount is not None and end.mount.read_only
+    if read_only and stat.S_IFMT(end.node.mode) in {stat.S_IFREG, stat.S_IFDIR}:
+        number = errno.EROFS
+    elif not decide(end.node, subject, Want.WRITE).allowed:
+        number = errno.EACCES  # the kernel looks at the mode first
+    else:
+        number = errno.ECONNREFUSED
+    return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
+
+
+def _permission(end: Step, subject: Subject) -> Check:
+    if end.mount and end.mount.is_foreign:
+        return _foreign("permission", f"the file system is {end.mount.kind}")
+    ruling = decide(end.node, subject, Want.WRITE)
+    if not ruling.allowed:
+        detail = f"{subject.name} may not write to it, which connect takes: {ruling.why}"
+        remedy = _remedy(end, subject, Want.WRITE, "w")
+        return Check("permission", "problem", detail, errno.EACCES, remedy)
+    read_only = "; that the file system is read-only does not matter"
+    note = read_only if end.mount and end.mount.read_only else ""
+    return ok("permission", f"{subject.name} may write to it: {ruling.why}{note}")
+
+
+def _remedy(step: Step, subject: Subject, want: Want, letter: str) -> str:
+    """Say who can do what about a missing right; the one that changes least comes first."""
+    node = step.node
+    fresh = decide(node, replace(subject, groups=subject.groups | subject.listed), want)
+    if fresh.allowed:
+        who = f"restart process {subject.pid}" if subject.pid else "log in again"
+        return f"{who}: the group file lists {subject.name} in a group that may ({fresh.why})"
+    path = shlex.quote(escape(step.path))
+    if _lets_group(node, want):
+        group = group_name(node.gid)
+        return f"add {subject.name} to group {group} (usermod -aG {group} {subject.name}), log in"
+    return f"setfacl -m u:{subject.name}:{letter} {path}, or chmod o+{letter} for everybody"
+
+
+def _lets_group(node: Node, want: Want) -> bool:
+    """Whether members of the file's group have the right, which a user can be given by adding."""
+    somebody = Subject(
+        -1, frozenset({node.gid}), frozenset(), override=False, search=False, uids=(), gids=()
+    )
+    ruling: Ruling = decide(node, somebody, want)
+    return ruling.allowed and node.gid != 0
+
+
+def _mount(way: Walk) -> list[Check]:
+    """Tell of a socket file that is itself a mount point: it stays what it was when mounted."""
+    end, directory = way.end, way.steps[-1]
+    if end is None or end.mount is None or end.mount == directory.mount:
+        return []
+    if end.mount.is_deleted:
+        detail = (
+            "a bind mount of a file that has been removed where it came from: a server that "
+            "binds anew makes another file, which is not seen here"
+        )
+        remedy = "mount the directory instead of the file; for now, restart the container"
+        return [Check("mount", "problem", detail, remedy=remedy)]
+    return [ok("mount", f"bind-mounted from {escape(end.mount.root)}")]
+
+
+def _foreign(name: str, detail: str) -> Check:
+    text = f"{detail}: its server decides about rights, not the modes that are shown"
+    return Check(name, "unknown", text, remedy="--probe tries it")

@@ -1,0 +1,42 @@
+"""`explain` against the kernel: in every situation its errno is what connect(2) returned there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.harness import needs_root
+from tests.integration.situations import SITUATIONS, Situation
+from tests.integration.stage import Stage
+
+pytestmark = needs_root
+
+LSM = any(
+    path.exists() and path.read_text(encoding="ascii").strip() in {"1", "Y"}
+    for path in map(Path, ("/sys/fs/selinux/enforce", "/sys/module/apparmor/parameters/enabled"))
+)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(stack)
+
+
+def test_the_table_is_long_and_no_row_is_there_twice() -> None:
+    names = [each.name for each in SITUATIONS]
+    assert len(set(names)) == len(names) >= 50
+
+
+@pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: row.name)
+def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> None:
+    asked = row.put_up(stage)
+    report = asked.explain()  # first, because a connect may take the last place in a backlog
+    assert asked.kernel() == row.number, os.strerror(row.number)
+    if row.unknowable or (LSM and report.verdict.number is None):
+        assert report.verdict.number is None, row.unknowable
+    else:
+        assert report.verdict.number == row.number, report
+    assert bool(report.verdict.remedy) == (report.verdict.number != 0)
