@@ -48,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision and the rule that made it, as the rest of a sentence: "may write: WHY"."""
+    """A decision and the rule that made it, as the rest of a sentence: "may write, WHY"."""
 
     allowed: bool
     why: str
@@ -87,20 +87,20 @@ def decide(node: Node, subject: Subject, want: Want) -> Ruling:
         return Ruling(allowed=True, why=f"by {capability}")
     return Ruling(
         allowed=False,
-        why=f"{capability} does not count here: its owner or group is unknown in the user "
-        "namespace of the client",
+        why=f"{ruling.why}; {capability} does not count, because its owner or group is unknown "
+        "in the user namespace of the client",
     )
 
 
 def _by_bits(node: Node, subject: Subject, want: Want) -> Ruling:
     if node.uid == subject.uid:
-        return _ruling(node.mode >> 6, want, f"as its owner {subject.name}")
+        return _ruling(node.mode >> 6, want, "by the bits for its owner")
     # Without a bit for the group there is no mask that could let an entry through.
     if node.acl is not None and node.mode & stat.S_IRWXG:
         return _by_acl(node, node.acl, subject, want)
     if node.gid in subject.groups:
-        return _ruling(node.mode >> 3, want, f"as a member of group {group_name(node.gid)}")
-    return _ruling(node.mode, want, "as any other user")
+        return _ruling(node.mode >> 3, want, f"by the bits for group {group_name(node.gid)}")
+    return _ruling(node.mode, want, "by the bits for others")
 
 
 def _by_acl(node: Node, acl: Acl, subject: Subject, want: Want) -> Ruling:
@@ -119,7 +119,7 @@ def _by_acl(node: Node, acl: Acl, subject: Subject, want: Want) -> Ruling:
     if member:
         return Ruling(allowed=False, why="by its ACL for the groups of the client")
     other = next((entry.bits for entry in acl if entry.tag == _OTHER), 0)
-    return _ruling(other, want, "as any other user")
+    return _ruling(other, want, "by its ACL for others")
 
 
 def _masked(entry: AclEntry, mask: int, want: Want, why: str) -> Ruling:

@@ -16,9 +16,9 @@ class Check:
     Attributes:
         name: of the kind of check, one word.
         detail: what was found, one escaped line.
-        number: of a problem, the errno that connect(2) gives for it; 0 for what only helps to
-            understand another one.
-        remedy: what helps, or "".
+        number: the errno that connect(2) gives for a problem, or would if what is unknown were
+            one; 0 for what only helps to understand another check.
+        remedy: what helps against that, or "".
         decides: of what is unknown, whether connect depends on it.
     """
 
@@ -49,7 +49,8 @@ def conclude(checks: Sequence[Check], who: str) -> Verdict:
     for check in checks:
         if check.result == "unknown" and check.decides:
             text = f"it cannot be known whether {who} can connect: {check.detail}"
-            return Verdict(None, text, check.remedy)
+            remedy = f"--probe finds out; if it fails: {check.remedy}"
+            return Verdict(None, text, remedy if check.number else check.remedy)
         if check.result == "problem" and check.number:
             cause = f"{os.strerror(check.number)} ({check.number})"
             kind = "a non-blocking connect" if check.number == errno.EAGAIN else "connect"

@@ -106,8 +106,7 @@ def look(question: Question) -> Facts:
     try:
         with ExitStack() as closing:
             way = _way(question, closing)
-            protected = _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
-            facts = Facts(question, way, _bound(question, way), protected_links=protected)
+            facts = Facts(question, way, _bound(question, way), protected_links=_protected())
             return _served(facts, _outside(question, way))
     except (FileNotFoundError, ProcessLookupError):
         raise UsageError(f"there is no process {question.pid}", "see ps -e") from None
@@ -146,6 +145,13 @@ def _way(question: Question, closing: ExitStack) -> Walk:
     closing.callback(os.close, root)
     closing.callback(os.close, start)
     return walk(question.name, root, start, mounts.table(question.pid or os.getpid()))
+
+
+def _protected() -> bool:
+    try:
+        return _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
+    except OSError:  # no such setting, so no such protection
+        return False
 
 
 def _named(question: Question) -> Listed:

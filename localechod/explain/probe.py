@@ -117,7 +117,7 @@ def _enter(libc: ctypes.CDLL, pid: int) -> bool:
 
 def _map(pid: int) -> list[tuple[int, ...]]:
     """Read the uids of a process's user namespace: inside, outside, how many."""
-    lines = Path(f"/proc/{pid}/uid_map").read_text(encoding="ascii").splitlines()
+    lines = Path(f"/proc/{pid}/uid_map").read_bytes().splitlines()
     return [tuple(map(int, line.split())) for line in lines]
 
 

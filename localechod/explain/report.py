@@ -86,13 +86,12 @@ def _probed(report: Report, number: int) -> Report:
         check = Check("probe", "problem", detail, number)
     else:
         check = ok("probe", "connected, and hung up at once")
-    checks = (*report.checks, check)
     verdict = report.verdict
     if verdict.number != number:
-        verdict = conclude([check], report.question.subject.name)
-        unsure = [each for each in report.checks if each.result != "ok" and each.number == number]
-        verdict = replace(verdict, remedy=unsure[0].remedy if unsure else "")
-    return replace(report, checks=checks, verdict=verdict)
+        expected = [each for each in report.checks if number and each.number == number]
+        reason = replace(expected[0], result="problem") if expected else check
+        verdict = conclude([reason], report.question.subject.name)
+    return replace(report, checks=(*report.checks, check), verdict=verdict)
 
 
 def shown_name(question: Question) -> str:

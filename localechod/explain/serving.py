@@ -26,7 +26,7 @@ def judge_serving(facts: Facts) -> list[Check]:
     listed = facts.listed
     if listed.failure:
         detail = f"the kernel's list of sockets cannot be read: {listed.failure}"
-        checks = [Check("listener", "unknown", detail, remedy="--probe tries it")]
+        checks = [Check("listener", "unknown", detail, remedy="--probe finds out")]
     elif not listed.sockets:
         checks = [_nobody(facts)]
     else:
@@ -70,9 +70,9 @@ def _nobody(facts: Facts) -> Check:
             errno.ECONNREFUSED,
             "start the server, or look from its namespace with --pid",
         )
-    way, unseen = facts.way, facts.listed.unseen
-    deleted = way is not None and way.end is not None and way.end.mount is not None
-    deleted = deleted and way.end.mount.is_deleted  # type: ignore[union-attr]
+    unseen = facts.listed.unseen
+    mount = facts.way.end.mount if facts.way and facts.way.end else None
+    deleted = mount is not None and mount.is_deleted
     remedy = (
         "mount the directory instead of the file; for now, restart the container"
         if deleted
@@ -83,7 +83,7 @@ def _nobody(facts: Facts) -> Check:
         return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
     hidden = "other containers" if unseen is None else f"{unseen} other network namespaces"
     detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
-    return Check("listener", "unknown", detail, remedy=f"--probe tells; if refused: {remedy}")
+    return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
 
 
 def _other_type(facts: Facts) -> Check:
@@ -120,7 +120,7 @@ def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
         if wrong and len(facts.listed.sockets) == 1:
             # A socket that is bound and connected has its name still, an accepted one has not;
             # they look the same, and the kernel compares the type of the first only.
-            return Check("listener", "unknown", detail, remedy="--probe tells")
+            return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start its server")
         return Check("listener", "problem", detail, errno.ECONNREFUSED, "start its server")
     number = errno.EPROTOTYPE if wrong else errno.ECONNREFUSED
     detail = f"bound, but not listening{who}: its server is starting, or has shut it down"
@@ -132,11 +132,11 @@ def _by(holders: tuple[Holder, ...]) -> str:
 
 
 def _queue(main: DiagSocket) -> Check:
-    waiting = f"{main.queue} connections wait to be accepted, backlog {main.backlog}"
+    waiting = f"waiting to be accepted: {main.queue}, backlog {main.backlog}"
     # unix_recvq_full(): one more than the backlog fits
     if main.queue <= main.backlog:
         return ok("queue", waiting)
-    detail = f"{waiting}: full, a blocking connect waits until the server accepts"
+    detail = f"{waiting}: full, and a blocking connect waits until the server accepts"
     remedy = "see why the server does not accept; a larger backlog only postpones it"
     return Check("queue", "problem", detail, errno.EAGAIN, remedy)
 
@@ -149,7 +149,9 @@ def _peer(main: DiagSocket) -> Check:
 
 
 def _holders(facts: Facts) -> Check:
-    hidden = f"{facts.unreadable} processes could not be looked at" if facts.unreadable else ""
+    hidden = (
+        f"processes that could not be looked at: {facts.unreadable}" if facts.unreadable else ""
+    )
     if facts.holders:
         return ok("holders", "; ".join([*map(describe, facts.holders), *filter(None, [hidden])]))
     detail = hidden or "held by no process: it is on its way between two, or kept by the kernel"
@@ -190,5 +192,6 @@ def _security(facts: Facts) -> list[Check]:
     detail = f"{module.module}: {', '.join(labels)}"
     if module.is_open:
         return [ok("security", f"{detail}: not confined")]
-    remedy = "--probe tells; refusals are in the audit log (ausearch -m avc, journalctl -k)"
-    return [Check("security", "unknown", f"{detail}: its policy may refuse", remedy=remedy)]
+    remedy = "look for the refusal in the audit log (ausearch -m avc, journalctl -k)"
+    detail += ": its policy may refuse"
+    return [Check("security", "unknown", detail, errno.EACCES, remedy)]

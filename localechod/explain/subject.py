@@ -118,7 +118,7 @@ def _listed(uid: int) -> frozenset[int]:
 
 def _mapped(pid: int | str, name: str) -> Ids:
     """Read which of our ids a process's user namespace knows: inside, outside, count."""
-    lines = (Path("/proc") / str(pid) / name).read_text(encoding="ascii").splitlines()
+    lines = (Path("/proc") / str(pid) / name).read_bytes().splitlines()
     rows = [[int(number) for number in line.split()] for line in lines]
     if pid == "self" or pid == os.getpid():
         # Our own map tells its second column in the parent's ids; ours are those of the first.

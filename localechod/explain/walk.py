@@ -168,18 +168,20 @@ class _Walker:
     def _look(self, descriptor: int, shown: bytes) -> Step:
         status = os.fstat(descriptor)
         link = stat.S_ISLNK(status.st_mode)
-        node = Node(
-            status.st_mode, status.st_uid, status.st_gid, None if link else _acl(descriptor)
-        )
+        acl = None if link else _acl(descriptor, shown)
+        node = Node(status.st_mode, status.st_uid, status.st_gid, acl)
         mount = mounts.of_descriptor(descriptor, self._known)
         device = mount.device if mount else status.st_dev
         return Step(shown, node, mount, status.st_ino, device)
 
 
-def _acl(descriptor: int) -> Acl | None:
+def _acl(descriptor: int, shown: bytes) -> Acl | None:
     try:
         # By this detour, since fgetxattr(2) does not take a descriptor that is O_PATH.
         packed = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
     except OSError:  # ENODATA: it has none; EOPNOTSUPP: this file system knows none
         return None
-    return parse_acl(packed)
+    try:
+        return parse_acl(packed)
+    except ValueError as error:
+        raise _EndedError(str(error), shown) from None

@@ -7,6 +7,7 @@ net/unix/af_unix.c: lookup, right to write, then whether it is a socket at all.
 import errno
 import shlex
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 
 from localechod.explain.access import Node, Ruling, Want, decide
@@ -18,7 +19,7 @@ from localechod.localsocket.address import escape
 from localechod.localsocket.peer import group_name, user_name
 from localechod.localsocket.reasons import kind
 
-_AS_ROOT = "ask as root, or use --probe"
+_AS_ROOT = "ask as root, or with --probe"
 
 
 def judge_name(question: Question) -> Check:
@@ -46,21 +47,22 @@ def judge_name(question: Question) -> Check:
 
 def judge_way(facts: Facts, way: Walk) -> list[Check]:
     """Judge each directory and link, what stands at the end, and the right to write to it."""
-    subject = facts.question.subject
+    question = facts.question
     checks: list[Check] = []
     seen: set[bytes] = set()
     for step in way.steps:
         if step.target:
-            checks.append(_link(step, subject, protected=facts.protected_links))
+            checks.append(_link(step, question.subject, protected=facts.protected_links))
         elif step.path not in seen:
             seen.add(step.path)
-            checks.append(_directory(step, subject))
+            checks.append(_directory(step, question))
     if way.blind:
         detail = f"we cannot look at {escape(way.stopped)}: {way.blind}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if way.end is None:
         return [*checks, _broken(facts, way)]
-    return [*checks, _end(way.end, subject), _permission(way.end, subject), *_mount(way)]
+    checks += [_end(way.end, question.subject), _permission(way.end, question)]
+    return [*checks, *_mount(way.end, way.steps)]
 
 
 def listing(node: Node) -> str:
@@ -91,15 +93,15 @@ def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
     return ok("symlink", detail)
 
 
-def _directory(step: Step, subject: Subject) -> Check:
+def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node)})"
     if step.mount and step.mount.is_foreign:
         return _foreign("directory", f"{shown}, {step.mount.kind}")
-    ruling = decide(step.node, subject, Want.SEARCH)
+    ruling = decide(step.node, question.subject, Want.SEARCH)
     if ruling.allowed:
         return ok("directory", shown)
-    detail = f"{subject.name} may not enter {shown}: {ruling.why}"
-    remedy = _remedy(step, subject, Want.SEARCH, "x")
+    detail = f"{question.subject.name} may not enter {shown}, {ruling.why}"
+    remedy = _remedy(step, question, Want.SEARCH, "x")
     return Check("directory", "problem", detail, errno.EACCES, remedy)
 
 
@@ -143,31 +145,33 @@ def _end(end: Step, subject: Subject) -> Check:
     return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
 
 
-def _permission(end: Step, subject: Subject) -> Check:
+def _permission(end: Step, question: Question) -> Check:
+    subject = question.subject
     if end.mount and end.mount.is_foreign:
         return _foreign("permission", f"the file system is {end.mount.kind}")
     ruling = decide(end.node, subject, Want.WRITE)
     if not ruling.allowed:
-        detail = f"{subject.name} may not write to it, which connect takes: {ruling.why}"
-        remedy = _remedy(end, subject, Want.WRITE, "w")
+        detail = f"{subject.name} may not write to it, {ruling.why}, and connect needs that"
+        remedy = _remedy(end, question, Want.WRITE, "w")
         return Check("permission", "problem", detail, errno.EACCES, remedy)
     read_only = "; that the file system is read-only does not matter"
     note = read_only if end.mount and end.mount.read_only else ""
-    return ok("permission", f"{subject.name} may write to it: {ruling.why}{note}")
+    return ok("permission", f"{subject.name} may write to it, {ruling.why}{note}")
 
 
-def _remedy(step: Step, subject: Subject, want: Want, letter: str) -> str:
-    """Say who can do what about a missing right; the one that changes least comes first."""
-    node = step.node
+def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
+    """Say who can do what about a missing right; what changes least comes first."""
+    node, subject = step.node, question.subject
     fresh = decide(node, replace(subject, groups=subject.groups | subject.listed), want)
     if fresh.allowed:
-        who = f"restart process {subject.pid}" if subject.pid else "log in again"
+        who = "log in again" if question.pid is None else f"restart process {question.pid}"
         return f"{who}: the group file lists {subject.name} in a group that may ({fresh.why})"
     path = shlex.quote(escape(step.path))
     if _lets_group(node, want):
         group = group_name(node.gid)
-        return f"add {subject.name} to group {group} (usermod -aG {group} {subject.name}), log in"
-    return f"setfacl -m u:{subject.name}:{letter} {path}, or chmod o+{letter} for everybody"
+        command = f"usermod -aG {group} {subject.name}"
+        return f"add {subject.name} to group {group} ({command}) and log in again"
+    return f"setfacl -m u:{subject.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
 
 
 def _lets_group(node: Node, want: Want) -> bool:
@@ -179,10 +183,9 @@ def _lets_group(node: Node, want: Want) -> bool:
     return ruling.allowed and node.gid != 0
 
 
-def _mount(way: Walk) -> list[Check]:
+def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
     """Tell of a socket file that is itself a mount point: it stays what it was when mounted."""
-    end, directory = way.end, way.steps[-1]
-    if end is None or end.mount is None or end.mount == directory.mount:
+    if end.mount is None or not stat.S_ISSOCK(end.node.mode) or end.mount == steps[-1].mount:
         return []
     if end.mount.is_deleted:
         detail = (
@@ -196,4 +199,4 @@ def _mount(way: Walk) -> list[Check]:
 
 def _foreign(name: str, detail: str) -> Check:
     text = f"{detail}: its server decides about rights, not the modes that are shown"
-    return Check(name, "unknown", text, remedy="--probe tries it")
+    return Check(name, "unknown", text, errno.EACCES, "ask whoever runs that server")

@@ -44,7 +44,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(*words: str | Path) -> None:
-    """Call mount(8)."""
+    """Mount something, as the command of that name does."""
     subprocess.run(["mount", *map(str, words)], check=True)
 
 

@@ -1,0 +1,95 @@
+"""`--probe` really connects, as the kernel knows better than anybody; and only root as others."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from localechod.errors import LocalechodError, NotPermittedError
+from localechod.explain.look import Question
+from localechod.explain.probe import probe
+from localechod.explain.report import explain
+from localechod.explain.subject import of_process, of_user
+from tests.integration.harness import as_user, needs_root
+from tests.integration.situations import SITUATIONS, Situation
+from tests.integration.stage import CLONE_NEWNET, NOBODY, Stage, unshare
+
+pytestmark = needs_root
+
+# Python's own connect does not take these, and programs in most languages do not either.
+ROWS = [row for row in SITUATIONS if not row.name.endswith(("_too_long", "_room_for_its_nul"))]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(stack)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_probe_says_what_that_process_would_be_told(row: Situation, stage: Stage) -> None:
+    asked = row.put_up(stage)
+    subject = of_process(asked.client.pid)
+    question = Question(asked.name, asked.type, subject, asked.client.pid)
+    assert probe(question) == row.number
+
+
+def test_without_a_probe_nothing_is_touched(stage: Stage) -> None:
+    listener = stage.listener()
+    name = os.fsencode(stage.directory / "s")
+    question = Question(name, None, of_process(os.getpid()))
+    assert explain(question).verdict.number == 0
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    assert explain(question, probing=True).verdict.number == 0
+    listener.accept()[0].close()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
+def test_the_type_is_found_out(stage: Stage, kind: int) -> None:
+    sock = stage.bind(kind=kind)
+    if kind != socket.SOCK_DGRAM:
+        sock.listen()
+    name = os.fsencode(stage.directory / "s")
+    assert probe(Question(name, None, of_user("nobody"))) == 0
+
+
+def test_a_probe_settles_what_could_not_be_known(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.stale()
+    monkeypatch.setattr("localechod.explain.netns.identity", lambda pid: None if pid == 1 else pid)
+    monkeypatch.setattr("localechod.explain.netns.inside", lambda _, action: action())
+    question = Question(os.fsencode(stage.directory / "s"), None, of_user("nobody"))
+    assert explain(question).verdict.number is None
+    probed = explain(question, probing=True)
+    assert probed.verdict.number == errno.ECONNREFUSED
+    assert probed.verdict.remedy
+    assert [each.name for each in probed.checks][-1] == "probe"
+
+
+def test_an_ordinary_user_probes_as_himself_only(stage: Stage) -> None:
+    stage.listener()
+    name = os.fsencode(stage.directory / "s")
+
+    def probed() -> int:
+        own = probe(Question(name, None, of_process(os.getpid())))
+        try:
+            probe(Question(name, None, of_user("root")))
+        except NotPermittedError:
+            return own
+        return 99
+
+    assert as_user(NOBODY, [], probed) == 0
+
+
+def test_a_client_that_cannot_be_put_there_is_told_in_words(stage: Stage) -> None:
+    client = stage.process(lambda: unshare(CLONE_NEWNET))
+    question = Question(b"/x", None, of_user("nobody"), client.pid)
+    client.stop()
+    with pytest.raises(LocalechodError, match=r"probing failed: .*No such file"):
+        probe(question)

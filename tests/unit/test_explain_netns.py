@@ -1,0 +1,80 @@
+"""Network namespaces: found without rights, entered with them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localechod.explain import netns
+from tests.integration.harness import as_user
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace")
+
+
+@pytest.fixture
+def other() -> Iterator[int]:
+    words = ["unshare", "--net", "sh", "-c", "echo; exec sleep 60"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        if process.stdout.readline() != b"\n":
+            pytest.skip("network namespaces are not to be had here")
+        yield process.pid
+        process.kill()
+
+
+def test_our_own_namespace_is_among_those_found() -> None:
+    found = netns.survey()
+    assert netns.identity(os.getpid()) in found.pids
+    assert netns.identity(0) is None
+
+
+@root_only
+def test_another_namespace_is_told_apart_by_an_ordinary_user_too(other: int) -> None:
+    def told_apart() -> int:
+        return netns.identity(other) in {None, netns.identity(os.getpid())}
+
+    assert as_user(65534, [], told_apart) == 0
+    assert netns.survey().pids[netns.identity(other) or 0] == other
+
+
+def current() -> Path:
+    return Path("/proc/thread-self/ns/net").readlink()
+
+
+@root_only
+def test_an_action_happens_inside_and_we_stay_outside(other: int) -> None:
+    here = current()
+    there = netns.inside(other, current)
+    assert there == Path(f"/proc/{other}/ns/net").readlink() != here
+    assert current() == here
+    assert netns.inside(None, current) == here
+
+
+@root_only
+def test_an_ordinary_user_may_not_enter(other: int) -> None:
+    def entered() -> int:
+        netns.inside(other, lambda: None)
+        return 0
+
+    assert as_user(65534, [], entered) == 13
+
+
+@root_only
+def test_what_fails_inside_is_raised_outside(other: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        netns.inside(other, lambda: Path("/nonexistent").stat())
+
+
+@pytest.mark.parametrize("link", ["pid:[4026532000]", None])
+def test_behind_a_pid_namespace_there_may_be_more(
+    monkeypatch: pytest.MonkeyPatch, link: str | None
+) -> None:
+    def readlink(_: Path) -> Path:
+        if link is None:
+            raise PermissionError
+        return Path(link)
+
+    monkeypatch.setattr(Path, "readlink", readlink)
+    assert not netns.survey().complete

@@ -1,0 +1,94 @@
+"""Units of processes and addresses, from what the kernel and systemctl print."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from localechod.explain import units
+from localechod.explain.units import (
+    SocketUnit,
+    find_socket_unit,
+    parse_cgroup,
+    socket_unit,
+    unit_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("0::/system.slice/docker.service\n", "docker.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", "x.service"),
+        ("0::/system.slice/a.service/worker/1", "a.service"),
+        ("0::/system.slice/_cgroup.service", "cgroup.service"),
+        ("12:pids:/b.service\n1:name=systemd:/init.scope\n0::/\n", "init.scope"),
+        ("12:pids:/b.service\n0::/\n", ""),
+        ("0::/user.slice", ""),
+    ],
+)
+def test_the_innermost_unit_of_a_cgroup_counts(text: str, unit: str) -> None:
+    assert parse_cgroup(text) == unit
+
+
+def test_a_process_that_is_gone_has_no_unit() -> None:
+    assert unit_of(0) == ""
+
+
+LISTING = """Id=docker.socket
+Triggers=docker.service
+Listen=/run/docker.sock (Stream)
+ActiveState=active
+
+Listen=/run/a (Stream)
+Listen=@b c (Datagram)
+Id=two.socket
+Triggers=two.service
+ActiveState=inactive
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "unit"),
+    [
+        ("/run/docker.sock", SocketUnit("docker.socket", "docker.service", active=True)),
+        ("@b c", SocketUnit("two.socket", "two.service", active=False)),
+        ("/run/docker", None),
+        ("/run/.ocker.sock", None),
+    ],
+)
+def test_an_address_is_found_among_units(address: str, unit: SocketUnit | None) -> None:
+    assert find_socket_unit(LISTING, [address]) == unit
+
+
+def test_where_systemd_does_not_run_it_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path / "nothing")
+    monkeypatch.setenv("PATH", "")
+    assert socket_unit("/run/docker.sock") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "found"), [(f"printf '%s' '{LISTING}'", True), ("exit 1", False)]
+)
+def test_systemctl_is_asked_where_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, *, found: bool
+) -> None:
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    unit = socket_unit("/elsewhere", "/run/docker.sock")
+    assert (unit is not None and unit.name == "docker.socket") == found
+
+
+def test_a_systemctl_that_is_missing_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        subprocess.run(["systemctl"], check=True)
+    assert socket_unit("/x") is None

@@ -1,0 +1,59 @@
+"""The way to a file, where looking itself fails; the rest is compared with the kernel."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from localechod.explain import mounts, walk
+from localechod.explain.walk import Walk
+from tests.integration.harness import as_user
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+
+
+def go(path: Path | str) -> Walk:
+    root = os.open("/", os.O_PATH)
+    start = os.open(".", os.O_PATH)
+    try:
+        return walk.walk(os.fsencode(path), root, start, mounts.table(os.getpid()))
+    finally:
+        os.close(root)
+        os.close(start)
+
+
+def test_every_directory_and_link_is_met_in_the_kernels_order(sockdir: Path) -> None:
+    (sockdir / "a").mkdir()
+    (sockdir / "link").symlink_to("a")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(sockdir / "a" / "s"))
+    found = go(sockdir / "link" / "s")
+    shown = [os.fsdecode(each.path) for each in found.steps]
+    here = str(sockdir)
+    assert shown == ["/", "/tmp", here, f"{here}/link", here, f"{here}/a"]  # noqa: S108 - pytest's
+    assert found.end
+    assert found.end.path == f"{here}/a/s".encode()
+    assert found.end.inode == (sockdir / "a" / "s").stat().st_ino
+
+
+def test_a_link_in_proc_leads_elsewhere_for_each_process() -> None:
+    found = go("/proc/self/fd/0")
+    assert (found.end, found.stopped) == (None, b"/proc/self")
+    assert "elsewhere for each process" in found.blind
+
+
+@root_only
+def test_where_we_may_not_look_we_say_so(sockdir: Path) -> None:
+    (sockdir / "closed").mkdir(mode=0o700)
+
+    def looked() -> int:
+        found = go(sockdir / "closed" / "s")
+        return 0 if "Permission denied (13)" in found.blind and not found.number else 1
+
+    assert as_user(65534, [], looked) == 0
+
+
+def test_an_acl_that_cannot_be_read_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"\x03\0\0\0")
+    assert go("/tmp/x").blind == "not a POSIX ACL of version 2"  # noqa: S108 - not written to
