@@ -31,7 +31,8 @@ def probe(question: Question) -> int:
         NotPermittedError: only root can do that for somebody else.
         LocalechodError: the client could not be put into that place.
     """
-    if not _is_ourselves(question) and os.geteuid() != 0:
+    ourselves = question.pid is None and question.subject.pid == os.getpid()
+    if not ourselves and os.geteuid() != 0:
         raise NotPermittedError(
             "probing as somebody else failed: Operation not permitted (1)",
             "only root can use --probe with --as or --pid",
@@ -39,7 +40,7 @@ def probe(question: Question) -> int:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _answer(question, writing)
+        _answer(question, writing, become=not ourselves)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         number, _, failure = pipe.read().decode("utf-8", "replace").partition(" ")
@@ -50,20 +51,16 @@ def probe(question: Question) -> int:
     return int(number)
 
 
-def _answer(question: Question, writing: int) -> NoReturn:
+def _answer(question: Question, writing: int, *, become: bool) -> NoReturn:
     """Be the client: tell the errno of connect or, behind a blank, why it did not come to that."""
     try:
-        if not _is_ourselves(question):
+        if become:
             _become(question)
         answer = str(_connect(question))
     except BaseException as error:  # noqa: BLE001 - a forked process must not return to its caller
         answer = f" {error}"
     os.write(writing, answer.encode())
     os._exit(0)
-
-
-def _is_ourselves(question: Question) -> bool:
-    return question.pid is None and question.subject.pid == os.getpid()
 
 
 def _connect(question: Question) -> int:
