@@ -81,7 +81,7 @@ def _nobody(facts: Facts) -> Check:
     if unseen == 0:
         detail = "nobody holds it: its server has ended without removing the file"
         return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
-    hidden = "other containers" if unseen is None else f"{unseen} other network namespaces"
+    hidden = "other containers" if unseen is None else f"other network namespaces ({unseen})"
     detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
     return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
 

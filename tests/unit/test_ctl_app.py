@@ -38,7 +38,15 @@ def program(
 
 
 @pytest.mark.parametrize(
-    "words", [["send", "/nonexistent/x", "hi"], ["--help"], ["send", "--help"], ["--version"]]
+    "words",
+    [
+        ["send", "/nonexistent/x", "hi"],
+        ["explain", "/nonexistent/x"],
+        ["sockets", "/nonexistent/x"],
+        ["--help"],
+        ["send", "--help"],
+        ["--version"],
+    ],
 )
 def test_a_command_loads_only_what_it_needs(words: list[str]) -> None:
     script = (
@@ -245,6 +253,7 @@ def test_the_tab_key_completes_endpoints_from_the_catalogue(sockdir: Path) -> No
     write_catalog(sockdir, "stream", "seqpacket", "datagram")
     ctl = f"localechoctl --control {sockdir}/control.sock"
     assert complete(f"{ctl} send s") == ["stream", "seqpacket"]
+    assert complete(f"{ctl} explain d") == ["datagram"]
     assert complete(f"{ctl} stop ") == ["stream", "seqpacket", "datagram"]
     assert complete(f"{ctl} stop stream s") == ["seqpacket"]
 

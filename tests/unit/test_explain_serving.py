@@ -43,7 +43,7 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
     ("unseen", "number", "words"),
     [
         (0, errno.ECONNREFUSED, "its server has ended without removing the file"),
-        (2, None, "2 other network namespaces cannot be looked into"),
+        (2, None, "other network namespaces (2) cannot be looked into"),
         (None, None, "other containers cannot be looked into"),
     ],
 )

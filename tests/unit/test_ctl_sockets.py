@@ -1,0 +1,222 @@
+"""localechoctl sockets: against ss, against forgers, and as a page."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localechod.ctl import app
+from localechod.ctl.sockets import as_text
+from localechod.errors import LocalechodError
+from localechod.explain.look import Holder
+from localechod.localsocket import census, diag
+from tests.integration.harness import as_user, needs_root
+from tests.unit.explain_facts import DOCKERD, SYSTEMD, listener
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+Rows = list[dict[str, Any]]
+List = Callable[..., Rows]
+
+
+@pytest.fixture
+def listed(capsys: pytest.CaptureFixture[str]) -> List:
+    def run(*words: str) -> Rows:
+        assert app.run(["sockets", "--json", *words]) == 0
+        rows: Rows = json.loads(capsys.readouterr().out)
+        return rows
+
+    return run
+
+
+@pytest.fixture
+def ours(sockdir: Path) -> Iterator[dict[str, socket.socket]]:
+    """Sockets of all types and states."""
+    kinds = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET}
+    found = {}
+    for name, kind in kinds.items():
+        found[name] = socket.socket(socket.AF_UNIX, kind)
+        found[name].bind(str(sockdir / name))
+        found[name].listen(7)
+    found["closed"] = socket.socket(socket.AF_UNIX)
+    found["closed"].bind(str(sockdir / "closed"))
+    found["datagram"] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    found["datagram"].bind(str(sockdir / "datagram"))
+    found["client"] = socket.socket(socket.AF_UNIX)
+    found["client"].connect(str(sockdir / "stream"))
+    yield found
+    for sock in found.values():
+        sock.close()
+
+
+def test_all_there_is_to_know_of_a_listener(
+    ours: dict[str, socket.socket], sockdir: Path, listed: List
+) -> None:
+    (row,) = listed(f"{sockdir}/stream")
+    me = {"pid": os.getpid(), "user": Path(f"/proc/{os.getpid()}").owner()}
+    (holder,) = row.pop("holders")
+    assert {key: holder[key] for key in me} == me
+    assert set(holder) == {"pid", "user", "command", "unit"}
+    assert row == {
+        "type": "stream",
+        "state": "listening",
+        "path": f"{sockdir}/stream",
+        "inode": os.fstat(ours["stream"].fileno()).st_ino,
+        "queue": 1,
+        "backlog": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], ["closed", "datagram", "seqpacket", "stream"]),
+        (["--listening"], ["datagram", "seqpacket", "stream"]),
+        (["--type", "stream"], ["closed", "stream"]),
+        (["--type", "seqpacket", "-l"], ["seqpacket"]),
+        (["--user", str(os.geteuid())], ["closed", "datagram", "seqpacket", "stream"]),
+        (["--user", "games"], []),
+    ],
+)
+def test_filters(
+    ours: dict[str, socket.socket],
+    sockdir: Path,
+    listed: List,
+    words: list[str],
+    names: list[str],
+) -> None:
+    assert [Path(row["path"]).name for row in listed(f"{sockdir}/*", *words)] == names
+
+
+def test_a_socket_without_a_name_has_none(ours: dict[str, socket.socket], listed: List) -> None:
+    inode = os.fstat(ours["client"].fileno()).st_ino
+    (row,) = [row for row in listed() if row["inode"] == inode]
+    assert (row["path"], row["state"]) == (None, "connected")
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="ss (iproute2) is not installed")
+def test_ss_says_the_same_of_ours(
+    ours: dict[str, socket.socket], sockdir: Path, listed: List
+) -> None:
+    done = subprocess.run(["ss", "-xaH"], capture_output=True, text=True, check=True)
+    theirs = {
+        int(words[5]): (words[0], words[1], int(words[2]), int(words[3]), words[4])
+        for words in map(str.split, done.stdout.splitlines())
+    }
+    types = {"stream": "u_str", "datagram": "u_dgr", "seqpacket": "u_seq"}
+    states = {"listening": "LISTEN", "connected": "ESTAB", "unconnected": "UNCONN"}
+    inodes = {os.fstat(sock.fileno()).st_ino for sock in ours.values()}
+    mine = {
+        row["inode"]: (
+            types[row["type"]],
+            states[row["state"]],
+            row["queue"],
+            row["backlog"],
+            row["path"] or "*",
+        )
+        for row in listed()
+        if row["inode"] in inodes
+    }
+    assert len(mine) == len(ours)
+    assert mine == {inode: theirs[inode] for inode in inodes}
+
+
+def test_a_datagram_socket_is_not_connected_by_its_clients(
+    ours: dict[str, socket.socket], sockdir: Path, listed: List
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.bind(str(sockdir / "client"))
+        client.connect(str(sockdir / "datagram"))
+        states = {Path(row["path"]).name: row["state"] for row in listed(f"{sockdir}/*")}
+    assert (states["datagram"], states["client"]) == ("unconnected", "connected")
+
+
+def test_a_name_with_newlines_forges_no_row(
+    sockdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = "stream  listening  0  128  4242  /run/forged.sock"
+    with socket.socket(socket.AF_UNIX) as forger:
+        forger.bind(f"\0{sockdir.name}\n{fake}\x1b[2J\\".encode())
+        assert app.run(["sockets", f"@{sockdir.name}*"]) == 0
+    _, row, *holders = capsys.readouterr().out.splitlines()
+    assert row.endswith(rf"@{sockdir.name}\n{fake}\x1b[2J\\")
+    assert all(line.startswith("    ") for line in holders)
+
+
+def test_a_relative_name_does_not_pass_for_an_abstract_one(
+    sockdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sockdir)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("@relative")
+        assert app.run(["sockets", "?x40relative"]) == 0
+    assert r"  \x40relative" in capsys.readouterr().out
+
+
+@needs_root
+def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
+    ours: dict[str, socket.socket],
+    sockdir: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert as_user(65534, [], lambda: app.run(["sockets", f"{sockdir}/stream"])) == 0
+    shown = capfd.readouterr()
+    assert re.fullmatch(r"\d+ process(es)? could not be looked at; root sees more\n", shown.err)
+    assert shown.out.splitlines()[1].endswith(f"{sockdir}/stream")
+
+
+def test_all_is_read_once_however_many_sockets_there_are(
+    ours: dict[str, socket.socket], listed: List, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = census._descriptors
+
+    def counted(pid: int) -> list[str]:
+        read.append(pid)
+        return real(pid)
+
+    monkeypatch.setattr(census, "_descriptors", counted)
+    assert len(listed()) >= len(ours)
+    assert len(read) == len(set(read))
+
+
+@pytest.mark.parametrize("user", ["nosuch", "99999999999999999999x"])
+def test_an_unknown_user_is_a_usage_error(user: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["sockets", "--user", user]) == 2
+    assert capsys.readouterr().err == f"no such user: {user}; see getent passwd\n"
+
+
+def test_without_unix_diag_one_line_says_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> list[diag.DiagSocket]:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(diag, "sockets", refused)
+    assert app.run(["sockets"]) == LocalechodError.exit_status
+    assert capsys.readouterr().err == (
+        "listing failed: Address family not supported by protocol (97); "
+        "it takes a kernel with UNIX_DIAG, and AF_NETLINK\n"
+    )
+
+
+def test_the_page_looks_as_it_was_when_somebody_looked_at_it() -> None:
+    page = as_text(
+        [
+            (listener(), [SYSTEMD, DOCKERD]),
+            (listener(name=b"\0x\ny", inode=1_234_567, state=7), [Holder(7, "bob", "", "")]),
+            (listener(name=None, state=1, queue=5), []),
+        ]
+    )
+    page += "\n"
+    file = GOLDEN / "sockets.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(page, encoding="utf-8")
+    assert page == file.read_text(encoding="utf-8")
+    assert max(map(len, page.splitlines())) <= 80
