@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -113,6 +114,10 @@ def _connect(target: Target, kind: int | None, timeout: float) -> Connected:
     try:
         return connect(target.address, kind, timeout)
     except SocketError as error:
+        if error.action == "connect" and error.exit_status == NotPermittedError.exit_status:
+            more = f"localechoctl explain {shlex.quote(str(target.address))} shows every step"
+            hint = f"{error.hint}; {more}" if error.hint else more
+            raise SocketError(error.action, error.errno, error.path, hint) from error
         if not target.name or error.exit_status != NothingListensError.exit_status:
             raise
         # The daemon knows better why than can be seen from the outside.

@@ -8,6 +8,7 @@ import typer
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.session import ask
+from localechod.errors import DaemonNotRunningError
 
 if TYPE_CHECKING:
     from localechod.control.about import About, EndpointStatus, StatusReport
@@ -41,7 +42,11 @@ def status(
         localechoctl status --json | jq '.endpoints[].state'
     """
     wanted = list(names or ())
-    report = ask(ctx.obj, lambda client: client.status(wanted))
+    try:
+        report = ask(ctx.obj, lambda client: client.status(wanted))
+    except DaemonNotRunningError as error:
+        hint = f"{error.hint}; localechoctl explain shows what is left of its sockets"
+        raise DaemonNotRunningError(error.text, hint) from None
     if json:
         render.emit_json(as_json(report))
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 _SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 _SECONDS = 5.0
+_PROPERTIES = "Id,Listen,Triggers,ActiveState"
 _UNIT = re.compile(r"[^/]+\.(?:service|scope|socket|mount|swap)\Z")
 
 
@@ -45,19 +46,32 @@ def parse_cgroup(text: str) -> str:
 def socket_unit(*addresses: str) -> SocketUnit | None:
     """Ask systemd which unit listens at one of these ("/path" or "@name"), if any.
 
-    Only units that systemd has loaded are known to it. None also where systemd is not there or
-    does not answer.
+    None also where systemd is not there or does not answer. Templates are left out: what their
+    instances listen at is known only of those that are loaded.
     """
     if not _SYSTEMD.is_dir():
         return None
-    command = ["systemctl", "show", "--property=Id,Listen,Triggers,ActiveState", "*.socket"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=_SECONDS, errors="replace"
-        )
+        files = _systemctl("list-unit-files", "--type=socket", "--no-legend", "--plain")
+        names = [line.split()[0] for line in files.splitlines() if line.strip()]
+        # The pattern stands for what is loaded; of the rest systemd wants to hear the names.
+        wanted = ["*.socket", *(name for name in names if "@." not in name)]
+        listing = _systemctl("show", f"--property={_PROPERTIES}", "--", *wanted)
     except (OSError, subprocess.SubprocessError):
         return None
-    return find_socket_unit(done.stdout, addresses)
+    return find_socket_unit(listing, addresses)
+
+
+def _systemctl(*words: str) -> str:
+    done = subprocess.run(
+        ["systemctl", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_SECONDS,
+        errors="replace",
+    )
+    return done.stdout
 
 
 def find_socket_unit(listing: str, addresses: Collection[str]) -> SocketUnit | None:

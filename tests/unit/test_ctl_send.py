@@ -394,6 +394,7 @@ def test_another_users_rights_decide_where_asked(sockdir: Path) -> None:
     assert {each.groups for each in told} == {frozenset(os.getgrouplist("nobody", account.pw_gid))}
     assert client.returncode == 4
     assert err.decode().startswith(f"connect failed: Permission denied (13): {path}; ")
+    assert err.decode().endswith(f"; localechoctl explain {path} shows every step\n")
 
 
 @needs_root

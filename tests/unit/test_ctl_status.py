@@ -163,6 +163,7 @@ def test_without_a_daemon_it_says_where_to_look(
         f"localechod is not running: connect failed: No such file or directory (2): {path}; "
     )
     assert "journalctl -u localechod -n 20" in captured.err
+    assert captured.err.endswith("; localechoctl explain shows what is left of its sockets\n")
     assert captured.err.count("\n") == 1
 
 

@@ -1,0 +1,78 @@
+"""explain and sockets where a real systemd is: units of processes, and who listens for whom."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import RUNTIME, SERVICE
+from tests.system.machine import Machine
+
+pytestmark = pytest.mark.xdist_group("machine")
+
+LAZY = "/run/lazy.sock"
+UNITS = {
+    "lazy.socket": f"[Socket]\nListenStream={LAZY}\nSocketMode=0600\nRemoveOnStop=yes\n",
+    "lazy.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+}
+
+
+def told(machine: Machine, *words: str, user: str = "root") -> Any:
+    """Return what a command prints with --json, whatever its exit status."""
+    return json.loads(machine.process("localechoctl", *words, "--json", user=user).stdout)
+
+
+def detail(report: dict[str, Any], name: str) -> str:
+    """Return what a check found."""
+    found: str = next(each["detail"] for each in report["checks"] if each["name"] == name)
+    return found
+
+
+@pytest.fixture
+def lazy(installed: Machine) -> Iterator[Machine]:
+    """The machine with a socket unit whose service has not been started."""
+    for name, text in UNITS.items():
+        installed.write(f"/run/systemd/system/{name}", text)
+    installed.run("systemctl", "daemon-reload")
+    installed.run("systemctl", "start", "lazy.socket")
+    yield installed
+    installed.run("systemctl", "stop", *UNITS)
+    installed.run("rm", *(f"/run/systemd/system/{name}" for name in UNITS))
+    installed.run("systemctl", "daemon-reload")
+
+
+def test_our_own_endpoint_is_held_by_our_own_unit(service: Machine) -> None:
+    report = told(service, "explain", "stream")
+    assert (report["errno"], report["path"]) == (0, f"{RUNTIME}/stream.sock")
+    assert {each["unit"] for each in report["holders"]} >= {SERVICE}
+    (row,) = told(service, "sockets", f"{RUNTIME}/stream.sock", "--listening")
+    assert {each["unit"] for each in row["holders"]} >= {SERVICE}
+    assert told(service, "explain", f"{RUNTIME}/stream.sock", user="nobody")["errno"] == 0
+
+
+def test_a_stopped_service_is_explained_by_its_configuration(installed: Machine) -> None:
+    reports = told(installed, "explain")
+    assert f"{RUNTIME}/control.sock" in [each["path"] for each in reports]
+    assert {each["errno"] for each in reports} == {2}
+
+
+def test_who_listens_for_a_service_that_is_not_started_is_named(lazy: Machine) -> None:
+    report = told(lazy, "explain", LAZY)
+    assert report["errno"] == 0
+    assert [each["pid"] for each in report["holders"]] == [1]
+    assert detail(report, "activation") == "lazy.socket listens for lazy.service"
+    assert told(lazy, "explain", LAZY, "--as", "nobody")["errno"] == 13
+
+
+def test_a_socket_unit_that_is_stopped_is_the_remedy(lazy: Machine) -> None:
+    lazy.run("systemctl", "stop", "lazy.socket")  # and systemd forgets it, until it is named
+    report = told(lazy, "explain", LAZY)
+    assert report["errno"] == 2
+    assert report["remedy"] == "systemctl start lazy.socket, which listens there"
+
+
+def test_systemds_own_socket_is_roots_alone(installed: Machine) -> None:
+    assert told(installed, "explain", "/run/systemd/private")["errno"] == 0
+    report = told(installed, "explain", "/run/systemd/private", "--as", "nobody")
+    assert report["errno"] == 13
