@@ -1,7 +1,7 @@
-"""The kernel's decision about one inode: mode bits, POSIX ACL, capabilities. No I/O here.
+"""The kernel's decision about one inode: mode bits, POSIX ACL, capabilities.
 
 As in generic_permission() of Linux's fs/namei.c and posix_acl_permission() of fs/posix_acl.c;
-in words: path_resolution(7), acl(5), capabilities(7).
+in words: path_resolution(7), acl(5), capabilities(7). Pure, but for the names in the reasons.
 """
 
 import enum

@@ -127,12 +127,6 @@ def of_sockets(sockets: Sequence[DiagSocket]) -> tuple[dict[int, list[Holder]], 
     return found, taken.unreadable
 
 
-def bound(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
-    """Leave out accepted connections, which bear the name and file of their listener."""
-    own = [each for each in sockets if not is_connection(each)]
-    return own or list(sockets)
-
-
 def is_connection(each: DiagSocket) -> bool:
     """True for a stream or seqpacket socket that has a peer."""
     return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
@@ -199,7 +193,9 @@ def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Liste
 def _served(facts: Facts, file: bytes) -> Facts:
     """Add who holds it, which unit would start it, and whose labels count."""
     question = facts.question
-    found, unreadable = of_sockets(bound(facts.listed.sockets)) if facts.listed.sockets else ({}, 0)
+    found, unreadable = (
+        of_sockets(_bound_ones(facts.listed.sockets)) if facts.listed.sockets else ({}, 0)
+    )
     holders = {each.pid: each for held in found.values() for each in held}
     missing = facts.way is not None and facts.way.number == errno.ENOENT
     activation = units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None
@@ -214,6 +210,12 @@ def _served(facts: Facts, file: bytes) -> Facts:
         security=security.look(client, tuple(sorted(holders)), file),
         protected_links=facts.protected_links,
     )
+
+
+def _bound_ones(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
+    """Leave out accepted connections, which bear the name and file of their listener."""
+    own = [each for each in sockets if not is_connection(each)]
+    return own or list(sockets)
 
 
 def _addresses(facts: Facts) -> list[str]:

@@ -1,6 +1,6 @@
 """Judging what is behind a name: a listener, its type and queue, who holds it, who could refuse.
 
-Pure: from what `look` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
+From what `look` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
 net/unix/af_unix.c: the type is compared before anybody asks whether it listens.
 """
 
@@ -8,7 +8,7 @@ import errno
 import socket
 
 from localechod.explain.check import Check, ok
-from localechod.explain.look import Facts, Holder, bound, is_connection
+from localechod.explain.look import Facts, Holder, is_connection
 from localechod.localsocket import diag
 from localechod.localsocket.address import escape
 from localechod.localsocket.diag import DiagSocket
@@ -42,10 +42,9 @@ def found(facts: Facts) -> DiagSocket | None:
     Each type has abstract names of its own; without a type asked for it is the first that listens,
     in the order in which `localechoctl send` tries.
     """
-    candidates = bound(facts.listed.sockets)
-    asked = facts.question.type
+    candidates, asked = facts.listed.sockets, facts.question.type
     if facts.question.is_abstract and asked is not None:
-        candidates = bound([each for each in facts.listed.sockets if each.type == asked])
+        candidates = tuple(each for each in candidates if each.type == asked)
     return min(candidates, key=_rank, default=None)
 
 

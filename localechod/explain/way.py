@@ -1,7 +1,8 @@
 """Judging the way to a socket file: its name, the directories, what stands at the end, its mode.
 
-Pure: from what `look` has seen. The order of the errors is that of unix_find_bsd() in Linux's
-net/unix/af_unix.c: lookup, right to write, then whether it is a socket at all.
+From what `look` has seen; only the names of users and groups are looked up here. The order of the
+errors is that of unix_find_bsd() in Linux's net/unix/af_unix.c: lookup, right to write, then
+whether it is a socket at all.
 """
 
 import errno

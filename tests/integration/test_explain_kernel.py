@@ -1,6 +1,8 @@
 """`explain` against the kernel: in every situation its errno is what connect(2) returned there."""
 
 import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,3 +42,17 @@ def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> N
     else:
         assert report.verdict.number == row.number, report
     assert bool(report.verdict.remedy) == (report.verdict.number != 0)
+
+
+def test_who_only_serves_a_connection_is_no_holder(stage: Stage) -> None:
+    listener = stage.listener()
+    client = stage.stack.enter_context(socket.socket(socket.AF_UNIX))
+    client.connect(listener.getsockname())
+    connection, _ = listener.accept()
+    with connection:
+        worker = subprocess.Popen(["sleep", "60"], pass_fds=[connection.fileno()])
+        stage.stack.callback(worker.wait)
+        stage.stack.callback(worker.kill)
+    assert [holder.pid for holder in stage.ask().explain().holders] == [os.getpid()]
+    listener.close()
+    assert [holder.pid for holder in stage.ask().explain().holders] == [worker.pid]

@@ -84,3 +84,9 @@ def test_json_is_ascii_and_reads_back(capsys: pytest.CaptureFixture[str]) -> Non
 def test_text_ends_with_a_newline(capsys: pytest.CaptureFixture[str]) -> None:
     render.emit("a\nb")
     assert capsys.readouterr().out == "a\nb\n"
+
+
+def test_a_name_is_escaped_once_and_abstract_and_relative_ones_differ() -> None:
+    names = [b"\0a\\", b"@a\\", b"/a\n"]
+    shown = render.table(["NAME"], [[render.name(name)] for name in names]).splitlines()
+    assert shown == ["NAME", r"@a\\", r"\x40a\\", r"/a\n"]
