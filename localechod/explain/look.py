@@ -11,7 +11,7 @@ import socket
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
@@ -25,6 +25,8 @@ from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.peer import user_name
 
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
+
+_ATTEMPTS = 4
 
 _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
@@ -109,8 +111,12 @@ def look(question: Question) -> Facts:
             facts = Facts(question, way, _bound(question, way), protected_links=_protected())
             return _served(facts, _outside(question, way))
     except (FileNotFoundError, ProcessLookupError):
+        if question.pid is None:  # there is no /proc, which is no fault of the user's
+            raise
         raise UsageError(f"there is no process {question.pid}", "see ps -e") from None
     except PermissionError:
+        if question.pid is None:
+            raise
         cause = f"process {question.pid} may not be looked at"
         raise NotPermittedError(cause, "--pid of another user's process takes root") from None
 
@@ -172,43 +178,44 @@ def _bound(question: Question, way: Walk) -> Listed:
 
 
 def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listed:
-    """Ask in all other network namespaces, as far as they let us in."""
-    there = netns.survey()
-    asked = netns.identity(question.pid or os.getpid())
-    unseen = 0
-    for number, pid in there.pids.items():
-        if number == asked:
-            continue
-        try:
-            found = netns.inside(pid, ask)
-        except OSError as error:
-            # A process that has just ended took its namespace along, or its pid; both is rare.
-            unseen += error.errno not in {errno.ENOENT, errno.ESRCH}
-            continue
-        if found:
-            return Listed(tuple(found), elsewhere=pid)
-    return Listed(unseen=unseen if there.complete else None)
+    """Ask in all other network namespaces, as far as they let us in.
+
+    Processes come and go meanwhile, so namespaces are found again until there is no new one.
+    """
+    known = {netns.identity(question.pid or os.getpid())}
+    closed = 0
+    for _ in range(_ATTEMPTS):
+        there = netns.survey()
+        new = {number: pid for number, pid in there.pids.items() if number not in known}
+        if not new:
+            return Listed(unseen=closed if there.complete else None)
+        for number, pid in new.items():
+            try:
+                found = netns.inside(pid, ask)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # the process has ended; others may live in the same namespace
+            except OSError:
+                closed += 1
+            else:
+                if found:
+                    return Listed(tuple(found), elsewhere=pid)
+            known.add(number)
+    return Listed(unseen=None)
 
 
 def _served(facts: Facts, file: bytes) -> Facts:
     """Add who holds it, which unit would start it, and whose labels count."""
-    question = facts.question
-    found, unreadable = (
-        of_sockets(_bound_ones(facts.listed.sockets)) if facts.listed.sockets else ({}, 0)
-    )
+    sockets = _bound_ones(facts.listed.sockets)
+    found, unreadable = of_sockets(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
     missing = facts.way is not None and facts.way.number == errno.ENOENT
-    activation = units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None
-    client = question.subject.pid or os.getpid()
-    return Facts(
-        question=question,
-        way=facts.way,
-        listed=facts.listed,
+    client = facts.question.subject.pid or os.getpid()
+    return replace(
+        facts,
         holders=tuple(holders[pid] for pid in sorted(holders)),
         unreadable=unreadable,
-        activation=activation,
+        activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.look(client, tuple(sorted(holders)), file),
-        protected_links=facts.protected_links,
     )
 
 

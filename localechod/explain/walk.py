@@ -152,8 +152,7 @@ class _Walker:
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}:
                 raise _EndedError(error.errno, where) from None
-            reason = f"{error.strerror} ({error.errno})"
-            raise _EndedError(reason, where) from None
+            raise _EndedError(_reason(error), where) from None
         self._closing.callback(os.close, descriptor)
         return descriptor
 
@@ -166,13 +165,20 @@ class _Walker:
         return target
 
     def _look(self, descriptor: int, shown: bytes) -> Step:
-        status = os.fstat(descriptor)
+        try:
+            status = os.fstat(descriptor)
+        except OSError as error:  # FUSE shows itself to nobody but its owner, or has no server
+            raise _EndedError(_reason(error), shown) from None
         link = stat.S_ISLNK(status.st_mode)
         acl = None if link else _acl(descriptor, shown)
         node = Node(status.st_mode, status.st_uid, status.st_gid, acl)
         mount = mounts.of_descriptor(descriptor, self._known)
         device = mount.device if mount else status.st_dev
         return Step(shown, node, mount, status.st_ino, device)
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror} ({error.errno})"
 
 
 def _acl(descriptor: int, shown: bytes) -> Acl | None:

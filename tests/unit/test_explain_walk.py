@@ -57,3 +57,13 @@ def test_where_we_may_not_look_we_say_so(sockdir: Path) -> None:
 def test_an_acl_that_cannot_be_read_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getxattr", lambda *_: b"\x03\0\0\0")
     assert go("/tmp/x").blind == "not a POSIX ACL of version 2"  # noqa: S108 - not written to
+
+
+def test_a_file_system_that_shows_nothing_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: int) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:  # pytest needs the real one
+        patched.setattr(os, "fstat", closed)
+        found = go("/srv/x")
+    assert found.blind == "Permission denied (13)"
