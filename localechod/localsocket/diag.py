@@ -17,7 +17,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from localechod.localsocket import netlink
+from localechod.localsocket import census, netlink
+from localechod.localsocket.census import Holder
 
 STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
 STATE_LISTEN = 10
@@ -140,6 +141,11 @@ def datagrams() -> list[DiagSocket]:
     return _asked(
         _ANY_STATE, show, lambda each: each.type == socket.SOCK_DGRAM and each.name is not None
     )
+
+
+def holders(socket_inode: int) -> list[Holder]:
+    """List the processes that hold one socket, by pid; for many at once there is `census.take`."""
+    return census.take({socket_inode}).holders[socket_inode]
 
 
 def _asked(

@@ -12,7 +12,7 @@ import os
 import socket
 
 from localechod.errors import SocketError
-from localechod.localsocket import census, diag
+from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import Credentials, command, credentials, user_name
 from localechod.localsocket.place import Pinned, Place
@@ -131,7 +131,7 @@ def _holder(known: list[diag.DiagSocket], found: Pinned | None = None) -> str:
     main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
     left_over = main.state == diag.STATE_ESTABLISHED and main.type != socket.SOCK_DGRAM
     what = "a connection that was made through it" if left_over else "it"
-    holders = census.take({main.inode}).holders[main.inode]
+    holders = diag.holders(main.inode)
     if holders:
         first, others = holders[0], len(holders) - 1
         who = _process(first.pid, first.uid, first.command)

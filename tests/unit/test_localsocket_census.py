@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.localsocket import census
+from localechod.localsocket import census, diag
 from tests.integration.harness import as_user
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
@@ -30,11 +30,11 @@ def listener(sockdir: Path) -> Iterator[socket.socket]:
 
 def test_a_holder_is_this_process_and_a_closed_socket_has_none(listener: socket.socket) -> None:
     number = inode(listener)
-    (holder,) = census.take({number}).holders[number]
+    (holder,) = diag.holders(number)
     assert (holder.pid, holder.uid) == (os.getpid(), os.geteuid())
     assert holder.command == Path("/proc/self/comm").read_text().rstrip("\n")
     listener.close()
-    assert census.take({number}).holders[number] == []
+    assert diag.holders(number) == []
 
 
 @root_only
