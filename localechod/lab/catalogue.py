@@ -1,0 +1,86 @@
+"""The lab's texts, in English and in Chinese: one file each, with the same keys."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Self
+
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said around the experiments; {...} is filled in."""
+
+    place: str
+    claim: str
+    seen: str
+    why: str
+    verdict: str
+    holds: str
+    fails: str
+    judged: str
+    unmeasured: str
+    skipped: str
+    root: str
+    nobody: str
+    unclear: str
+    surprise: str
+    summary: str
+    summary_fails: str
+    summary_skipped: str
+    summary_surprises: str
+    lab: str
+    page_title: str
+    page_intro: str
+    page_headers: str
+    page_yes: str
+    page_no: str
+    page_judged: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What is said of one experiment.
+
+    Attributes:
+        title: a few words.
+        place: where in the article the claim stands.
+        claim: the claim, in our own words.
+        why: why what happens does happen.
+    """
+
+    title: str
+    place: str
+    claim: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All texts of one language; experiments by name."""
+
+    words: Words
+    experiments: dict[str, Text]
+
+    @classmethod
+    @cache
+    def load(cls, language: str) -> Self:
+        """Read the texts of "en" or "zh".
+
+        Raises:
+            TypeError: a text is missing, or one too many; a test sees to it.
+        """
+        file = resources.files("localechod.lab") / "texts" / f"{language}.toml"
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        words = Words(**tables.pop("words"))
+        return cls(words, {name: Text(**table) for name, table in tables.items()})
+
+
+def language(environ: Mapping[str, str]) -> str:
+    """Choose a language as the C library does: LC_ALL before LC_MESSAGES before LANG."""
+    names = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    chosen = next(filter(None, names), "")
+    return "zh" if chosen.partition("_")[0].partition(".")[0] == "zh" else "en"

@@ -1,0 +1,110 @@
+"""Local sockets beside TCP, UDP and pipes; and gRPC on top of one."""
+
+import socket
+import struct
+from collections.abc import Callable
+
+from localechod.lab.experiment import Experiment
+from localechod.lab.kinds import STREAM
+from localechod.lab.stage import Facts, SkippedError, Stage, call, local
+from localechod.lab.timing import Echo, Ratio, compare
+
+_SEGMENTS_OUT = 136  # linux/tcp.h: tcpi_segs_out of struct tcp_info; tcpi_segs_in is the next
+_TCP_INFO = 232
+
+
+def no_handshake(stage: Stage) -> Facts:
+    """Connect to servers that do not accept, and count TCP's segments for it."""
+    path = stage.path(STREAM)
+
+    def calls() -> None:
+        server, client = local(), local()
+        server.bind(path)
+        server.listen()
+        call("AF_UNIX connect()", lambda: client.connect(path))
+        call("AF_UNIX TCP_INFO", lambda: _segments(client))
+        tcp, other = (socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2))
+        tcp.bind(("127.0.0.1", 0))
+        tcp.listen()
+        call("AF_INET connect()", lambda: other.connect(tcp.getsockname()))
+        call("AF_INET TCP_INFO: segments", lambda: _segments(other))
+
+    results = stage.results(calls)
+    return dict(zip(("connect", "segments", "TCP connect", "TCP segments"), results, strict=True))
+
+
+def through_the_stack(stage: Stage) -> Facts:
+    """Count the segments of three messages on loopback."""
+
+    def calls() -> None:
+        one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        call("AF_UNIX TCP_INFO", lambda: _segments(one))
+        tcp, client = (socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2))
+        tcp.bind(("127.0.0.1", 0))
+        tcp.listen()
+        client.connect(tcp.getsockname())
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        before = _segments(client)
+        for text in (b"g1", b"g2", b"g3"):
+            client.send(text)
+        call("AF_INET segments for 3 messages, at least 3", lambda: _segments(client) - before >= 3)
+
+    local_, tcp = stage.results(calls)
+    return {"local": local_, "TCP": tcp}
+
+
+def _segments(sock: socket.socket) -> int:
+    """Return how many segments a TCP socket has sent and received (TCP_INFO, tcp(7))."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+    return sum(struct.unpack_from("=II", info, _SEGMENTS_OUT))
+
+
+def _faster(fast: Echo, slow: Echo) -> Callable[[Stage], Facts]:
+    def run(stage: Stage) -> Facts:
+        ratio = compare(fast, slow)
+        _note(stage, ratio)
+        if not (ratio.clearly_faster or ratio.clearly_slower):
+            raise SkippedError("unclear")
+        return {"faster": ratio.clearly_faster}
+
+    return run
+
+
+def pipes(stage: Stage) -> Facts:
+    """Let a pair of pipes do what a local socket does, and see what it takes."""
+    ratio = compare(Echo.LOCAL_STREAM, Echo.PIPES)
+    _note(stage, ratio)
+    return {"answers": len(ratio.medians)}
+
+
+def _note(stage: Stage, ratio: Ratio) -> None:
+    for name, microseconds in ratio.medians.items():
+        stage.note(f"{name:<32} {microseconds:6.1f} µs")
+    low, middle, high = ratio.quartiles
+    stage.note(f"{'ratio (quartiles)':<32} {middle:6.2f} ({low:.2f} .. {high:.2f})")
+
+
+def grpc(stage: Stage) -> Facts:
+    """Ask the daemon, in the directory, for its status."""
+    # gRPC takes longer to import than all other experiments take to run.
+    from localechod.lab import remote  # noqa: PLC0415 - see above
+
+    return remote.grpc(stage)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "no-handshake",
+        no_handshake,
+        {"connect": "0", "segments": "EOPNOTSUPP", "TCP connect": "0", "TCP segments": "3"},
+    ),
+    Experiment("through-the-stack", through_the_stack, {"local": "EOPNOTSUPP", "TCP": "True"}),
+    Experiment("faster-than-tcp", _faster(Echo.LOCAL_STREAM, Echo.TCP), {"faster": True}),
+    Experiment("faster-than-udp", _faster(Echo.LOCAL_DATAGRAM, Echo.UDP), {"faster": True}),
+    Experiment("pipes", pipes, {"answers": 2}),
+    Experiment(
+        "grpc",
+        grpc,
+        {"socket": True, "pid": True, "endpoint": "listening", "ending": "exit 0"},
+    ),
+)

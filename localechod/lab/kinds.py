@@ -1,0 +1,203 @@
+"""Stream and datagram: how each is served, and what happens where the two meet."""
+
+import os
+import socket
+from functools import partial
+
+from localechod.lab.experiment import Experiment
+from localechod.lab.process import Process
+from localechod.lab.stage import Facts, Stage, call, local
+
+STREAM = "unixstream.sock"
+DATA = "unixdata.sock"
+CLIENT = "client.sock"
+WRONG_TYPE = "Protocol wrong type for socket (91)"
+
+
+def stream_answers(stage: Stage) -> Facts:
+    """Type g1, g2, g3 into the stream client."""
+    server = stage.peer("streamserver", STREAM)
+    server.line()
+    client = stage.peer("streamclient", STREAM)
+    return _answers(client, server, replies=1, receipts=1)
+
+
+def datagram_answers(stage: Stage) -> Facts:
+    """Type g1, g2, g3 into the datagram client."""
+    server = stage.peer("dataserver", DATA)
+    server.line()
+    client = stage.peer("dataclient", DATA, CLIENT)
+    return _answers(client, server, replies=2, receipts=2)
+
+
+def _answers(client: Process, server: Process, *, replies: int, receipts: int) -> Facts:
+    shown: list[str] = []
+    received: list[str] = []
+    for text in ("g1", "g2", "g3"):
+        client.type(text)
+        shown += client.lines(replies)
+        received += server.lines(receipts)
+    return {"client": ", ".join(shown), "server": ", ".join(received)}
+
+
+def stream_to_datagram(stage: Stage) -> Facts:
+    """Let the stream client connect to the datagram server."""
+    stage.peer("dataserver", DATA).line()
+    client = stage.peer("streamclient", DATA)
+    ending = client.end()
+    return {"client": client.screen[0], "ending": ending}
+
+
+def datagram_to_stream(stage: Stage) -> Facts:
+    """Let the datagram client send to the stream server."""
+    stage.peer("streamserver", STREAM).line()
+    client = stage.peer("dataclient", STREAM, CLIENT)
+    client.type("g1")
+    ending = client.end()
+    return {"client": client.screen[2], "ending": ending}
+
+
+def no_listen(stage: Stage) -> Facts:
+    """Receive a datagram right after bind, then try to listen and to accept."""
+    path = stage.path(DATA)
+
+    def calls() -> None:
+        server, client = local(socket.SOCK_DGRAM), local(socket.SOCK_DGRAM)
+        call(f'bind("{path}")', lambda: server.bind(path))
+        call('sendto("g1")', lambda: client.sendto(b"g1", path))
+        call("recvfrom()", lambda: server.recvfrom(64)[0])
+        call("listen()", server.listen)
+        call("accept()", server.accept)
+
+    _, _, received, listened, accepted = stage.results(calls)
+    return {"recvfrom": received, "listen": listened, "accept": accepted}
+
+
+def datagram_read_write(stage: Stage) -> Facts:
+    """Connect a datagram socket, then use read and write on it."""
+    path, own = stage.path(DATA), stage.path(CLIENT)
+
+    def calls() -> None:
+        server, client = local(socket.SOCK_DGRAM), local(socket.SOCK_DGRAM)
+        call(f'bind(server, "{path}")', lambda: server.bind(path))
+        call(f'bind(client, "{own}")', lambda: client.bind(own))
+        call("connect(client, server)", lambda: client.connect(path))
+        call("connect(server, client)", lambda: server.connect(own))
+        call('write(client, "g1")', lambda: os.write(client.fileno(), b"g1"))
+        call("read(server)", lambda: os.read(server.fileno(), 64))
+        call('write(server, "Hi, g1")', lambda: os.write(server.fileno(), b"Hi, g1"))
+        call("read(client)", lambda: os.read(client.fileno(), 64))
+
+    *_, wrote, received, _, answer = stage.results(calls)
+    return {"write": wrote, "server's read": received, "client's read": answer}
+
+
+def same_interface(stage: Stage) -> Facts:
+    """Make the same calls with every family and type; only the address differs."""
+    rows: list[tuple[str, str, str | tuple[str, int]]] = [
+        ("AF_UNIX", "SOCK_STREAM", stage.path("s")),
+        ("AF_INET", "SOCK_STREAM", ("127.0.0.1", 0)),
+        ("AF_UNIX", "SOCK_DGRAM", stage.path("d")),
+        ("AF_INET", "SOCK_DGRAM", ("127.0.0.1", 0)),
+        ("AF_UNIX", "SOCK_SEQPACKET", stage.path("q")),
+    ]
+    if _has_ipv6():
+        rows[2:2] = [("AF_INET6", "SOCK_STREAM", ("::1", 0))]
+        rows[5:5] = [("AF_INET6", "SOCK_DGRAM", ("::1", 0))]
+
+    def calls() -> None:
+        for family, kind, address in rows:
+            call(f"{family} {kind}", partial(_echo, family, kind, address))
+
+    return {"answers": ", ".join(sorted(set(stage.results(calls))))}
+
+
+def _echo(family: str, kind: str, address: str | tuple[str, int]) -> bytes:
+    """Let a server answer a client, by the calls that all families share."""
+    server, client = (
+        socket.socket(getattr(socket, family), getattr(socket, kind)) for _ in range(2)
+    )
+    server.bind(address)
+    if kind == "SOCK_DGRAM":
+        client.bind(address + "c" if isinstance(address, str) else address)
+        client.connect(server.getsockname())
+        client.send(b"g1")
+        data, sender = server.recvfrom(64)
+        server.sendto(b"Hi, " + data, sender)
+    else:
+        server.listen()
+        client.connect(server.getsockname())
+        client.send(b"g1")
+        connection, _ = server.accept()
+        connection.send(b"Hi, " + connection.recv(64))
+    return client.recv(64)
+
+
+def _has_ipv6() -> bool:
+    """Many machines and most containers have IPv6 switched off."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def af_local(stage: Stage) -> Facts:
+    """Ask the kernel what it calls a socket of family number 1."""
+
+    def calls() -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        call("getsockopt(SO_DOMAIN)", lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN))
+        with open("/proc/net/protocols", encoding="ascii") as protocols:  # noqa: PTH123 - one line
+            names = sorted(line.split()[0] for line in protocols if line.startswith("UNIX"))
+        call("/proc/net/protocols: families named UNIX or LOCAL", lambda: " ".join(names))
+
+    number, _ = stage.results(calls)
+    return {"SO_DOMAIN": number}
+
+
+EXPERIMENTS = (
+    Experiment(
+        "stream-answers",
+        stream_answers,
+        {
+            "client": "Hi, g1, Hi, g2, Hi, g3",
+            "server": "Receive: g1, Receive: g2, Receive: g3",
+        },
+    ),
+    Experiment(
+        "datagram-answers",
+        datagram_answers,
+        {
+            "client": "now sending g1, Hi, g1, now sending g2, Hi, g2, now sending g3, Hi, g3",
+            "server": (
+                "Receive: g1, now sending: Hi, g1, Receive: g2, now sending: Hi, g2, "
+                "Receive: g3, now sending: Hi, g3"
+            ),
+        },
+    ),
+    Experiment(
+        "stream-to-datagram",
+        stream_to_datagram,
+        {"client": f"connect failed: {WRONG_TYPE}", "ending": "exit 1"},
+    ),
+    Experiment(
+        "datagram-to-stream",
+        datagram_to_stream,
+        {"client": f"sendto failed: {WRONG_TYPE}", "ending": "exit 1"},
+    ),
+    Experiment(
+        "no-listen",
+        no_listen,
+        {"recvfrom": '2 "g1"', "listen": "EOPNOTSUPP", "accept": "EOPNOTSUPP"},
+    ),
+    Experiment(
+        "read-write",
+        datagram_read_write,
+        {"write": "2", "server's read": '2 "g1"', "client's read": '6 "Hi, g1"'},
+        claimed={"write": "EOPNOTSUPP"},
+    ),
+    Experiment("same-interface", same_interface, {"answers": '6 "Hi, g1"'}),
+    Experiment("af-local", af_local, {"SO_DOMAIN": "1"}),
+)

@@ -1,0 +1,68 @@
+"""All experiments in the article's order, and how they are found by name."""
+
+import difflib
+from collections.abc import Sequence
+
+from localechod.errors import UsageError
+from localechod.lab import (
+    addresses,
+    boundaries,
+    comparisons,
+    endings,
+    kinds,
+    permissions,
+    replies,
+)
+from localechod.lab.experiment import Experiment, Judgement
+from localechod.localsocket.address import escape
+
+_JUDGEMENTS = (
+    Judgement("easy", verdict=True),
+    Judgement("dockershim", verdict=True),
+    Judgement("docker-sockets", verdict=True),
+    Judgement("renamed", verdict=False),
+    Judgement("x-window", verdict=True),
+    Judgement("shared-memory", verdict=True),
+    Judgement("rpc", verdict=False),
+    Judgement("same-as-kubernetes", verdict=False),
+)
+
+# As one reads: the introduction, the overview, the stream programs and their scenes, the datagram
+# programs and theirs, the questions.
+_ORDER = """
+    easy dockershim docker-sockets grpc renamed through-the-stack pipes shared-memory rpc x-window
+    own-family af-local leftover unlink-destroys unlink-steals path-too-long abstract one-client
+    stream-chunks fixed-records absolute-required relative-elsewhere directory-path socket-file
+    no-handshake file-is-the-address only-client bind-denied bind-root equals-sign listing
+    same-as-kubernetes stream-answers stream-lines ctrl-c server-killed server-killed-idle
+    no-listen read-write no-name path-needed udp-no-bind left-behind tmpnam-race
+    datagram-answers datagram-boundaries datagram-leaving datagram-empty same-interface
+    faster-than-tcp faster-than-udp client-denied empty-message killed-unread stream-to-datagram
+    datagram-to-stream
+""".split()  # noqa: SIM905 - a list of words for a reader, not 56 lines of quotation marks
+
+_ROOMS = (addresses, boundaries, comparisons, endings, kinds, permissions, replies)
+_BY_NAME: dict[str, Experiment | Judgement] = {
+    each.name: each for each in (*_JUDGEMENTS, *(e for room in _ROOMS for e in room.EXPERIMENTS))
+}
+
+EXPERIMENTS: tuple[Experiment | Judgement, ...] = tuple(_BY_NAME[name] for name in _ORDER)
+
+
+def find(names: Sequence[str]) -> tuple[Experiment | Judgement, ...]:
+    """Return the experiments of these names, in the order given; all of them for none.
+
+    Raises:
+        UsageError: there is none of that name; it names those there are, the likeliest first.
+    """
+    if not names:
+        return EXPERIMENTS
+    known = {each.name: each for each in EXPERIMENTS}
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            others = [each for each in known if each not in close]
+            raise UsageError(
+                f"there is no experiment {escape(name)}", f"there are {', '.join(close + others)}"
+            )
+    return tuple(known[name] for name in names)

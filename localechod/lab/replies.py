@@ -1,0 +1,133 @@
+"""Where a reply goes: the datagram client's own name, and what becomes of it."""
+
+import os
+import socket
+from pathlib import Path
+
+from localechod.lab.experiment import Experiment
+from localechod.lab.kinds import CLIENT, DATA
+from localechod.lab.stage import Facts, Stage, call, local, pause
+
+
+def no_name(stage: Stage) -> Facts:
+    """Send from a socket that was never bound."""
+    path = stage.path(DATA)
+    server = stage.peer("dataserver", DATA)
+    server.line()
+
+    def calls() -> None:
+        client = local(socket.SOCK_DGRAM)
+        call('sendto("g1")', lambda: client.sendto(b"g1", path))
+        call("getsockname()", lambda: client.getsockname() or b"")
+
+    sent, name = stage.results(calls)
+    ending = server.end()
+    return {"sendto": sent, "name": name, "server": server.screen[-2], "ending": ending}
+
+
+def path_needed(stage: Stage) -> Facts:
+    """Let the kernel choose the client's name: an abstract one, without a file."""
+    path = stage.path(DATA)
+    stage.peer("dataserver", DATA).line()
+
+    def calls() -> None:
+        client = local(socket.SOCK_DGRAM)
+        call("bind(AF_UNIX alone)", lambda: client.bind(""))
+        call('sendto("g1")', lambda: client.sendto(b"g1", path))
+        call("recvfrom()", lambda: client.recv(64))
+
+    bound, _, reply = stage.results(calls)
+    files = [each.name for each in stage.directory.iterdir()]
+    return {"bind": bound, "reply": reply, "files": " ".join(files)}
+
+
+def udp_no_bind(stage: Stage) -> Facts:
+    """Send over UDP from a socket that was never bound, and be answered."""
+
+    def calls() -> None:
+        server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        server.bind(("127.0.0.1", 0))
+        client.settimeout(10)
+        call("port before", lambda: client.getsockname()[1])
+        call('sendto("g1")', lambda: client.sendto(b"g1", server.getsockname()))
+        call("port chosen by sendto", lambda: client.getsockname()[1] > 0)
+        data, sender = server.recvfrom(64)
+        server.sendto(b"Hi, " + data, sender)
+        call("recvfrom()", lambda: client.recv(64))
+
+    before, _, after, reply = stage.results(calls)
+    return {"port before": before, "port chosen by sendto": after, "reply": reply}
+
+
+def left_behind(stage: Stage) -> Facts:
+    """Look for the client's file when it has gone, as with Ctrl-C."""
+    server = stage.peer("dataserver", DATA)
+    server.line()
+    client = stage.peer("dataclient", DATA, CLIENT)
+    client.type("g1")
+    client.lines(2)
+    client.interrupt()
+    client.end()
+    path = Path(stage.path(CLIENT))
+    stage.run("ls", "-l", str(path))
+    again = stage.peer("dataclient", DATA, CLIENT)
+    again.end()
+    return {"file remains": path.is_socket(), "next client of that name": again.screen[0]}
+
+
+def tmpnam_race(stage: Stage) -> Facts:
+    """Let somebody take the name between choosing it, as tmpnam(3) does, and binding it."""
+    chosen = Path(stage.path("file-a1b2c3"))
+
+    def choose_and_bind() -> None:
+        call(f'stat("{chosen}")', lambda: os.stat(chosen))  # noqa: PTH116 - the call is the point
+        pause()
+        call(f'bind("{chosen}")', lambda: local(socket.SOCK_DGRAM).bind(str(chosen)))
+
+    client = stage.script(choose_and_bind, "client")
+    client.line()
+    stage.run("touch", str(chosen))
+    client.step()
+    client.line()
+    free, bound = (line.split()[3] if "-1" in line else "0" for line in client.screen)
+    return {"name is free": free, "bind": bound}
+
+
+EXPERIMENTS = (
+    Experiment(
+        "no-name",
+        no_name,
+        {
+            "sendto": "2",
+            "name": "0",
+            "server": "sendto failed: Transport endpoint is not connected (107)",
+            "ending": "exit 1",
+        },
+    ),
+    Experiment(
+        "path-needed",
+        path_needed,
+        {"bind": "0", "reply": '6 "Hi, g1"', "files": DATA},
+        claimed={"bind": "EINVAL"},
+    ),
+    Experiment(
+        "udp-no-bind",
+        udp_no_bind,
+        {"port before": "0", "port chosen by sendto": "True", "reply": '6 "Hi, g1"'},
+    ),
+    Experiment(
+        "left-behind",
+        left_behind,
+        {
+            "file remains": True,
+            "next client of that name": "bind failed: Address already in use (98)",
+        },
+        claimed={"file remains": False},
+    ),
+    Experiment(
+        "tmpnam-race",
+        tmpnam_race,
+        {"name is free": "ENOENT", "bind": "EADDRINUSE"},
+        claimed={"bind": "0"},
+    ),
+)

@@ -1,0 +1,126 @@
+"""How long a message and its echo take, two transports in turns: a ratio, and how far it spreads.
+
+Both sides are processes of ours that block in read(2), so what is compared is the kernel's way from
+one to the other; the interpreter adds the same to each, which makes every ratio look smaller than
+it is in C.
+"""
+
+import os
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from localechod.lab.process import Actor, Process
+
+MESSAGE = b"x" * 64
+ROUNDS = 30
+ROUND_TRIPS = 150
+
+_CLEARLY = 1.05  # less than that is nobody's "more efficient", whatever the noise says
+
+
+class Echo(Enum):
+    """A way to a process that gives back what it reads."""
+
+    LOCAL_STREAM = "AF_UNIX SOCK_STREAM"
+    LOCAL_DATAGRAM = "AF_UNIX SOCK_DGRAM"
+    TCP = "AF_INET SOCK_STREAM (TCP)"
+    UDP = "AF_INET SOCK_DGRAM (UDP)"
+    PIPES = "2 pipes"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How much longer the second takes than the first.
+
+    Attributes:
+        medians: microseconds for a round trip, by the transport's name.
+        quartiles: of the ratios of the rounds, each of neighbours in time.
+    """
+
+    medians: dict[str, float]
+    quartiles: tuple[float, float, float]
+
+    @property
+    def clearly_faster(self) -> bool:
+        """Whether three quarters of the rounds say that the first is faster."""
+        return self.quartiles[0] > _CLEARLY
+
+    @property
+    def clearly_slower(self) -> bool:
+        """Whether three quarters of the rounds say that the first is slower."""
+        return self.quartiles[2] < 1 / _CLEARLY
+
+
+def compare(one: Echo, other: Echo) -> Ratio:
+    """Measure two transports in alternation, after a warm-up.
+
+    Raises:
+        OSError: one of them cannot be had here.
+    """
+    took: dict[Echo, list[float]] = {one: [], other: []}
+    with ExitStack() as stack:
+        ends = {echo: stack.enter_context(_echo(echo)) for echo in (one, other)}
+        for round_ in range(ROUNDS + 1):
+            for echo, descriptors in ends.items():
+                microseconds = _round(*descriptors)
+                if round_:
+                    took[echo].append(microseconds)
+    ratios = [late / early for early, late in zip(took[one], took[other], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    medians = {echo.value: statistics.median(each) for echo, each in took.items()}
+    return Ratio(medians, (low, middle, high))
+
+
+def _round(reads: int, writes: int) -> float:
+    begun = time.perf_counter_ns()
+    for _ in range(ROUND_TRIPS):
+        os.write(writes, MESSAGE)
+        os.read(reads, len(MESSAGE))
+    return (time.perf_counter_ns() - begun) / ROUND_TRIPS / 1000
+
+
+@contextmanager
+def _echo(echo: Echo) -> Iterator[tuple[int, int]]:
+    """Yield the descriptors to read from and to write to."""
+    with ExitStack() as stack:
+        if echo is Echo.PIPES:
+            there, back = os.pipe(), os.pipe()
+            for descriptor in (*there, *back):
+                stack.callback(os.close, descriptor)
+            ours, theirs = (back[0], there[1]), (there[0], back[1])
+        else:
+            near, far = map(stack.enter_context, _pair(echo))
+            ours, theirs = (near.fileno(),) * 2, (far.fileno(),) * 2
+        process = Process(Actor("echo", "/"), lambda: _serve(*theirs), keep=theirs)
+        stack.callback(process.close)
+        yield ours
+
+
+def _serve(reads: int, writes: int) -> None:
+    while True:  # until it is ended
+        os.write(writes, os.read(reads, len(MESSAGE)))
+
+
+def _pair(echo: Echo) -> tuple[socket.socket, socket.socket]:
+    if echo is Echo.LOCAL_STREAM:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    if echo is Echo.LOCAL_DATAGRAM:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if echo is Echo.TCP:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname())
+            far, _ = listener.accept()
+        for sock in (near, far):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return near, far
+    near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for sock in (near, far):
+        sock.bind(("127.0.0.1", 0))
+    near.connect(far.getsockname())
+    far.connect(near.getsockname())
+    return near, far
