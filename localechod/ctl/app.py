@@ -30,6 +30,7 @@ COMMANDS = {
     "sockets": Entry("localechod.ctl.sockets", "sockets", "List the local sockets of this host."),
     "explain": Entry("localechod.ctl.explain", "explain", "Say why a connect works or fails."),
     "config": Entry("localechod.ctl.config", "app", "Show, check or print a configuration."),
+    "lab": Entry("localechod.ctl.lab", "lab", "Put the article's claims to the test, live."),
     "version": Entry("localechod.ctl.version", "version", "Show the versions of both programs."),
 }
 

@@ -52,11 +52,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     only what `colour` returned keeps its colour.
     """
     cells = [[_painted(cell) for cell in row] for row in (headers, *rows)]
-    widths = [max(_width(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
+    widths = [max(width(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(
-            cell + " " * (width - _width(cell.plain))
-            for cell, width in zip(row, widths, strict=True)
+            cell + " " * (columns - width(cell.plain))
+            for cell, columns in zip(row, widths, strict=True)
         ).rstrip()
         for row in cells
     )
@@ -86,7 +86,7 @@ def _colourful() -> bool:
     )
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Return the columns that a text takes; an East Asian wide character takes two."""
     if text.isascii():
         return len(text)

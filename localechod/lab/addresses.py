@@ -94,7 +94,7 @@ def unlink_steals(stage: Stage) -> Facts:
 
 def path_too_long(stage: Stage) -> Facts:
     """Bind the longest path that fits into sun_path, and one byte more than sun_path has."""
-    stem = stage.path("")
+    stem = stage.path("x")
 
     def calls() -> None:
         for length in (_LONGEST, _LONGEST + 2):
