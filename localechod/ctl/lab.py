@@ -113,7 +113,7 @@ def summary(results: Sequence[Result], words: Words, columns: int) -> list[str]:
         (words.summary_surprises, [each.name for each in results if each.surprises]),
     ):
         if names:
-            sentences.append(sentence.format(names=", ".join(names)))
+            sentences.append(sentence.format(names=words.separator.join(names)))
     return [line for sentence in sentences for line in fill(sentence, columns)]
 
 

@@ -33,6 +33,7 @@ class Words:
     summary_skipped: str
     summary_surprises: str
     lab: str
+    separator: str
     page_title: str
     page_intro: str
     page_headers: str

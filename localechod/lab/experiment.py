@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from localechod.errors import LocalechodError
 from localechod.lab.process import StalledError
 from localechod.lab.stage import Facts, SkippedError, Stage
 
@@ -82,6 +83,18 @@ class Result:
     reason: str = ""
 
 
+# What becomes of a scene that does not go as it should: it stalls, the machine refuses something,
+# the daemon says no, or fewer lines are on a screen than are looked for there.
+_NOT_SEEN = (
+    StalledError,
+    OSError,
+    subprocess.SubprocessError,
+    LocalechodError,
+    LookupError,
+    ValueError,
+)
+
+
 def known_verdict(experiment: Experiment | Judgement) -> bool:
     """Say whether the claim is known to hold."""
     if isinstance(experiment, Judgement):
@@ -103,7 +116,7 @@ def conduct(experiment: Experiment | Judgement) -> Result:
         except SkippedError as skipped:
             reason = str(skipped)
             return Result(experiment.name, Status.SKIPPED, None, stage.transcript, [], reason)
-        except (StalledError, OSError, subprocess.SubprocessError) as error:
+        except _NOT_SEEN as error:
             # What was not seen is no proof of the claim, and least of all as expected.
             return Result(experiment.name, Status.RAN, False, stage.transcript, [repr(error)])
         return Result(

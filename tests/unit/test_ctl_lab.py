@@ -1,0 +1,198 @@
+"""localechoctl lab: what it prints, in which language and width, and how it ends."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from localechod.ctl import lab as command
+from localechod.ctl.app import run
+from localechod.ctl.lab import block, summary
+from localechod.ctl.render import width
+from localechod.lab import registry
+from localechod.lab.catalogue import LANGUAGES, Catalogue
+from localechod.lab.experiment import Experiment, Judgement, Result, Status, known_verdict
+from localechod.lab.registry import EXPERIMENTS
+from localechod.lab.stage import Facts, SkippedError, Stage
+
+GOLDEN = Path(__file__).with_name("golden") / "lab"
+
+# Results as they come, one of each kind, so that the layout depends on no machine.
+RESULTS = [
+    Result("x-window", Status.JUDGED, holds=True),
+    Result(
+        "empty-message",
+        Status.RAN,
+        holds=False,
+        transcript=["server:", "read() = 0", "client:", r'write("g1\n") = 3', "(SIGKILL)"],
+    ),
+    Result("bind-root", Status.SKIPPED, holds=None, reason="root"),
+    Result(
+        "only-client",
+        Status.RAN,
+        holds=False,
+        transcript=["$ streamclient $LAB/unixstream.sock", "connect failed: \x1b[2J", "(exit 1)"],
+        surprises=["client: connect failed: No such file or directory (2) -> \x1b[2J"],
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _neutral(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_layout_is_as_it_was_looked_at(language: str, columns: int) -> None:
+    """To accept a change: delete the file, run the test, look at what it wrote."""
+    texts = Catalogue.load(language)
+    lines = [line for each in RESULTS for line in block(each, texts, columns)]
+    shown = "\n".join([*lines, *summary(RESULTS, texts.words, columns)]) + "\n"
+    golden = GOLDEN / f"{language}.{columns}.txt"
+    if not golden.exists():
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(shown, encoding="utf-8")
+        pytest.fail(f"{golden} was missing and is written: look at it")
+    assert shown == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_line_is_wider_than_the_terminal(language: str, columns: int) -> None:
+    texts = Catalogue.load(language)
+    for experiment in EXPERIMENTS:
+        result = Result(experiment.name, Status.RAN, known_verdict(experiment), ["a = 0"])
+        for line in block(result, texts, columns):
+            assert width(line) <= columns, line
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_list_is_all_titles(language: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "--list", "--lang", language]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    titles = Catalogue.load(language).experiments
+    assert [re.split(r" {2,}", line, maxsplit=1) for line in lines] == [
+        [each.name, titles[each.name].title] for each in EXPERIMENTS
+    ]
+    assert max(map(width, lines)) <= 80
+
+
+def test_the_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "--list", "--json", "only-client"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {"name": "only-client", "title": "Only the client"}
+    ]
+
+
+def test_the_language_is_the_locale_s(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    assert run(["lab", "x-window"]) == 0
+    assert Catalogue.load("zh").experiments["x-window"].claim in capsys.readouterr().out
+    assert run(["lab", "--lang", "en", "x-window"]) == 0
+    assert Catalogue.load("en").experiments["x-window"].claim in capsys.readouterr().out
+
+
+def test_an_unknown_experiment_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "listign"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("there is no experiment listign; there are listing, ")
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+
+
+def test_an_unknown_language_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "--lang", "tlh"]) == 2
+    assert "'tlh' is not one of en, zh" in capsys.readouterr().err
+
+
+def replace(monkeypatch: pytest.MonkeyPatch, *experiments: Experiment | Judgement) -> None:
+    monkeypatch.setattr(registry, "EXPERIMENTS", experiments)
+
+
+def sees_nothing(stage: Stage) -> Facts:
+    stage.note("nothing")
+    return {"errno": "0"}
+
+
+def needs_root(stage: Stage) -> Facts:
+    raise SkippedError("root")
+
+
+def test_a_broken_expectation_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(monkeypatch, Experiment("only-client", sees_nothing, {"errno": "ENOENT"}))
+    assert run(["lab"]) == 1
+    text = capsys.readouterr().out
+    assert "SURPRISE: not as it is known to be" in text
+    assert "errno: ENOENT -> 0\n" in text
+    assert text.endswith(
+        "0 of 1 claims hold.\nThose that do not: only-client.\nSurprises: only-client.\n"
+    )
+    assert run(["lab", "--json"]) == 1
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["holds"] is False
+    assert entry["surprises"] == ["errno: ENOENT -> 0"]
+
+
+def test_a_real_experiment_with_a_broken_expectation_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (real,) = registry.find(["only-client"])
+    assert isinstance(real, Experiment)
+    replace(monkeypatch, Experiment(real.name, real.run, {**real.known, "ending": "exit 0"}))
+    assert run(["lab", "only-client"]) == 1
+    assert "ending: exit 0 -> exit 1\n" in capsys.readouterr().out
+
+
+def test_json_has_a_verdict_in_every_entry_and_tells_what_was_skipped_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(
+        monkeypatch,
+        Experiment("only-client", sees_nothing, {"errno": "0"}),
+        Experiment("bind-root", needs_root, {"errno": "0"}),
+        Judgement("rpc", verdict=False),
+    )
+    assert run(["lab", "--json"]) == 0
+    shown = capsys.readouterr()
+    first, second = json.loads(shown.out)
+    texts = Catalogue.load("en").experiments
+    assert first == {
+        "name": "only-client",
+        "claim": texts["only-client"].claim,
+        "holds": True,
+        "observed": "nothing",
+        "why": texts["only-client"].why,
+        "place": texts["only-client"].place,
+        "status": "ran",
+        "surprises": [],
+    }
+    assert (second["name"], second["holds"], second["status"]) == ("rpc", False, "judged")
+    assert second["observed"] == "not measured: the article only names it"
+    assert shown.err == "bind-root: skipped: it needs root\n"
+
+
+def test_skipped_ones_do_not_count_as_claims_that_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(
+        monkeypatch,
+        Experiment("bind-root", needs_root, {"errno": "0"}),
+        Judgement("x-window", verdict=True),
+    )
+    assert run(["lab"]) == 0
+    assert capsys.readouterr().out.endswith("1 of 1 claims hold.\nSkipped: bind-root.\n")
+
+
+def test_names_are_completed_once_each() -> None:
+    class Context:
+        params = {"names": ["bind-root"]}  # noqa: RUF012 - never changed
+
+    assert command.experiment_names(Context(), "bind") == ["bind-denied"]  # type: ignore[arg-type]
