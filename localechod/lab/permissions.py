@@ -69,6 +69,7 @@ def listing(stage: Stage) -> Facts:
     state = "LISTENING" if found.state == diag.STATE_LISTEN else str(found.state)
     kind = "STREAM" if found.type == socket.SOCK_STREAM else str(found.type)
     name = os.fsdecode(found.name or b"")
+    stage.note("UNIX_DIAG, /proc/*/fd:")
     stage.note(f"unix  {kind}  {state}  {holder.pid}/{holder.command}  {name}")
     return {
         "type": kind,

@@ -64,9 +64,14 @@ class Process:
         self._unread = b""
         stdin, self._keyboard = os.pipe()
         self._shown, stdout = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            _live(actor, main, (stdin, stdout, stdout), keep)
+        # A signal that comes before the child is ready for it would be lost in handlers of ours.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _RESTORED)
+        try:
+            self.pid = os.fork()
+            if not self.pid:
+                _live(actor, main, (stdin, stdout, stdout), keep)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(stdin)
         os.close(stdout)
         self._pidfd = os.pidfd_open(self.pid)

@@ -83,6 +83,13 @@ def test_ends_are_told_apart(stage: Stage) -> None:
     assert stage.script(lambda: sys.exit(3)).end() == "exit 3"
 
 
+def test_a_signal_that_comes_before_the_process_is_ready_is_not_lost(stage: Stage) -> None:
+    for _ in range(20):
+        child = stage.script(pause)
+        child.interrupt()
+        assert child.end() == "SIGINT"
+
+
 def test_what_a_process_trips_over_is_on_its_screen(stage: Stage) -> None:
     child = stage.script(refuse)
     assert child.end() == "exit 70"
