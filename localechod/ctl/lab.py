@@ -45,7 +45,7 @@ def lab(
     """Put the claims of the article about local sockets to the test, live.
 
     Each experiment runs in a private directory with processes of its own: the claim, what
-    happened, why, and whether the claim holds. No daemon is needed; a few take root.
+    happened, why, and whether the claim holds. No daemon need run; one takes root.
 
     Exit status: 0 all happened as it is known to, be the claim right or wrong; 1 a surprise.
     What its small servers and clients do can be tried by hand: python3 -m localechod.lab.peers

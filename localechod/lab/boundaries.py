@@ -3,9 +3,8 @@
 import socket
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.kinds import DATA, STREAM
 from localechod.lab.peers import RECORD, record
-from localechod.lab.stage import Facts, Stage, call, local
+from localechod.lab.stage import DATA, STREAM, Facts, Stage, call, local
 
 
 def stream_chunks(stage: Stage) -> Facts:

@@ -3,9 +3,8 @@
 import socket
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.kinds import CLIENT, DATA, STREAM
 from localechod.lab.peers import RECORD, record, show
-from localechod.lab.stage import Facts, Stage, call, local, pause, result
+from localechod.lab.stage import CLIENT, DATA, STREAM, Facts, Stage, call, local, pause, result
 from localechod.localsocket import diag
 
 

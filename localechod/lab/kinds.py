@@ -6,11 +6,8 @@ from functools import partial
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.process import Process
-from localechod.lab.stage import Facts, Stage, call, local
+from localechod.lab.stage import CLIENT, DATA, STREAM, Facts, Stage, call, local
 
-STREAM = "unixstream.sock"
-DATA = "unixdata.sock"
-CLIENT = "client.sock"
 WRONG_TYPE = "Protocol wrong type for socket (91)"
 
 

@@ -6,10 +6,8 @@ import stat
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.stage import Facts, SkippedError, Stage
+from localechod.lab.stage import STREAM, Facts, SkippedError, Stage
 from localechod.localsocket import diag
-
-SERVER = "unixstream.sock"
 
 
 def bind_denied(stage: Stage) -> Facts:
@@ -19,10 +17,10 @@ def bind_denied(stage: Stage) -> Facts:
     # Root is stopped by no mode, hence another user; who is none takes his own right away.
     directory.chmod(0o755 if stage.stranger else 0o555)
     stage.run("ls", "-ld", str(directory))
-    server = stage.peer("streamserver", f"var-lib/{SERVER}", ids=stage.stranger)
+    server = stage.peer("streamserver", f"var-lib/{STREAM}", ids=stage.stranger)
     ending = server.end()
     directory.chmod(0o755)
-    return {"server": server.screen[0], "ending": ending, "file": (directory / SERVER).exists()}
+    return {"server": server.screen[0], "ending": ending, "file": (directory / STREAM).exists()}
 
 
 def bind_root(stage: Stage) -> Facts:
@@ -31,17 +29,17 @@ def bind_root(stage: Stage) -> Facts:
         raise SkippedError("root")
     directory = stage.directory / "var-lib"
     directory.mkdir(mode=0o755)
-    server = stage.peer("streamserver", f"var-lib/{SERVER}")
+    server = stage.peer("streamserver", f"var-lib/{STREAM}")
     first = server.line()
-    stage.run("ls", "-al", str(directory / SERVER))
-    return {"server": first, "owner": (directory / SERVER).stat().st_uid, "runs": server.runs}
+    stage.run("ls", "-al", str(directory / STREAM))
+    return {"server": first, "owner": (directory / STREAM).stat().st_uid, "runs": server.runs}
 
 
 def socket_file(stage: Stage) -> Facts:
     """See the file before and after the bind."""
-    path = stage.directory / SERVER
+    path = stage.directory / STREAM
     before = path.exists()
-    stage.peer("streamserver", SERVER).line()
+    stage.peer("streamserver", STREAM).line()
     stage.run("ls", "-al", str(path))
     status = path.lstat()
     return {"before": before, "socket": stat.S_ISSOCK(status.st_mode), "size": status.st_size}
@@ -49,8 +47,8 @@ def socket_file(stage: Stage) -> Facts:
 
 def equals_sign(stage: Stage) -> Facts:
     """List a socket with and without -F, which many shells have in an alias of ls."""
-    path = stage.path(SERVER)
-    stage.peer("streamserver", SERVER).line()
+    path = stage.path(STREAM)
+    stage.peer("streamserver", STREAM).line()
     (plain,) = stage.run("ls", "-al", path)
     (classified,) = stage.run("ls", "-alF", path)
     return {
@@ -62,9 +60,9 @@ def equals_sign(stage: Stage) -> Facts:
 
 def listing(stage: Stage) -> Facts:
     """Ask the kernel who listens where, as netstat and ss do."""
-    server = stage.peer("streamserver", SERVER)
+    server = stage.peer("streamserver", STREAM)
     server.line()
-    (found,) = diag.named(os.fsencode(stage.path(SERVER)))
+    (found,) = diag.named(os.fsencode(stage.path(STREAM)))
     (holder,) = diag.holders(found.inode)
     state = "LISTENING" if found.state == diag.STATE_LISTEN else str(found.state)
     kind = "STREAM" if found.type == socket.SOCK_STREAM else str(found.type)
@@ -76,21 +74,21 @@ def listing(stage: Stage) -> Facts:
         "state": state,
         "program": holder.command,
         "its pid": holder.pid == server.pid,
-        "its path": name == stage.path(SERVER),
+        "its path": name == stage.path(STREAM),
     }
 
 
 def client_denied(stage: Stage) -> Facts:
     """Connect as a user who may not write to the socket; then as one who may."""
-    stage.peer("streamserver", SERVER).line()
-    path = Path(stage.path(SERVER))
+    stage.peer("streamserver", STREAM).line()
+    path = Path(stage.path(STREAM))
     if not stage.stranger:
         path.chmod(0o555)  # the owner himself may not write to it then
     stage.run("ls", "-l", str(path))
-    refused = stage.peer("streamclient", SERVER, ids=stage.stranger)
+    refused = stage.peer("streamclient", STREAM, ids=stage.stranger)
     refused.end()
     stage.run("chmod", "666", str(path))
-    allowed = stage.peer("streamclient", SERVER, ids=stage.stranger)
+    allowed = stage.peer("streamclient", STREAM, ids=stage.stranger)
     allowed.type("g1")
     return {"client": refused.screen[0], "client after chmod 666": allowed.line()}
 

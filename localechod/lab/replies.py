@@ -5,8 +5,7 @@ import socket
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.kinds import CLIENT, DATA
-from localechod.lab.stage import Facts, Stage, call, local, pause
+from localechod.lab.stage import CLIENT, DATA, Facts, Stage, call, local, pause
 
 
 def no_name(stage: Stage) -> Facts:

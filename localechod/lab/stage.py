@@ -22,6 +22,9 @@ Facts = Mapping[str, Fact]
 LAB = "$LAB"
 """Stands for the experiment's directory in everything that is shown."""
 
+STREAM, DATA, CLIENT = "unixstream.sock", "unixdata.sock", "client.sock"
+"""Names in there: of the stream server's socket, the datagram server's, and its client's own."""
+
 # Not TMPDIR: its path may be too long for a socket, or closed to the other user.
 _ROOT = "/tmp"  # noqa: S108 - a private directory is made in it
 
