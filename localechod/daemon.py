@@ -10,11 +10,13 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from localechod import config, handover
+from localechod import activation, config, handover
+from localechod.activation import Passed
 from localechod.config import Config
-from localechod.echo.endpoint import Opened, Owner
+from localechod.echo.endpoint import Owner
 from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import open_privileged
 from localechod.errors import ConfigError, LocalechodError, UsageError
@@ -59,9 +61,9 @@ def run(options: argparse.Namespace) -> int:
     file = runtime.config_file(options.config)
     directory = runtime.runtime_directory(options.runtime_dir)
     inherited = fdstore.inherit()
-    handover.refuse_strangers(inherited)
     state = handover.read_state(inherited)
-    loaded, remark = _configuration(file, directory, state)
+    passed = activation.take(inherited)
+    loaded, remark, matched = _configuration(file, directory, state, passed)
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -72,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.prepare(directory, identity)
     locks = _lock(directory, identity, options)
     preserve = [lock.fileno() for lock in locks] + [fd for fds in inherited.values() for fd in fds]
+    preserve += [one.descriptor for one in passed]
     background = Background.start(detach=options.detach, preserve=preserve)
     try:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
@@ -80,7 +83,11 @@ def run(options: argparse.Namespace) -> int:
         for warning in config.warnings(loaded):
             log.warning("%s", warning)
         store = Store(notifier)
-        owner, opened = _become(identity, loaded, inherited, store)
+        owner = _owner(identity)
+        lent = activation.lend(matched, loaded, owner, inherited, store)
+        kept = lent | handover.take_over(loaded, owner, inherited, store)
+        opened = kept | open_privileged(loaded, owner, kept)
+        _become(identity)
         states, sockets = handover.receive(inherited, state)
         launch = Launch(
             file=file,
@@ -108,23 +115,27 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _configuration(
-    file: Path | None, directory: Path, state: ServiceState | None
-) -> tuple[Config, str]:
+    file: Path | None, directory: Path, state: ServiceState | None, passed: Sequence[Passed]
+) -> tuple[Config, str, dict[str, Passed]]:
     """Read the configuration, or go on under the last good one that a restart brought along.
 
     Returns:
-        The configuration, and what is wrong with the file, or "".
+        The configuration, what is wrong with the file, or "", and what a socket unit has passed
+        by endpoint.
 
     Raises:
         ConfigError: it is not valid, and there is no other.
+        UsageError: a socket unit has passed what does not fit it, and there is no other.
     """
     try:
-        return config.load(file, directory), ""
-    except ConfigError as error:
+        loaded = config.load(file, directory)
+        return loaded, "", activation.match(passed, loaded.endpoints)
+    except (ConfigError, UsageError) as error:
         if state is None:
             raise
         last_good = config.parse(state.config, directory, "the last good configuration")
-        return last_good, f"degraded, on the last good configuration: {error}"
+        remark = f"degraded, on the last good configuration: {error}"
+        return last_good, remark, activation.match(passed, last_good.endpoints)
 
 
 def _identity(loaded: Config) -> Identity:
@@ -146,15 +157,15 @@ def _lock(directory: Path, identity: Identity | None, options: argparse.Namespac
     return locks
 
 
-def _become(
-    identity: Identity | None, loaded: Config, inherited: dict[str, list[int]], store: Store
-) -> tuple[Owner, dict[str, Opened]]:
-    """Take over what was kept, bind what only root can bind, then stop being root for good."""
+def _owner(identity: Identity | None) -> Owner:
     if identity is None:
-        owner = Owner(os.geteuid(), os.getegid())
-        return owner, handover.take_over(loaded, owner, inherited, store)
-    owner = Owner(identity.uid, identity.gid)
-    kept = handover.take_over(loaded, owner, inherited, store)
-    opened = kept | open_privileged(loaded, owner, kept)
-    privileges.drop(identity)
-    return owner, opened
+        return Owner(os.geteuid(), os.getegid())
+    return Owner(identity.uid, identity.gid)
+
+
+def _become(identity: Identity | None) -> None:
+    """Stop being root for good; who never was keeps his rights, and as closed a memory."""
+    if identity is None:
+        privileges.seal()
+    else:
+        privileges.drop(identity)

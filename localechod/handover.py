@@ -9,7 +9,7 @@ memory file.
 import logging
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -18,9 +18,8 @@ from localechod.config import Config
 from localechod.echo.connection import hang_up
 from localechod.echo.endpoint import Opened, Owner, request
 from localechod.echo.state import EndpointState, ServiceState, StateError, decode, encode
-from localechod.errors import LocalechodError, UsageError
+from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
-from localechod.localsocket.address import escape
 from localechod.localsocket.adopt import adopt, retire
 
 log = logging.getLogger("localechod.handover")
@@ -64,22 +63,6 @@ def discard(store: Store) -> None:
     """Take state and connections out of the store: they have been read, or shall not be."""
     store.drop(STATE)
     store.drop(CONNECTIONS)
-
-
-def refuse_strangers(inherited: Mapping[str, Sequence[int]]) -> None:
-    """Take nothing that this program has not stored itself.
-
-    Whoever connects to a socket that is passed and not served would wait for ever.
-
-    Raises:
-        UsageError: a socket unit, say, has passed something.
-    """
-    names = [name or "one without a name" for name in inherited if not name.startswith("@")]
-    if names:
-        raise UsageError(
-            f"descriptors were passed that nobody here serves: {', '.join(map(escape, names))}",
-            "localechod binds its sockets itself; take away the socket unit",
-        )
 
 
 def read_state(inherited: dict[str, list[int]]) -> ServiceState | None:

@@ -7,12 +7,16 @@ umask 022 # sudo may have brought the caller's: everything here must be readable
 cd "$(dirname -- "$0")/.."
 
 service=localechod.service
+socket=localechod.socket
 account=localecho
 prefix=/opt/localechod
 commands='localechod localechoctl'
 # /usr/local/lib is read by systemd, sysusers and tmpfiles alike, and leaves /etc/systemd to the administrator:
 # `systemctl mask` fails where a unit file already has the name there.
 unit=/usr/local/lib/systemd/system/$service
+socket_unit=/usr/local/lib/systemd/system/$socket
+# Of no effect there: who wants it copies it to /etc/systemd/system, as its first lines say.
+never_root=/usr/local/share/localechod/never-root.conf
 sysusers=/usr/local/lib/sysusers.d/localechod.conf
 tmpfiles=/usr/local/lib/tmpfiles.d/localechod.conf
 settings=/etc/localechod/localechod.toml
@@ -77,6 +81,8 @@ install_all() {
     links
     environment "$@"
     put "packaging/systemd/$service" "$unit"
+    put "packaging/systemd/$socket" "$socket_unit"
+    put packaging/systemd/never-root.conf "$never_root"
     put packaging/systemd/sysusers.d/localechod.conf "$sysusers"
     put packaging/systemd/tmpfiles.d/localechod.conf "$tmpfiles"
     [ -e "$settings" ] || put etc/localechod.toml "$settings"
@@ -97,8 +103,12 @@ install_all() {
 
 uninstall_all() {
     removed=
-    if systemd_runs && [ -e "$unit" ]; then systemctl -q disable --now $service; fi
-    for path in "$unit" "$sysusers" "$tmpfiles" "$prefix" /run/localechod; do
+    if systemd_runs; then
+        # The socket first: as long as it listens, the next client would start the service again.
+        [ ! -e "$socket_unit" ] || systemctl -q disable --now $socket
+        [ ! -e "$unit" ] || systemctl -q disable --now $service
+    fi
+    for path in "$unit" "$socket_unit" "${never_root%/*}" "$sysusers" "$tmpfiles" "$prefix" /run/localechod; do
         [ -e "$path" ] || continue
         rm -rf "$path"
         say "$path removed"
@@ -119,10 +129,10 @@ uninstall_all() {
     fi
     if [ -z "$removed" ]; then say 'not installed; nothing to do'; return; fi
     # The directories that install made, where nobody else has put something into them.
-    rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
+    rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${never_root%/*/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
     if systemd_runs; then
         systemctl daemon-reload
-        systemctl reset-failed $service 2>/dev/null || :
+        systemctl reset-failed $service $socket 2>/dev/null || :
     fi
     say "done; ${settings%/*} is kept"
 }

@@ -109,6 +109,8 @@ def _each(ctx: typer.Context, names: list[str], change: "Change", *, json: bool)
     else:
         for row in rows:
             render.emit(f"{row.name}: {row.state}")
+            if row.hint:
+                sys.stderr.write(f"{row.name}: {row.hint}\n")
     if errors and len(names) == 1:
         raise errors[0]
     if errors:

@@ -12,6 +12,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.connection import hang_up
 from localechod.echo.context import Context
 from localechod.echo.datagram import DatagramServer
+from localechod.echo.lease import HINT, Lease
 from localechod.echo.lifecycle import Happening, State, after
 from localechod.echo.listener import Listener
 from localechod.echo.report import EndpointStatus, PeerRow
@@ -19,6 +20,7 @@ from localechod.echo.state import EndpointState
 from localechod.errors import ConfigError, LocalechodError
 from localechod.localsocket.bind import Bound, Request, bind
 from localechod.localsocket.peer import group_name, user_name
+from localechod.localsocket.standing import File
 
 SOCKET_TYPES = {
     "stream": socket.SOCK_STREAM,
@@ -71,7 +73,8 @@ class Endpoint:
 
     Attributes:
         bound: its socket, while it serves.
-        wanted: what `bound` has to be.
+        wanted: what `bound` has to be, unless it is lent.
+        lease: of a socket that was lent; None where it binds its own.
         next_attempt: when it will be tried to make it whole again, by time.monotonic(), if time is
             what that waits for.
     """
@@ -83,6 +86,7 @@ class Endpoint:
         self.state = State.STOPPED
         self.error: LocalechodError | None = None
         self.bound: Bound | None = None
+        self.lease: Lease | None = None
         self.next_attempt: float | None = None
         self.counters = context.counters
         self._context = context
@@ -103,6 +107,11 @@ class Endpoint:
             self._happen(Happening.REFUSED, opened)
         else:
             self._serve(opened)
+
+    def hold(self, lent: Bound) -> None:
+        """Take a socket that was lent, and turn away whoever comes, until the endpoint starts."""
+        self.lease = Lease(self._context, lent)
+        self.lease.turn_away()
 
     def retry(self) -> LocalechodError | None:
         """Try once more to start what has failed; the same reason as before is not told again.
@@ -168,11 +177,15 @@ class Endpoint:
 
     def _bind(self) -> Opened:
         try:
+            if self.lease is not None:
+                return self.lease.bound()
             return open_socket(self.config, self._owner)
         except LocalechodError as error:
             return error
 
     def _serve(self, bound: Bound) -> None:
+        if self.lease is not None:
+            self.lease.serve()
         if self.config.type == "datagram":
             self._server = DatagramServer(self._context, self.config, bound)
         else:
@@ -181,7 +194,10 @@ class Endpoint:
         self._happen(Happening.BOUND)
 
     def _keep(self, bound: Bound) -> None:
-        self.bound, self.wanted = bound, request(self.config, self._owner)
+        self.bound = bound
+        if bound.lent:
+            return  # its owner has it in any case, and decides about the file
+        self.wanted = request(self.config, self._owner)
         self._context.keeper.keep(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
@@ -191,10 +207,14 @@ class Endpoint:
         if server is not None:
             self._context.keeper.drop(self.config.name)
             server.close()
+        if self.lease is not None:
+            self.lease.turn_away()
         self._happen(Happening.STOP)
 
     def close(self) -> None:
         """Give back what it was served with; after `stop`, and for good."""
+        if self.lease is not None:
+            self.lease.close()
         self._context.engine.close()
 
     def freeze(self) -> tuple[EndpointState, list[socket.socket]]:
@@ -241,15 +261,15 @@ class Endpoint:
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
         config, counters, address = self.config, self.counters, self.config.address
-        uid, gid = self._owner.uid, self._owner.gid
+        mode, owner, group = self._file()
         return EndpointStatus(
             name=config.name,
             type=config.type,
             state=str(self.state),
             path=str(address),
-            mode="" if address.is_abstract else config.mode,
-            owner="" if address.is_abstract else config.user or user_name(uid),
-            group="" if address.is_abstract else config.group or group_name(gid),
+            mode=mode,
+            owner=owner,
+            group=group,
             framing=config.framing if config.type == "stream" else "",
             connections=0 if self._server is None else len(self._server),
             accepted_total=counters.accepted,
@@ -261,6 +281,17 @@ class Endpoint:
             hint=self._hint(),
             restarts_total=counters.restarts,
         )
+
+    def _file(self) -> tuple[str, str, str]:
+        """Return the socket file's mode, owner and group: as they were made, or found if lent."""
+        config = self.config
+        if config.address.is_abstract:
+            return "", "", ""
+        if self.bound is not None and self.bound.lent and self.bound.file is not None:
+            found = File.of(self.bound.file.status)
+            return f"{found.mode:04o}", user_name(found.uid), group_name(found.gid)
+        owner = config.user or user_name(self._owner.uid)
+        return config.mode, owner, config.group or group_name(self._owner.gid)
 
     def _trouble(self, reason: str) -> None:
         """The listener cannot accept any more, or (no reason) can again."""
@@ -275,6 +306,8 @@ class Endpoint:
         if self.next_attempt is not None:
             left = max(0.0, self.next_attempt - time.monotonic())
             hints.append(f"next attempt in {left:.0f} s")
+        if self.lease is not None and self.state is State.STOPPED:
+            hints.append(HINT)
         return "; ".join(filter(None, hints)) or None
 
     def _happen(self, happening: Happening, error: LocalechodError | None = None) -> None:

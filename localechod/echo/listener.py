@@ -99,7 +99,8 @@ class Listener:
         """Close the listening socket and remove its file; who is connected stays.
 
         After SHUT_RD nobody can connect any more, also through a duplicate that somebody keeps; and
-        who has connected without having been accepted yet still is, instead of being reset.
+        who has connected without having been accepted yet still is, instead of being reset. A lent
+        socket goes on without us: who waits there is for whoever serves it next.
         """
         if not self._open:
             return
@@ -147,6 +148,8 @@ class Listener:
     def _take_leave(self) -> None:
         """Let nobody new connect, and in who has connected already."""
         self._pause()
+        if self._bound.lent:
+            return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
             while len(self._connections) < self.config.max_connections:

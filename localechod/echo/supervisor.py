@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint, Opened, Owner, open_socket
 from localechod.echo.engine import Engine
 from localechod.echo.events import EventBus
+from localechod.echo.lease import REMEDY
 from localechod.echo.lifecycle import State
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
@@ -26,17 +28,22 @@ from localechod.localsocket.watch import Blind, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
 
+_NEVER_ROOT = 'bind_as = "root", and localechod was not started as root'
+_NEVER_ROOT_HINT = (
+    "start it as root (under systemd: without never-root.conf), or let localechod.socket bind it"
+)
+
 
 class UnknownEndpointError(UsageError):
     """There is no endpoint of that name."""
 
 
 class NeedsRestartError(LocalechodError):
-    """Only root could bind this, and the service is not root any more."""
+    """Only root could bind this, or a socket unit; the service can not."""
 
 
 def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) -> dict[str, Opened]:
-    """Bind what has to be bound before the privileges go; call it as root.
+    """Bind what has to be bound as root, before the privileges go; anyone else is refused it.
 
     Args:
         config: with the endpoints.
@@ -47,8 +54,9 @@ def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) ->
         By endpoint, for `Supervisor.begin`, the socket or what refused it: one endpoint that cannot
         be bound must not keep the others from starting.
     """
+    attempt = _attempt if os.geteuid() == 0 else _refuse
     return {
-        endpoint.name: _attempt(endpoint, owner)
+        endpoint.name: attempt(endpoint, owner)
         for endpoint in config.endpoints.values()
         if endpoint.enabled and endpoint.bind_as == "root" and endpoint.name not in kept
     }
@@ -80,11 +88,15 @@ class Supervisor:
         """Start every enabled endpoint; one that fails is `failed` and harms no other.
 
         Args:
-            opened: what `open_privileged` returned.
+            opened: what `open_privileged` returned, and what was open before.
         """
         for name, endpoint in self._endpoints.items():
+            found = opened.get(name)
+            if isinstance(found, Bound) and found.lent:
+                endpoint.hold(found)  # it is open in any case, also where `enabled` is false
+                found = None
             if endpoint.config.enabled:
-                endpoint.start(opened.get(name))
+                endpoint.start(found)
                 self._warden.attend(endpoint)
 
     def freeze(self) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
@@ -175,11 +187,12 @@ class Supervisor:
         Only what differs is touched, but that whatever has failed is tried again.
 
         Raises:
-            NeedsRestartError: part of it takes root; nothing has changed.
+            NeedsRestartError: part of it takes root, or another socket unit; nothing has changed.
             LocalechodError: an endpoint that moves could not be bound at its new place; nothing has
                 changed.
         """
         changes = compare(self._config, config)
+        self._refuse_to_move_lent(config)
         self._refuse_privileged(self._to_bind(changes, config))
         with ExitStack() as undo:
             added = {name: self._endpoint(config.endpoints[name]) for name in changes.added}
@@ -238,6 +251,9 @@ class Supervisor:
         """Apply one endpoint's settings; a stop by hand survives unless `enabled` has changed."""
         was_enabled, was_up = endpoint.config.enabled, endpoint.state is not State.STOPPED
         wanted = config.enabled and (was_up or not was_enabled)
+        if rebind and endpoint.lease is not None:
+            rebind = False
+            log.warning("%s: owner, mode and backlog are its socket unit's to change", config.name)
         if was_up and (rebind or not wanted):
             endpoint.stop()
         endpoint.configure(config)
@@ -271,8 +287,22 @@ class Supervisor:
             raise
         return opened
 
+    def _refuse_to_move_lent(self, config: Config) -> None:
+        for name, endpoint in self._endpoints.items():
+            new = config.endpoints.get(name)
+            here = endpoint.config.type, endpoint.config.path
+            if endpoint.lease is not None and (new is None or (new.type, new.path) != here):
+                what = "removed" if new is None else "another type or path"
+                raise NeedsRestartError(
+                    f"{name}: {what}: its socket is systemd's, and stays where it is; nothing was "
+                    "changed",
+                    f"`systemctl edit localechod.socket` to the same end, then `{REMEDY}`",
+                )
+
     def _refuse_privileged(self, configs: Collection[EndpointConfig]) -> None:
         names = sorted({config.name for config in configs if not self._may_bind(config)})
+        if names and not self._dropped:
+            raise NeedsRestartError(f"{', '.join(names)}: {_NEVER_ROOT}", _NEVER_ROOT_HINT)
         if names:
             raise NeedsRestartError(
                 f'bind_as = "root" of {", ".join(names)}: only root can bind it again, and the '
@@ -281,7 +311,10 @@ class Supervisor:
             )
 
     def _may_bind(self, config: EndpointConfig) -> bool:
-        return not (self._dropped and config.bind_as == "root")
+        endpoint = self._endpoints.get(config.name)
+        if config.bind_as != "root" or (endpoint is not None and endpoint.lease is not None):
+            return True
+        return not self._dropped and os.geteuid() == 0
 
     def _is_up(self, name: str) -> bool:
         return self._named(name).state is not State.STOPPED
@@ -321,3 +354,7 @@ def _attempt(config: EndpointConfig, owner: Owner) -> Opened:
         return open_socket(config, owner)
     except LocalechodError as error:
         return error
+
+
+def _refuse(_config: EndpointConfig, _owner: Owner) -> Opened:
+    return LocalechodError(_NEVER_ROOT, _NEVER_ROOT_HINT)

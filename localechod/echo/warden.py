@@ -17,10 +17,10 @@ from pathlib import Path
 from localechod.config import EndpointConfig
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.engine import Engine
+from localechod.echo.lease import REMEDY
 from localechod.echo.lifecycle import State
 from localechod.echo.retry import Backoff, Cure, cure
 from localechod.errors import LocalechodError, SocketError
-from localechod.localsocket.bind import Request
 from localechod.localsocket.place import Pinned
 from localechod.localsocket.reasons import connect_hint
 from localechod.localsocket.standing import File, Standing, difference, fate, judge, look
@@ -117,7 +117,10 @@ class Warden:
         if ward.endpoint.state is State.FAILED:
             self._start(ward, paced=paced)
         elif ward.endpoint.bound is not None and ward.endpoint.bound.file is not None:
-            self._inspect(ward, ward.endpoint.bound.file, ward.endpoint.wanted, paced=paced)
+            self._inspect(ward, ward.endpoint.bound.file, paced=paced)
+        elif ward.endpoint.lease is not None and not ward.endpoint.config.address.is_abstract:
+            what = "its file was removed or replaced before the service started"
+            ward.endpoint.impair("file", LocalechodError(what, REMEDY))
 
     def _start(self, ward: _Ward, *, paced: bool) -> None:
         """Try to start an endpoint that has failed."""
@@ -130,28 +133,30 @@ class Warden:
         else:
             self._wait(ward, error)
 
-    def _inspect(self, ward: _Ward, file: Pinned, wanted: Request, *, paced: bool) -> None:
+    def _inspect(self, ward: _Ward, file: Pinned, *, paced: bool) -> None:
         """Look what has become of the file of an endpoint that serves, and make it good."""
-        endpoint = ward.endpoint
-        expected = File(file.identity, wanted.mode, wanted.uid, wanted.gid)
-        ward.watched = self._watches.file(endpoint.config.name, Path(wanted.address.path), file)
-        found = look(wanted.address)
+        endpoint, address = ward.endpoint, ward.endpoint.config.address
+        expected = _expected(endpoint, file)
+        ward.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
+        found = look(address)
         if judge(found, expected) not in {Standing.OURS, Standing.CHANGED}:
             self._watch_names(ward)
-            found = look(wanted.address)  # again, now that no event can be missed
+            found = look(address)  # again, now that no event can be missed
         standing = judge(found, expected)
         if standing is Standing.OURS:
             endpoint.cure("file")
         elif isinstance(found, int) and standing is Standing.HIDDEN:
-            hint = connect_hint(found, wanted.address)
-            error = SocketError("stat", found, str(wanted.address), hint)
+            hint = connect_hint(found, address)
+            error = SocketError("stat", found, str(address), hint)
             self._give_up(ward, "the way to its file is closed", error)
         elif isinstance(found, File) and standing is Standing.CHANGED:
             what = f"its file was given {difference(found, expected)}"
             self._act(ward, what, "put back", endpoint.restore, paced=paced)
         else:
             what = f"its file was {'replaced' if standing is Standing.ANOTHER else fate(file)}"
-            if self._may_bind(endpoint.config):
+            if endpoint.lease is not None:
+                endpoint.impair("file", LocalechodError(what, REMEDY))
+            elif self._may_bind(endpoint.config):
                 self._act(ward, what, "bound again", endpoint.rebind, paced=paced)
             else:
                 endpoint.impair("file", LocalechodError(what, _RESTART))
@@ -204,3 +209,11 @@ class Warden:
         if not address.is_abstract:
             name = ward.endpoint.config.name
             ward.watched = self._watches.names(name, Path(address.path))
+
+
+def _expected(endpoint: Endpoint, file: Pinned) -> File:
+    """Return what clients should find at the path; owner and mode of a lent file are not ours."""
+    if endpoint.lease is not None:
+        return File.of(file.status)
+    wanted = endpoint.wanted
+    return File(file.identity, wanted.mode, wanted.uid, wanted.gid)

@@ -32,8 +32,8 @@ class PidFile:
 
         Args:
             path: where; its directory has to exist.
-            owner: a uid besides our own and root's that the file may belong to (the service's,
-                in its own runtime directory).
+            owner: whose the file shall be (the service's, in its own runtime directory); None:
+                whoever creates it. Only root may ask for another than himself.
 
         Raises:
             LocalechodError: another process holds the lock (named with its pid where the file
@@ -49,6 +49,12 @@ class PidFile:
         try:
             _check(path, os.fstat(descriptor), {os.geteuid(), 0, owner})
             _lock(path, descriptor)
+            if owner is not None:
+                # As the directory is: who is started without root next time opens it too.
+                os.fchown(descriptor, owner, -1)
+        except OSError as error:
+            os.close(descriptor)
+            raise LocalechodError(failure("chown", error.errno, path)) from None
         except BaseException:
             os.close(descriptor)
             raise

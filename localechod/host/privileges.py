@@ -19,6 +19,7 @@ from localechod.errors import ConfigError, NotPermittedError
 from localechod.host.text import failure, printable
 
 # prctl(2); the numbers are part of the kernel's ABI.
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -120,7 +121,28 @@ def drop(identity: Identity) -> None:
         raise NotPermittedError(failure(f"becoming {who}", error.errno), _NEEDED) from None
     _clear_capabilities()
     _prctl("setting no_new_privs", _PR_SET_NO_NEW_PRIVS, 1)
+    seal()
     prove(identity)
+
+
+def seal() -> None:
+    """Close the process's memory to others of the same account: no ptrace(2), no core file.
+
+    What clients wrote is in it. The kernel does this by itself when root is given up, but only
+    where fs.suid_dumpable is 0; and who never was root has to ask for it (PR_SET_DUMPABLE of
+    prctl(2)). The price: /proc/PID/fd of the daemon is root's to look at.
+
+    Raises:
+        NotPermittedError: it was refused, or is not so when it is read back.
+    """
+    _prctl("clearing the dumpable flag", _PR_SET_DUMPABLE, 0)
+    if (found := dumpable()) != 0:
+        raise NotPermittedError(f"the dumpable flag is {found} after it was cleared", _NEEDED)
+
+
+def dumpable() -> int:
+    """Return PR_GET_DUMPABLE of prctl(2): 0, nobody but root may look into this process."""
+    return int(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
 
 
 def prove(identity: Identity) -> None:
@@ -138,6 +160,8 @@ def prove(identity: Identity) -> None:
     with contextlib.suppress(OSError):
         os.setresuid(0, 0, 0)
         wrong.append("setresuid(0, 0, 0) succeeded")
+    if (flag := dumpable()) != 0:
+        wrong.append(f"the dumpable flag is {flag} instead of 0")
     if wrong:
         raise NotPermittedError(
             f"privilege drop failed: {', '.join(wrong)}",

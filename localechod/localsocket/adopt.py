@@ -52,6 +52,29 @@ def adopt(descriptor: int, request: Request) -> Bound:
         return Bound(sock, request.address, file)
 
 
+def borrow(sock: socket.socket, address: Address) -> Bound:
+    """Serve on a socket that somebody else has bound and goes on keeping, such as systemd.
+
+    It stays as it is: nothing is listened to anew, and owner and mode of its file are theirs.
+
+    Args:
+        sock: bound to the address, and listening unless it is datagram; taken over.
+        address: what the caller has found it to be bound to.
+
+    Returns:
+        The socket, marked as lent; without a file where its path leads elsewhere by now.
+    """
+    sock.setblocking(False)
+    file = None if address.is_abstract else _own_file(sock, address)
+    return Bound(sock, address, file, lent=True)
+
+
+def name_of(sock: socket.socket) -> Address:
+    """Return where a local socket is bound, by getsockname(2); an empty address: it is not."""
+    name = sock.getsockname()
+    return Address(name if isinstance(name, bytes) else os.fsencode(name))
+
+
 def retire(descriptor: int) -> None:
     """Close a socket that nobody wants any more, and remove its file where that is still its own.
 
@@ -64,7 +87,7 @@ def retire(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as sock:
         if sock.family != socket.AF_UNIX:
             return
-        address = _name(sock)
+        address = name_of(sock)
         file = None if address.is_abstract else _own_file(sock, address)
     if file is not None:
         _remove(file)
@@ -75,13 +98,8 @@ def _fault(sock: socket.socket, request: Request) -> str:
         return "is no local socket"
     if sock.type != request.type:
         return f"is of type {sock.type} instead of {request.type}"
-    name = _name(sock)
+    name = name_of(sock)
     return "" if name == request.address else f"is bound to {name}"
-
-
-def _name(sock: socket.socket) -> Address:
-    name = sock.getsockname()
-    return Address(name if isinstance(name, bytes) else os.fsencode(name))
 
 
 def _own_file(sock: socket.socket, address: Address) -> Pinned | None:

@@ -58,11 +58,21 @@ class Bound:
         identity: (device, inode) of its file as stat(2) tells them; None where it has none that
             is ours to remove (abstract, or a socket that was handed to us).
         file: that file, pinned; None where there is none, and after `remove` and `close`.
+        lent: it belongs to somebody who bound it and keeps it open, such as systemd: it must not
+            be shut down, and its file is not ours to remove or to change.
     """
 
-    def __init__(self, sock: socket.socket, address: Address, file: Pinned | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        address: Address,
+        file: Pinned | None = None,
+        *,
+        lent: bool = False,
+    ) -> None:
         self.sock = sock
         self.address = address
+        self.lent = lent
         self.identity = file.identity if file else None
         self.file = file
 
@@ -80,7 +90,7 @@ class Bound:
         if not file:
             return False
         try:
-            return file.unlink()
+            return not self.lent and file.unlink()
         except OSError:
             return False
         finally:
@@ -96,12 +106,12 @@ class Bound:
             self.file = None
 
     def restore(self, request: Request) -> None:
-        """Give the file its owner and mode again, wherever it stands by now.
+        """Give the file its owner and mode again, wherever it stands by now; not a lent one.
 
         Raises:
             SocketError: with the step that failed (chown, chmod) and what helps.
         """
-        if self.file:
+        if self.file and not self.lent:
             _own(self.file, request)
             _open(self.file, request)
 

@@ -9,6 +9,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import group_name, user_name
@@ -37,6 +38,12 @@ class File:
     uid: int
     gid: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Return what stat(2) has told."""
+        identity = status.st_dev, status.st_ino
+        return cls(identity, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
 
 def look(address: Address) -> File | int:
     """Return what a client finds at a path, symbolic links followed as connect(2) does; or errno.
@@ -47,7 +54,7 @@ def look(address: Address) -> File | int:
         status = Path(address.path).stat()
     except OSError as error:
         return error.errno or errno.EIO
-    return _file(status)
+    return File.of(status)
 
 
 def judge(found: File | int, wanted: File) -> Standing:
@@ -83,8 +90,3 @@ def fate(file: Pinned) -> str:
     if not file.status.st_nlink:
         return "removed"
     return "moved with its directory" if file.stands() else "renamed"
-
-
-def _file(status: os.stat_result) -> File:
-    identity = status.st_dev, status.st_ino
-    return File(identity, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)

@@ -1,6 +1,5 @@
 """Restarts and crashes of a real daemon, with a manager in miniature that keeps its descriptors."""
 
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -147,16 +146,3 @@ def test_a_datagram_sent_meanwhile_is_answered(manager: Manager, sockdir: Path) 
         client.sendto(b"between", manager.daemon.path("d"))
         manager.start()
         assert client.recv(100) == b"Hi, between"
-
-
-@pytest.mark.parametrize(
-    ("name", "said"), [("web\x1b", "web\\x1b"), ("unknown", "one without a name")]
-)
-def test_what_a_socket_unit_passes_is_refused_by_its_name(
-    manager: Manager, name: str, said: str
-) -> None:
-    manager.store.append((name, os.dup(0)))
-    assert manager.refused() == 2
-    log = manager.daemon.log.read_text(encoding="utf-8")
-    assert f"descriptors were passed that nobody here serves: {said}; " in log
-    assert not manager.daemon.runtime.exists()

@@ -16,7 +16,7 @@ FLOORS = [
     ["explain", "bench"],
     ["echo"],
     ["control"],
-    ["manager", "handover", "launch"],
+    ["manager", "handover", "activation", "launch"],
     ["controlsocket"],
     ["service"],
     ["daemon"],
