@@ -129,7 +129,7 @@ uninstall_all() {
     fi
     if [ -z "$removed" ]; then say 'not installed; nothing to do'; return; fi
     # The directories that install made, where nobody else has put something into them.
-    rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${never_root%/*/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
+    rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
     if systemd_runs; then
         systemctl daemon-reload
         systemctl reset-failed $service $socket 2>/dev/null || :

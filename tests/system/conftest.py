@@ -12,6 +12,7 @@ import pytest
 from tests.system.machine import CHECKOUT, Machine, booted, eventually, missing
 
 SERVICE = "localechod.service"
+SOCKET = "localechod.socket"
 SETTINGS = "/etc/localechod/localechod.toml"
 RUNTIME = "/run/localechod"
 

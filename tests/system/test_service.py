@@ -190,11 +190,14 @@ def test_a_killed_daemon_is_started_again(service: Machine) -> None:
     assert say(service, "send", "stream", "hello") == "Hi, hello"
 
 
-def test_stop_ends_cleanly_and_leaves_no_socket(service: Machine) -> None:
+def test_stop_ends_cleanly_and_leaves_nothing_but_the_lock(service: Machine) -> None:
     service.run("systemctl", "stop", SERVICE)
     assert service.show(SERVICE, "Result") == "success"
     assert service.show(SERVICE, "ExecMainStatus") == "0"
-    assert service.process("test", "-e", RUNTIME).returncode == 1
+    assert owners(service) == [
+        f"{RUNTIME} localecho:localecho 755 d",
+        f"{RUNTIME}/localechod.lock localecho:root 600 f",
+    ]
     down = service.process("localechoctl", "status")
     assert down.returncode == 3
     assert "journalctl -u localechod -n 20" in down.stdout + down.stderr
