@@ -171,6 +171,28 @@ def test_after_the_drop_the_kernel_knows_nothing_of_root() -> None:
     assert fields["Groups"] == "33 65534"
 
 
+@pytest.mark.parametrize(
+    "start", ["", "os.setresuid(65534, 65534, 65534)\nlibc.prctl(4, 1, 0, 0, 0)\n"]
+)
+def test_sealed_nobody_else_may_look_into_the_process_not_even_unprivileged(start: str) -> None:
+    if start and os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    told = in_a_process(
+        "from localechod.host.privileges import seal\n"
+        f"{start}"
+        "before = libc.prctl(3, 0, 0, 0, 0)\n"
+        "seal()\n"
+        "print(before, libc.prctl(3, 0, 0, 0, 0), os.stat('/proc/self/environ').st_uid)\n"
+    )
+    assert told == "1 0 0\n"
+
+
+@needs_root
+def test_a_process_that_is_dumpable_again_is_refused() -> None:
+    told = in_a_process("drop(who)\nlibc.prctl(4, 1, 0, 0, 0)\nattempt(prove)\n")
+    assert told.startswith("REFUSED privilege drop failed: the dumpable flag is 1 instead of 0")
+
+
 @needs_root
 def test_capabilities_kept_on_purpose_before_the_drop_are_gone_after_it() -> None:
     # PR_SET_KEEPCAPS makes setresuid leave the permitted set; the inheritable one always stays.
