@@ -66,6 +66,15 @@ def test_install_neither_enables_nor_starts_it(service: Machine) -> None:
     assert (checked.returncode, faults) == (0, [])
 
 
+def test_it_takes_a_stop_of_the_service_first(service: Machine) -> None:
+    refused = service.process("systemctl", "start", SOCKET)
+    assert refused.returncode == 1
+    assert state(service, SOCKET) == "inactive"
+    said = service.run("journalctl", "--no-pager", "--unit", SOCKET, "--lines", "5")
+    assert "already active, refusing" in said
+    assert say(service, "send", "stream", "hello") == "Hi, hello"
+
+
 def test_a_connect_starts_the_service_and_is_answered_again_and_again(listening: Machine) -> None:
     before = files(listening)
     assert all(" localecho:localecho 666 socket" in line for line in before)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.system.conftest import RUNTIME, SERVICE, SETTINGS, install
+from tests.system.conftest import RUNTIME, SERVICE, SETTINGS, SOCKET, install
 from tests.system.machine import CHECKOUT, Machine
 
 pytestmark = pytest.mark.xdist_group("machine")
@@ -104,12 +104,16 @@ def test_uninstall_stops_the_service_and_leaves_nothing_but_the_configuration(
     machine.run("rm", "-rf", "/etc/localechod")
     before = machine.written()
     install(machine)
+    machine.run("systemctl", "enable", "--now", SOCKET)
     machine.run("systemctl", "enable", "--now", SERVICE)
+    assert machine.run("localechoctl", "send", "stream", "hello") == "Hi, hello"
     machine.run(f"{CHECKOUT}/dev", "uninstall")
     left = {path for path in machine.written() - before if not path.startswith(OTHERS)}
     # This machine may have the directory from an installation of its own.
     assert left - {"/etc/localechod"} == {SETTINGS}
-    assert machine.show(SERVICE, "LoadState") == "not-found"
+    for unit in (SERVICE, SOCKET):
+        assert machine.show(unit, "LoadState") == "not-found"
+        assert machine.show(unit, "ActiveState") == "inactive"
     assert machine.process("getent", "passwd", "localecho").returncode == 2
     assert machine.process("getent", "group", "localecho").returncode == 2
     assert machine.process("test", "-e", RUNTIME).returncode == 1
