@@ -18,7 +18,7 @@ class Launch:
         file: the configuration file, read again by a reload; None: the built-in default.
         directory: the runtime directory.
         owner: who owns the sockets, and serves.
-        opened: sockets that were kept, or bound as root.
+        opened: sockets that were lent or kept, or bound as root.
         control: descriptors of the control socket that were kept.
         started: when the service started, by time.monotonic(); a restart does not change it.
         states: the endpoints as the process before this one left them.

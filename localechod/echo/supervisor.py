@@ -39,7 +39,7 @@ class UnknownEndpointError(UsageError):
 
 
 class NeedsRestartError(LocalechodError):
-    """Only root could bind this, or a socket unit; the service can not."""
+    """Only root could bind this, or a socket unit; the service cannot."""
 
 
 def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) -> dict[str, Opened]:
