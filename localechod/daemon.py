@@ -11,13 +11,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from localechod import activation, config, handover
+from localechod import activation, config, handover, recovery
 from localechod.activation import Passed
 from localechod.config import Config
 from localechod.echo.endpoint import Owner
-from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import open_privileged
 from localechod.errors import ConfigError, LocalechodError, UsageError
 from localechod.host import fdstore, logs, privileges, runtime, systemd
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     inherited = fdstore.inherit()
     state = handover.read_state(inherited)
     passed = activation.take(inherited)
-    loaded, remark, matched = _configuration(file, directory, state, passed)
+    last_good = recovery.last_good(inherited)
+    loaded, remark, matched = _configuration(file, directory, last_good, passed)
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -83,12 +84,15 @@ def run(options: argparse.Namespace) -> int:
         for warning in config.warnings(loaded):
             log.warning("%s", warning)
         store = Store(notifier)
+        slots = recovery.memory(inherited, store)
+        survivors = recovery.survivors(inherited)
         owner = _owner(identity)
         lent = activation.lend(matched, loaded, owner, inherited, store)
         kept = lent | handover.take_over(loaded, owner, inherited, store)
         opened = kept | open_privileged(loaded, owner, kept)
         _become(identity)
         states, sockets = handover.receive(inherited, state)
+        revived, their_sockets = recovery.revive(survivors, slots, states, loaded, store)
         launch = Launch(
             file=file,
             directory=directory,
@@ -97,8 +101,9 @@ def run(options: argparse.Namespace) -> int:
             opened=opened,
             control=inherited.pop(handover.CONTROL, []),
             started=time.monotonic() if state is None else state.started,
-            states=states,
-            sockets=sockets,
+            states=[*states, *revived],
+            sockets=sockets + their_sockets,
+            slots=slots,
             remark=remark,
             dropped=identity is not None,
         )
@@ -115,9 +120,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _configuration(
-    file: Path | None, directory: Path, state: ServiceState | None, passed: Sequence[Passed]
+    file: Path | None, directory: Path, last_good: str | None, passed: Sequence[Passed]
 ) -> tuple[Config, str, dict[str, Passed]]:
-    """Read the configuration, or go on under the last good one that a restart brought along.
+    """Read the configuration, or go on under the one that was in force before.
 
     Returns:
         The configuration, what is wrong with the file, or "", and what a socket unit has passed
@@ -131,11 +136,13 @@ def _configuration(
         loaded = config.load(file, directory)
         return loaded, "", activation.match(passed, loaded.endpoints)
     except (ConfigError, UsageError) as error:
-        if state is None:
+        if last_good is None:
             raise
-        last_good = config.parse(state.config, directory, "the last good configuration")
-        remark = f"degraded, on the last good configuration: {error}"
-        return last_good, remark, activation.match(passed, last_good.endpoints)
+        with suppress(ConfigError, UsageError):  # of another version of this program
+            loaded = config.parse(last_good, directory, "the last good configuration")
+            remark = f"degraded, on the last good configuration: {error}"
+            return loaded, remark, activation.match(passed, loaded.endpoints)
+        raise
 
 
 def _identity(loaded: Config) -> Identity:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from localechod.config import Config
 from localechod.echo.connection import hang_up
 from localechod.echo.endpoint import Opened, Owner, request
+from localechod.echo.slots import Slots
 from localechod.echo.state import EndpointState, ServiceState, StateError, decode, encode
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
@@ -25,7 +26,7 @@ from localechod.localsocket.adopt import adopt, retire
 log = logging.getLogger("localechod.handover")
 
 # Names in the store. Listening sockets are there under "@" and their endpoint's name, which begins
-# with a letter or a digit; names without "@" are those that socket units give.
+# with a letter or a digit; names without "@" are those that socket units give. More: recovery.py.
 STATE = "@@state"
 CONNECTIONS = "@@connections"
 CONTROL = "@@control"
@@ -116,17 +117,22 @@ def _receive(pair: int) -> list[socket.socket]:
 
 
 class Keeper:
-    """Keeps the endpoints' sockets in the store, for the start after a crash as after a restart."""
+    """Keeps sockets in the store, for the start after a crash as after a restart.
 
-    def __init__(self, store: Store) -> None:
+    Attributes:
+        slots: where connections leave word of where they are.
+    """
+
+    def __init__(self, store: Store, slots: Slots) -> None:
         self._store = store
+        self.slots = slots
 
     def keep(self, name: str, descriptor: int) -> None:
-        """Store an endpoint's socket."""
+        """Store an endpoint's socket, or a connection's."""
         self._store.keep(f"@{name}", descriptor)
 
     def drop(self, name: str) -> None:
-        """Take an endpoint's socket out of the store."""
+        """Take one out of the store."""
         self._store.drop(f"@{name}")
 
 

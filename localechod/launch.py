@@ -7,6 +7,7 @@ from pathlib import Path
 
 from localechod.config import Config
 from localechod.echo.endpoint import Opened, Owner
+from localechod.echo.slots import Slots
 from localechod.echo.state import EndpointState
 
 
@@ -23,6 +24,7 @@ class Launch:
         started: when the service started, by time.monotonic(); a restart does not change it.
         states: the endpoints as the process before this one left them.
         sockets: the connections that belong to `states`.
+        slots: where connections leave word for the process after this one.
         remark: what is wrong with the configuration file, or "".
         dropped: whether root was given up on the way here.
     """
@@ -36,5 +38,6 @@ class Launch:
     started: float
     states: Sequence[EndpointState]
     sockets: Sequence[socket.socket]
+    slots: Slots
     remark: str
     dropped: bool

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 
 import msgspec
 
-from localechod import __version__, config, handover
+from localechod import __version__, config, handover, recovery
 from localechod.config.changes import restart_needed
 from localechod.control import catalog
 from localechod.control.about import About, ReloadReport
@@ -65,7 +65,9 @@ class Service:
         async with AsyncExitStack() as ending:
             engine = Engine(loop)
             ending.callback(engine.close)
-            owner, keeper = self._launch.owner, Keeper(self._store)
+            owner, keeper = self._launch.owner, Keeper(self._store, self._launch.slots)
+            recovery.remember(self.config_text(), self._store)
+            ending.callback(recovery.forget, self._store)
             self.supervisor = Supervisor(
                 self._config, engine, owner, keeper, dropped=self._launch.dropped
             )
@@ -103,9 +105,7 @@ class Service:
         """Before a restart: leave everything to the next process; False where this is the end."""
         await self._control.close()  # while the endpoints still answer
         endpoints, sockets = self.supervisor.freeze()
-        state = ServiceState(
-            started=self._launch.started, config=self.config_text(), endpoints=endpoints
-        )
+        state = ServiceState(started=self._launch.started, endpoints=endpoints)
         try:
             handover.pack(state, sockets, self._store)
             taken = self._store.barrier(_BARRIER)
@@ -152,6 +152,7 @@ class Service:
         self._restart_needed = restart_needed(self._config, loaded)
         # What needs a restart stays in force as it was; `config show` tells what is in force.
         self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
+        recovery.remember(self.config_text(), self._store)
         self._write_catalog()
         report = ReloadReport(
             added=changes.added,

@@ -33,6 +33,7 @@ REASONS = {
     "allow": "must be a list of user names and @group names",
     "admins": "must be a list of user names and @group names",
     "drain_timeout": "must be a number of seconds, 0 or more",
+    "crash_keep": "must be a number of connections from 0 (none) to 4096",
     "idle_timeout": "must be a number of seconds, 0 (never) or more",
     "record_size": "must be a number of bytes from 2 to 1048576",
     "max_message": "must be a number of bytes from 1 to 16777216",
@@ -47,11 +48,12 @@ REASONS = {
 
 
 class ServiceConfig(Struct, frozen=True, kw_only=True):
-    """[service]: whom to become, and how long to take leave. `group` None: the user's own."""
+    """[service]: whom to become, and how to end. `group` None: the user's own."""
 
     user: Account = "localecho"
     group: Account | None = None
     drain_timeout: Seconds = 5.0
+    crash_keep: Annotated[int, Meta(ge=0, le=4096)] = 256
 
 
 class ControlConfig(Struct, frozen=True, kw_only=True):

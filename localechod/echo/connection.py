@@ -11,9 +11,11 @@ from typing import Protocol
 
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
-from localechod.echo.engine import Engine
+from localechod.echo.engine import Engine, Handler
+from localechod.echo.keeping import Keeping
 from localechod.echo.memory import SMALL
 from localechod.echo.report import PeerRow
+from localechod.echo.slots import BOUNDARY, NOWHERE, UNSENT, Slot
 from localechod.echo.state import ConnectionState
 from localechod.localsocket.peer import Credentials
 
@@ -26,6 +28,7 @@ class Port(Protocol):
     engine: Engine
     config: EndpointConfig
     counters: Counters
+    keeping: Keeping
     # One for all connections of a listener, where records are read into a buffer: only one of them
     # is being served at a time, and a buffer each would cost idle clients max_message apiece.
     buffer: bytearray
@@ -44,11 +47,12 @@ class Connection:
 
     Attributes:
         active: when it last read or wrote, in seconds of the engine's clock.
+        slot: where it leaves word, should we end without one; NOWHERE for most.
     """
 
     __slots__ = (
         *("_afterwards", "_held", "_unsent", "active", "fd", "messages", "peer"),
-        *("port", "received", "sent", "since", "sock"),
+        *("port", "received", "sent", "since", "slot", "sock"),
     )
 
     # What to do once everything is sent, where the connection is to end: release or close.
@@ -64,6 +68,7 @@ class Connection:
         self._unsent: memoryview | None = None
         self._afterwards = None
         self._held = 0
+        self.slot = NOWHERE
         port.engine.register(self.fd, select.EPOLLIN, self.serve)
 
     def configure(self, config: EndpointConfig) -> None:
@@ -73,6 +78,25 @@ class Connection:
     def serve(self, events: int) -> None:
         """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
         raise NotImplementedError
+
+    @property
+    def guarded(self) -> Handler:
+        """What serves a connection that leaves word in its slot."""
+        return self.serve
+
+    def guard(self, slot: Slot) -> None:
+        """Leave word in this slot from now on; in NOWHERE, none."""
+        config = self.port.config
+        self.slot = slot
+        self.port.engine.redirect(self.fd, self.serve if slot is NOWHERE else self.guarded)
+        slot.describe(
+            config.name, config.framing if config.type == "stream" else "", config.record_size
+        )
+        self.leave_word()
+
+    def leave_word(self) -> None:
+        """Write into the slot where in the client's bytes the connection is."""
+        self.slot.mark(BOUNDARY)
 
     def freeze(self) -> ConnectionState:
         """Describe the connection for the process that goes on with it."""
@@ -88,6 +112,7 @@ class Connection:
             sent=self.sent,
             unsent=None if self._unsent is None else bytes(self._unsent),
             ending=self._afterwards is not None,
+            serial=self.slot.serial,
         )
 
     def thaw(self, state: ConnectionState) -> None:
@@ -127,6 +152,7 @@ class Connection:
 
     def finish(self) -> None:
         """Answer what has been received as far as the peer takes it at once, then close."""
+        self.port.keeping.forsake(self)
         self.drain()
         # After SHUT_RD every read returns, and the queue is finite: this ends with end of file.
         while self.fd in self.port.engine and self._unsent is None:
@@ -169,6 +195,7 @@ class Connection:
 
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""
+        self.port.keeping.leave(self)
         self.port.engine.unregister(self.fd)
         self.sock.close()
         if self._held:
@@ -186,6 +213,9 @@ class Connection:
 
     def send(self, reply: bytes | memoryview) -> None:
         """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
+        size = len(reply)
+        if size > self.slot.whole:
+            self.slot.mark(UNSENT)
         try:
             sent = self.sock.send(reply)
         except BlockingIOError:
@@ -196,6 +226,8 @@ class Connection:
         if sent > 0:
             self.sent += sent
             self.port.counters.sent_bytes += sent
+        if sent == size and self._unsent is None and self._afterwards is None:
+            return
         self._settle(reply, sent)
 
     def _settle(self, reply: bytes | memoryview, sent: int) -> None:

@@ -51,6 +51,7 @@ class Listener:
         self.counters = context.counters
         self.observe = context.announcer.received
         self.config = config
+        self.keeping = context.keeping
         self._announcer = context.announcer
         self._trouble = trouble
         self._bound = bound
@@ -82,7 +83,7 @@ class Listener:
         self.buffer = _buffer(config)
         self._allow = AllowList(config.allow)
         self._users.limit = config.max_connections_per_user
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.configure(config)
         self._watch_idle()
         self._admit_again()
@@ -143,7 +144,10 @@ class Listener:
     def thaw(self, sock: socket.socket, state: ConnectionState) -> None:
         """Go on with a connection that another process accepted."""
         peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
-        self._keep(sock, peer).thaw(state)
+        connection = self._keep(sock, peer)
+        connection.thaw(state)
+        if state.serial:
+            self.keeping.resume(connection, state.serial)
 
     def _take_leave(self) -> None:
         """Let nobody new connect, and in who has connected already."""
@@ -207,6 +211,7 @@ class Listener:
         self._empty.clear()
         connection = self._kind(sock, peer, self)
         self._connections.add(connection)
+        self.keeping.enter(connection)
         if self._sweep is None:
             self._watch_idle()
         return connection

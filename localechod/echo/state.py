@@ -12,7 +12,7 @@ from localechod.errors import LocalechodError
 
 # Raised whenever a field below changes its meaning. State of another version is not read: the
 # connections it describes are closed, which their clients can see, and nothing is misread.
-VERSION = 1
+VERSION = 2
 _MAGIC = b"localechod-state"
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True, array_like=True
         pending: what was read of a message that is not complete.
         unsent: what is left of replies that the peer has not taken yet.
         ending: it closes as soon as that is sent.
+        skip: bytes still to come of a message whose beginning is lost, or slots.NEXT_LINE.
+        serial: what it is kept under for a crash, or 0.
     """
 
     pid: int
@@ -41,6 +43,8 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True, array_like=True
     pending: bytes = b""
     unsent: bytes | None = None
     ending: bool = False
+    skip: int = 0
+    serial: int = 0
 
 
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +61,9 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         started: when the service started, by CLOCK_MONOTONIC.
-        config: the configuration in force as TOML: the last good one, should the file be broken.
     """
 
     started: float
-    config: str
     endpoints: tuple[EndpointState, ...]
 
 

@@ -7,7 +7,10 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.connection import READ_SIZE, Connection, Port
+from localechod.echo.engine import Handler
 from localechod.echo.memory import SMALL
+from localechod.echo.skipping import SkippingFramer, rest
+from localechod.echo.slots import BOUNDARY, BUSY, MIDDLE, UNSENT
 from localechod.echo.state import ConnectionState
 from localechod.framing import (
     ChunkFramer,
@@ -29,27 +32,77 @@ class StreamConnection(Connection):
 
     __slots__ = ("_framer", "_read_size")
 
+    _framer: Framer | SkippingFramer
+
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
         self._adopt(port.config, b"")
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
-        self._adopt(config, self._framer.pending)
+        before = self._framer
+        if not isinstance(before, SkippingFramer):
+            self._adopt(config, before.pending)
+        elif before.fits(self._adopt(config, b"")):
+            self._skip(before.skip)
+        else:
+            self.close()  # nobody knows where a message of the new kind begins
+            return
+        self.guard(self.slot)
 
     def freeze(self) -> ConnectionState:
         """See Connection; with the bytes of an incomplete message."""
+        if isinstance(self._framer, SkippingFramer):
+            return replace(super().freeze(), skip=self._framer.skip)
         return replace(super().freeze(), pending=self._framer.pending)
 
     def thaw(self, state: ConnectionState) -> None:
         """See Connection."""
         self._framer.pending = state.pending
+        if state.skip:
+            self._skip(state.skip)
         super().thaw(state)
 
-    def _adopt(self, config: EndpointConfig, pending: bytes) -> None:
-        self._framer = _framer(config, self.port.observe if config.log_messages else None)
-        self._framer.pending = pending
+    @property
+    def guarded(self) -> Handler:
+        """See Connection."""
+        return self._serve_guarded
+
+    def _serve_guarded(self, events: int) -> None:
+        """Serve so that the slot is true at every instant; two stores where all goes well."""
+        slot = self.slot
+        if self._unsent is None:
+            slot.memory[slot.at] = BUSY
+        self.serve(events)
+        if self._unsent is None and not self._framer.pending:
+            slot.memory[slot.at] = BOUNDARY
+        elif self.slot is slot:  # else it has closed
+            self.leave_word()
+
+    def leave_word(self) -> None:
+        """See Connection."""
+        if self._unsent is not None:
+            self.slot.mark(UNSENT)
+        elif self._framer.pending:
+            self.slot.mark(MIDDLE, rest(self._framer))
+        else:
+            self.slot.mark(BOUNDARY)
+
+    def _skip(self, skip: int) -> None:
+        """Go on where the beginning of a message is lost."""
+        framer = self._adopt(self.port.config, b"")
+
+        def done() -> None:
+            self._framer = framer
+
+        self._framer = SkippingFramer(framer, skip, done)
+
+    def _adopt(self, config: EndpointConfig, pending: bytes) -> Framer:
+        framer = _framer(config, self.port.observe if config.log_messages else None)
+        framer.pending = pending
+        self._framer = framer
         self._read_size = _read_size(config)
+        return framer
 
     def serve(self, _events: int) -> None:
         """See Connection."""

@@ -12,11 +12,12 @@ from itertools import islice
 from localechod.config import Changes, Config, EndpointConfig, compare
 from localechod.echo.announce import Announcer
 from localechod.echo.connection import hang_up
-from localechod.echo.context import Context, Keeper
+from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint, Opened, Owner, open_socket
 from localechod.echo.engine import Engine
 from localechod.echo.events import EventBus
+from localechod.echo.keeping import Keeper, Keeping
 from localechod.echo.lease import REMEDY
 from localechod.echo.lifecycle import State
 from localechod.echo.report import EndpointStatus, PeerRow
@@ -78,6 +79,8 @@ class Supervisor:
         self._engine = engine
         self._owner = owner
         self._keeper = keeper
+        self._keeping = Keeping(engine.loop, keeper, config.service.crash_keep)
+        self._keeping.make_room(len(config.endpoints))
         self._dropped = dropped
         self._warden = Warden(engine, _watches(), self._may_bind)
         self._endpoints = {
@@ -108,6 +111,7 @@ class Supervisor:
             The endpoints, and the sockets of their connections in the same order.
         """
         self._warden.close()
+        self._keeping.pause()
         self._engine.pause()
         frozen = [endpoint.freeze() for endpoint in self._endpoints.values()]
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
@@ -115,6 +119,7 @@ class Supervisor:
     def unfreeze(self) -> None:
         """Serve after all: nobody goes on with what `freeze` described."""
         self._engine.resume()
+        self._keeping.go_on()
 
     def thaw(self, states: Sequence[EndpointState], sockets: Sequence[socket.socket]) -> None:
         """Go on where another process stopped; call it after `begin`."""
@@ -127,6 +132,7 @@ class Supervisor:
             else:
                 for sock in own:
                     hang_up(sock)
+        self._keeping.settle()
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
         """Describe these endpoints, or all.
@@ -211,6 +217,7 @@ class Supervisor:
                 moved.get(name),
                 name in changes.rebound,
             )
+        self._keeping.make_room(len(config.endpoints))
         self._endpoints |= added
         for endpoint in added.values():
             if endpoint.config.enabled:
@@ -226,6 +233,7 @@ class Supervisor:
         Clients read end of file, not a reset, also those who ran out of time.
         """
         self._warden.close()
+        self._keeping.pause()
         for endpoint in self._endpoints.values():
             endpoint.shut()
         waiting = [asyncio.ensure_future(endpoint.drain()) for endpoint in self._endpoints.values()]
@@ -334,7 +342,7 @@ class Supervisor:
             lane = self._engine.lane()
         except OSError as error:
             raise SocketError("epoll_create", error.errno or errno.EIO) from error
-        context = Context(lane, Counters(), announcer, self._keeper)
+        context = Context(lane, Counters(), announcer, self._keeper, self._keeping)
         return Endpoint(config, context, self._owner)
 
 

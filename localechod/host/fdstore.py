@@ -13,6 +13,8 @@ from localechod.errors import UsageError
 from localechod.host.systemd import Notifier
 
 _FIRST = 3
+# FileDescriptorStoreMax= of the unit. From version 254 on systemd says it itself.
+CAPACITY = 512
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -59,8 +61,17 @@ class Store:
     shut down and dropped from the store, or the other copy keeps its peer waiting.
     """
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: Notifier, environ: Mapping[str, str] = os.environ) -> None:
         self._notifier = notifier
+        self._environ = environ
+
+    @property
+    def capacity(self) -> int:
+        """How many descriptors there is room for; 0 without a manager."""
+        said = self._environ.get("FDSTORE", "")
+        if not self._notifier.supervised:
+            return 0
+        return int(said) if said.isascii() and said.isdigit() else CAPACITY
 
     def keep(self, name: str, descriptor: int) -> None:
         """Store a duplicate under a name, which must not hold a colon; systemd.service(5)."""

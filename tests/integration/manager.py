@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ sys.argv[0] = "localechod"
 sys.exit(main())
 """
 _SYSTEMCTL = '#!/bin/sh\nread -r job <"${0%/*}/job"\necho "7 localechod.service $job running"\n'
+_CONNECTION = re.compile(r"@\d+@.*")
 _ABOVE = 100  # the numbers that descriptors are passed by, out of the way of 3 and what follows
 
 
@@ -99,8 +101,13 @@ class Manager:
 
     @property
     def names(self) -> list[str]:
-        """What is stored, sorted."""
-        return sorted(name for name, _ in self.store)
+        """What is stored but for connections, sorted."""
+        return sorted(name for name, _ in self.store if not _CONNECTION.fullmatch(name))
+
+    @property
+    def connections(self) -> int:
+        """How many connections are stored."""
+        return len(self.store) - len(self.names)
 
     def close(self) -> None:
         """End the thread, and let go of everything."""

@@ -17,6 +17,7 @@ from localechod import config
 from localechod.echo import datagram
 from localechod.echo.endpoint import Owner
 from localechod.echo.engine import LANE_BATCH, Engine
+from localechod.echo.slots import nowhere
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE
 
@@ -29,6 +30,8 @@ READ = 65536
 
 class Keeper:
     """Keeps nothing."""
+
+    slots = nowhere()
 
     def keep(self, name: str, descriptor: int) -> None: ...
 

@@ -20,7 +20,7 @@ mode = "0666"
 type = "datagram"
 mode = "0666"
 """
-KEPT = ["@@control", "@a", "@d"]
+KEPT = ["@@config", "@@control", "@@kept", "@a", "@d"]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_client_goes_on_in_the_middle_of_a_line(manager: Manager) -> None:
 def test_who_connects_between_two_processes_waits_and_is_answered(manager: Manager) -> None:
     manager.start()
     assert manager.end("restart") == 0
-    assert manager.names == ["@@connections", "@@control", "@@state", "@a", "@d"]
+    assert manager.names == sorted([*KEPT, "@@connections", "@@state"])
     with manager.daemon.connect("a") as client:
         client.sendall(b"early\n")
         manager.start()
@@ -69,7 +69,7 @@ def test_any_other_end_hangs_up_and_leaves_nothing(manager: Manager, job: str) -
         client.sendall(b"last\nhalf")
         assert manager.end(job) == 0
         assert receive(client, 100) == b"Hi, last\nHi, half"
-    assert manager.names == []
+    assert manager.store == []
     assert [path.name for path in manager.daemon.runtime.iterdir()] == ["localechod.lock"]
 
 
@@ -118,7 +118,7 @@ def test_an_edited_file_counts_after_a_restart(manager: Manager) -> None:
         assert receive(client, 4) == b"> x\n"
     assert Path(manager.daemon.path("a")).stat().st_mode & 0o777 == 0o600
     assert not Path(manager.daemon.path("d")).exists()
-    assert manager.names == ["@@control", "@a"]
+    assert manager.names == [name for name in KEPT if name != "@d"]
 
 
 def test_many_connections_are_handed_over(manager: Manager) -> None:

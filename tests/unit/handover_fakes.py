@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from localechod import config, handover
+from localechod import config, handover, recovery
 from localechod.echo.endpoint import Owner
 from localechod.echo.engine import Engine
 from localechod.echo.state import ServiceState
@@ -23,6 +23,10 @@ class Kept(Store):
     def __init__(self) -> None:
         super().__init__(Notifier({}))
         self.held: dict[str, list[int]] = {}
+
+    @property
+    def capacity(self) -> int:
+        return 20
 
     def keep(self, name: str, descriptor: int) -> None:
         if name not in self.held:  # systemd knows what it has already
@@ -61,16 +65,20 @@ def live(
         engine = Engine(asyncio.get_running_loop())
         inherited = store.pass_on()
         state = handover.read_state(inherited)
+        slots = recovery.memory(inherited, store)
+        kept = recovery.survivors(inherited)
         opened = handover.take_over(loaded, owner, inherited, store)
         states, sockets = handover.receive(inherited, state)
+        revived, survivors = recovery.revive(kept, slots, states, loaded, store)
         assert inherited == {}
-        supervisor = Supervisor(loaded, engine, owner, handover.Keeper(store), dropped=False)
+        keeper = handover.Keeper(store, slots)
+        supervisor = Supervisor(loaded, engine, owner, keeper, dropped=False)
         supervisor.begin(opened)
-        supervisor.thaw(states, sockets)
+        supervisor.thaw([*states, *revived], [*sockets, *survivors])
         handover.discard(store)
         await act(supervisor)
         endpoints, sockets = supervisor.freeze()
-        after = ServiceState(started=time.monotonic(), config=text, endpoints=endpoints)
+        after = ServiceState(started=time.monotonic(), endpoints=endpoints)
         handover.pack(after, sockets, store)
         engine.close()
         for sock in sockets:

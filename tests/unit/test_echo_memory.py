@@ -13,7 +13,12 @@ from localechod.echo import memory as module
 from localechod.echo.connection import Connection
 from localechod.echo.counters import Counters
 from localechod.echo.engine import Engine
+from localechod.echo.keeping import Keeping
+from localechod.echo.slots import nowhere
 from localechod.echo.stream import StreamConnection
+from localechod.handover import Keeper
+from localechod.host.fdstore import Store
+from localechod.host.systemd import Notifier
 from localechod.localsocket.peer import credentials
 
 KIB = 1024
@@ -30,6 +35,7 @@ class Port:
         self.config = EndpointConfig(
             name="a", type="stream", path="@a", max_message=1 << 24, prefix=""
         )
+        self.keeping = Keeping(engine.loop, Keeper(Store(Notifier({})), nowhere()), 0)
         self.here: list[Connection] = []
 
     def observe(self, message: bytes) -> None:

@@ -8,7 +8,6 @@ from localechod.echo.state import ConnectionState, EndpointState, ServiceState, 
 
 WHOLE = ServiceState(
     started=12.5,
-    config="version = 1\n",
     endpoints=(
         EndpointState(
             config=EndpointConfig(name="a", type="stream", path="/run/a", framing="record"),
@@ -40,9 +39,10 @@ def test_what_was_written_is_read() -> None:
 
 
 def test_another_version_is_refused_and_not_misread(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = state.encode(WHOLE)
-    monkeypatch.setattr(state, "VERSION", state.VERSION + 1)
-    with pytest.raises(StateError, match="is of version 1, and this program reads 2"):
+    written, version = state.encode(WHOLE), state.VERSION
+    monkeypatch.setattr(state, "VERSION", version + 1)
+    text = f"is of version {version}, and this program reads {version + 1}"
+    with pytest.raises(StateError, match=text):
         state.decode(written)
 
 

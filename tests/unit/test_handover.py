@@ -39,7 +39,7 @@ def state_of(count: int) -> ServiceState:
         errors={},
         connections=tuple(connection(number) for number in range(count)),
     )
-    return ServiceState(started=1.0, config="version = 1\n", endpoints=(endpoint,))
+    return ServiceState(started=1.0, endpoints=(endpoint,))
 
 
 def packed(store: Kept, count: int, said: int) -> list[socket.socket]:

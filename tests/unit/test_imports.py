@@ -16,7 +16,7 @@ FLOORS = [
     ["explain", "bench"],
     ["echo"],
     ["control"],
-    ["manager", "handover", "activation", "launch"],
+    ["manager", "handover", "recovery", "activation", "launch"],
     ["controlsocket"],
     ["service"],
     ["daemon"],
