@@ -11,11 +11,11 @@ from typing import Protocol
 
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
-from localechod.echo.engine import Engine, Handler
+from localechod.echo.engine import Engine
 from localechod.echo.keeping import Keeping
 from localechod.echo.memory import SMALL
 from localechod.echo.report import PeerRow
-from localechod.echo.slots import BOUNDARY, NOWHERE, UNSENT, Slot
+from localechod.echo.slots import BOUNDARY, NOWHERE, Slot
 from localechod.echo.state import ConnectionState
 from localechod.localsocket.peer import Credentials
 
@@ -79,23 +79,21 @@ class Connection:
         """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
         raise NotImplementedError
 
-    @property
-    def guarded(self) -> Handler:
-        """What serves a connection that leaves word in its slot."""
-        return self.serve
-
     def guard(self, slot: Slot) -> None:
         """Leave word in this slot from now on; in NOWHERE, none."""
         config = self.port.config
         self.slot = slot
-        self.port.engine.redirect(self.fd, self.serve if slot is NOWHERE else self.guarded)
-        slot.describe(
-            config.name, config.framing if config.type == "stream" else "", config.record_size
-        )
+        framing = config.framing if config.type == "stream" else ""
+        slot.describe(config.name, framing, config.record_size)
         self.leave_word()
 
-    def leave_word(self) -> None:
-        """Write into the slot where in the client's bytes the connection is."""
+    def leave_word(self, size: int = 0) -> None:
+        """Write into the slot where the connection is in its client's bytes.
+
+        Args:
+            size: of a reply that is about to be sent, in bytes.
+        """
+        del size  # a record is sent whole or not at all
         self.slot.mark(BOUNDARY)
 
     def freeze(self) -> ConnectionState:
@@ -213,9 +211,6 @@ class Connection:
 
     def send(self, reply: bytes | memoryview) -> None:
         """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
-        size = len(reply)
-        if size > self.slot.whole:
-            self.slot.mark(UNSENT)
         try:
             sent = self.sock.send(reply)
         except BlockingIOError:
@@ -226,8 +221,6 @@ class Connection:
         if sent > 0:
             self.sent += sent
             self.port.counters.sent_bytes += sent
-        if sent == size and self._unsent is None and self._afterwards is None:
-            return
         self._settle(reply, sent)
 
     def _settle(self, reply: bytes | memoryview, sent: int) -> None:
@@ -241,6 +234,7 @@ class Connection:
         elif self._unsent is not None:
             self._unsent = None
             self.port.engine.modify(self.fd, select.EPOLLIN)
+            self.leave_word()
             self.account()
 
 

@@ -82,10 +82,6 @@ class Engine:
         """Watch a registered descriptor for other events."""
         self._epoll.modify(fd, events)
 
-    def redirect(self, fd: int, handler: Handler) -> None:
-        """Give a registered descriptor another handler."""
-        self._handlers[fd] = handler
-
     def unregister(self, fd: int) -> None:
         """Forget a registered descriptor; it has to be still open."""
         del self._handlers[fd]

@@ -104,10 +104,11 @@ class Keeping:
 
     def resume(self, client: Client, serial: int) -> None:
         """Go on with one that an earlier process has kept under this serial."""
-        slot = self._slots.find(serial)
+        slot = self._slots.find(serial, _piece(client.sock))
         if slot is not None and self._places:
             del self._candidates[client]
-            self._keep(client, slot)
+            self._kept[client] = None
+            client.guard(slot)
 
     def settle(self) -> None:
         """Let go of what is kept and belongs to nobody here; after everyone has been resumed."""
@@ -162,11 +163,6 @@ class Keeping:
                 self._candidates[client] = None
                 self._candidates.move_to_end(client, last=False)
 
-    def _keep(self, client: Client, slot: Slot) -> None:
-        self._kept[client] = None
-        slot.whole = min(slot.whole, _at_once(client.sock))
-        client.guard(slot)
-
     def _let_go(self, client: Client) -> None:
         slot = client.slot
         client.guard(NOWHERE)
@@ -192,13 +188,14 @@ class Keeping:
                 self._schedule()
                 return
             client, _nothing = self._candidates.popitem(last=False)
-            slot = self._slots.take(client.since)
-            self._keep(client, slot)
+            slot = self._slots.take(client.since, _piece(client.sock))
+            self._kept[client] = None
+            client.guard(slot)
             self._keeper.keep(slot.name, client.sock.fileno())
         if self._is_wanting():
             self._timer = self._loop.call_later(PAUSE, self._hold)
 
 
-def _at_once(sock: socket.socket) -> int:
+def _piece(sock: socket.socket) -> int:
     """Return how many bytes the kernel queues as one piece, by the size of the send buffer."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - 64

@@ -19,7 +19,7 @@ Room: TypeAlias = mmap.mmap | bytearray
 # Where a connection was; one byte, the first of its slot.
 BOUNDARY = 1  # everything that was read is answered, and the next byte begins a message
 MIDDLE = 2  # a message has begun; `skip` says what of it is still to come
-BUSY = 3  # it was being served: something may have been read, and may have been answered
+BUSY = 3  # something may have been read, and is not answered
 UNSENT = 4  # part of a reply may not have been sent; or the slot is being written
 
 # Up to the next newline; see Record.skip.
@@ -73,17 +73,17 @@ class Slot:
 
     Attributes:
         serial: unlike any other connection's; 0 in a slot that is nobody's.
-        whole: the longest reply, in bytes, that is sent whole or not at all.
+        whole: the longest reply, in bytes, that may be lost: it is sent whole or not at all.
         endpoint: the name of the connection's endpoint.
     """
 
-    __slots__ = ("at", "endpoint", "memory", "serial", "whole")
+    __slots__ = ("_whole", "at", "endpoint", "memory", "serial", "whole")
 
     def __init__(self, memory: Room, at: int, serial: int, whole: int) -> None:
         self.memory = memory
         self.at = at
         self.serial = serial
-        self.whole = whole
+        self.whole = self._whole = whole
         self.endpoint = ""
 
     @property
@@ -95,15 +95,19 @@ class Slot:
         """Write down whose connection it is and how messages lie in it; `mark` has to follow."""
         self.mark(UNSENT)
         self.endpoint = endpoint
+        # A chunk has no place of its own in what the client reads: one that is missing would be a
+        # hole in an echo, and that is a wrong answer.
+        self.whole = 0 if framing == "chunk" else self._whole
         texts = framing.encode(), endpoint.encode()
         _DESCRIPTION.pack_into(self.memory, self.at + _AT_DESCRIPTION, record_size, *texts)
 
     def mark(self, state: int, skip: int = 0) -> None:
         """Write down where it is; `skip` as in Record."""
-        # Not one store. Whoever has to go by half of it ends the connection, which is never wrong;
-        # BUSY would be, where part of a reply has been sent.
-        self.memory[self.at] = UNSENT
-        _SKIP.pack_into(self.memory, self.at + _AT_SKIP, skip)
+        if state == MIDDLE:
+            # Not one store. Whoever has to go by half of it ends the connection, which is never
+            # wrong; BUSY would be, where part of a reply has been sent.
+            self.memory[self.at] = UNSENT
+            _SKIP.pack_into(self.memory, self.at + _AT_SKIP, skip)
         self.memory[self.at] = state
 
 
@@ -130,21 +134,26 @@ class Slots:
         """Return what is in use."""
         return [record for _, record in self._used()]
 
-    def take(self, since: float) -> Slot:
-        """Return a free slot for a connection; there has to be one."""
+    def take(self, since: float, piece: int) -> Slot:
+        """Return a free slot for a connection; there has to be one.
+
+        Args:
+            since: when it was accepted.
+            piece: the bytes that its socket takes in one piece.
+        """
         at = self._free.pop()
         self._last += 1
-        slot = Slot(self._memory, at, self._last, WHOLE)
+        slot = Slot(self._memory, at, self._last, min(WHOLE, piece))
         slot.mark(UNSENT)
         _IDENTITY.pack_into(self._memory, at + _AT_SERIAL, slot.serial, since)
         self._memory[at + _AT_USED] = True
         self._at[slot.serial] = at
         return slot
 
-    def find(self, serial: int) -> Slot | None:
-        """Return the slot of that serial, for a connection that goes on."""
+    def find(self, serial: int, piece: int) -> Slot | None:
+        """Return the slot of that serial, for a connection that goes on; `piece` as for `take`."""
         at = self._at.get(serial)
-        return None if at is None else Slot(self._memory, at, serial, WHOLE)
+        return None if at is None else Slot(self._memory, at, serial, min(WHOLE, piece))
 
     def free(self, serial: int) -> None:
         """Take a slot back; without it nobody goes on with the connection."""

@@ -7,10 +7,9 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.connection import READ_SIZE, Connection, Port
-from localechod.echo.engine import Handler
 from localechod.echo.memory import SMALL
 from localechod.echo.skipping import SkippingFramer, rest
-from localechod.echo.slots import BOUNDARY, BUSY, MIDDLE, UNSENT
+from localechod.echo.slots import BOUNDARY, BUSY, MIDDLE, NOWHERE, UNSENT
 from localechod.echo.state import ConnectionState
 from localechod.framing import (
     ChunkFramer,
@@ -63,25 +62,11 @@ class StreamConnection(Connection):
             self._skip(state.skip)
         super().thaw(state)
 
-    @property
-    def guarded(self) -> Handler:
-        """See Connection."""
-        return self._serve_guarded
-
-    def _serve_guarded(self, events: int) -> None:
-        """Serve so that the slot is true at every instant; two stores where all goes well."""
-        slot = self.slot
-        if self._unsent is None:
-            slot.memory[slot.at] = BUSY
-        self.serve(events)
-        if self._unsent is None and not self._framer.pending:
-            slot.memory[slot.at] = BOUNDARY
-        elif self.slot is slot:  # else it has closed
-            self.leave_word()
-
-    def leave_word(self) -> None:
+    def leave_word(self, size: int = 0) -> None:
         """See Connection."""
         if self._unsent is not None:
+            size = memoryview(self._unsent.obj).nbytes
+        if size > self.slot.whole or self._afterwards is not None:
             self.slot.mark(UNSENT)
         elif self._framer.pending:
             self.slot.mark(MIDDLE, rest(self._framer))
@@ -104,16 +89,20 @@ class StreamConnection(Connection):
         self._read_size = _read_size(config)
         return framer
 
-    def serve(self, _events: int) -> None:
+    def serve(self, _events: int) -> None:  # noqa: C901 - calls would cost more than they do
         """See Connection."""
-        port = self.port
+        port, slot = self.port, self.slot
+        kept = slot is not NOWHERE
         self.active = port.engine.now
         if self._unsent is not None:
             self.send(self._unsent)
             return
+        if kept:
+            slot.memory[slot.at] = BUSY
         try:
             data = os.read(self.fd, self._read_size)
         except BlockingIOError:
+            self.leave_word()
             return
         except OSError as error:
             self.fail(error)
@@ -121,10 +110,18 @@ class StreamConnection(Connection):
         self.received += len(data)
         port.counters.received_bytes += len(data)
         reply = self._answer(data)
+        if kept:
+            # Before the reply: it wakes the client up, and most kills would come right after it.
+            if self._framer.pending or len(reply) > slot.whole or self._afterwards is not None:
+                self.leave_word(len(reply))
+            else:
+                slot.memory[slot.at] = BOUNDARY
         if reply:
             self.send(reply)
         elif self._afterwards is not None:
             self._afterwards()
+        if kept and len(reply) > slot.whole:
+            self.leave_word()
         if self._held or len(self._framer.pending) > SMALL:
             self.account()
 

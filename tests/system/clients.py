@@ -1,13 +1,16 @@
-"""Clients under load, for the machine: `clients.py PATH COUNT RESULT`; ends at SIGUSR1.
+"""Clients under load, for the machine: `clients.py PATH COUNT RESULT [crashes]`; ends at SIGUSR1.
 
 Each client sends an endless text of numbered lines, cut anywhere, and knows the replies to the
-byte. One in twenty does not read before the end, so that replies are unsent as well. Meanwhile new
+byte. One in twenty does not read before the end, so that replies are unsent as well. With `crashes`
+a line may get no reply, and is counted; but whatever comes has to be the whole reply to a line that
+was sent and is later than the one before. Meanwhile new
 clients connect, one after the other. RESULT appears when all are connected and have been answered,
 and again, with the figures, at the end. It runs by itself: nothing of this checkout is there.
 """
 
 import json
 import random
+import re
 import selectors
 import signal
 import socket
@@ -34,18 +37,25 @@ class Client:
         self.answered = 0
         self.fault = ""
 
+    def begin_line(self) -> None:
+        self.lines += 1
+        line = f"client {self.number} line {self.lines}\n".encode()
+        self.unsent += line
+        self.expected += b"Hi, " + line
+
     def send(self, size: int) -> None:
         while len(self.unsent) < size:
-            self.lines += 1
-            line = f"client {self.number} line {self.lines}\n".encode()
-            self.unsent += line
-            self.expected += b"Hi, " + line
+            self.begin_line()
         try:
             self.unsent = self.unsent[self.sock.send(self.unsent[:size]) :]
         except BlockingIOError:
             pass
         except OSError as error:
             self.fault = self.fault or f"send: {error}"
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.expected) and not self.fault
 
     def receive(self) -> None:
         try:
@@ -57,11 +67,51 @@ class Client:
             return
         if not data:
             self.fault = self.fault or "end of file"
-        elif self.expected.startswith(data):
+        else:
+            self.check(data)
+
+    def check(self, data: bytes) -> None:
+        if self.expected.startswith(data):
             self.expected = self.expected[len(data) :]
             self.answered += data.count(b"\n")
         else:
             self.fault = self.fault or f"wrong: {data[:80]!r} instead of {self.expected[:80]!r}"
+
+    def say_goodbye(self) -> None:
+        """Nothing is missing."""
+
+
+class Survivor(Client):
+    """A client of a server that crashes: it goes on with its next line when one gets no reply."""
+
+    def __init__(self, path: str, number: int) -> None:
+        super().__init__(path, number)
+        self.silent = False
+        self.last = 0  # the line that was answered last
+        self.goodbye = 0
+        self.reply = b""  # the beginning of one
+
+    @property
+    def waits(self) -> bool:
+        return self.last < self.goodbye and not self.fault
+
+    def check(self, data: bytes) -> None:
+        self.expected = b""
+        *replies, self.reply = (self.reply + data).split(b"\n")
+        for reply in replies:
+            known = re.fullmatch(rb"Hi, client (\d+) line (\d+)", reply)
+            line = int(known[2]) if known and int(known[1]) == self.number else 0
+            if self.last < line <= self.lines:
+                self.last = line
+                self.answered += 1
+            else:
+                self.fault = self.fault or f"wrong: {reply!r} after line {self.last}"
+
+    def say_goodbye(self) -> None:
+        """Two lines more: the first may be taken for the end of one that was lost."""
+        self.begin_line()
+        self.begin_line()
+        self.goodbye = self.lines
 
 
 def connect_again_and_again(path: str, end: threading.Event, told: dict[str, object]) -> None:
@@ -86,8 +136,8 @@ def connect_again_and_again(path: str, end: threading.Event, told: dict[str, obj
 
 
 class Crowd:
-    def __init__(self, path: str, count: int) -> None:
-        self.clients = [Client(path, number) for number in range(count)]
+    def __init__(self, path: str, count: int, kind: type[Client]) -> None:
+        self.clients = [kind(path, number) for number in range(count)]
         self.selector = selectors.DefaultSelector()
         for client in self.clients:
             if not client.silent:
@@ -110,9 +160,11 @@ class Crowd:
         for client in self.clients:
             if client.silent:
                 self.selector.register(client.sock, selectors.EVENT_READ, client)
+        for client in self.clients:
+            client.say_goodbye()
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
-            waiting = [c for c in self.clients if c.expected and not c.fault]
+            waiting = [client for client in self.clients if client.waits]
             if not waiting:
                 break
             for client in waiting:
@@ -127,10 +179,10 @@ class Crowd:
                 self.selector.unregister(key.fileobj)
 
 
-def main(path: str, count: int, result: Path) -> None:
+def main(path: str, count: int, result: Path, kind: type[Client]) -> None:
     end = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: end.set())
-    crowd = Crowd(path, count)
+    crowd = Crowd(path, count, kind)
     told: dict[str, object] = {}
     thread = threading.Thread(target=connect_again_and_again, args=(path, end, told))
     thread.start()
@@ -141,6 +193,7 @@ def main(path: str, count: int, result: Path) -> None:
         lines=sum(client.lines for client in crowd.clients),
         answered=sum(client.answered for client in crowd.clients),
         faults=[f"{client.number}: {client.fault}" for client in crowd.clients if client.fault],
+        unanswered=sum(client.waits for client in crowd.clients),
     )
     new = result.with_suffix(".new")
     new.write_text(json.dumps(told))
@@ -148,4 +201,4 @@ def main(path: str, count: int, result: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Survivor if sys.argv[4:] else Client)

@@ -159,6 +159,20 @@ def test_a_kill_at_each_step(config: EndpointConfig) -> None:
         live(config, said, pieces, [end])
 
 
+def test_the_end_of_a_line_that_was_too_long_is_no_line() -> None:
+    config = EndpointConfig(name="a", type="stream", path="@a", prefix="", max_message=LONG)
+    said = [b"short\n", b"x" * LONG + b"too long\n", b"after\n"]
+    pieces = cut(b"".join(said), [LONG + 7])
+    for end in range(1, 60):
+        with world(config) as here:
+            talk = Talk(here, pieces)
+            here.fate.end = end
+            if here.killed(talk.begin) and here.go_on():
+                talk.go_on()
+            answers = b"".join(talk.received).splitlines(keepends=True)
+            assert answers in ([], [b"short\n"], [b"short\n", b"after\n"], [b"after\n"])
+
+
 @ALL
 @settings(max_examples=200, deadline=None)
 @given(
