@@ -120,7 +120,8 @@ class Slots:
 
     def __init__(self, memory: Room) -> None:
         self._memory = memory
-        magic, version, count = _HEAD.unpack_from(memory)
+        # Padded: memory that is too short even for this is refused in the same words.
+        magic, version, count = _HEAD.unpack(memory[: _HEAD.size].ljust(_HEAD.size))
         if magic != _MAGIC or version != VERSION or len(memory) < size(count):
             raise SlotError("what was stored of connections is not of this version of localechod")
         self.count: int = count

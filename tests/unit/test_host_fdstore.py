@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from localechod.host.fdstore import Store, descriptors
+from localechod.host.fdstore import CAPACITY, Store, descriptors
 from localechod.host.systemd import Notifier
 
 INHERIT = """
@@ -129,3 +129,15 @@ def test_without_a_manager_nothing_is_stored() -> None:
     store.keep("@stream", 0)
     store.drop("@stream")
     assert not store.barrier(5)
+
+
+def test_the_room_is_what_the_unit_says_unless_the_manager_knows_better(
+    manager: socket.socket,
+) -> None:
+    notifier = Notifier()
+    unit = Path(__file__).parents[2] / "packaging/systemd/localechod.service"
+    assert f"\nFileDescriptorStoreMax={CAPACITY}\n" in unit.read_text(encoding="utf-8")
+    assert Store(notifier, {}).capacity == CAPACITY
+    assert Store(notifier, {"FDSTORE": "10"}).capacity == 10
+    assert Store(notifier, {"FDSTORE": "²"}).capacity == CAPACITY
+    assert Store(Notifier({}), {"FDSTORE": "10"}).capacity == 0
