@@ -91,7 +91,12 @@ class Keeping:
         room = max(0, self._slots.count - others)
         self._places = min(self._wanted, room)
         if self._places < self._wanted and self._slots.count:
-            log.warning("crash_keep: there is room for %d of %d", self._places, self._wanted)
+            log.warning(
+                "crash_keep = %d: beside %d endpoints there is room for %d connections",
+                self._wanted,
+                others,
+                self._places,
+            )
         self._fit()
         self._schedule()
 

@@ -40,7 +40,7 @@ def test_the_built_in_default_serves_three_endpoints_in_the_runtime_directory() 
     }
     assert loaded.control.path == "/run/localechod/control.sock"
     assert loaded.service == config.ServiceConfig(
-        user="localecho", group="localecho", drain_timeout=5.0
+        user="localecho", group="localecho", drain_timeout=5.0, crash_keep=256
     )
 
 
@@ -239,6 +239,10 @@ path = "@a"
         (
             'version = 1\n[service]\ndrain_timeout = -1\n[endpoints.x]\ntype = "stream"',
             "service.drain_timeout = -1: must be a number of seconds, 0 or more",
+        ),
+        (
+            'version = 1\n[service]\ncrash_keep = -1\n[endpoints.x]\ntype = "stream"',
+            "service.crash_keep = -1: must be a number of connections from 0 (none) to 4096",
         ),
         (
             'version = 1\n[control]\nmode = 5\n[endpoints.x]\ntype = "stream"',
