@@ -48,12 +48,12 @@ Survivors: TypeAlias = dict[int, Survivor]
 
 
 def remember(text: str, store: Store) -> None:
-    """Keep the configuration in force, instead of the one before it.
-
-    Raises:
-        OSError: there is no memory file to be had.
-    """
-    memory = os.memfd_create("localechod-config", os.MFD_CLOEXEC)
+    """Keep the configuration in force, instead of the one before it."""
+    try:
+        memory = os.memfd_create("localechod-config", os.MFD_CLOEXEC)
+    except OSError as error:
+        log.warning("the configuration is not kept for a crash: memfd_create failed: %s", error)
+        return
     with os.fdopen(memory, "wb") as file:
         file.write(text.encode())
         file.flush()
@@ -78,11 +78,7 @@ def forget(store: Store) -> None:
 
 
 def memory(inherited: dict[str, list[int]], store: Store) -> Slots:
-    """Return the memory that is kept for connections, or new memory; taken out of `inherited`.
-
-    Raises:
-        OSError: there is no memory file to be had.
-    """
+    """Return the memory that is kept for connections, or new memory; taken out of `inherited`."""
     for descriptor in inherited.pop(MEMORY, []):
         try:
             return Slots(mmap.mmap(descriptor, 0))
@@ -91,10 +87,14 @@ def memory(inherited: dict[str, list[int]], store: Store) -> Slots:
             store.drop(MEMORY)
         finally:
             os.close(descriptor)
-    if not store.capacity:
-        return slots.nowhere()
     count = store.capacity - _OTHERS
-    descriptor = os.memfd_create("localechod-kept", os.MFD_CLOEXEC)
+    if count <= 0:
+        return slots.nowhere()
+    try:
+        descriptor = os.memfd_create("localechod-kept", os.MFD_CLOEXEC)
+    except OSError as error:
+        log.warning("a crash will keep no connections: memfd_create failed: %s", error)
+        return slots.nowhere()
     try:
         os.ftruncate(descriptor, slots.size(count))
         store.keep(MEMORY, descriptor)

@@ -231,9 +231,12 @@ class Endpoint:
     def thaw(self, state: EndpointState, sockets: Sequence[socket.socket]) -> None:
         """Go on where another process stopped; clients that cannot be served read end of file."""
         self.counters.thaw(state.counters, state.errors)
-        same = isinstance(self._server, Listener) and state.config.type == self.config.type
+        same = state.config.type == self.config.type
+        alike = [(one.framing, one.record_size) for one in (state.config, self.config)]
         for sock, connection in zip(sockets, state.connections, strict=True):
-            if same and isinstance(self._server, Listener):
+            # Where the end of a lost message is under another framing, nobody knows.
+            fits = same and (not connection.skip or alike[0] == alike[1])
+            if fits and isinstance(self._server, Listener):
                 self._server.thaw(sock, connection)
             else:
                 hang_up(sock)

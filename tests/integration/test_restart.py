@@ -339,3 +339,20 @@ def test_records_and_packets_survive_a_crash(manager: Manager) -> None:
         for packet in (b"", b"x"):
             packets.send(packet)
             assert packets.recv(100) == b"Hi, " + packet
+
+
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_another_framing_ends_who_is_still_in_a_lost_message(manager: Manager, how: str) -> None:
+    manager.start()
+    with manager.daemon.connect("a") as client:
+        client.sendall(b"lost")
+        kept(manager, 1)
+        until(lambda: is_read(client))
+        crash(manager)
+        manager.daemon.configure(TWO.replace('"stream"', '"stream"\nframing = "record"'))
+        if how == "restart":
+            manager.restart()
+        else:
+            assert manager.daemon.ctl("reload").returncode == 0
+        assert client.recv(1) == b""
+    kept(manager, 0)

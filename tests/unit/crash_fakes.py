@@ -172,6 +172,24 @@ class World:
         keeping.settle()
         return bool(states)
 
+    def restart(self) -> None:
+        """The next process, by a planned restart; it has the socket from this one."""
+        state = self.process.freeze()
+        sock = Socket(fileno=os.dup(self.process.fd))
+        peer, end = self.process.peer, self.fate.end
+        self._die()
+        slots = Slots(self.memory)
+        for survivor in recovery.survivors(self.store.pass_on()).values():
+            os.close(survivor.descriptor)
+        keeping = Keeping(self._loop, Keeper(self.store, slots), 1)
+        keeping.make_room(1)
+        connection = self._connect(sock, peer, keeping)
+        keeping.enter(connection)
+        connection.thaw(state)
+        self.fate.end = end
+        keeping.resume(connection, state.serial)
+        keeping.settle()
+
     def serve(self) -> None:
         """Let the process do what there is to do."""
         while self.alive and self._engine._epoll.poll(0):

@@ -51,9 +51,10 @@ def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 class Talk:
     """A client's side: what is still to be sent, and what came back."""
 
-    def __init__(self, world: World, pieces: Sequence[bytes]) -> None:
+    def __init__(self, world: World, pieces: Sequence[bytes], restarts: Sequence[int] = ()) -> None:
         self.world = world
         self.pieces = deque(pieces)
+        self.restarts = set(restarts)  # planned ones, where so many pieces are left
         self.received: list[bytes] = []
         self.ended = False
 
@@ -77,6 +78,9 @@ class Talk:
             if sent < len(piece):
                 self.pieces.appendleft(piece[sent:])
             self.world.serve()
+            if len(self.pieces) in self.restarts and self.world.alive:
+                self.restarts.discard(len(self.pieces))
+                self.world.restart()
             if len(self.pieces) % 3 == 0:  # else replies lie unsent
                 self.receive()
         for _ in range(4):
@@ -112,13 +116,17 @@ def check(config: EndpointConfig, said: Sequence[bytes], talk: Talk) -> list[byt
 
 
 def live(
-    config: EndpointConfig, said: list[bytes], pieces: Sequence[bytes], ends: Sequence[int]
+    config: EndpointConfig,
+    said: list[bytes],
+    pieces: Sequence[bytes],
+    ends: Sequence[int],
+    restarts: Sequence[int] = (),
 ) -> int:
     """Talk, with a kill at these steps, one in each life; return the steps of the last life."""
     # What comes last is not hit, so it shows whether the connection still works.
     last = messages(config, [1] * (len(said) + 2))[-2:]
     with world(config) as here:
-        talk = Talk(here, pieces)
+        talk = Talk(here, pieces, restarts)
         kept, goes_on, act = False, True, talk.begin
         for end in [*ends, -1]:
             here.fate.steps, here.fate.end = 0, end
@@ -153,10 +161,11 @@ SCRIPT = [3, 0, LONG, 7, LONG, LONG, LONG, 2]
 def test_a_kill_at_each_step(config: EndpointConfig) -> None:
     said = messages(config, SCRIPT)
     pieces = said if config == PACKETS else cut(b"".join(said), [2, 5, 9, 20000, 38000, 52000])
-    steps = live(config, said, pieces, [])
-    assert steps > 10
-    for end in range(1, steps + 1):
-        live(config, said, pieces, [end])
+    for restarts in ((), range(len(pieces))):
+        steps = live(config, said, pieces, [], restarts)
+        assert steps > 10
+        for end in range(1, steps + 1):
+            live(config, said, pieces, [end], restarts)
 
 
 def test_the_end_of_a_line_that_was_too_long_is_no_line() -> None:
@@ -179,10 +188,15 @@ def test_the_end_of_a_line_that_was_too_long_is_no_line() -> None:
     sizes=st.lists(st.integers(0, 50) | st.integers(ONE_PIECE - 100, LONG), max_size=9),
     cuts=st.lists(st.integers(0, 1 << 20), max_size=8),
     ends=st.lists(st.integers(1, 120), min_size=1, max_size=3),
+    restarts=st.lists(st.integers(0, 8), max_size=2),
 )
 def test_kills_at_any_step_of_any_talk(
-    config: EndpointConfig, sizes: list[int], cuts: list[int], ends: list[int]
+    config: EndpointConfig,
+    sizes: list[int],
+    cuts: list[int],
+    ends: list[int],
+    restarts: list[int],
 ) -> None:
     said = messages(config, sizes)
     pieces = said if config == PACKETS else cut(b"".join(said), cuts)
-    live(config, said, pieces, ends)
+    live(config, said, pieces, ends, restarts)
