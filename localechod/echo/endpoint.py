@@ -110,7 +110,7 @@ class Endpoint:
 
     def hold(self, lent: Bound) -> None:
         """Take a socket that was lent, and turn away whoever comes, until the endpoint starts."""
-        self.lease = Lease(self._context, lent)
+        self.lease = Lease(self._context.engine, self.counters, lent)
         self.lease.turn_away()
 
     def retry(self) -> LocalechodError | None:

@@ -10,7 +10,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from localechod.echo.connection import hang_up
-from localechod.echo.context import Context
+from localechod.echo.counters import Counters
+from localechod.echo.engine import Engine
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import borrow
 from localechod.localsocket.bind import Bound
@@ -36,13 +37,13 @@ class Lease:
     """Holds the lent socket for as long as the endpoint exists, serving or not.
 
     Args:
-        context: the endpoint's.
+        engine, counters: the endpoint's.
         bound: what was lent; taken over.
     """
 
-    def __init__(self, context: Context, bound: Bound) -> None:
-        self._engine = context.engine
-        self._counters = context.counters
+    def __init__(self, engine: Engine, counters: Counters, bound: Bound) -> None:
+        self._engine = engine
+        self._counters = counters
         self._address = bound.address
         self._sock = bound.sock
         bound.remove()  # lets go of its file; each `bound` looks at it anew

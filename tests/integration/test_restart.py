@@ -1,5 +1,6 @@
 """Restarts and crashes of a real daemon, with a manager in miniature that keeps its descriptors."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator

@@ -116,7 +116,7 @@ def test_a_restart_is_noticed_by_nobody_and_systemd_keeps_no_second_copy(
     assert listening.run("sh", "-c", talk) == "Hi, one\nHi, two"
     assert listening.show(SERVICE, "MainPID") != pid
     assert files(listening) == before
-    assert listening.show(SERVICE, "NFileDescriptorStore") == "1"  # the control socket
+    assert listening.show(SERVICE, "NFileDescriptorStore") == "3"  # no endpoint's
 
 
 def test_a_crash_loses_no_listener(listening: Machine) -> None:

@@ -10,16 +10,12 @@ from pathlib import Path
 import pytest
 
 from localechod.echo import lease
-from localechod.echo.announce import Announcer
-from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.engine import Engine
-from localechod.echo.events import EventBus
 from localechod.echo.lease import Lease
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import borrow
-from tests.unit.handover_fakes import Kept
 
 SECONDS = 10.0
 
@@ -29,8 +25,7 @@ def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[Lease, Counters, 
     sock.bind(str(path))
     sock.listen()
     counters, engine = Counters(), Engine(loop)
-    context = Context(engine, counters, Announcer("a", EventBus()), Kept())
-    return Lease(context, borrow(sock, Address.parse(str(path)))), counters, engine
+    return Lease(engine, counters, borrow(sock, Address.parse(str(path)))), counters, engine
 
 
 def test_without_a_descriptor_it_rests_and_goes_on_later(
