@@ -1,0 +1,89 @@
+"""How it is measured: the load on one core, the server on another, in alternation, as ratios."""
+
+import os
+import statistics
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.servers import BUILD, Server
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one run of the load has given.
+
+    Attributes:
+        rate: messages, or visits, a second.
+        cost: the server's microseconds of processor time for each; None where it forks.
+    """
+
+    rate: float
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and quartiles."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Summarise at least one value."""
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(low, median, high)
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """Return the cores for servers and for the load: two that differ, where there are two."""
+    usable = sorted(os.sched_getaffinity(0))
+    return {usable[-1]}, {usable[0]}
+
+
+def load(server: Server, core: set[int], program: str, *arguments: object) -> Figure:
+    """Run the load once.
+
+    Args:
+        server: under load.
+        core: for the load.
+        program: "load" or "visit"; their sources say what they take.
+        arguments: for it.
+
+    Raises:
+        subprocess.CalledProcessError: a reply was wrong, or the server has hung up.
+    """
+    before = server.processor()
+    done = subprocess.run(
+        [str(BUILD / program), *map(str, arguments)],
+        preexec_fn=lambda: os.sched_setaffinity(0, core),  # noqa: PLW1509 - no threads here
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    used = server.processor() - before
+    count, seconds, *_ = map(float, done.stdout.split())
+    # The warm-up is a fifth of what the server has worked; see the sources.
+    return Figure(count / seconds, used / 1.25 / count * 1e6 if count else None)
+
+
+def alternate(
+    servers: Sequence[Server], repeats: int, once: Callable[[Server], Figure]
+) -> dict[str, list[Figure]]:
+    """Measure each server so many times, in turns, every round beginning with another one."""
+    figures: dict[str, list[Figure]] = {server.name: [] for server in servers}
+    for turn in range(repeats):
+        first = turn % len(servers)
+        for server in [*servers[first:], *servers[:first]]:
+            figures[server.name].append(once(server))
+    return figures
+
+
+def ratios(figures: Sequence[Figure], yardstick: Sequence[Figure]) -> Spread:
+    """Return the rate as a share of the yardstick's in the same round."""
+    pairs = zip(figures, yardstick, strict=True)
+    return Spread.of([one.rate / other.rate for one, other in pairs])

@@ -1,0 +1,139 @@
+/*
+ * The load: clients in one thread, each with so many messages under way; a reply is followed by the
+ * next message (a closed loop). It counts replies for so many seconds after a warm-up, and the
+ * processor time that it took itself.
+ *
+ *     load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [EXTRA]
+ *
+ * SIZE: bytes of a message; it ends in a newline. EXTRA: bytes that a reply is longer by.
+ * Prints: replies, seconds, seconds of processor time.
+ */
+#include "common.h"
+#include <sys/resource.h>
+
+enum { EVENTS = 256, LARGEST = 1 << 20 };
+
+struct client {
+	int fd;
+	size_t received; /* of a reply that is not complete */
+	size_t unsent;   /* bytes of messages that found no room */
+};
+
+static int epoll, type;
+static size_t size, reply, in_flight;
+static char *message, *buffer;
+static unsigned long replies;
+
+static struct client *connected(const char *path)
+{
+	struct sockaddr_un server = address(path);
+	struct client *client = calloc(1, sizeof *client);
+	sa_family_t unnamed = AF_UNIX;
+
+	client->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	/* A datagram client without an address could not be answered: autobind, unix(7). */
+	if (type == SOCK_DGRAM && bind(client->fd, (struct sockaddr *)&unnamed, sizeof unnamed))
+		err(1, "bind");
+	if (connect(client->fd, (struct sockaddr *)&server, sizeof server))
+		err(1, "connect %s", path);
+	return client;
+}
+
+/* Bytes of a stream, whole messages of the others. */
+static void transmit(struct client *client, size_t bytes)
+{
+	ssize_t sent;
+
+	for (bytes += client->unsent; bytes; bytes -= sent) {
+		size_t offset = (size - bytes % size) % size;
+		size_t most = type == SOCK_STREAM ? bytes : size;
+
+		sent = send(client->fd, message + offset, most, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0) {
+			if (errno != EAGAIN && errno != ENOBUFS)
+				err(1, "send");
+			break;
+		}
+	}
+	if (!bytes != !client->unsent)
+		watch(epoll, EPOLL_CTL_MOD, client->fd, bytes ? EPOLLIN | EPOLLOUT : EPOLLIN, client);
+	client->unsent = bytes;
+}
+
+static void take(struct client *client)
+{
+	ssize_t got = recv(client->fd, buffer, LARGEST, MSG_DONTWAIT);
+	size_t whole = 1;
+
+	if (got < 0 && errno == EAGAIN)
+		return;
+	if (got < 0 || (!got && size))
+		errx(1, "the server has hung up: %s", got ? strerror(errno) : "end of file");
+	if (type == SOCK_STREAM) {
+		client->received += got;
+		whole = client->received / reply;
+		client->received %= reply;
+	} else if ((size_t)got != reply) {
+		errx(1, "a reply of %zd bytes instead of %zu", got, reply);
+	}
+	replies += whole;
+	if (whole)
+		transmit(client, whole * size);
+}
+
+static double processor(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void work(double until)
+{
+	struct epoll_event events[EVENTS];
+
+	while (now() < until) {
+		int ready = epoll_wait(epoll, events, EVENTS, 1000);
+
+		for (int i = 0; i < ready; i++) {
+			if (events[i].events & EPOLLOUT)
+				transmit(events[i].data.ptr, 0);
+			if (events[i].events & ~EPOLLOUT)
+				take(events[i].data.ptr);
+		}
+	}
+}
+
+int main(int count, char **arguments)
+{
+	double seconds, start, used;
+
+	if (count != 7 && count != 8)
+		errx(2, "usage: load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [EXTRA]");
+	type = type_of(arguments[1]);
+	size = atol(arguments[4]);
+	in_flight = atol(arguments[5]);
+	seconds = atof(arguments[6]);
+	reply = size + (count == 8 ? atol(arguments[7]) : 0);
+	if (!size || !in_flight || size * in_flight > LARGEST)
+		errx(2, "SIZE times IN_FLIGHT: 1 to %d", LARGEST);
+	buffer = malloc(LARGEST);
+	message = malloc(size * in_flight + size);
+	memset(message, 'x', size * in_flight + size);
+	for (size_t i = 1; i <= in_flight + 1; i++)
+		message[i * size - 1] = '\n';
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	for (long i = atol(arguments[3]); i > 0; i--) {
+		struct client *client = connected(arguments[2]);
+
+		watch(epoll, EPOLL_CTL_ADD, client->fd, EPOLLIN, client);
+		transmit(client, size * in_flight);
+	}
+	work(now() + seconds / 4); /* warm-up */
+	replies = 0;
+	used = processor();
+	start = now();
+	work(start + seconds);
+	printf("%lu %.6f %.6f\n", replies, now() - start, processor() - used);
+}

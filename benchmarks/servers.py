@@ -1,0 +1,159 @@
+"""Who is measured: the C yardsticks, localechod, plain rivals, and what people use today."""
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = Path(__file__).parent / "reference"
+BUILD = ROOT / "build/bench"
+TYPES = {
+    "stream": socket.SOCK_STREAM,
+    "seqpacket": socket.SOCK_SEQPACKET,
+    "datagram": socket.SOCK_DGRAM,
+}
+
+# Seconds that a server has to listen, and to end.
+_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        path: its socket.
+        pid: of the process that was started; others may have been forked from it.
+    """
+
+    name: str
+    path: str
+    pid: int
+
+    def processor(self) -> float:
+        """Return the seconds of processor time that its process has had, by the scheduler."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def memory(self) -> float:
+        """Return the memory that is its own, in KiB: private pages, and its share of the others."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return float(line.split()[1])
+        raise AssertionError(self.pid)
+
+
+def build() -> None:
+    """Compile the yardsticks and the load.
+
+    Raises:
+        subprocess.CalledProcessError: there is no compiler, or it refuses.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for source in REFERENCE.glob("*.c"):
+        flags = ("-O2", "-Wall", "-Wextra", "-Werror", "-o", str(BUILD / source.stem))
+        subprocess.run(["cc", *flags, str(source)], check=True)
+
+
+def raise_limits() -> None:
+    """Take as many descriptors as there may be, for ourselves and for what we start."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+# What can be started, by name: "{path}" is its socket's. Those that are not installed are left out.
+COMMANDS = {
+    "C epoll": [f"{BUILD}/echo_connections", "{type}", "{path}"],
+    "C recvfrom": [f"{BUILD}/echo_datagrams", "{path}"],
+    "C recvmmsg": [f"{BUILD}/echo_datagrams", "{path}", "batch"],
+    "uvloop Protocol": [sys.executable, "-m", "benchmarks.rival", "uvloop", "{path}"],
+    "asyncio Protocol": [sys.executable, "-m", "benchmarks.rival", "asyncio", "{path}"],
+    "socat PIPE": ["socat", "UNIX-LISTEN:{path},fork,backlog=1024", "PIPE"],
+    "ncat cat": ["ncat", "-l", "-k", "-m", "2000", "-U", "{path}", "--exec", "/bin/cat"],
+    "s6-ipcserver cat": ["s6-ipcserver", "-c", "2000", "{path}", "cat"],
+}
+
+
+def is_here(name: str) -> bool:
+    """Whether a server can be started on this machine."""
+    return name not in COMMANDS or shutil.which(COMMANDS[name][0]) is not None
+
+
+@contextmanager
+def running(
+    name: str, kind: str, directory: Path, cores: set[int], service: str = "", endpoint: str = ""
+) -> Iterator[Server]:
+    """Have a server run for as long as the block.
+
+    Args:
+        name: a key of COMMANDS, or anything that begins with "localechod".
+        kind: the socket's type: stream, seqpacket or datagram.
+        directory: for its socket.
+        cores: that it may use.
+        service: lines of TOML for localechod's [service].
+        endpoint: the same for its endpoint; tables may follow.
+
+    Raises:
+        TimeoutError: it does not listen in time.
+    """
+    path = directory / f"{name.replace(' ', '-')}-{kind}.sock"
+    if name.startswith("localechod"):
+        command = _localechod(path, kind, service, endpoint)
+    else:
+        command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
+        process_group=0,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(path, kind)
+        yield Server(name, str(path), process.pid)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_PATIENCE)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has forked
+        path.unlink(missing_ok=True)
+
+
+def _localechod(path: Path, kind: str, service: str, endpoint: str) -> list[str]:
+    file = path.with_suffix(".toml")
+    # Root serves as an account that every machine has.
+    identity = 'user = "nobody"\ngroup = "nogroup"\n' if os.geteuid() == 0 else ""
+    many = "" if kind == "datagram" else "max_connections = 20000\n"
+    file.write_text(
+        f'version = 1\n[service]\n{identity}{service}\n[control]\nadmins = ["root"]\n'
+        f'[endpoints.echo]\ntype = "{kind}"\npath = "{path}"\nmode = "0666"\nprefix = ""\n'
+        f"{many}{endpoint}\n"
+    )
+    where = path.with_suffix(".run")
+    return [sys.executable, "-m", "localechod", "-c", str(file), "--runtime-dir", str(where)]
+
+
+def _wait_for(path: Path, kind: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        with socket.socket(socket.AF_UNIX, TYPES[kind]) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"nobody listens at {path}") from None
+            else:
+                return
+        time.sleep(0.02)
