@@ -22,9 +22,7 @@ def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -
     with ExitStack() as stack:
         names = (scenario.yardstick, OURS, *filter(is_here, scenario.others))
         servers = [
-            stack.enter_context(
-                running(name, scenario.kind, directory, ours, scenario.service, scenario.endpoint)
-            )
+            stack.enter_context(running(name, scenario.kind, directory, ours, scenario.settings))
             for name in names
         ]
 

@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.measure import cores, load
-from benchmarks.servers import Server, build, raise_limits, running
+from benchmarks.servers import Server, Settings, build, raise_limits, running
 
 _CONNECTIONS = (1, 10, 100, 1000, 10_000)
 _ENDPOINTS = (1, 10, 100, 1000)
 _CLIENTS = 32
 _SIZE = 64
+_RAW = Settings(endpoint='framing = "chunk"')
 
 
 def by_connections(directory: Path, seconds: float) -> list[dict[str, float]]:
@@ -26,10 +27,8 @@ def by_connections(directory: Path, seconds: float) -> list[dict[str, float]]:
     for count in _CONNECTIONS:
         row: dict[str, float] = {"connections": count}
         for name in ("C epoll", "localechod"):
-            with running(name, "stream", directory, cores()[0], endpoint='framing = "chunk"') as it:
-                found = load(
-                    it, cores()[1], "load", "stream", it.path, count, _SIZE, 1, seconds
-                )
+            with running(name, "stream", directory, cores()[0], _RAW) as it:
+                found = load(it, cores()[1], "load", "stream", it.path, count, _SIZE, 1, seconds)
                 row[name] = found.rate
                 if name == "localechod":
                     row["cost_us"] = found.cost or 0.0
@@ -45,8 +44,8 @@ def by_endpoints(directory: Path, seconds: float) -> list[dict[str, float]]:
             f'[endpoints.e{number}]\ntype = "stream"\npath = "{directory}/e{number}"\n'
             for number in range(1, count)
         )
-        settings = f'framing = "chunk"\n{others}'
-        with running("localechod", "stream", directory, cores()[0], endpoint=settings) as it:
+        settings = Settings(endpoint=f'framing = "chunk"\n{others}')
+        with running("localechod", "stream", directory, cores()[0], settings) as it:
             found = load(it, cores()[1], "load", "stream", it.path, _CLIENTS, _SIZE, 1, seconds)
             rows.append(
                 {

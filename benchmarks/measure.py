@@ -60,7 +60,7 @@ def load(server: Server, core: set[int], program: str, *arguments: object) -> Fi
     before = server.processor()
     done = subprocess.run(
         [str(BUILD / program), *map(str, arguments)],
-        preexec_fn=lambda: os.sched_setaffinity(0, core),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: os.sched_setaffinity(0, core),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

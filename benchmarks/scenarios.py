@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from benchmarks.servers import Settings
+
 OURS = "localechod"
 RIVALS = ("uvloop Protocol", "asyncio Protocol")
 OTHERS = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
@@ -18,8 +20,7 @@ class Scenario:
         arguments: for it, between its path and its seconds.
         yardstick: the server that the others are compared with.
         others: who is compared with it, beside ourselves.
-        service: lines of TOML for our [service].
-        endpoint: lines of TOML for our endpoint.
+        settings: ours.
     """
 
     name: str
@@ -28,8 +29,7 @@ class Scenario:
     program: str = "load"
     yardstick: str = "C epoll"
     others: tuple[str, ...] = ()
-    service: str = ""
-    endpoint: str = ""
+    settings: Settings = Settings()
 
 
 _RAW = 'framing = "chunk"'
@@ -37,7 +37,7 @@ _LINE = 'framing = "line"'
 
 
 def _stream(name: str, *arguments: int, framing: str = _RAW, **others: object) -> Scenario:
-    return Scenario(f"{name}", "stream", arguments, endpoint=framing, **others)  # type: ignore[arg-type]
+    return Scenario(f"{name}", "stream", arguments, settings=Settings(endpoint=framing), **others)  # type: ignore[arg-type]
 
 
 # CLIENTS, SIZE, IN_FLIGHT.

@@ -52,6 +52,14 @@ class Server:
         raise AssertionError(self.pid)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Lines of TOML for localechod's [service], and for its endpoint; tables may follow."""
+
+    service: str = ""
+    endpoint: str = ""
+
+
 def build() -> None:
     """Compile the yardsticks and the load.
 
@@ -90,7 +98,7 @@ def is_here(name: str) -> bool:
 
 @contextmanager
 def running(
-    name: str, kind: str, directory: Path, cores: set[int], service: str = "", endpoint: str = ""
+    name: str, kind: str, directory: Path, cores: set[int], settings: Settings = Settings()
 ) -> Iterator[Server]:
     """Have a server run for as long as the block.
 
@@ -99,15 +107,14 @@ def running(
         kind: the socket's type: stream, seqpacket or datagram.
         directory: for its socket.
         cores: that it may use.
-        service: lines of TOML for localechod's [service].
-        endpoint: the same for its endpoint; tables may follow.
+        settings: of localechod.
 
     Raises:
         TimeoutError: it does not listen in time.
     """
     path = directory / f"{name.replace(' ', '-')}-{kind}.sock"
     if name.startswith("localechod"):
-        command = _localechod(path, kind, service, endpoint)
+        command = _localechod(path, kind, settings)
     else:
         command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
     process = subprocess.Popen(
@@ -131,15 +138,15 @@ def running(
         path.unlink(missing_ok=True)
 
 
-def _localechod(path: Path, kind: str, service: str, endpoint: str) -> list[str]:
+def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     file = path.with_suffix(".toml")
     # Root serves as an account that every machine has.
     identity = 'user = "nobody"\ngroup = "nogroup"\n' if os.geteuid() == 0 else ""
     many = "" if kind == "datagram" else "max_connections = 20000\n"
     file.write_text(
-        f'version = 1\n[service]\n{identity}{service}\n[control]\nadmins = ["root"]\n'
+        f'version = 1\n[service]\n{identity}{settings.service}\n[control]\nadmins = ["root"]\n'
         f'[endpoints.echo]\ntype = "{kind}"\npath = "{path}"\nmode = "0666"\nprefix = ""\n'
-        f"{many}{endpoint}\n"
+        f"{many}{settings.endpoint}\n"
     )
     where = path.with_suffix(".run")
     return [sys.executable, "-m", "localechod", "-c", str(file), "--runtime-dir", str(where)]

@@ -7,6 +7,7 @@ import struct
 
 from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList
+from localechod.echo.batch import Batch, slots
 from localechod.echo.context import Context
 from localechod.echo.pins import Pins
 from localechod.echo.report import PeerRow
@@ -17,6 +18,10 @@ from localechod.localsocket.peer import Credentials
 
 # Datagrams answered in one turn of the loop, so that a flood delays nobody else's reply for long.
 _BATCH = 32
+
+# From so many waiting at a time on, the next are taken as a batch; below, a batch would wait for
+# itself.
+_MANY = 4
 
 # Datagrams answered at the end, at most: more than net.unix.max_dgram_qlen lets wait on any usual
 # system.
@@ -63,7 +68,11 @@ class DatagramServer:
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         # One byte more than allowed shows that a datagram was longer; the kernel discards the rest.
-        self._buffer = bytearray(config.max_message + 1)
+        size = config.max_message + 1
+        self._buffer = bytearray(size)
+        self._batch = Batch(size, self._prefix) if slots(size) else None
+        self._uniform = not config.allow and not config.log_messages
+        self._many = False
 
     def shut(self) -> None:
         """Remove the file: no new sender finds the socket, and who has found it is answered."""
@@ -100,32 +109,65 @@ class DatagramServer:
         self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
     def _serve(self, _events: int) -> None:
-        for _ in range(_BATCH):
-            if not self._answer():
-                return
+        if self._many and self._batch is not None:
+            self._many = self._answer_batch(self._batch) >= _MANY
+            return
+        count = 0
+        while count < _BATCH and self._answer():
+            count += 1
+        self._many = count >= _MANY
+
+    def _answer_batch(self, batch: Batch) -> int:
+        """Answer what waits, up to a batch; return how many that were."""
+        count = batch.receive(self._sock.fileno())
+        if not count:
+            return 0
+        counters, prefix = self._counters, len(self._prefix)
+        lengths = batch.lengths()
+        longest, total = max(lengths), sum(lengths)
+        names = batch.abstract_names() if self._uniform else None
+        if (
+            names is None
+            or longest >= len(self._buffer)
+            or not (prefix or min(lengths))
+            or not self._unread.admits(names, count, longest + prefix)
+        ):
+            for slot in range(count):
+                self._take(*batch.datagram(slot))
+            return count
+        counters.received_bytes += total
+        counters.messages += count
+        sent = total + count * prefix
+        for slot, number in batch.answer(self._sock.fileno()):
+            sent -= lengths[slot] + prefix
+            self._undelivered(number)
+        counters.sent_bytes += sent
+        return count
 
     def _answer(self) -> bool:
         """Answer one datagram; False where none is waiting."""
-        counters = self._counters
         try:
             size, ancillary, _flags, sender = self._sock.recvmsg_into([self._buffer], _ANCILLARY)
         except BlockingIOError:
             return False
         # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none
         # of its own, and the kernel puts nobody's (65534) in their place.
-        pid, uid, gid = _UCRED.unpack(ancillary[0][2])
+        self._take(bytes(self._buffer[:size]), _UCRED.unpack(ancillary[0][2]), sender)
+        return True
+
+    def _take(self, message: bytes, peer: tuple[int, int, int], sender: str | bytes | None) -> None:
+        pid, uid, gid = peer
+        counters = self._counters
         if not self._admits(pid, uid, gid):
-            return True
-        counters.received_bytes += size
-        if size == len(self._buffer):
+            return
+        counters.received_bytes += len(message)
+        if len(message) == len(self._buffer):
             counters.errors["too_long"] += 1
-            return True
-        message = bytes(self._buffer[:size])
+            return
         counters.messages += 1
         if self._config.log_messages:
             self._announcer.received(message)
         self._reply(self._prefix + message, sender, uid)
-        return True
 
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
@@ -141,10 +183,11 @@ class DatagramServer:
             else:  # an abstract name leads nowhere else
                 self._counters.sent_bytes += self._sock.sendto(reply, sender)
         except OSError as error:
-            number = error.errno or 0
-            self._counters.errors[
-                _UNDELIVERED.get(number, errno.errorcode.get(number, "unknown").lower())
-            ] += 1
+            self._undelivered(error.errno or 0)
+
+    def _undelivered(self, number: int) -> None:
+        reason = _UNDELIVERED.get(number) or errno.errorcode.get(number, "unknown").lower()
+        self._counters.errors[reason] += 1
 
     def _send_to_path(self, reply: bytes, path: str, uid: int) -> int:
         """Send to the sender's own socket, whatever stands at its path by now; see pins.py.

@@ -20,7 +20,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from localechod.localsocket import diag
@@ -114,6 +114,23 @@ class Unread:
         if sender not in self._answered:
             _remember(self._answered, sender)
         return ""
+
+    def admits(self, senders: Iterable[str | bytes], count: int, size: int) -> bool:
+        """Count so many replies as sent, unless one of them has to be looked at by itself.
+
+        Args:
+            senders: their addresses.
+            count: how many they are.
+            size: bytes of the longest reply, more than 0.
+        """
+        cost = count * _cost(size)
+        if self._slack < cost:
+            return False
+        self._slack -= cost
+        if len(self._answered) >= _NAMES:
+            self._answered.clear()
+        self._answered.update(senders)
+        return True
 
     def _careful(self, sender: str | bytes, cost: int) -> str:
         used = self._used()

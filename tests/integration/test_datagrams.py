@@ -295,3 +295,37 @@ def test_the_echo_never_answers_itself(daemon: Daemon, sockdir: Path) -> None:
             assert ask(other, b"next") == b"next"
     row = daemon.row("d")
     assert (row["messages_total"], row["errors"]) == (4, {"gone": 1})
+
+
+@pytest.mark.parametrize("prefix", ["Hi, ", ""])
+def test_many_at_a_time_are_each_answered_and_each_counted(
+    daemon: Daemon, sockdir: Path, prefix: str
+) -> None:
+    daemon.configure(f'{DATAGRAMS}prefix = "{prefix}"\n')
+    daemon.start()
+    hello, nothing = f"{prefix}hello".encode(), prefix.encode()
+    with ExitStack() as stack:
+        abstract = [stack.enter_context(sender(daemon)) for _ in range(6)]
+        mixed = [*abstract[:3], stack.enter_context(sender(daemon, sockdir / "me")), *abstract[3:5]]
+        for senders in (abstract, abstract, mixed):
+            with paused(daemon):
+                for sock in senders:
+                    sock.send(b"hello")
+            for sock in senders:
+                assert sock.recv(100) == hello
+        with paused(daemon):
+            for sock in abstract:
+                sock.send(b"hello")
+            abstract.pop(2).close()
+        for sock in abstract:
+            assert sock.recv(100) == hello
+        with paused(daemon):
+            for sock in abstract:
+                sock.send(b"")
+        for sock in abstract:
+            assert sock.recv(100) == nothing
+        until(lambda: daemon.errors("d") == {"gone": 1})
+    row = daemon.row("d")
+    assert row["messages_total"] == 29
+    assert row["received_bytes_total"] == 24 * 5
+    assert row["sent_bytes_total"] == 28 * len(prefix) + 23 * 5
