@@ -1,6 +1,6 @@
 """What is measured: one line for each scenario, with its yardstick and its rivals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.servers import Settings
 
@@ -29,7 +29,7 @@ class Scenario:
     program: str = "load"
     yardstick: str = "C epoll"
     others: tuple[str, ...] = ()
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
 
 
 _RAW = 'framing = "chunk"'
