@@ -29,9 +29,6 @@ class Port(Protocol):
     config: EndpointConfig
     counters: Counters
     keeping: Keeping
-    # One for all connections of a listener, where records are read into a buffer: only one of them
-    # is being served at a time, and a buffer each would cost idle clients max_message apiece.
-    buffer: bytearray
 
     def observe(self, message: bytes) -> None:
         """Log a message, on an endpoint with `log_messages`."""
@@ -51,9 +48,15 @@ class Connection:
     """
 
     __slots__ = (
-        *("_afterwards", "_held", "_unsent", "active", "fd", "messages", "peer"),
+        *("_afterwards", "_engine", "_held", "_unsent", "active", "fd", "peer"),
         *("port", "received", "sent", "since", "slot", "sock"),
     )
+
+    # What it waits for while nothing is unsent; epoll_ctl(2).
+    events = select.EPOLLIN
+
+    # How many messages have been answered.
+    messages: int
 
     # What to do once everything is sent, where the connection is to end: release or close.
     _afterwards: Callable[[], None] | None
@@ -63,13 +66,14 @@ class Connection:
         self.fd = sock.fileno()
         self.peer = peer
         self.port = port
-        self.since = self.active = port.engine.now
-        self.messages = self.received = self.sent = 0
+        self._engine = port.engine
+        self.since = self.active = self._engine.now
+        self.received = self.sent = 0
         self._unsent: memoryview | None = None
         self._afterwards = None
         self._held = 0
         self.slot = NOWHERE
-        port.engine.register(self.fd, select.EPOLLIN, self.serve)
+        self._engine.register(self.fd, self.events, self.serve)
 
     def configure(self, config: EndpointConfig) -> None:
         """Go on under other settings; what was read and not answered falls under them too."""
@@ -116,12 +120,13 @@ class Connection:
     def thaw(self, state: ConnectionState) -> None:
         """Go on where another process stopped; see `freeze`."""
         self.since, self.active = state.since, state.active
-        self.messages, self.received, self.sent = state.messages, state.received, state.sent
+        self.messages = state.messages
+        self.received, self.sent = state.received, state.sent
         if state.ending:
             self._afterwards = self.close
         if state.unsent is not None:
             self._unsent = memoryview(state.unsent)
-            self.port.engine.modify(self.fd, select.EPOLLOUT)
+            self._engine.modify(self.fd, select.EPOLLOUT)
         self.account()
 
     def row(self) -> PeerRow:
@@ -153,9 +158,9 @@ class Connection:
         self.port.keeping.forsake(self)
         self.drain()
         # After SHUT_RD every read returns, and the queue is finite: this ends with end of file.
-        while self.fd in self.port.engine and self._unsent is None:
-            self.serve(select.EPOLLIN)
-        if self.fd in self.port.engine:
+        while self.fd in self._engine and self._unsent is None:
+            self.serve(select.EPOLLIN | select.EPOLLRDHUP)
+        if self.fd in self._engine:
             self.close()
 
     def close(self) -> None:
@@ -180,7 +185,7 @@ class Connection:
         size = size if size > SMALL else 0
         if size != self._held and self.sock.fileno() >= 0:
             self._held = size
-            self.port.engine.memory.hold(self, size)
+            self._engine.memory.hold(self, size)
 
     def evict(self) -> None:
         """Close: all connections together keep too much, and this one most."""
@@ -194,11 +199,11 @@ class Connection:
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""
         self.port.keeping.leave(self)
-        self.port.engine.unregister(self.fd)
+        self._engine.unregister(self.fd)
         self.sock.close()
         if self._held:
             self._held = 0
-            self.port.engine.memory.hold(self, 0)
+            self._engine.memory.hold(self, 0)
         self.port.left(self)
 
     def fail(self, error: OSError) -> None:
@@ -211,29 +216,30 @@ class Connection:
 
     def send(self, reply: bytes | memoryview) -> None:
         """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
+        size = len(reply)
         try:
-            sent = self.sock.send(reply)
+            sent = os.write(self.fd, reply)
         except BlockingIOError:
-            sent = -1
+            sent = 0 if size else -1
         except OSError as error:
             self.fail(error)
             return
         if sent > 0:
             self.sent += sent
-            self.port.counters.sent_bytes += sent
-        self._settle(reply, sent)
+        if sent != size or self._unsent is not None or self._afterwards is not None:
+            self._settle(reply, sent)
 
     def _settle(self, reply: bytes | memoryview, sent: int) -> None:
         if sent < len(reply):
             if self._unsent is None:
-                self.port.engine.modify(self.fd, select.EPOLLOUT)
+                self._engine.modify(self.fd, select.EPOLLOUT)
             self._unsent = memoryview(reply)[max(sent, 0) :]
             self.account()
         elif self._afterwards is not None:
             self._afterwards()
         elif self._unsent is not None:
             self._unsent = None
-            self.port.engine.modify(self.fd, select.EPOLLIN)
+            self._engine.modify(self.fd, self.events)
             self.leave_word()
             self.account()
 

@@ -2,10 +2,33 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Protocol
+
+
+class Counting(Protocol):
+    """A connection: it counts for itself, or every message would be counted twice."""
+
+    @property
+    def messages(self) -> int:
+        """How many it has answered."""
+        ...
+
+    @property
+    def received(self) -> int:
+        """Bytes that it has read."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes that it has written."""
+        ...
 
 
 class Counters:
-    """Totals since the service started; they outlive a stop and a reload of the endpoint."""
+    """Totals since the service started; they outlive a stop and a reload of the endpoint.
+
+    What a connection does is added when it has left.
+    """
 
     __slots__ = ("accepted", "errors", "messages", "received_bytes", "restarts", "sent_bytes")
 
@@ -26,3 +49,15 @@ class Counters:
         for name, total in totals.items():
             setattr(self, name, total)
         self.errors.update(errors)
+
+    def add(self, connection: Counting) -> None:
+        """Add what a connection has done."""
+        self.messages += connection.messages
+        self.received_bytes += connection.received
+        self.sent_bytes += connection.sent
+
+    def copy(self) -> "Counters":
+        """Return the same totals, to go on with by themselves."""
+        copied = Counters()
+        copied.thaw(self.freeze(), self.errors)
+        return copied

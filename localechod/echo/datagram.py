@@ -9,6 +9,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList
 from localechod.echo.batch import Batch, slots
 from localechod.echo.context import Context
+from localechod.echo.counters import Counters
 from localechod.echo.pins import Pins
 from localechod.echo.report import PeerRow
 from localechod.echo.state import ConnectionState
@@ -61,6 +62,10 @@ class DatagramServer:
     def peers(self) -> list[PeerRow]:
         """Return nobody: a datagram's sender is known for the length of one reply."""
         return []
+
+    def totals(self) -> Counters:
+        """Count everything."""
+        return self._counters
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply what can change under a bound socket."""

@@ -239,6 +239,7 @@ class Endpoint:
             if fits and isinstance(self._server, Listener):
                 self._server.thaw(sock, connection)
             else:
+                self.counters.add(connection)
                 hang_up(sock)
 
     def configure(self, config: EndpointConfig) -> None:
@@ -263,7 +264,8 @@ class Endpoint:
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        config, counters, address = self.config, self.counters, self.config.address
+        config, address = self.config, self.config.address
+        counters = self.counters if self._server is None else self._server.totals()
         mode, owner, group = self._file()
         return EndpointStatus(
             name=config.name,

@@ -13,6 +13,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList, UserLimit
 from localechod.echo.connection import Connection
 from localechod.echo.context import Context
+from localechod.echo.counters import Counters
 from localechod.echo.report import PeerRow
 from localechod.echo.seqpacket import SeqpacketConnection
 from localechod.echo.state import ConnectionState
@@ -58,7 +59,6 @@ class Listener:
         self._sock = bound.sock
         self._kind = StreamConnection if config.type == "stream" else SeqpacketConnection
         self._connections: set[Connection] = set()
-        self.buffer = _buffer(config)
         self._allow = AllowList(config.allow)
         self._users = UserLimit(config.max_connections_per_user)
         self._open = True
@@ -77,10 +77,16 @@ class Listener:
         """Describe everyone who is connected."""
         return [connection.row() for connection in self._connections]
 
+    def totals(self) -> Counters:
+        """Count everything, also what those did who are connected."""
+        totals = self.counters.copy()
+        for connection in self._connections:
+            totals.add(connection)
+        return totals
+
     def configure(self, config: EndpointConfig) -> None:
         """Apply what can change under a bound socket; `allow` counts for new connections."""
         self.config = config
-        self.buffer = _buffer(config)
         self._allow = AllowList(config.allow)
         self._users.limit = config.max_connections_per_user
         for connection in list(self._connections):
@@ -91,6 +97,7 @@ class Listener:
     def left(self, connection: Connection) -> None:
         """Take back a connection's place, and accept again if that was what was missing."""
         self._connections.discard(connection)
+        self.counters.add(connection)
         self._users.leave(connection.peer.uid)
         if not self._connections:
             self._empty.set()
@@ -267,8 +274,3 @@ class Listener:
             self.counters.errors["idle"] += 1
             connection.close()
         self._watch_idle()
-
-
-def _buffer(config: EndpointConfig) -> bytearray:
-    # One byte more than allowed shows that a record was longer; the kernel discards the rest.
-    return bytearray(config.max_message + 1 if config.type == "seqpacket" else 0)

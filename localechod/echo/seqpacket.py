@@ -1,6 +1,8 @@
 """A seqpacket connection: records in, replies out, one for one."""
 
 import errno
+import os
+import select
 import socket
 
 from localechod.config import EndpointConfig
@@ -15,52 +17,65 @@ _ANCILLARY = socket.CMSG_SPACE(12)
 class SeqpacketConnection(Connection):
     """Serves one client of a seqpacket endpoint."""
 
-    __slots__ = ("_prefix",)
+    __slots__ = ("_prefix", "_size", "messages")
+
+    # An empty record and the end of file both read as 0 bytes. EPOLLRDHUP says that the end may
+    # come; until then what is read is a record.
+    events = select.EPOLLIN | select.EPOLLRDHUP
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
-        # An empty record and the end of file both read as 0 bytes. With SO_PASSCRED every record
-        # carries its sender's credentials and the end does not: the one way to tell them apart.
+        self.messages = 0
+        # From then on SO_PASSCRED tells them apart: every record carries its sender's credentials,
+        # and the end does not.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.configure(port.config)
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection."""
         self._prefix = config.prefix_bytes
+        # One byte more than allowed shows that a record was longer; the kernel discards the rest.
+        self._size = config.max_message + 1
 
-    def serve(self, _events: int) -> None:
+    def serve(self, events: int) -> None:
         """See Connection."""
-        port = self.port
-        self.active = port.engine.now
+        now = self._engine.now
         if self._unsent is not None:
+            self.active = now
             self.send(self._unsent)
             return
         try:
-            size, ancillary, _flags, _sender = self.sock.recvmsg_into([port.buffer], _ANCILLARY)
+            # What happens in the turn in which it came may concern another that had its number.
+            if events == select.EPOLLIN and now != self.since:
+                record: bytes | None = os.read(self.fd, self._size)
+            else:
+                record = self._last_record()
         except BlockingIOError:
             return
         except OSError as error:
             self.fail(error)
             return
-        if not size and not ancillary:
+        if record is None:
             self.release()
             return
-        self.received += size
-        port.counters.received_bytes += size
-        if size == len(port.buffer):
-            port.counters.errors["too_long"] += 1
+        self.active = now
+        self.received += len(record)
+        if len(record) == self._size:
+            self.port.counters.errors["too_long"] += 1
             return
-        message = bytes(port.buffer[:size])
-        if port.config.log_messages:
-            port.observe(message)
+        if self.port.config.log_messages:
+            self.port.observe(record)
         self.messages += 1
-        port.counters.messages += 1
-        self.send(self._prefix + message)
+        self.send(self._prefix + record)
+
+    def _last_record(self) -> bytes | None:
+        """Return what is in the queue, or None at end of file."""
+        record, ancillary, _flags, _sender = self.sock.recvmsg(self._size, _ANCILLARY)
+        return record if record or ancillary else None
 
     def discard(self) -> bool:
         """See Connection; an empty record is not the end."""
-        size, ancillary, *_ = self.sock.recvmsg_into([self.port.buffer], _ANCILLARY)
-        return bool(size or ancillary)
+        return self._last_record() is not None
 
     def fail(self, error: OSError) -> None:
         """See Connection; a reply too long for the socket is dropped, and it goes on."""

@@ -58,6 +58,10 @@ class SkippingFramer:
         """See Framer."""
         return self.framer.messages
 
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self.framer.messages = count
+
     @property
     def dropped(self) -> int:
         """See Framer."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -16,7 +17,6 @@ from localechod.framing import (
     Framer,
     LineFramer,
     MessageTooLongError,
-    Observer,
     RecordFramer,
 )
 from localechod.localsocket.peer import Credentials
@@ -29,21 +29,22 @@ _REPLY_LIMIT = 1 << 20
 class StreamConnection(Connection):
     """Serves one client of a stream endpoint."""
 
-    __slots__ = ("_framer", "_read_size")
+    __slots__ = ("_feed", "_framer", "_read_size")
 
     _framer: Framer | SkippingFramer
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
-        self._adopt(port.config, b"")
+        self._use(_framer(port.config, port))
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
-        before = self._framer
+        before, framer = self._framer, _framer(config, self.port)
         if not isinstance(before, SkippingFramer):
-            self._adopt(config, before.pending)
-        elif before.fits(self._adopt(config, b"")):
-            self._skip(before.skip)
+            framer.pending, framer.messages = before.pending, before.messages
+            self._use(framer)
+        elif before.fits(framer):
+            self._skip(framer, before.skip)
         else:
             self.close()  # nobody knows where a message of the new kind begins
             return
@@ -58,9 +59,9 @@ class StreamConnection(Connection):
     def thaw(self, state: ConnectionState) -> None:
         """See Connection."""
         self._framer.pending = state.pending
-        if state.skip:
-            self._skip(state.skip)
         super().thaw(state)
+        if state.skip:
+            self._skip(_framer(self.port.config, self.port), state.skip)
 
     def leave_word(self, size: int = 0) -> None:
         """See Connection."""
@@ -72,30 +73,34 @@ class StreamConnection(Connection):
         else:
             self.slot.mark(BOUNDARY)
 
-    def _skip(self, skip: int) -> None:
-        """Go on where the beginning of a message is lost."""
-        framer = self._adopt(self.port.config, b"")
+    @property
+    def messages(self) -> int:
+        """See Connection: the framer counts."""
+        return self._framer.messages
 
-        def done() -> None:
-            self._framer = framer
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self._framer.messages = count
 
-        self._framer = SkippingFramer(framer, skip, done)
+    def _skip(self, framer: Framer, skip: int) -> None:
+        """Go on where the beginning of a message is lost, then with this framer."""
+        framer.messages = self._framer.messages
+        self._use(SkippingFramer(framer, skip, lambda: self._use(framer)))
 
-    def _adopt(self, config: EndpointConfig, pending: bytes) -> Framer:
-        framer = _framer(config, self.port.observe if config.log_messages else None)
-        framer.pending = pending
+    def _use(self, framer: Framer | SkippingFramer) -> None:
         self._framer = framer
+        config = self.port.config
         self._read_size = _read_size(config)
-        return framer
+        self._feed = self._feed_records if config.framing == "record" else framer.feed
 
     def serve(self, _events: int) -> None:  # noqa: C901 - one path: a call costs more than its steps
         """See Connection."""
-        port, slot = self.port, self.slot
-        kept = slot is not NOWHERE
-        self.active = port.engine.now
         if self._unsent is not None:
+            self.active = self._engine.now
             self.send(self._unsent)
             return
+        slot = self.slot
+        kept = slot is not NOWHERE
         if kept:
             slot.memory[slot.at] = BUSY
         try:
@@ -106,49 +111,63 @@ class StreamConnection(Connection):
         except OSError as error:
             self.fail(error)
             return
+        if not data:
+            self._end()
+            return
+        self.active = self._engine.now
         self.received += len(data)
-        port.counters.received_bytes += len(data)
-        reply = self._answer(data)
+        try:
+            reply = self._feed(data)
+        except MessageTooLongError as error:
+            self.port.counters.errors["too_long"] += 1
+            self._say_last(error.replies, self.close)
+            return
         if kept:
             # Before the reply: it wakes the client up, and most kills would come right after it.
-            if self._framer.pending or len(reply) > slot.whole or self._afterwards is not None:
+            if self._framer.pending or len(reply) > slot.whole:
                 self.leave_word(len(reply))
             else:
                 slot.memory[slot.at] = BOUNDARY
         if reply:
             self.send(reply)
-        elif self._afterwards is not None:
-            self._afterwards()
         if kept and len(reply) > slot.whole:
             self.leave_word()
-        if self._held or len(self._framer.pending) > SMALL:
+        # What is pending can have grown past what need not be counted only in these cases.
+        if not reply or self._held or len(data) > SMALL:
             self.account()
+
+    def _feed_records(self, data: bytes) -> bytes:
+        """Feed a framer that may drop a message and go on."""
+        framer = self._framer
+        dropped = framer.dropped
+        reply = framer.feed(data)
+        if framer.dropped != dropped:
+            self.port.counters.errors["too_long"] += framer.dropped - dropped
+        return reply
+
+    def _end(self) -> None:
+        """At end of file, answer what is left, and close."""
+        dropped = self._framer.dropped
+        reply = self._framer.finish()
+        if self._framer.dropped != dropped:
+            self.port.counters.errors["incomplete"] += 1
+        self._say_last(reply, self.release)
+
+    def _say_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
+        self._afterwards = afterwards
+        self.leave_word()
+        if reply:
+            self.send(reply)
+        else:
+            afterwards()
 
     def kept(self) -> int:
         """See Connection; and an incomplete message."""
         return super().kept() + len(self._framer.pending)
 
-    def _answer(self, data: bytes) -> bytes:
-        framer, counters = self._framer, self.port.counters
-        messages, dropped = framer.messages, framer.dropped
-        try:
-            if data:
-                reply = framer.feed(data)
-            else:
-                self._afterwards = self.release
-                reply = framer.finish()
-        except MessageTooLongError as error:
-            self._afterwards = self.close
-            reply = error.replies
-        answered = framer.messages - messages
-        self.messages += answered
-        counters.messages += answered
-        if framer.dropped != dropped:
-            counters.errors["too_long" if data else "incomplete"] += framer.dropped - dropped
-        return reply
 
-
-def _framer(config: EndpointConfig, observe: Observer | None) -> Framer:
+def _framer(config: EndpointConfig, port: Port) -> Framer:
+    observe = port.observe if config.log_messages else None
     if config.framing == "line":
         return LineFramer(config.prefix_bytes, config.max_message, observe)
     if config.framing == "record":
