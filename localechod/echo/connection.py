@@ -198,8 +198,11 @@ class Connection:
 
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""
+        if self.slot is NOWHERE:
+            self._engine.forget(self.fd)
+        else:
+            self._engine.unregister(self.fd)
         self.port.keeping.leave(self)
-        self._engine.unregister(self.fd)
         self.sock.close()
         if self._held:
             self._held = 0

@@ -12,8 +12,8 @@ import os
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from localechod.localsocket.address import escape
 
@@ -23,8 +23,7 @@ _GETSOCKOPT_LIMIT = 1024  # the largest buffer that Python's getsockopt agrees t
 _NGROUPS_MAX = 65536  # linux/limits.h
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """The identity of a peer. `groups` includes `gid`.
 
     pid is 0 where the peer lives in a pid namespace that we cannot see into; on a socket that is
@@ -37,15 +36,20 @@ class Credentials:
     groups: frozenset[int]
 
 
-def credentials(sock: socket.socket) -> Credentials:
+def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentials:
     """Ask the kernel who connected (SO_PEERCRED, SO_PEERGROUPS; unix(7), socket(7)).
+
+    Args:
+        sock: connected.
+        supplementary: whether to ask for more groups than the primary one, by a second call.
 
     Raises:
         OSError: the socket is closed.
     """
     ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, gid = _UCRED.unpack(ucred)
-    return Credentials(pid, uid, gid, frozenset({gid, *_groups(sock)}))
+    groups = _groups(sock) if supplementary else ()
+    return Credentials(pid, uid, gid, frozenset((gid, *groups)))
 
 
 def _groups(sock: socket.socket) -> tuple[int, ...]:
