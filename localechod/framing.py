@@ -6,9 +6,13 @@ except for `chunk`, where one read is one message by definition.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 Observer = Callable[[bytes], None]
+
+# A bytearray once a message has come in more than two reads: it grows in place, where adding to
+# bytes copies all of them for each read, and a client may send 16 MiB byte by byte.
+Pending: TypeAlias = bytes | bytearray
 
 
 class MessageTooLongError(ValueError):
@@ -34,7 +38,7 @@ class Framer(Protocol):
 
     messages: int
     dropped: int
-    pending: bytes
+    pending: Pending
 
     def feed(self, data: bytes) -> bytes:
         """Take what a read returned; return the replies to all messages it completed.
@@ -62,17 +66,17 @@ class LineFramer:
         self.observe = observe
         self.messages = 0
         self.dropped = 0
-        self.pending = b""
+        self.pending: Pending = b""
 
     def feed(self, data: bytes) -> bytes:
         """See Framer; a line longer than max_message (its newline not counted) is too long."""
         cut = data.rfind(b"\n") + 1
         if not cut:
-            self.pending += data
+            self.pending = _grown(self.pending, data)
             if len(self.pending) > self.max_message:
                 self._refuse(b"")
             return b""
-        lines = self.pending + data[:cut] if self.pending else data[:cut]
+        lines = b"".join((self.pending, data[:cut])) if self.pending else data[:cut]
         self.pending = data[cut:]
         # A single line longer than the limit needs more bytes than the limit in all.
         if len(lines) - 1 > self.max_message:
@@ -86,7 +90,7 @@ class LineFramer:
 
     def finish(self) -> bytes:
         """See Framer; the last line lacks its newline, and so does its reply."""
-        rest, self.pending = self.pending, b""
+        rest, self.pending = bytes(self.pending), b""
         if not rest:
             return b""
         self.messages += 1
@@ -140,11 +144,14 @@ class RecordFramer:
         self.observe = observe
         self.messages = 0
         self.dropped = 0
-        self.pending = b""
+        self.pending: Pending = b""
 
     def feed(self, data: bytes) -> bytes:
         """See Framer; a string longer than max_message is dropped, and the stream goes on."""
-        data = self.pending + data if self.pending else data
+        if len(self.pending) + len(data) < self.size:
+            self.pending = _grown(self.pending, data)
+            return b""
+        data = b"".join((self.pending, data)) if self.pending else data
         whole = len(data) - len(data) % self.size
         self.pending = data[whole:]
         return b"".join(
@@ -177,12 +184,12 @@ class ChunkFramer:
         self.observe = observe
         self.messages = 0
         self.dropped = 0
-        self.pending = b""
+        self.pending: Pending = b""
 
     def feed(self, data: bytes) -> bytes:
         """See Framer; never raises. Bytes are pending only after another framing was in force."""
         if self.pending:
-            data, self.pending = self.pending + data, b""
+            data, self.pending = b"".join((self.pending, data)), b""
         self.messages += 1
         if self.observe is not None:
             self.observe(data)
@@ -191,6 +198,16 @@ class ChunkFramer:
     def finish(self) -> bytes:
         """See Framer; a chunk is never incomplete."""
         return b""
+
+
+def _grown(pending: Pending, data: bytes) -> Pending:
+    """Return what is pending with more at its end; a bytearray is the same one afterwards."""
+    if not pending:
+        return data
+    if isinstance(pending, bytes):
+        pending = bytearray(pending)
+    pending += data
+    return pending
 
 
 def encode(message: bytes, framing: str, record_size: int) -> bytes:

@@ -54,7 +54,7 @@ class StreamConnection(Connection):
         """See Connection; with the bytes of an incomplete message."""
         if isinstance(self._framer, SkippingFramer):
             return replace(super().freeze(), skip=self._framer.skip)
-        return replace(super().freeze(), pending=self._framer.pending)
+        return replace(super().freeze(), pending=bytes(self._framer.pending))
 
     def thaw(self, state: ConnectionState) -> None:
         """See Connection."""

@@ -156,6 +156,17 @@ def test_observers_see_each_message_once() -> None:
     assert seen == [b"a", b"b", b"c", b"d", b"e"]
 
 
+@pytest.mark.parametrize("framer", [LineFramer(PREFIX, LIMIT), RecordFramer(PREFIX, LIMIT, 40)])
+def test_an_incomplete_message_grows_in_place_however_often_it_is_added_to(framer: Framer) -> None:
+    for _ in range(2):
+        framer.feed(b"x")
+    grown = framer.pending
+    for _ in range(LIMIT - 2):
+        framer.feed(b"x")
+    assert framer.pending is grown
+    assert framer.pending == b"x" * LIMIT
+
+
 def test_a_chunk_after_a_change_of_framing_includes_what_was_pending() -> None:
     framer = ChunkFramer(PREFIX)
     framer.pending = b"left "
