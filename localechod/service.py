@@ -148,6 +148,7 @@ class Service:
         """
         loaded = config.load(self._launch.file, self._launch.directory)
         changes = self.supervisor.apply(loaded)
+        self._control.resolve_admins()
         self._remark = ""
         self._restart_needed = restart_needed(self._config, loaded)
         # What needs a restart stays in force as it was; `config show` tells what is in force.
@@ -177,7 +178,6 @@ class Service:
         async def reload() -> None:
             try:
                 await self.reload()
-                self._control.resolve_admins()
             except LocalechodError as error:
                 log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
 

@@ -86,13 +86,11 @@ class ControlService(ControlBase):
     Args:
         daemon: whom they are about.
         history: the events.
-        reloaded: called after each successful reload.
     """
 
-    def __init__(self, daemon: Daemon, history: History, reloaded: Callable[[], None]) -> None:
+    def __init__(self, daemon: Daemon, history: History) -> None:
         self._daemon = daemon
         self._history = history
-        self._reloaded = reloaded
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
     async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
@@ -178,9 +176,7 @@ class ControlService(ControlBase):
         if task.cancelled():
             return
         error = task.exception()
-        if error is None:
-            self._reloaded()
-        else:
+        if error is not None:
             logger.warning(f"reload failed: {error}")
 
 

@@ -13,8 +13,7 @@ from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from localechod.control import admins
-from localechod.control.access import METHOD_RIGHTS, Admins, Right
+from localechod.control.access import METHOD_RIGHTS, Right
 from localechod.control.bounds import CALLS_PER_USER
 from localechod.control.client import ConnectionLostError, ControlClient
 from localechod.control.server import ControlServer
@@ -172,22 +171,6 @@ def test_one_user_cannot_have_more_calls_than_his_share(factory: LoopFactory, pa
             assert (await client.status()).endpoints, "there is room again"
 
     run(factory, main)
-
-
-def test_the_names_of_administrators_are_looked_up_again_at_reload(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def main() -> None:
-        daemon = FakeDaemon()
-        async with served(path, daemon, admins=["later"]) as server:
-            assert server._guard.admins == Admins(frozenset({0}), frozenset())
-            found = Admins(frozenset({0, 1234}), frozenset())
-            monkeypatch.setattr(admins, "resolve", lambda *_: found)
-            async with ControlClient(str(path)) as client:
-                await client.reload()
-            assert server._guard.admins == found
-
-    run(asyncio.new_event_loop, main)
 
 
 @on_each_loop
