@@ -1,0 +1,226 @@
+"""A whole service on a loop that a test turns by hand: real sockets, real files, one process.
+
+What the loop would only print, an exception in a callback or a task, is kept and fails the test:
+`IllegalTransitionError` in a timer must not pass unseen.
+"""
+
+import asyncio
+import gc
+import os
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+
+from localechod import config, handover
+from localechod.echo import listener, retry
+from localechod.echo.endpoint import Endpoint, Owner
+from localechod.echo.engine import Engine
+from localechod.echo.state import ServiceState
+from localechod.echo.supervisor import Supervisor
+from localechod.host.systemd import Notifier
+from localechod.launch import Launch
+from localechod.service import Service
+from tests.unit.handover_fakes import Kept
+
+T = TypeVar("T")
+Tables = Mapping[str, Mapping[str, object]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+SECONDS = 20.0
+
+# So many turns of the loop carry anything that is in the kernel already through both epolls, a
+# callback and a task.
+_TURNS = 8
+
+
+class Store(Kept):
+    """As over the real notify socket: what cannot be sent for want of a descriptor is not kept."""
+
+    def keep(self, name: str, descriptor: int) -> None:
+        """Hold a duplicate."""
+        with suppress(OSError):
+            super().keep(name, descriptor)
+
+
+class World:
+    """One service, from its first start to its end, over any number of restarts.
+
+    Args:
+        tables: the endpoints' settings, as in a configuration file.
+        factory: makes the event loop.
+    """
+
+    def __init__(self, tables: Tables, factory: LoopFactory) -> None:
+        self.problems: list[str] = []
+        factory().close()  # the first one of uvloop leaves two descriptors for all that follow
+        self.before = inventory()
+        self.directory = Path(tempfile.mkdtemp(prefix="lf-", dir="/tmp"))
+        self.control = str(self.directory / "control.sock")
+        self._file = self.directory / "localechod.toml"
+        # A second of rest is long where thousands of them follow each other.
+        self._paces = (listener._REST, retry._FIRST, retry._CAP)
+        listener._REST, retry._FIRST, retry._CAP = 0.01, 0.01, 0.05
+        self.loop = factory()
+        self.loop.set_exception_handler(self._remember)
+        self._store = Store()
+        self.write(tables)
+        self._begin()
+
+    def write(self, tables: Tables) -> config.Config:
+        """Write the configuration file; a reload or a restart reads it."""
+        self._file.write_text(tomli_w.dumps({"version": 1, "endpoints": tables}), "utf-8")
+        return config.load(self._file, self.directory)
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The endpoints."""
+        return self.service.supervisor
+
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """The endpoints themselves."""
+        return self.supervisor._endpoints
+
+    def do(self, work: Awaitable[T]) -> T:
+        """Run something to its end on the loop, with a deadline."""
+        return self.loop.run_until_complete(asyncio.wait_for(work, SECONDS))
+
+    def reload(self) -> None:
+        """Read the configuration file again; raises what a reload raises."""
+        self.do(self.service.reload())
+
+    def settle(self) -> None:
+        """Let everything that has happened already be served."""
+        self.do(_turns())
+
+    def until(self, condition: Callable[[], bool], how_it_is: Callable[[], object]) -> None:
+        """Let the loop turn until something is so; or say how it is instead."""
+
+        async def wait() -> None:
+            deadline = time.monotonic() + SECONDS
+            while not condition():
+                assert time.monotonic() < deadline, how_it_is()
+                await asyncio.sleep(0.0005)
+
+        self.loop.run_until_complete(wait())
+
+    def restart(self) -> None:
+        """Hand everything over to a next life, as over `systemctl restart`."""
+        self.do(self.service._control.close())
+        endpoints, sockets = self.supervisor.freeze()
+        after = ServiceState(
+            started=time.monotonic(), config=self.service.config_text(), endpoints=endpoints
+        )
+        handover.pack(after, sockets, self._store)
+        self.supervisor.events.close()
+        for endpoint in self.endpoints.values():
+            if endpoint._server is not None:
+                endpoint._server._bound.close()
+                if endpoint.config.type == "datagram":
+                    endpoint._server._pins.close()  # type: ignore[union-attr] # by its type
+            endpoint.close()
+        for sock in sockets:
+            sock.close()
+        bound = self.service._control._bound
+        assert bound is not None
+        bound.close()
+        self._engine.close()
+        self._begin()
+
+    def starve(self, action: Callable[[], object] = lambda: None) -> None:
+        """Let what has happened be served, and do something, without one descriptor left.
+
+        On the running loop: to start, uvloop's needs two of its own.
+        """
+
+        async def starved() -> None:
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            lowest = os.dup(0)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+            try:
+                await _turns()
+                action()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        self.do(starved())
+
+    def end(self) -> None:
+        """End as the service does, then see that nothing is left: no descriptor, task or timer."""
+        self.do(self.supervisor.drain(SECONDS))
+        self.supervisor.events.close()
+        self.do(self.service._control.close())
+        self.service._control.remove()
+        self._engine.close()
+        self._store.close()
+        self.settle()
+        tasks = asyncio.all_tasks(self.loop)
+        # uvloop does not show its timers.
+        timers = [t for t in getattr(self.loop, "_scheduled", ()) if not t.cancelled()]
+        self.loop.close()
+        listener._REST, retry._FIRST, retry._CAP = self._paces
+        shutil.rmtree(self.directory, ignore_errors=True)
+        gc.collect()
+        assert not self.problems, self.problems
+        assert not tasks, tasks
+        assert not timers, timers
+        assert inventory() == self.before, (inventory(), self.before)
+
+    def _begin(self) -> None:
+        async def begin() -> None:
+            loaded = config.load(self._file, self.directory)
+            owner = Owner(os.geteuid(), os.getegid())
+            inherited = self._store.pass_on()
+            state = handover.read_state(inherited)
+            opened = handover.take_over(loaded, owner, inherited, self._store)
+            states, sockets = handover.receive(inherited, state)
+            launch = Launch(
+                file=self._file,
+                directory=self.directory,
+                config=loaded,
+                owner=owner,
+                opened=opened,
+                control=inherited.pop(handover.CONTROL, []),
+                started=time.monotonic(),
+                states=states,
+                sockets=sockets,
+                remark="",
+                dropped=False,
+            )
+            assert inherited == {}
+            self.service = Service(launch, Notifier({}), self._store)
+            self._engine = Engine(self.loop)
+            self.service.supervisor = Supervisor(
+                loaded, self._engine, owner, handover.Keeper(self._store), dropped=False
+            )
+            self.supervisor.begin(opened)
+            self.supervisor.thaw(states, sockets)
+            handover.discard(self._store)
+            failure = await self.service._control.open(
+                self.service, loaded.control, owner, launch.control
+            )
+            assert not failure
+
+        self.do(begin())
+
+    def _remember(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.problems.append(f"{context['message']}: {context.get('exception')!r}")
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
+def inventory() -> tuple[int, int]:
+    """Count what must not grow: open descriptors and threads of this process."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208 - a count
