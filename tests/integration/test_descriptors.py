@@ -78,3 +78,25 @@ def test_nor_do_those_that_nobody_has_read_when_the_connection_closes(daemon: Da
                     passing(sock, b"too long for this endpoint", 5)
         until(lambda: daemon.row("a")["connections"] == 1)
         until(lambda: descriptors(daemon.pid) == before)
+
+
+@pytest.mark.parametrize("kind", [STREAM, SEQPACKET], ids=["stream", "seqpacket"])
+def test_who_passes_its_own_socket_and_leaves_is_closed_by_idle_timeout(
+    daemon: Daemon, kind: int
+) -> None:
+    name = "stream" if kind == STREAM else "seqpacket"
+    daemon.configure(f'[endpoints.a]\ntype = "{name}"\nmode = "0666"\nidle_timeout = 2.0\n')
+    daemon.start()
+    with daemon.connect("a", kind) as sock:
+        # Without reading, until the daemon cannot send and reads no more: then its own socket,
+        # which lies there unread and keeps this end open when nobody has it any longer.
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                sock.send(b"x" * 999 + b"\n")
+        until(lambda: daemon.row("a")["messages_total"] > 0)
+        with suppress(BlockingIOError):
+            while True:
+                socket.send_fds(sock, [b"y\n"], [sock.fileno()])
+    until(lambda: daemon.errors("a").get("idle") == 1)
+    until(lambda: daemon.row("a")["connections"] == 0)
