@@ -83,6 +83,7 @@ class Endpoints(RuleBasedStateMachine):
         self.counted: dict[str, dict[str, int]] = {}
         self.apply(self.chosen)
         assert self.states() == dict.fromkeys(NAMES, State.LISTENING)
+        self.clients += [Client(self.world, name) for name in NAMES]
 
     def states(self) -> dict[str, str]:
         return {row.name: row.state for row in self.world.supervisor.status()}
@@ -139,12 +140,20 @@ class Endpoints(RuleBasedStateMachine):
         for name in {*changes.removed, *changes.added}:
             self.counted.pop(name, None)  # counters are those of one endpoint, not of a name
 
-    @rule()
-    def restart_everything(self) -> None:
+    @rule(amid=st.booleans())
+    def restart_everything(self, *, amid: bool) -> None:
+        for client in self.clients if amid else ():
+            if client.name in {"line", "deep"} and not client.begun:
+                client.begin()
+        self.world.settle()
         self.world.restart()
         # What stands in the way of its path keeps an endpoint from being bound anew: then there is
-        # nobody to serve its connections.
-        self.let_go(lambda client: self.states()[client.name] == State.FAILED)
+        # nobody to serve its connections, nor to answer what they had begun.
+        states = self.states()
+        for client in self.clients:
+            if states[client.name] == State.FAILED:
+                client.begun = b""
+        self.let_go(lambda client: states[client.name] == State.FAILED)
 
     # ---- what happens to the files ---------------------------------------------------------------
 
@@ -226,6 +235,12 @@ class Endpoints(RuleBasedStateMachine):
         if client is not None and client.name in {"line", "deep"} and len(client.begun) < 40:
             client.begin()
 
+    @rule()
+    def finish_all_lines(self) -> None:
+        for client in self.clients:
+            if client.begun:
+                client.ask()
+
     @rule(number=which)
     def half_close(self, number: int) -> None:
         if self.clients:
@@ -282,7 +297,7 @@ class Endpoints(RuleBasedStateMachine):
             if client.type == "datagram" and client.was_left():
                 client.sock.close()
                 self.clients.remove(client)
-            else:
+            elif not client.begun:
                 client.ask()
         rows = [row.endpoint for row in self.world.supervisor.peers()]
         assert sorted(rows) == sorted(c.name for c in self.clients if c.type != "datagram")
@@ -311,10 +326,11 @@ class Endpoints(RuleBasedStateMachine):
             lambda: self.states() == dict.fromkeys(NAMES, State.LISTENING),
             self.world.supervisor.status,
         )
-        for name in NAMES:
-            newcomer = Client(self.world, name)
-            newcomer.ask()
-            newcomer.end()
+        self.clients += [Client(self.world, name) for name in NAMES]
+        self.restart_everything(amid=True)
+        for client in self.clients:
+            if client.type != "datagram" or not client.was_left():
+                client.ask()
         for client in self.clients:
             client.end()
         self.world.end()

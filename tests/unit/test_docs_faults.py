@@ -12,9 +12,12 @@ COLUMNS = 4
 
 
 def rows() -> list[list[str]]:
-    lines = [line for line in TABLE.splitlines() if line.startswith("|")]
-    split = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [row for row in split if row[0] != "Fault" and set(row[0]) != {"-"}]
+    found = []
+    for block in TABLE.split("\n\n"):
+        head, *lines = block.strip().splitlines()
+        if head.startswith("| Fault |"):
+            found += [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+    return found
 
 
 def test_there_are_enough_and_each_is_complete_and_different() -> None:
