@@ -349,7 +349,7 @@ class EndpointsOnUvloop(Endpoints):
 
 # The same cases each time: a run that fails now and then helps nobody. `./dev soak` has others.
 FEW = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "8")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5")),
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -105,10 +105,11 @@ class World:
         """Let the loop turn until something is so; or say how it is instead."""
 
         async def wait() -> None:
-            deadline = time.monotonic() + SECONDS
+            deadline, turns = time.monotonic() + SECONDS, 0
             while not condition():
                 assert time.monotonic() < deadline, how_it_is()
-                await asyncio.sleep(0.0005)
+                turns += 1
+                await asyncio.sleep(0 if turns < _TURNS else 0.0005)  # most is there in a few
 
         self.loop.run_until_complete(wait())
 
