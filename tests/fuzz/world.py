@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from mmap import mmap
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli_w
 
-from localechod import config, handover
+from localechod import config, handover, recovery
 from localechod.echo import listener, retry
 from localechod.echo.endpoint import Endpoint, Owner
 from localechod.echo.engine import Engine
@@ -117,9 +118,7 @@ class World:
         """Hand everything over to a next life, as over `systemctl restart`."""
         self.do(self.service._control.close())
         endpoints, sockets = self.supervisor.freeze()
-        after = ServiceState(
-            started=time.monotonic(), config=self.service.config_text(), endpoints=endpoints
-        )
+        after = ServiceState(started=time.monotonic(), endpoints=endpoints)
         handover.pack(after, sockets, self._store)
         self.supervisor.events.close()
         for endpoint in self.endpoints.values():
@@ -134,6 +133,7 @@ class World:
         assert bound is not None
         bound.close()
         self._engine.close()
+        self._memory.close()
         self._begin()
 
     def starve(self, action: Callable[[], object] = lambda: None) -> None:
@@ -162,6 +162,7 @@ class World:
         self.do(self.service._control.close())
         self.service._control.remove()
         self._engine.close()
+        self._memory.close()
         self._store.close()
         self.settle()
         tasks = asyncio.all_tasks(self.loop)
@@ -182,8 +183,14 @@ class World:
             owner = Owner(os.geteuid(), os.getegid())
             inherited = self._store.pass_on()
             state = handover.read_state(inherited)
+            recovery.last_good(inherited)  # it is not needed: the file here is always good
+            slots = recovery.memory(inherited, self._store)
+            assert isinstance(slots._memory, mmap)
+            self._memory = slots._memory  # it has a descriptor
+            kept = recovery.survivors(inherited)
             opened = handover.take_over(loaded, owner, inherited, self._store)
             states, sockets = handover.receive(inherited, state)
+            revived, survivors = recovery.revive(kept, slots, states, loaded, self._store)
             launch = Launch(
                 file=self._file,
                 directory=self.directory,
@@ -192,19 +199,19 @@ class World:
                 opened=opened,
                 control=inherited.pop(handover.CONTROL, []),
                 started=time.monotonic(),
-                states=states,
-                sockets=sockets,
+                states=[*states, *revived],
+                sockets=[*sockets, *survivors],
+                slots=slots,
                 remark="",
                 dropped=False,
             )
             assert inherited == {}
             self.service = Service(launch, Notifier({}), self._store)
             self._engine = Engine(self.loop)
-            self.service.supervisor = Supervisor(
-                loaded, self._engine, owner, handover.Keeper(self._store), dropped=False
-            )
+            keeper = handover.Keeper(self._store, slots)
+            self.service.supervisor = Supervisor(loaded, self._engine, owner, keeper, dropped=False)
             self.supervisor.begin(opened)
-            self.supervisor.thaw(states, sockets)
+            self.supervisor.thaw(launch.states, launch.sockets)
             handover.discard(self._store)
             failure = await self.service._control.open(
                 self.service, loaded.control, owner, launch.control

@@ -14,6 +14,7 @@ from localechod.control import admins
 from localechod.control.access import Admins
 from localechod.echo.endpoint import Owner
 from localechod.echo.engine import Engine
+from localechod.echo.slots import nowhere
 from localechod.echo.supervisor import Supervisor
 from localechod.handover import Keeper
 from localechod.host.systemd import Notifier
@@ -55,6 +56,7 @@ def test_a_reload_looks_the_administrators_up_again(
         started=time.monotonic(),
         states=(),
         sockets=(),
+        slots=nowhere(),
         remark="",
         dropped=False,
     )
@@ -62,7 +64,9 @@ def test_a_reload_looks_the_administrators_up_again(
 
     async def main() -> None:
         service, engine = Service(launch, Notifier({}), store), Engine(asyncio.get_running_loop())
-        service.supervisor = Supervisor(loaded, engine, owner, Keeper(store), dropped=False)
+        service.supervisor = Supervisor(
+            loaded, engine, owner, Keeper(store, launch.slots), dropped=False
+        )
         service.supervisor.begin({})
         assert not await service._control.open(service, loaded.control, owner, ())
         assert service._control._server is not None
