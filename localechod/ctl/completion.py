@@ -2,7 +2,6 @@
 
 import typer
 
-from localechod.control import catalog
 from localechod.ctl.options import Options
 from localechod.errors import LocalechodError
 from localechod.host import runtime
@@ -13,6 +12,9 @@ def endpoint_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
     A catalogue that is missing or broken offers nothing: the Tab key is no place for errors.
     """
+    # Every command takes this module in, and only the Tab key needs a catalogue.
+    from localechod.control import catalog  # noqa: PLC0415 - see above
+
     options = Options(ctx.find_root().params.get("control"))
     try:
         names = catalog.read(options.runtime_directory() / runtime.CATALOG)

@@ -16,7 +16,7 @@ from localechod.ctl.exchange import choose
 from localechod.ctl.target import TYPES, Target, resolve
 from localechod.errors import NothingListensError, NotPermittedError, SocketError, UsageError
 from localechod.localsocket.address import escape
-from localechod.localsocket.connect import Connected, connect
+from localechod.localsocket.connect import Connected, connect, import_all
 
 Type = Literal["stream", "datagram", "seqpacket"]
 Framing = Literal["auto", "line", "record", "chunk"]
@@ -162,6 +162,7 @@ def _become(user: str) -> None:
         account = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except (KeyError, ValueError, OverflowError):
         raise UsageError(f"no such user: {escape(user)}", "see getent passwd") from None
+    import_all()
     try:
         os.initgroups(account.pw_name, account.pw_gid)
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)

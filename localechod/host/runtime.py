@@ -9,10 +9,13 @@ import pwd
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localechod.errors import ConfigError, LocalechodError, UsageError
-from localechod.host.privileges import Identity
 from localechod.host.text import failure, printable
+
+if TYPE_CHECKING:
+    from localechod.host.privileges import Identity
 
 CONTROL = "control.sock"
 CATALOG = "endpoints.json"
@@ -84,7 +87,7 @@ def config_file(
     return default if default is not None and _exists(default) else None
 
 
-def prepare(directory: Path, identity: Identity | None) -> None:
+def prepare(directory: Path, identity: "Identity | None") -> None:
     """Create the runtime directory for the daemon, or check the one that is there.
 
     Created with an ``identity`` (as root, before the drop), it belongs to that account and everyone
@@ -148,7 +151,7 @@ def distrust(status: os.stat_result, owners: Collection[int]) -> tuple[str, str]
     return "", ""
 
 
-def _hand_over(directory: Path, identity: Identity) -> None:
+def _hand_over(directory: Path, identity: "Identity") -> None:
     # By descriptor, and only what is still root's: whoever may write to the parent directory could
     # have put something else under the name since mkdir.
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

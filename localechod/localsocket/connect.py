@@ -22,13 +22,23 @@ from typing import Self
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
-from localechod.localsocket.reasons import bind_hint, connect_hint
 
 _TIMEVAL = struct.Struct("ll")  # seconds, microseconds
 
 # Not the TMPDIR of this user: that may be too long for a socket, closed to the server's user, or,
 # worse, a directory that the server's user can write to.
 _REPLY_ROOT = "/tmp"  # noqa: S108 - a private directory is made in it
+
+
+def import_all() -> None:
+    """Import what only a datagram client or a failure needs.
+
+    Most clients are spared it, as it is half of what this module takes to import. To be called by
+    who is about to become a user that may not be able to read the place where the program lies.
+    """
+    import tempfile  # noqa: F401, PLC0415 - see above
+
+    from localechod.localsocket import reasons  # noqa: F401, PLC0415 - see above
 
 
 class Connected:
@@ -97,9 +107,7 @@ def _connect(address: Address, type_: int, deadline: float) -> Connected:
         try:
             _establish(sock, address, deadline)
         except OSError as error:
-            number = error.errno or errno.EIO
-            hint = connect_hint(number, address)
-            raise SocketError("connect", number, str(address), hint) from error
+            raise _failure("connect", error, address) from error
         reply = _give_name(sock) if type_ == socket.SOCK_DGRAM else None
         undo.pop_all()
         return Connected(sock, type_, reply)
@@ -137,7 +145,7 @@ def _give_name(sock: socket.socket) -> Path:
     first, the kernel refuses (EPERM) every sender but the server. It also tells at once, not
     after a timeout, when there is none.
     """
-    import tempfile  # noqa: PLC0415 - only datagram clients pay for it
+    import tempfile  # noqa: PLC0415 - see import_all
 
     directory = None
     try:
@@ -149,10 +157,17 @@ def _give_name(sock: socket.socket) -> Path:
     except OSError as error:
         if directory:
             _remove(directory)
-        number = error.errno or errno.EIO
         name = Address.parse(f"{directory or _REPLY_ROOT}/reply")
-        raise SocketError("bind", number, str(name), bind_hint(number, name)) from error
+        raise _failure("bind", error, name) from error
     return directory
+
+
+def _failure(action: str, error: OSError, address: Address) -> SocketError:
+    from localechod.localsocket import reasons  # noqa: PLC0415 - see import_all
+
+    number = error.errno or errno.EIO
+    hint = reasons.bind_hint if action == "bind" else reasons.connect_hint
+    return SocketError(action, number, str(address), hint(number, address))
 
 
 def _remove(directory: Path) -> None:

@@ -422,3 +422,33 @@ def test_a_message_that_no_datagram_carries_is_one_line(sockdir: Path) -> None:
         _, err = client.communicate(b"x" * 3_000_000, timeout=30)
     assert client.returncode == 1
     assert err.decode().startswith(f"send failed: Message too long (90): {path}; 3000000 bytes")
+
+
+@needs_root
+@pytest.mark.parametrize(("kind", "status"), [("datagram", 0), ("nothing", 7)])
+def test_nothing_is_imported_once_another_user(kind: str, status: int, sockdir: Path) -> None:
+    """The place where the program lies, such as a checkout below /root, may be closed to him."""
+    script = (
+        "import os, sys\n"
+        "from localechod.ctl.app import run\n"
+        "class Closed:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        raise ImportError(f'{name} was imported too late')\n"
+        "setresuid = os.setresuid\n"
+        "def become(*ids):\n"
+        "    setresuid(*ids)\n"
+        "    sys.meta_path.insert(0, Closed())\n"
+        "os.setresuid = become\n"
+        "os._exit(run(sys.argv[1:]))\n"
+    )
+    words = ["send", "--as", "nobody", f"{sockdir}/d", "x"]
+    with receiving(sockdir / ("d" if kind == "datagram" else "other")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words],
+            capture_output=True,
+            check=False,
+            timeout=60,
+            cwd=ROOT,
+        )
+    assert done.stderr.count(b"\n") == (status != 0), done.stderr
+    assert done.returncode == status

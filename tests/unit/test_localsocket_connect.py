@@ -110,7 +110,8 @@ def as_nobody(code: str, *arguments: object, pass_fds: Sequence[int] = ()) -> st
         import os, socket, sys
         from localechod.errors import SocketError
         from localechod.localsocket.address import Address
-        from localechod.localsocket.connect import connect
+        from localechod.localsocket.connect import connect, import_all
+        import_all()
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
