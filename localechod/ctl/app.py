@@ -31,6 +31,7 @@ COMMANDS = {
     "explain": Entry("localechod.ctl.explain", "explain", "Say why a connect works or fails."),
     "config": Entry("localechod.ctl.config", "app", "Show, check or print a configuration."),
     "lab": Entry("localechod.ctl.lab", "lab", "Put the article's claims to the test, live."),
+    "bench": Entry("localechod.ctl.bench", "bench", "Measure an echo, or compare transports."),
     "version": Entry("localechod.ctl.version", "version", "Show the versions of both programs."),
 }
 

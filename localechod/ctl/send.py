@@ -2,28 +2,21 @@
 
 import os
 import pwd
-import shlex
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.conversation import Conversation
 from localechod.ctl.exchange import choose
-from localechod.ctl.target import TYPES, Target, resolve
-from localechod.errors import NothingListensError, NotPermittedError, SocketError, UsageError
+from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.errors import NotPermittedError, UsageError
 from localechod.localsocket.address import escape
-from localechod.localsocket.connect import Connected, connect, import_all
-
-Type = Literal["stream", "datagram", "seqpacket"]
-Framing = Literal["auto", "line", "record", "chunk"]
+from localechod.localsocket.connect import import_all
 
 _LONGEST = 86400
-_LARGEST = 1 << 20
-_NAMES = {int(number): name for name, number in TYPES.items()}
 
 
 def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -80,15 +73,7 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         raise UsageError(
             f"--timeout {timeout:g}: it takes more than 0 and up to {_LONGEST} seconds"
         )
-    if record_size is not None and not 1 < record_size <= _LARGEST:
-        raise UsageError(f"--record-size {record_size}: it takes 2 to {_LARGEST} bytes")
-    found = resolve(target, ctx.obj)
-    found = replace(
-        found,
-        type=kind or found.type,
-        framing=found.framing if framing == "auto" else framing,
-        record_size=record_size or found.record_size,
-    )
+    found = resolve(target, ctx.obj).refined(kind, framing, record_size)
     read = _unhex if hexadecimal else bytes
     # What was typed is checked before anything is sent; what will be typed cannot be.
     spoken = [read(os.fsencode(word)) for word in messages or ()]
@@ -100,30 +85,13 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 def _converse(
     target: Target, messages: Iterable[bytes], timeout: float, *, hexadecimal: bool
 ) -> None:
-    kind = TYPES[target.type] if target.type else None
-    with _connect(target, kind, timeout) as connected:
+    with reach(target, timeout) as connected:
         path = str(target.address)
-        exchange = choose(_NAMES[connected.type], target.framing, target.record_size, path)
+        exchange = choose(TYPE_NAMES[connected.type], target.framing, target.record_size, path)
         conversation = Conversation(connected.sock, exchange, path, timeout)
         for message in messages:
             for reply in conversation.ask(message):
                 _show(reply.hex().encode() if hexadecimal else reply)
-
-
-def _connect(target: Target, kind: int | None, timeout: float) -> Connected:
-    try:
-        return connect(target.address, kind, timeout)
-    except SocketError as error:
-        if error.action == "connect" and error.exit_status == NotPermittedError.exit_status:
-            more = f"localechoctl explain {shlex.quote(str(target.address))} shows every step"
-            hint = f"{error.hint}; {more}" if error.hint else more
-            raise SocketError(error.action, error.errno, error.path, hint) from error
-        if not target.name or error.exit_status != NothingListensError.exit_status:
-            raise
-        # The daemon knows better why than can be seen from the outside.
-        name = escape(target.name)
-        hint = f"{name} does not listen: localechoctl status {name} says more"
-        raise SocketError(error.action, error.errno, error.path, hint) from error
 
 
 def _lines() -> Iterator[bytes]:

@@ -1,24 +1,40 @@
 """Whom `send` talks to: an address, or an endpoint's name looked up in the catalogue."""
 
 import os
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from localechod.control import catalog
 from localechod.control.catalog import CatalogEntry
 from localechod.ctl.exchange import RECORD
 from localechod.ctl.options import Options
-from localechod.errors import DaemonNotRunningError, LocalechodError, UsageError
+from localechod.errors import (
+    DaemonNotRunningError,
+    LocalechodError,
+    NothingListensError,
+    NotPermittedError,
+    SocketError,
+    UsageError,
+)
 from localechod.host import runtime
 from localechod.localsocket.address import Address, escape
+from localechod.localsocket.connect import Connected, connect
+
+Type = Literal["stream", "datagram", "seqpacket"]
+Framing = Literal["auto", "line", "record", "chunk"]
 
 TYPES = {
     "stream": socket.SOCK_STREAM,
     "datagram": socket.SOCK_DGRAM,
     "seqpacket": socket.SOCK_SEQPACKET,
 }
+TYPE_NAMES = {int(number): name for name, number in TYPES.items()}
+
+_LARGEST_RECORD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,42 @@ class Target:
     framing: str = "auto"
     record_size: int = RECORD
     name: str = ""
+
+    def refined(self, kind: str | None, framing: str, record_size: int | None) -> "Target":
+        """Return it with what the user knows better; None and "auto" leave a thing as it is.
+
+        Raises:
+            UsageError: no record has that size.
+        """
+        if record_size is not None and not 1 < record_size <= _LARGEST_RECORD:
+            raise UsageError(f"--record-size {record_size}: it takes 2 to {_LARGEST_RECORD} bytes")
+        return replace(
+            self,
+            type=kind or self.type,
+            framing=self.framing if framing == "auto" else framing,
+            record_size=record_size or self.record_size,
+        )
+
+
+def reach(target: Target, timeout: float) -> Connected:
+    """Connect to a target within `timeout` seconds.
+
+    Raises:
+        SocketError: as `localsocket.connect` says; of an endpoint of ours, who knows more.
+    """
+    try:
+        return connect(target.address, TYPES[target.type] if target.type else None, timeout)
+    except SocketError as error:
+        if error.action == "connect" and error.exit_status == NotPermittedError.exit_status:
+            more = f"localechoctl explain {shlex.quote(str(target.address))} shows every step"
+            hint = f"{error.hint}; {more}" if error.hint else more
+            raise SocketError(error.action, error.errno, error.path, hint) from error
+        if not target.name or error.exit_status != NothingListensError.exit_status:
+            raise
+        # The daemon knows better why than can be seen from the outside.
+        name = escape(target.name)
+        hint = f"{name} does not listen: localechoctl status {name} says more"
+        raise SocketError(error.action, error.errno, error.path, hint) from error
 
 
 def resolve(text: str, options: Options) -> Target:

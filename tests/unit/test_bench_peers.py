@@ -1,0 +1,80 @@
+"""Our own echo processes: each transport answers, and none of them outlives its use."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localechod.bench.measurement import Plan, Subject, measure
+from localechod.bench.peers import TRANSPORTS, Transport, peer
+
+ROOT = Path(__file__).parents[2]
+PLAN = Plan(100, 3, 2, seconds=0.01, repeats=2, timeout=20, processor=None)
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda each: each.name)
+
+
+@each_transport
+def test_a_peer_echoes_and_ends(transport: Transport, sockdir: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, nothing else
+    steps = []
+    with peer(transport, PLAN.connections, sockdir) as (pid, lanes):
+        subject = Subject(transport.name, lanes, pid)
+        measure([subject], PLAN, lambda: steps.append(1))
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - see above
+    assert subject.result.failure is None
+    assert len(subject.result.rounds) == PLAN.repeats
+    assert len(steps) == PLAN.repeats + 1
+    assert subject.result.latencies.count >= PLAN.repeats * PLAN.connections * PLAN.in_flight
+
+
+def test_a_peer_that_dies_has_a_failure_and_the_others_go_on(sockdir: Path) -> None:
+    with (
+        peer(TRANSPORTS[0], 1, sockdir) as (pid, lanes),
+        peer(TRANSPORTS[-1], 1, sockdir) as (other, pipes),
+    ):
+        subjects = [Subject("dies", lanes, pid), Subject("lives", pipes, other)]
+        told = []
+
+        def kill() -> None:
+            told.append(1)
+            if len(told) == 2:
+                os.kill(pid, signal.SIGKILL)
+
+        measure(subjects, PLAN, kill)
+    dead, alive = (subject.result for subject in subjects)
+    assert dead.failure is not None
+    assert not dead.rounds
+    assert alive.failure is None
+    assert len(alive.rounds) == PLAN.repeats
+
+
+def test_peers_end_also_where_their_parent_is_killed(sockdir: Path) -> None:
+    script = (
+        "import sys\n"
+        "from contextlib import ExitStack\n"
+        "from pathlib import Path\n"
+        "from localechod.bench.peers import TRANSPORTS, peer\n"
+        "with ExitStack() as stack:\n"
+        "    for each in TRANSPORTS:\n"
+        "        pid, _ = stack.enter_context(peer(each, 2, Path(sys.argv[1])))\n"
+        "        print(pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, sockdir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    ) as parent:
+        assert parent.stdout is not None
+        assert [int(parent.stdout.readline()) for _ in TRANSPORTS]
+        parent.kill()
+        # Every peer has standard output open as well: its end is the end of them all.
+        assert parent.stdout.read() == b""
