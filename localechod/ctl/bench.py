@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -18,12 +18,14 @@ from localechod.ctl import render
 from localechod.ctl.benchreport import Report
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
-from localechod.errors import UsageError
+from localechod.errors import LocalechodError, UsageError
+from localechod.localsocket.address import escape
 from localechod.localsocket.peer import credentials
 
 _LARGEST = 1 << 20
 _MOST = 10_000
 _LONGEST = 86400  # seconds
+_NARROWEST = 60  # columns
 _WIDEST = 120
 _LARGEST_UDP = 65507  # 65535 less the headers of IPv4 and UDP
 
@@ -100,6 +102,8 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     where = _processor(cpu, own=target is None)
     plan = Plan(size, connections, in_flight, seconds, repeats, timeout, where)
     with processor.pinned(where), ExitStack() as stack:
+        # Now, as it would be a pity to find out after the measurement.
+        drawing = stack.enter_context(_opened(svg)) if svg else None
         if target is None:
             title = "local sockets, loopback and pipes"
             subjects = _transports(stack, connections)
@@ -109,8 +113,8 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
             subjects = [_target(stack, found, plan)]
         with _progress((repeats + 1) * len(subjects)) as tick:
             measure(subjects, plan, tick)
-    results = [subject.result for subject in subjects]
-    _tell(Report(title, results, plan), svg, as_json=as_json)
+        results = [subject.result for subject in subjects]
+        _tell(Report(title, results, plan), drawing, as_json=as_json)
 
 
 def _check_count(name: str, value: int, most: int, why: str = "") -> None:
@@ -165,15 +169,24 @@ def _progress(steps: int) -> Iterator[Callable[[], object]]:
         yield lambda: bar.update(1)
 
 
-def _tell(report: Report, svg: Path | None, *, as_json: bool) -> None:
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        cause = f"{error.strerror} ({error.errno}): {escape(str(path))}"
+        raise LocalechodError(f"open failed: {cause}") from None
+
+
+def _tell(report: Report, drawing: TextIO | None, *, as_json: bool) -> None:
     """Print what was measured, then fail with the first failure there was."""
     measured = report.without_failures()
-    if measured.results and svg is not None:
-        svg.write_text(measured.as_svg(), encoding="utf-8")
+    if measured.results and drawing:
+        drawing.write(measured.as_svg())
     if measured.results and as_json:
         render.emit_json(measured.as_json())
     elif measured.results:
-        render.emit(measured.as_text(min(shutil.get_terminal_size().columns, _WIDEST)))
+        columns = shutil.get_terminal_size().columns
+        render.emit(measured.as_text(min(max(columns, _NARROWEST), _WIDEST)))
     for result in report.results:
         if result.failure:
             raise result.failure

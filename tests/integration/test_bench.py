@@ -1,0 +1,229 @@
+"""`localechoctl bench` as a user runs it: our daemon, other people's servers, a bad day."""
+
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from localechod.ctl.app import run
+from tests.integration.harness import CHECKOUT, DEADLINE, Daemon, until
+
+Capture = pytest.CaptureFixture[str]
+BUILD = Path(__file__).parents[3] / "shared" / "seed" / "build-peers"
+pytestmark = pytest.mark.xdist_group("bench")  # they count what is left behind in /tmp
+
+SHORT = ["bench", "--seconds", "0.02", "--repeats", "2", "--timeout", "20"]
+
+article = pytest.mark.skipif(
+    not BUILD.exists() or shutil.which("cc") is None,
+    reason=f"the article's programs are not at {BUILD}, or there is no compiler",
+)
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+@contextmanager
+def serving(path: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server until it has bound its path; end it afterwards."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+        try:
+            until(path.is_socket)
+            yield server
+        finally:
+            server.kill()
+
+
+def left_over() -> set[Path]:
+    return set(Path("/tmp").glob("bench-*"))  # noqa: S108 - looked at only
+
+
+def measured(capsys: Capture, *words: str) -> dict[str, float]:
+    """Run `bench --json` and return the only result's percentiles."""
+    assert run([*SHORT, "--json", *words]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    percentiles: dict[str, float] = result["latency_us"]
+    assert 0 < percentiles["p50"] <= percentiles["p99.9"] <= percentiles["max"]
+    return percentiles
+
+
+def test_each_endpoint_of_ours_is_measured(daemon: Daemon) -> None:
+    daemon.configure(
+        '[endpoints.stream]\ntype = "stream"\n[endpoints.datagram]\ntype = "datagram"\n'
+        '[endpoints.packets]\ntype = "seqpacket"\n'
+        '[endpoints.record]\ntype = "stream"\nframing = "record"\n'
+        '[endpoints.chunk]\ntype = "stream"\nframing = "chunk"\nprefix = "Hi, "\n'
+    )
+    daemon.start()
+    for name, kind in (
+        ("stream", "stream"),
+        ("datagram", "datagram"),
+        ("packets", "seqpacket"),
+        ("record", "stream"),
+        ("chunk", "stream"),
+    ):
+        done = daemon.ctl(*SHORT, name, "--connections", "3", "--json")
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        (result,) = report["results"]
+        assert report["title"] == daemon.path(name)
+        assert result["name"] == kind
+        assert result["server_pid"] == (None if kind == "datagram" else daemon.pid)
+        assert daemon.row(name)["messages_total"] >= result["replies"]
+        assert not daemon.errors(name)
+
+
+def test_without_a_target_transports_are_compared(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    before = left_over()
+    assert run([*SHORT, "--svg", str(tmp_path / "plot.svg")]) == 0
+    page = capsys.readouterr().out
+    for name in ("stream", "datagram", "seqpacket", "tcp", "udp", "pipe"):
+        assert page.count(f"\n{name} ") == 3
+    assert "OF STREAM" in page
+    assert "all on CPU" in page
+    ET.parse(tmp_path / "plot.svg")  # noqa: S314 - our own
+    assert left_over() == before
+    assert len(os.sched_getaffinity(0)) == len(os.sched_getaffinity(os.getppid()))
+
+
+@needs("socat")
+def test_socats_echoes_are_measured(sockdir: Path, capsys: Capture) -> None:
+    path = sockdir / "s"
+    with serving(path, "socat", f"UNIX-LISTEN:{path},fork", "PIPE"):
+        until(lambda: run(["send", str(path), "probe"]) == 0)
+        capsys.readouterr()
+        measured(capsys, str(path))
+        measured(capsys, str(path), "--connections", "3", "--in-flight", "5", "--size", "5000")
+        measured(capsys, str(path), "--framing", "chunk")
+
+
+@needs("ncat")
+def test_ncats_cat_is_measured(sockdir: Path, capsys: Capture) -> None:
+    path = sockdir / "n"
+    with serving(path, "ncat", "-U", "-l", "-k", "-e", "/bin/cat", str(path)):
+        until(lambda: run(["send", str(path), "probe"]) == 0)
+        capsys.readouterr()
+        measured(capsys, str(path), "--connections", "2")
+
+
+@article
+def test_the_articles_servers_are_measured(tmp_path: Path, sockdir: Path, capsys: Capture) -> None:
+    subprocess.run([BUILD, tmp_path], check=True, capture_output=True, timeout=120)
+    for words in ([], ["--framing", "record", "--in-flight", "3"]):
+        path = sockdir / f"s{len(words)}"
+        with serving(path, str(tmp_path / "unixstreamserver"), str(path)) as server:
+            until(lambda path=path: listens(path))  # type: ignore[misc]
+            measured(capsys, str(path), *words)
+            assert server.wait(DEADLINE) == 0  # it serves one client, and then quits
+    path = sockdir / "d"
+    with serving(path, str(tmp_path / "unixdataserver"), str(path)):
+        measured(capsys, str(path), "--connections", "2", "--in-flight", "3")
+
+
+def listens(path: Path) -> bool:
+    """Ask the kernel's list: a connect would use up the one client that the server takes."""
+    listed = Path("/proc/net/unix").read_text(errors="replace").splitlines()
+    return any(row.split()[3] == "00010000" for row in listed if row.endswith(f" {path}"))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["/none/here"], 7, "connect failed: No such file or directory (2): /none/here; "),
+        (["--size", "0"], 2, "--size 0: it takes 1 to 65507, what UDP carries"),
+        (["/x", "--size", "2000000"], 2, "--size 2000000: it takes 1 to 1048576, a mebibyte"),
+        (["--connections", "0"], 2, "--connections 0: it takes 1 to 10000"),
+        (["--in-flight", "-1"], 2, "--in-flight -1: it takes 1 to 10000"),
+        (["--seconds", "0"], 2, "--seconds 0: it takes more than 0 and up to 86400"),
+        (["--cpu", "first"], 2, "--cpu first: it takes a processor's number, or any"),
+        (["--cpu", "9999"], 2, "--cpu 9999: there is no such processor; there are: "),
+        (["--svg", "/none/here.svg"], 1, "open failed: No such file or directory (2): /none"),
+        (["./x"], 2, "address ./x: the path is relative"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    *, words: list[str], status: int, text: str, capsys: Capture
+) -> None:
+    assert run([*SHORT, *words]) == status
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith(text)
+    assert err.count("\n") == 1
+
+
+@needs("socat")
+def test_a_server_that_is_no_echo_is_told(sockdir: Path, capsys: Capture) -> None:
+    path = sockdir / "s"
+    with serving(path, "socat", f"UNIX-LISTEN:{path},fork", "SYSTEM:while read x; do date; done"):
+        until(lambda: run(["send", str(path), "probe"]) == 0)
+        capsys.readouterr()
+        assert run([*SHORT, str(path)]) == 1
+    assert f"bench failed: that is no echo: {path}; it was sent abc" in capsys.readouterr().err
+
+
+def test_a_server_that_dies_under_load_is_told(sockdir: Path, capsys: Capture) -> None:
+    path = sockdir / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def die_late() -> None:
+            client = listener.accept()[0]
+            with client:
+                for _ in range(20):
+                    client.sendall(client.recv(1000))
+
+        thread = threading.Thread(target=die_late)
+        thread.start()
+        assert run(["bench", str(path), "--seconds", "60"]) == 1
+        thread.join(DEADLINE)
+    err = capsys.readouterr().err
+    assert str(path) in err
+    assert "after 2" in err or "after 1" in err
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_ends_everything_and_leaves_nothing() -> None:
+    """On a terminal, as there the whole process group gets the signal; and a bar is shown."""
+    before = left_over()
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(CHECKOUT)
+        words = ["-m", "localechod.ctl.app", "bench", "--seconds", "0.01", "--repeats", "1000"]
+        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is wanted
+    seen = b""
+    try:
+        while b"1%" not in seen:
+            assert select.select([terminal], [], [], DEADLINE)[0], seen
+            seen += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        # The terminal hangs up when the last process that has it is gone, peers included.
+        while select.select([terminal], [], [], DEADLINE)[0]:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:
+                break
+            seen += part
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert b"Traceback" not in seen
+    assert left_over() == before
