@@ -1,6 +1,7 @@
 """Where a command looks for its daemon: the global options, as each finds them in `ctx.obj`."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ class Options:
 
     Attributes:
         control: the control socket the user named (--control or LOCALECHOD_CONTROL): a path, or
-            "@name"; None for the place where the daemon puts it by itself.
+            "@name"; None for the place where the daemon puts it by itself: the user's own
+            daemon, or the system's where he has none.
     """
 
     control: str | None = None
@@ -45,10 +47,28 @@ class Options:
             return _usual_directory()
         return runtime.control_path(self.control).parent
 
+    def tell(self) -> None:
+        """Say on a terminal that the system's daemon is meant, where nobody has said so."""
+        named = self.control is not None and not self.control.startswith("@")
+        if not named and os.geteuid() != 0 and sys.stderr.isatty():
+            directory = _usual_directory()
+            if directory == runtime.SYSTEM_DIRECTORY:
+                sys.stderr.write(f"(the system's localechod, in {directory}: you run none)\n")
+
 
 def _usual_directory() -> Path:
-    """Return the directory of the user's own daemon; under /tmp anyone could have put one there."""
-    directory = runtime.runtime_directory(None)
-    if os.geteuid() != 0 and os.path.lexists(directory):
-        runtime.check_private(directory)
-    return directory
+    """Return the directory of the user's own daemon, or the system's where he has none.
+
+    Only who has nothing of his own there is led to the system's: what a daemon of his that has
+    crashed left behind shall be told as that. Under /tmp anyone could have put a directory there.
+    """
+    own = runtime.runtime_directory(None)
+    if os.geteuid() != 0 and os.path.lexists(own):
+        runtime.check_private(own)
+    return (
+        own if _in_use(own) or not _in_use(runtime.SYSTEM_DIRECTORY) else runtime.SYSTEM_DIRECTORY
+    )
+
+
+def _in_use(directory: Path) -> bool:
+    return any(os.path.lexists(directory / name) for name in (runtime.CONTROL, runtime.CATALOG))

@@ -25,6 +25,8 @@ def ask(options: Options, conversation: "Callable[[ControlClient], Awaitable[T]]
     # gRPC takes longer to import than all else together, and `--help` has no need of it.
     from localechod.control.client import ControlClient  # noqa: PLC0415 - see above
 
+    options.tell()
+
     async def held() -> T:
         async with ControlClient(options.control_path()) as client:
             return await conversation(client)

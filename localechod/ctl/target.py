@@ -106,6 +106,7 @@ def resolve(text: str, options: Options) -> Target:
         address = Address.parse(text)
         ours = [entry for entry in _entries_or_none(options).values() if entry.path == text]
         return _from_entry(ours[0]) if ours else Target(address)
+    options.tell()
     path = options.runtime_directory() / runtime.CATALOG
     entries = _entries(path)
     if text not in entries:
