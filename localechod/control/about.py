@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from localechod.echo.events import Event
-from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.echo.report import EndpointStatus, Event, PeerRow
 
 __all__ = [  # the data plane's values are part of what is told; who is told imports them from here
     "About",

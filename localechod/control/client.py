@@ -8,8 +8,6 @@ time, if the peer hangs up at the wrong moment, and by then it may be another on
 """
 
 import asyncio
-import errno
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
@@ -23,27 +21,26 @@ from h2.exceptions import StreamClosedError
 
 from localechod.control.about import About, Notice, ReloadReport, StatusReport
 from localechod.control.failure import error_of
+from localechod.control.reach import (
+    LOOK_SECONDS,
+    ConnectionLostError,
+    connected,
+    foreign,
+    late,
+    lost,
+)
 from localechod.control.translation import from_wire, printable, printable_lines
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlStub
-from localechod.echo.events import Event
-from localechod.echo.report import EndpointStatus, PeerRow
-from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
-from localechod.host import runtime
+from localechod.echo.report import EndpointStatus, Event, PeerRow
+from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
-from localechod.localsocket.connect import connect
 
-# Looking takes milliseconds; a change binds sockets, reads files, waits for what it closes.
-LOOK_SECONDS = 5.0
+# A change binds sockets, reads files, waits for what it closes.
 CHANGE_SECONDS = 60.0
-LOOK_HERE = "journalctl -u localechod -n 20"
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-
-
-class ConnectionLostError(LocalechodError):
-    """The connection ended before the answer: the daemon has ended, or restarts."""
 
 
 class ControlClient:
@@ -151,8 +148,7 @@ class ControlClient:
         except StreamTerminatedError:
             raise self._lost() from None
         except TimeoutError:
-            cause = f"no answer within {seconds:g} s: {self._address}"
-            raise LocalechodError(f"control call failed: {cause}", f"see {LOOK_HERE}") from None
+            raise late(self._address, seconds or 0.0) from None
 
     def _refusal(self, error: GRPCError, stream: Stream[Any, Any]) -> LocalechodError:
         if error.status is Status.UNAVAILABLE:
@@ -161,15 +157,7 @@ class ControlClient:
         return error_of(error.status, error.message, stream.trailing_metadata or {})
 
     def _lost(self) -> LocalechodError:
-        if self._channel.foreign:
-            return LocalechodError(
-                f"control call failed: what answers there is not localechod: {self._address}",
-                "name its control socket with --control",
-            )
-        return ConnectionLostError(
-            f"control call failed: the connection was closed before the answer: {self._address}",
-            f"see {LOOK_HERE}",
-        )
+        return foreign(self._address) if self._channel.foreign else lost(self._address)
 
 
 class _Channel(Channel):
@@ -190,7 +178,9 @@ class _Channel(Channel):
     async def _create_connection(self) -> H2Protocol:
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_unix_connection(
-            self._protocol_factory, sock=_connected(self._address)
+            # Nothing else runs on this loop that the wait could hold up.
+            self._protocol_factory,
+            sock=connected(self._address),
         )
         if protocol.connection.is_closing():
             # A daemon without descriptors may close at once; grpclib would stumble over that.
@@ -220,28 +210,6 @@ class _Protocol(H2Protocol):
             self.processor.close()
         else:
             super().data_received(data)
-
-
-def _connected(address: Address) -> socket.socket:
-    """Connect, within a deadline; nothing else runs on this loop that the wait could hold up."""
-    try:
-        return connect(address, socket.SOCK_STREAM, LOOK_SECONDS).sock
-    except SocketError as error:
-        located = f"{error.text}: {address}"
-        if error.errno in {errno.ENOENT, errno.ECONNREFUSED}:
-            text = f"localechod is not running: {located}"
-            raise DaemonNotRunningError(text, _start_hint(address)) from None
-        raise
-
-
-def _start_hint(address: Address) -> str:
-    """Say how the daemon that was meant is started; or where another one is that may be meant."""
-    system = runtime.SYSTEM_DIRECTORY / runtime.CONTROL
-    if address.path == str(system):
-        return f"systemctl start localechod; why it ended: {LOOK_HERE}"
-    if system.is_socket():
-        return f"the system's is: localechoctl --control {system}"
-    return f"start localechod; of a system service, {LOOK_HERE} says why it ended"
 
 
 class _Notices(AsyncIterator[Notice]):

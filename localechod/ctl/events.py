@@ -95,10 +95,8 @@ async def _follow(options: Options, show: "Show") -> None:
 
     A daemon that has not been restarted tells its past again; what was shown is not shown twice.
     """
-    from localechod.control.client import (  # noqa: PLC0415 - see session.ask
-        ConnectionLostError,
-        ControlClient,
-    )
+    from localechod.control.client import ControlClient  # noqa: PLC0415 - see session.ask
+    from localechod.control.reach import ConnectionLostError  # noqa: PLC0415 - see session.ask
 
     shown: deque[object] = deque(maxlen=RECENT)
     backoff = Backoff()
@@ -145,10 +143,8 @@ class _Wait:
             raise LocalechodError(f"wait timed out after {seconds:g} s: {self._missing}") from None
 
     async def _persist(self) -> None:
-        from localechod.control.client import (  # noqa: PLC0415 - see session.ask
-            ConnectionLostError,
-            ControlClient,
-        )
+        from localechod.control.client import ControlClient  # noqa: PLC0415 - see session.ask
+        from localechod.control.reach import ConnectionLostError  # noqa: PLC0415 - see session.ask
 
         backoff = Backoff()
         refusals = 0

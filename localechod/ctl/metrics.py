@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from localechod.ctl.session import ask
+from localechod.ctl.session import look
 
 if TYPE_CHECKING:
     from localechod.control.about import StatusReport
@@ -51,7 +51,7 @@ def metrics(ctx: typer.Context) -> None:
     Example:
         localechoctl metrics | grep _errors_total
     """
-    sys.stdout.write(as_openmetrics(ask(ctx.obj, lambda client: client.status())))
+    sys.stdout.write(as_openmetrics(look(ctx.obj)))
 
 
 def as_openmetrics(report: "StatusReport") -> str:

@@ -7,7 +7,7 @@ import typer
 
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
-from localechod.ctl.session import ask
+from localechod.ctl.session import look
 from localechod.errors import DaemonNotRunningError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def status(
     """
     wanted = list(names or ())
     try:
-        report = ask(ctx.obj, lambda client: client.status(wanted))
+        report = look(ctx.obj, wanted)
     except DaemonNotRunningError as error:
         hint = f"{error.hint}; localechoctl explain shows what is left of its sockets"
         raise DaemonNotRunningError(error.text, hint) from None

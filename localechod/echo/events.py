@@ -1,33 +1,12 @@
 """What happens, as it happens: events, and a bus on which a slow listener holds up nobody."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
+from localechod.echo.report import Event
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened to an endpoint or to the service.
-
-    Attributes:
-        kind: "state", "refused", "error" or "reload".
-        endpoint: the endpoint's name, or "" for the service itself.
-        text: one line for a human.
-        state: the new state where kind is "state", else "".
-        uid: whom it concerns, where that is one user.
-        pid: the process, where that is one process.
-        time: seconds since the epoch (wall clock, for display only).
-    """
-
-    kind: str
-    endpoint: str
-    text: str
-    state: str = ""
-    uid: int | None = None
-    pid: int | None = None
-    time: float = field(default_factory=time.time)
+__all__ = ["Event", "EventBus", "Subscription"]  # who publishes an event imports it from here
 
 
 class Subscription:

@@ -1,5 +1,6 @@
 """What the data plane tells about itself: plain values, for the control plane to pass on."""
 
+import time
 from dataclasses import dataclass, field
 
 
@@ -37,3 +38,26 @@ class PeerRow:
     messages: int
     received_bytes: int
     sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to an endpoint or to the service.
+
+    Attributes:
+        kind: "state", "refused", "error" or "reload".
+        endpoint: the endpoint's name, or "" for the service itself.
+        text: one line for a human.
+        state: the new state where kind is "state", else "".
+        uid: whom it concerns, where that is one user.
+        pid: the process, where that is one process.
+        time: seconds since the epoch (wall clock, for display only).
+    """
+
+    kind: str
+    endpoint: str
+    text: str
+    state: str = ""
+    uid: int | None = None
+    pid: int | None = None
+    time: float = field(default_factory=time.time)

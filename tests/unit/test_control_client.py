@@ -11,20 +11,41 @@ from pathlib import Path
 import pytest
 
 from localechod.control import client as module
-from localechod.control.client import ConnectionLostError, ControlClient
+from localechod.control import inquiry, reach
+from localechod.control.about import StatusReport
+from localechod.control.client import ControlClient
+from localechod.control.reach import ConnectionLostError
 from localechod.control.server import ControlServer
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
-from tests.unit.control_fakes import FakeDaemon, run, served
+from tests.unit.control_fakes import FakeDaemon, endpoint, live, run, served
+
+Ask = Callable[[Path], StatusReport]
 
 
-def ask(path: Path) -> None:
-    async def main() -> None:
+def by_client(path: Path) -> StatusReport:
+    async def main() -> StatusReport:
         async with ControlClient(str(path)) as client:
-            await client.status()
+            return await client.status()
 
-    run(asyncio.new_event_loop, main)
+    return run(asyncio.new_event_loop, main)
+
+
+def by_inquiry(path: Path) -> StatusReport:
+    return inquiry.status(str(path))
+
+
+@pytest.fixture(params=[by_client, by_inquiry])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Ask for the status by either of the two ways; what they say has to be the same."""
+    way: Ask = request.param
+    return way
+
+
+def look_no_longer_than(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in (module, reach):
+        monkeypatch.setattr(each, "LOOK_SECONDS", seconds)
 
 
 @contextmanager
@@ -49,7 +70,7 @@ def stranger(path: Path, behave: Callable[[socket.socket], object]) -> Iterator[
             thread.join(20)
 
 
-def test_no_socket_means_no_daemon_and_where_to_look(sockdir: Path) -> None:
+def test_no_socket_means_no_daemon_and_where_to_look(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with pytest.raises(DaemonNotRunningError) as caught:
         ask(path)
@@ -60,12 +81,12 @@ def test_no_socket_means_no_daemon_and_where_to_look(sockdir: Path) -> None:
     assert "journalctl -u localechod -n 20" in caught.value.hint
 
 
-def test_a_connection_that_is_closed_at_once_is_one_line(sockdir: Path) -> None:
+def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        original = module._connected
+        original = reach.connected
 
         def closed(address: Address) -> socket.socket:
             sock = original(address)
@@ -73,13 +94,14 @@ def test_a_connection_that_is_closed_at_once_is_one_line(sockdir: Path) -> None:
             return sock
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "_connected", closed)
+            for each in (module, reach):
+                patch.setattr(each, "connected", closed)
             for _ in range(20):
                 with pytest.raises(ConnectionLostError, match="closed before the answer"):
                     ask(path)
 
 
-def test_a_stale_socket_means_no_daemon(sockdir: Path) -> None:
+def test_a_stale_socket_means_no_daemon(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
@@ -88,7 +110,7 @@ def test_a_stale_socket_means_no_daemon(sockdir: Path) -> None:
 
 
 def test_the_hint_depends_on_whose_daemon_was_meant(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = sockdir / "run"
     system.mkdir()
@@ -112,7 +134,7 @@ def test_an_address_that_cannot_be_one_is_a_usage_error(path: str) -> None:
     run(asyncio.new_event_loop, main)
 
 
-def test_a_socket_of_another_type_is_said_to_be_one(sockdir: Path) -> None:
+def test_a_socket_of_another_type_is_said_to_be_one(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
         datagram.bind(str(path))
@@ -130,7 +152,7 @@ def test_a_socket_of_another_type_is_said_to_be_one(sockdir: Path) -> None:
     ],
 )
 def test_a_foreign_server_is_one_clear_line(
-    sockdir: Path, behave: Callable[[socket.socket], object]
+    ask: Ask, sockdir: Path, behave: Callable[[socket.socket], object]
 ) -> None:
     path = sockdir / "control.sock"
     with stranger(path, behave), pytest.raises(LocalechodError) as caught:
@@ -142,7 +164,7 @@ def test_a_foreign_server_is_one_clear_line(
     assert caught.value.exit_status == 1
 
 
-def test_a_server_that_closes_at_once_is_a_lost_connection(sockdir: Path) -> None:
+def test_a_server_that_closes_at_once_is_a_lost_connection(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with (
         stranger(path, lambda c: c.shutdown(socket.SHUT_WR)),
@@ -154,10 +176,10 @@ def test_a_server_that_closes_at_once_is_a_lost_connection(sockdir: Path) -> Non
 
 
 def test_a_server_that_says_nothing_is_waited_for_only_so_long(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "control.sock"
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    look_no_longer_than(0.05, monkeypatch)
     with (
         stranger(path, lambda _: None),
         pytest.raises(LocalechodError, match=r"no answer within 0\.05 s: /tmp"),
@@ -166,16 +188,63 @@ def test_a_server_that_says_nothing_is_waited_for_only_so_long(
 
 
 def test_a_full_backlog_is_waited_for_only_so_long(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "control.sock"
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    look_no_longer_than(0.05, monkeypatch)
     with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as waiting:
         full.bind(str(path))
         full.listen(0)
         waiting.connect(str(path))
         with pytest.raises(SocketError, match=r"Resource temporarily unavailable \(11\)"):
             ask(path)
+
+
+def test_both_ways_tell_the_same(sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+    with live(path) as daemon:
+        daemon.supervisor.rows["stream"] = endpoint("stream", errors={"reset": 3}, error="why")
+        assert by_inquiry(path) == by_client(path)
+        assert [row.name for row in inquiry.status(str(path), ["datagram"]).endpoints] == [
+            "datagram"
+        ]
+
+
+@pytest.mark.parametrize("names", [["none"], ["stream", "n\u00f6\n" * 1000]])
+def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+
+    async def main() -> None:
+        async with ControlClient(str(path)) as client:
+            await client.status(names)
+
+    with live(path):
+        with pytest.raises(LocalechodError) as by_loop:
+            run(asyncio.new_event_loop, main)
+        with pytest.raises(LocalechodError) as plain:
+            inquiry.status(str(path), names)
+    assert type(plain.value) is type(by_loop.value)
+    assert str(plain.value) == str(by_loop.value)
+    assert plain.value.exit_status == 2
+
+
+def test_a_question_longer_than_a_frame_is_asked_in_parts(sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+    with live(path):
+        assert len(inquiry.status(str(path), ["stream"] * 8000).endpoints) == 8000
+        with pytest.raises(LocalechodError, match="at most 65536 are read"):
+            inquiry.status(str(path), ["stream"] * 20_000)
+
+
+def test_a_daemon_that_answers_to_a_part_and_then_goes_is_a_lost_connection(sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+    settings = bytes(3) + b"\4" + bytes(5)
+    reset = b"\0\0\4\3\0\0\0\0\1\0\0\0\x0b"
+    with (
+        stranger(path, lambda c: c.sendall(settings + reset)),
+        pytest.raises(ConnectionLostError),
+    ):
+        by_inquiry(path)
 
 
 def test_an_abstract_control_socket_works_as_well(sockdir: Path) -> None:

@@ -28,11 +28,13 @@ class Report:
     daemon: Daemon
 
 
-class Client:
-    """A control client whose daemon answers, from a version that wants to own the terminal."""
+def report(_: object) -> Report:
+    """Stand in for session.look: a daemon whose version wants to own the terminal."""
+    return Report(Daemon("9.9\x1b[2J", 4711))
 
-    async def status(self) -> Report:
-        return Report(Daemon("9.9\x1b[2J", 4711))
+
+class Client:
+    """A control client whose daemon answers."""
 
     async def config(self) -> str:
         return "version = 1\n"
@@ -113,7 +115,7 @@ def test_the_effective_configuration_needs_the_daemon(
 def test_both_versions_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(version_command, "ask", answered)
+    monkeypatch.setattr(version_command, "look", report)
     assert run(["version"]) == 0
     assert capsys.readouterr().out == (
         f"localechoctl {__version__}\nlocalechod   9.9\\x1b[2J (pid 4711)\n"
@@ -133,10 +135,10 @@ def test_the_version_without_a_daemon(sockdir: Path, capsys: pytest.CaptureFixtu
 def test_a_daemon_that_may_not_be_asked_is_not_said_to_be_down(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(options: object, conversation: object) -> None:
+    def refused(options: object) -> None:
         raise NotPermittedError("connect failed: Permission denied (13): /run/c")
 
-    monkeypatch.setattr(version_command, "ask", refused)
+    monkeypatch.setattr(version_command, "look", refused)
     assert run(["version"]) == 4
     shown = capsys.readouterr()
     assert shown.out == f"localechoctl {__version__}\n"
@@ -148,11 +150,11 @@ def test_the_control_socket_may_be_named_in_the_environment(
 ) -> None:
     asked = []
 
-    def noted(options: Any, conversation: object) -> None:
+    def noted(options: Any) -> None:
         asked.append(options.control_path())
         raise DaemonNotRunningError("down")
 
-    monkeypatch.setattr(version_command, "ask", noted)
+    monkeypatch.setattr(version_command, "look", noted)
     monkeypatch.setenv("LOCALECHOD_CONTROL", "/from/environment")
     assert run(["version"]) == 0
     assert run(["--control", "/from/option", "version"]) == 0
