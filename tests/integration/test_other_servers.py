@@ -1,7 +1,9 @@
 """`localechoctl send` against servers that other people wrote: socat, ncat."""
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localechod.ctl.app import run
-from tests.integration.harness import until
+from tests.integration.harness import CHECKOUT, until
 
 Capture = pytest.CaptureFixture[bytes]
 
@@ -76,3 +78,36 @@ def test_ncat_runs_cat_for_us(sockdir: Path, capfdbinary: Capture) -> None:
         capfdbinary.readouterr()
         assert run(["send", str(path), "g1", "g2"]) == 0
     assert capfdbinary.readouterr() == (b"g1\ng2\n", b"")
+
+
+@needs("socat")
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+@pytest.mark.parametrize("server", ["UNIX-LISTEN", "UNIX-RECVFROM"])
+def test_another_user_talks_to_socat(server: str, sockdir: Path) -> None:
+    path = sockdir / "s"
+    words = ["-m", "localechod.ctl.app", "send", "--as", "nobody", "--hex", str(path), "6731", "67"]
+    with serving(path, "socat", f"{server}:{path},mode=666,fork", "PIPE"):
+        until(lambda: path.stat().st_mode & 0o777 == 0o666)
+        until(lambda: run(["send", str(path), "probe"]) == 0)
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, check=False, timeout=60, cwd=CHECKOUT
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"6731\n67\n", b"")
+
+
+@needs("socat")
+def test_socat_that_only_listens_is_silent(sockdir: Path, capfdbinary: Capture) -> None:
+    path = sockdir / "s"
+    with serving(path, "socat", "-u", f"UNIX-LISTEN:{path},fork", "OPEN:/dev/null"):
+        until(lambda: run(["send", "--timeout", "0.05", str(path), "x"]) == 1)
+    assert b"receive failed: Connection timed out (110): " in capfdbinary.readouterr().err
+
+
+@needs("ncat")
+def test_ncats_program_that_ends_at_once_terminated_prematurely(
+    sockdir: Path, capfdbinary: Capture
+) -> None:
+    path = sockdir / "n"
+    with serving(path, "ncat", "-U", "-l", "-k", "-e", "/bin/true", str(path)):
+        until(lambda: run(["send", str(path), "x"]) == 1)
+    assert b"failed" in capfdbinary.readouterr().err
