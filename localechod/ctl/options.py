@@ -49,8 +49,7 @@ class Options:
 
     def tell(self) -> None:
         """Say on a terminal that the system's daemon is meant, where nobody has said so."""
-        named = self.control is not None and not self.control.startswith("@")
-        if not named and os.geteuid() != 0 and sys.stderr.isatty():
+        if self.control is None and os.geteuid() != 0 and sys.stderr.isatty():
             directory = _usual_directory()
             if directory == runtime.SYSTEM_DIRECTORY:
                 sys.stderr.write(f"(the system's localechod, in {directory}: you run none)\n")
@@ -65,9 +64,8 @@ def _usual_directory() -> Path:
     own = runtime.runtime_directory(None)
     if os.geteuid() != 0 and os.path.lexists(own):
         runtime.check_private(own)
-    return (
-        own if _in_use(own) or not _in_use(runtime.SYSTEM_DIRECTORY) else runtime.SYSTEM_DIRECTORY
-    )
+    systems = runtime.SYSTEM_DIRECTORY
+    return systems if _in_use(systems) and not _in_use(own) else own
 
 
 def _in_use(directory: Path) -> bool:
