@@ -1,5 +1,6 @@
 """localechoctl bench: how fast an echo is, or how local sockets compare with the alternatives."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -139,7 +140,9 @@ def _processor(text: str | None, *, own: bool) -> int | None:
 
 def _transports(stack: ExitStack, connections: int) -> list[Subject]:
     # A short path, whatever TMPDIR is: a socket's has 107 bytes.
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp")))
+    directory = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
+    )
     subjects = []
     for transport in TRANSPORTS:
         pid, lanes = stack.enter_context(peer(transport, connections, directory))

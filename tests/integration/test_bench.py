@@ -22,8 +22,6 @@ from tests.integration.harness import CHECKOUT, DEADLINE, Daemon, until
 
 Capture = pytest.CaptureFixture[str]
 BUILD = Path(__file__).parents[3] / "shared" / "seed" / "build-peers"
-pytestmark = pytest.mark.xdist_group("bench")  # they count what is left behind in /tmp
-
 SHORT = ["bench", "--seconds", "0.02", "--repeats", "2", "--timeout", "20"]
 
 article = pytest.mark.skipif(
@@ -47,8 +45,8 @@ def serving(path: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
             server.kill()
 
 
-def left_over() -> set[Path]:
-    return set(Path("/tmp").glob("bench-*"))  # noqa: S108 - looked at only
+def left_over(pid: int) -> set[Path]:
+    return set(Path("/tmp").glob(f"bench-{pid}-*"))  # noqa: S108 - looked at only
 
 
 def measured(capsys: Capture, *words: str) -> dict[str, float]:
@@ -90,7 +88,6 @@ def test_without_a_target_transports_are_compared(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    before = left_over()
     assert run([*SHORT, "--svg", str(tmp_path / "plot.svg")]) == 0
     page = capsys.readouterr().out
     for name in ("stream", "datagram", "seqpacket", "tcp", "udp", "pipe"):
@@ -98,7 +95,7 @@ def test_without_a_target_transports_are_compared(
     assert "OF STREAM" in page
     assert "all on CPU" in page
     ET.parse(tmp_path / "plot.svg")  # noqa: S314 - our own
-    assert left_over() == before
+    assert not left_over(os.getpid())
     assert len(os.sched_getaffinity(0)) == len(os.sched_getaffinity(os.getppid()))
 
 
@@ -201,7 +198,6 @@ def test_a_server_that_dies_under_load_is_told(sockdir: Path, capsys: Capture) -
 
 def test_ctrl_c_ends_everything_and_leaves_nothing() -> None:
     """On a terminal, as there the whole process group gets the signal; and a bar is shown."""
-    before = left_over()
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(CHECKOUT)
@@ -226,4 +222,4 @@ def test_ctrl_c_ends_everything_and_leaves_nothing() -> None:
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 130
     assert b"Traceback" not in seen
-    assert left_over() == before
+    assert not left_over(pid)
