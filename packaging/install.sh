@@ -20,6 +20,7 @@ never_root=/usr/local/share/localechod/never-root.conf
 sysusers=/usr/local/lib/sysusers.d/localechod.conf
 tmpfiles=/usr/local/lib/tmpfiles.d/localechod.conf
 settings=/etc/localechod/localechod.toml
+manuals=/usr/local/share/man
 
 say() { printf 'install: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -85,6 +86,7 @@ install_all() {
     put packaging/systemd/never-root.conf "$never_root"
     put packaging/systemd/sysusers.d/localechod.conf "$sysusers"
     put packaging/systemd/tmpfiles.d/localechod.conf "$tmpfiles"
+    for page in man/*; do put "$page" "$manuals/man${page##*.}/${page##*/}"; done
     [ -e "$settings" ] || put etc/localechod.toml "$settings"
     account
     if [ -z "$changed" ]; then say 'everything is in place already; nothing changed'; return; fi
@@ -108,7 +110,7 @@ uninstall_all() {
         [ ! -e "$socket_unit" ] || systemctl -q disable --now $socket
         [ ! -e "$unit" ] || systemctl -q disable --now $service
     fi
-    for path in "$unit" "$socket_unit" "${never_root%/*}" "$sysusers" "$tmpfiles" "$prefix" /run/localechod; do
+    for path in "$unit" "$socket_unit" "${never_root%/*}" "$sysusers" "$tmpfiles" "$manuals"/man[158]/localecho* "$prefix" /run/localechod; do
         [ -e "$path" ] || continue
         rm -rf "$path"
         say "$path removed"
@@ -130,6 +132,7 @@ uninstall_all() {
     if [ -z "$removed" ]; then say 'not installed; nothing to do'; return; fi
     # The directories that install made, where nobody else has put something into them.
     rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
+    rmdir --ignore-fail-on-non-empty "$manuals"/man[158] 2>/dev/null || :
     if systemd_runs; then
         systemctl daemon-reload
         systemctl reset-failed $service $socket 2>/dev/null || :

@@ -31,6 +31,16 @@ def test_install_leaves_everything_readable_for_the_account_whatever_the_umask(
     assert installed.run("localechoctl", "--version", user="nobody").startswith("localechoctl ")
 
 
+def test_man_finds_the_pages(installed: Machine) -> None:
+    if installed.process("which", "man").returncode != 0:
+        pytest.skip("no man in this machine")
+    for page in ("localechod.8", "localechoctl.1", "localechod.toml.5"):
+        name, _, section = page.rpartition(".")
+        found = installed.run("man", "-w", section, name, user="nobody")
+        assert found.startswith("/usr/local/")  # by its symlink man or by share/man
+        assert found.endswith(f"/man{section}/{page}")
+
+
 def test_install_makes_a_system_account_without_a_login(installed: Machine) -> None:
     entry = installed.run("getent", "passwd", "localecho").split(":")
     assert int(entry[2]) < 1000
