@@ -28,7 +28,7 @@ from localechod.ctl.app import PROGRAM, build
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIBED = ROOT / "docs/configuration.md"
-TABLES = {
+TABLES: dict[str, type[msgspec.Struct]] = {
     "service": schema.ServiceConfig,
     "control": schema.ControlConfig,
     "endpoints.NAME": schema.EndpointConfig,
@@ -189,7 +189,7 @@ def rows_of(text: str, table: str) -> dict[str, dict[str, str]]:
     section = text.partition(f"## [{table}]\n")[2].partition("\n## ")[0]
     cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
     headings = [heading.strip(" |") for heading in cells[0]]
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for names, *rest in cells[2:]:
         row = dict(zip(headings[1:], rest, strict=True))
         rows |= dict.fromkeys(re.findall(r"`(\w+)`", names), row)

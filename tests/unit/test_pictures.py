@@ -1,0 +1,43 @@
+"""The pictures of the documentation: well-formed, self-contained, true to what is printed."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tools.draw_pictures import COLUMNS, SCENES, drawing
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs/pictures"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(picture: str) -> list[ET.Element]:
+    return list(ET.fromstring(picture).iter(f"{SVG}text"))  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_picture_is_well_formed_and_shows_its_commands(name: str) -> None:
+    picture = (PICTURES / f"{name}.svg").read_text()
+    words = [text.text for text in texts(picture)]
+    assert [command for command in SCENES[name] if command not in words] == []
+    assert "prefers-color-scheme" in picture
+    assert "http" not in picture.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    root = ET.fromstring(picture)  # noqa: S314 - our own
+    for text in root.iter(f"{SVG}text"):
+        end = float(text.attrib["x"]) + float(text.attrib["textLength"])
+        assert end <= float(root.attrib["width"]), text.text
+        assert float(text.attrib["y"]) < float(root.attrib["height"])
+
+
+def test_colours_and_columns_of_the_terminal_are_kept() -> None:
+    picture = drawing(["printf 'a  \\033[31mred\\033[0m <&>\\n'; test -t 1 && tput cols"])
+    shown = {text.text: text.attrib for text in texts(picture)}
+    assert shown["red"]["class"] == "c31"
+    assert float(shown["red"]["x"]) - float(shown["a"]["x"]) == pytest.approx(3 * 8.4)
+    assert "<&>" in shown
+    assert str(COLUMNS) in shown
+
+
+def test_a_long_line_goes_on_in_the_next_one_as_in_a_terminal() -> None:
+    picture = drawing([f"echo {'x' * 100}"])
+    assert [text.text for text in texts(picture)][2:] == ["x" * 80, "x" * 20]
