@@ -48,7 +48,7 @@ def escaped(text: str) -> str:
 
 def prose(text: str) -> Iterator[str]:
     """Yield the lines of a paragraph, each sentence on a new one; `code` becomes bold."""
-    for sentence in re.split(r"(?<=[.!?;]) +", " ".join(text.split())):
+    for sentence in re.split(r"(?<=[.!?]) +(?=[^a-z])", " ".join(text.split())):
         marked = re.sub(r"`([^`]*)`", "\1\\1\2", sentence)
         bold = escaped(marked).replace("\1", "\\fB").replace("\2", "\\fR")
         lines = textwrap.wrap(bold, WIDTH, break_long_words=False, break_on_hyphens=False)
