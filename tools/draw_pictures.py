@@ -49,7 +49,7 @@ SCENES = {
         "seq 3 | localechoctl send /run/localechod/datagram.sock",
         "localechoctl send --type datagram /run/localechod/stream.sock hello",
     ],
-    "explain": ["localechoctl explain /tmp/app/api.sock --as nobody"],
+    "explain": ["localechoctl explain /tmp/app/api.sock --as www-data"],
 }
 _CODE = re.compile(r"\x1b\[([\d;]*)m")
 
