@@ -66,8 +66,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of a name")
     options = parser.parse_args()
-    raise_limits()
-    build()
     chosen = [
         scenario
         for scenario in SCENARIOS
@@ -75,6 +73,8 @@ def main() -> None:
     ]
     if not chosen:
         sys.exit(f"no such scenario; there are: {', '.join(each.name for each in SCENARIOS)}")
+    raise_limits()
+    build()
     results = []
     with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:  # sun_path is short
         directory = Path(name)

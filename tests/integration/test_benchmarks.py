@@ -1,0 +1,29 @@
+"""The benchmarks still run; how fast anything is is not asserted anywhere."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the yardsticks")
+@pytest.mark.parametrize("scenario", ["seqpacket", "datagram, 1 client", "16 at a time"])
+def test_a_scenario_has_a_row_for_the_yardstick_and_for_us(scenario: str) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--repeats", "1", "--seconds", "0.05", scenario]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    names = [line[2:20].strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert "localechod" in names
+    assert any(name.startswith("C ") for name in names)
+
+
+def test_an_unknown_scenario_is_told_in_a_line() -> None:
+    command = [sys.executable, "-m", "benchmarks", "no such thing"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("no such scenario; there are: raw stream")
+    assert len(done.stderr.splitlines()) == 1
