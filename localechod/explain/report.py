@@ -67,7 +67,7 @@ def judge(facts: Facts) -> Report:
         None if kind is None else TYPES[kind],
         tuple(checks),
         facts.holders,
-        conclude(checks, question.subject.name),
+        conclude(checks),
     )
 
 
@@ -90,7 +90,7 @@ def _probed(report: Report, number: int) -> Report:
     if verdict.number != number:
         expected = [each for each in report.checks if number and each.number == number]
         reason = replace(expected[0], result="problem") if expected else check
-        verdict = conclude([reason], report.question.subject.name)
+        verdict = conclude([reason])
     return replace(report, checks=(*report.checks, check), verdict=verdict)
 
 

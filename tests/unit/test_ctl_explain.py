@@ -121,7 +121,7 @@ def test_the_exit_status_says_whether_a_client_can_connect(
     assert run(listening, str(listening)) == 5
     shown = capsys.readouterr()
     assert shown.err == ""
-    assert "it cannot be known whether games can connect" in shown.out
+    assert "it cannot be known whether connect works" in shown.out
 
 
 @pytest.mark.parametrize(
