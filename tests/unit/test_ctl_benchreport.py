@@ -1,7 +1,6 @@
 """The page of `bench`, made from fixed figures: kept as golden files for 80 and 120 columns."""
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,8 +10,8 @@ from localechod.bench.load import Round
 from localechod.bench.measurement import Plan, Result
 from localechod.ctl.benchreport import Report
 from localechod.errors import LocalechodError
+from tests.golden_pages import compare
 
-GOLDEN = Path(__file__).parent / "golden"
 PLAN = Plan(64, 1, 1, seconds=0.5, repeats=3, timeout=5.0, processor=0)
 
 
@@ -50,7 +49,7 @@ def target() -> Report:
 def test_the_page_is_the_one_that_was_looked_at(name: str, report: Report, width: int) -> None:
     page = report.as_text(width)
     assert max(map(len, page.splitlines())) <= width
-    assert page + "\n" == (GOLDEN / f"bench-{name}-{width}.txt").read_text(encoding="utf-8")
+    compare(f"bench-{name}-{width}", page + "\n")
 
 
 def test_json_has_every_figure_of_the_page() -> None:

@@ -16,10 +16,9 @@ from localechod.explain.look import Facts, Listed
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.host import runtime
+from tests.golden_pages import compare
 from tests.integration.harness import needs_root
 from tests.unit.explain_facts import docker, listener, missing, subject
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 PAGES = {
     "denied": docker(),
@@ -47,10 +46,7 @@ def test_a_page_looks_as_it_was_when_somebody_looked_at_it(
     monkeypatch.setenv("COLUMNS", str(columns))
     page = as_text(judge(PAGES[name])) + "\n"
     assert max(map(len, page.splitlines())) <= columns
-    file = GOLDEN / f"explain-{name}-{columns}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        file.write_text(page, encoding="utf-8")
-    assert page == file.read_text(encoding="utf-8")
+    compare(f"explain-{name}-{columns}", page)
 
 
 def test_into_a_pipe_every_check_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,7 @@ from localechod.lab.catalogue import LANGUAGES, Catalogue
 from localechod.lab.experiment import Experiment, Judgement, Result, Status, known_verdict
 from localechod.lab.registry import EXPERIMENTS
 from localechod.lab.stage import Facts, SkippedError, Stage
-
-GOLDEN = Path(__file__).with_name("golden") / "lab"
+from tests.golden_pages import compare
 
 # Results as they come, one of each kind, so that the layout depends on no machine.
 RESULTS = [
@@ -47,17 +45,11 @@ def _neutral(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("columns", [80, 120])
-def test_the_layout_is_as_it_was_looked_at(language: str, columns: int) -> None:
-    """To accept a change: delete the file, run the test, look at what it wrote."""
+def test_the_page_is_as_it_was_looked_at(language: str, columns: int) -> None:
     texts = Catalogue.load(language)
     lines = [line for each in RESULTS for line in block(each, texts, columns)]
     shown = "\n".join([*lines, *summary(RESULTS, texts.words, columns)]) + "\n"
-    golden = GOLDEN / f"{language}.{columns}.txt"
-    if not golden.exists():
-        golden.parent.mkdir(parents=True, exist_ok=True)
-        golden.write_text(shown, encoding="utf-8")
-        pytest.fail(f"{golden} was missing and is written: look at it")
-    assert shown == golden.read_text(encoding="utf-8")
+    compare(f"lab-{language}-{columns}", shown)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

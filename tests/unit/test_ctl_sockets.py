@@ -17,10 +17,10 @@ from localechod.ctl.sockets import as_text
 from localechod.errors import LocalechodError
 from localechod.explain.look import Holder
 from localechod.localsocket import census, diag
+from tests.golden_pages import compare
 from tests.integration.harness import as_user, needs_root
 from tests.unit.explain_facts import DOCKERD, SYSTEMD, listener
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 Rows = list[dict[str, Any]]
 List = Callable[..., Rows]
 
@@ -214,9 +214,5 @@ def test_the_page_looks_as_it_was_when_somebody_looked_at_it() -> None:
             (listener(name=None, state=1, queue=5), []),
         ]
     )
-    page += "\n"
-    file = GOLDEN / "sockets.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        file.write_text(page, encoding="utf-8")
-    assert page == file.read_text(encoding="utf-8")
+    compare("sockets", page + "\n")
     assert max(map(len, page.splitlines())) <= 80
