@@ -1,5 +1,6 @@
 """`explain` against the kernel: in every situation its errno is what connect(2) returned there."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from localechod.explain import netns
 from tests.integration.harness import needs_root
 from tests.integration.situations import SITUATIONS, Situation
 from tests.integration.stage import Stage
@@ -19,6 +21,9 @@ LSM = any(
     path.exists() and path.read_text(encoding="ascii").strip() in {"1", "Y"}
     for path in map(Path, ("/sys/fs/selinux/enforce", "/sys/module/apparmor/parameters/enabled"))
 )
+
+# In a container: a file that nobody seems to hold may be held by somebody outside.
+HIDDEN = not netns.survey().complete
 
 
 @pytest.fixture
@@ -37,7 +42,8 @@ def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> N
     asked = row.put_up(stage)
     report = asked.explain()  # first, because a connect may take the last place in a backlog
     assert asked.kernel() == row.number, os.strerror(row.number)
-    if row.unknowable or (LSM and report.verdict.number is None):
+    hidden = HIDDEN and row.number == errno.ECONNREFUSED and "other containers" in str(report)
+    if row.unknowable or ((LSM or hidden) and report.verdict.number is None):
         assert report.verdict.number is None, row.unknowable
     else:
         assert report.verdict.number == row.number, report
