@@ -1,5 +1,6 @@
 """One endpoint: its configuration, its state, its socket, and who serves it."""
 
+import errno
 import grp
 import pwd
 import socket
@@ -17,7 +18,7 @@ from localechod.echo.lifecycle import Happening, State, after
 from localechod.echo.listener import Listener
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
-from localechod.errors import ConfigError, LocalechodError
+from localechod.errors import ConfigError, LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request, bind
 from localechod.localsocket.peer import group_name, user_name
 from localechod.localsocket.standing import File
@@ -124,7 +125,7 @@ class Endpoint:
             self.counters.restarts += 1
             self._happen(Happening.START)
             self._serve(opened)
-            return None
+            return self.error
         if self.error is None or opened.text != self.error.text:
             self._happen(Happening.REFUSED, opened)
         self.error = opened
@@ -186,10 +187,19 @@ class Endpoint:
     def _serve(self, bound: Bound) -> None:
         if self.lease is not None:
             self.lease.serve()
-        if self.config.type == "datagram":
-            self._server = DatagramServer(self._context, self.config, bound)
-        else:
-            self._server = Listener(self._context, self.config, bound, self._trouble)
+        try:
+            if self.config.type == "datagram":
+                self._server = DatagramServer(self._context, self.config, bound)
+            else:
+                self._server = Listener(self._context, self.config, bound, self._trouble)
+        except OSError as error:  # ENOSPC or ENOMEM, epoll_ctl(2)
+            bound.remove()
+            bound.sock.close()
+            if self.lease is not None:
+                self.lease.turn_away()
+            number = error.errno or errno.EIO
+            self._happen(Happening.REFUSED, SocketError("epoll_ctl", number, str(bound.address)))
+            return
         self._keep(bound)
         self._happen(Happening.BOUND)
 

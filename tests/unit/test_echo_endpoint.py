@@ -1,0 +1,41 @@
+"""An endpoint whose socket is bound and cannot be served is failed, and leaves nothing."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from localechod.echo.engine import Engine, Handler
+from localechod.echo.supervisor import Supervisor
+from localechod.errors import SocketError
+from tests.unit.handover_fakes import Kept, live
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "seqpacket"])
+def test_without_a_place_in_the_epoll_it_is_failed_and_can_be_started_later(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def full(_engine: Engine, _fd: int, _events: int, _handler: Handler) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def act(supervisor: Supervisor) -> None:
+        supervisor.stop("a")
+        with monkeypatch.context() as patched:
+            patched.setattr(Engine, "register", full)
+            with pytest.raises(
+                SocketError, match="epoll_ctl failed: No space left on device"
+            ) as refused:
+                supervisor.start("a")
+            assert refused.value.errno == errno.ENOSPC
+        (status,) = supervisor.status(["a"])
+        assert status.state == "failed"
+        assert not (sockdir / "a.sock").exists()
+        supervisor.start("a")
+        (status,) = supervisor.status(["a"])
+        assert status.state == "listening"
+        supervisor.stop("a")
+
+    store = Kept()
+    live(store, sockdir, f'[endpoints.a]\ntype = "{kind}"\n', act)
+    store.close()
