@@ -94,6 +94,10 @@ class World:
         """Run something to its end on the loop, with a deadline."""
         return self.loop.run_until_complete(asyncio.wait_for(work, SECONDS))
 
+    def stored(self) -> int:
+        """Count the descriptors that the store holds, which a real one would hold elsewhere."""
+        return sum(map(len, self._store.held.values()))
+
     def reload(self) -> None:
         """Read the configuration file again; raises what a reload raises."""
         self.do(self.service.reload())

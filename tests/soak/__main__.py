@@ -1,6 +1,7 @@
 """`./dev soak`: what takes minutes; see docs/faults.md for what it looks for."""
 
 import argparse
+import logging
 import sys
 import time
 
@@ -12,6 +13,8 @@ from tests.soak.target import Report
 
 def main() -> int:
     """Run everything; return 1 where a bound was broken."""
+    # What the service under fuzz has to say would bury the table.
+    logging.getLogger("localechod").addHandler(logging.NullHandler())
     parser = argparse.ArgumentParser(prog="./dev soak", description="Load, faults and fuzz.")
     parser.add_argument(
         "--minutes",
