@@ -62,6 +62,7 @@ class World:
     def __init__(self, tables: Tables, factory: LoopFactory) -> None:
         self.problems: list[str] = []
         factory().close()  # the first one of uvloop leaves two descriptors for all that follow
+        gc.collect()  # or what the world before this one has left goes while this one lives
         self.before = inventory()
         self.directory = Path(tempfile.mkdtemp(prefix="lf-", dir="/tmp"))
         self.control = str(self.directory / "control.sock")
