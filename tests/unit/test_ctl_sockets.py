@@ -108,6 +108,7 @@ def test_ss_says_the_same_of_ours(
     theirs = {
         int(words[5]): (words[0], words[1], int(words[2]), int(words[3]), words[4])
         for words in map(str.split, done.stdout.splitlines())
+        if len(words) > 5 and words[5].isdecimal()  # others' names may have a newline
     }
     types = {"stream": "u_str", "datagram": "u_dgr", "seqpacket": "u_seq"}
     states = {"listening": "LISTEN", "connected": "ESTAB", "unconnected": "UNCONN"}
