@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measure import Figure, Spread, alternate, cores, load, ratios
+from benchmarks.measure import Figure, alternate, cores, load, ratios
 from benchmarks.scenarios import OURS, SCENARIOS, Scenario
 from benchmarks.servers import Server, build, is_here, raise_limits, running
+from localechod.bench.spread import Spread
 
 
 def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """How it is measured: the load on one core, the server on another, in alternation, as ratios."""
 
 import os
-import statistics
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.servers import BUILD, Server
+from localechod.bench.spread import Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +20,6 @@ class Figure:
 
     rate: float
     cost: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median and quartiles."""
-
-    low: float
-    median: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Summarise at least one value."""
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0])
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(low, median, high)
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -85,5 +68,4 @@ def alternate(
 
 def ratios(figures: Sequence[Figure], yardstick: Sequence[Figure]) -> Spread:
     """Return the rate as a share of the yardstick's in the same round."""
-    pairs = zip(figures, yardstick, strict=True)
-    return Spread.of([one.rate / other.rate for one, other in pairs])
+    return Spread.of_ratios([each.rate for each in figures], [each.rate for each in yardstick])

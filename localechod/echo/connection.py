@@ -198,11 +198,8 @@ class Connection:
 
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""
-        if self.slot is NOWHERE:
-            self._engine.forget(self.fd)
-        else:
-            self._engine.unregister(self.fd)
         self.port.keeping.leave(self)
+        self._engine.unregister(self.fd)
         self.sock.close()
         if self._held:
             self._held = 0
@@ -223,7 +220,7 @@ class Connection:
         try:
             sent = os.write(self.fd, reply)
         except BlockingIOError:
-            sent = 0 if size else -1
+            sent = -1
         except OSError as error:
             self.fail(error)
             return

@@ -87,13 +87,6 @@ class Engine:
         del self._handlers[fd]
         self._epoll.unregister(fd)
 
-    def forget(self, fd: int) -> None:
-        """Forget a registered descriptor that is closed next, and of which there is no duplicate.
-
-        Then close(2) does the rest; epoll(7).
-        """
-        del self._handlers[fd]
-
     def pause(self) -> None:
         """Serve nothing until `resume`: what comes meanwhile stays in the kernel."""
         self.loop.remove_reader(self._epoll.fileno())
