@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,18 +29,19 @@ _BOOT = """
 mount -t tmpfs -o mode=755,size=4g tmpfs "$1"
 mkdir "$1/work" "$1/root"
 cp -R "$2" "$1/upper"
-mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
+mount -t overlay -o "lowerdir=$3,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 # A checkout on another file system is not part of the copy of /.
-if [ ! -e "$1/root$3/dev" ]; then
-    mkdir -p "$1/root$3" "$1/checkout" "$1/work2"
-    mount -t overlay -o "lowerdir=$3,upperdir=$1/checkout,workdir=$1/work2" overlay "$1/root$3"
+if [ "$3" = / ] && [ ! -e "$1/root$4/dev" ]; then
+    mkdir -p "$1/root$4" "$1/checkout" "$1/work2"
+    mount -t overlay -o "lowerdir=$4,upperdir=$1/checkout,workdir=$1/work2" overlay "$1/root$4"
 fi
 root=$1/root
-shift 3
+network=$5
+shift 5
 for group; do echo $$ >"$group/cgroup.procs"; done
 export SYSTEMD_NSPAWN_TMPFS_TMP=0 # the checkout may lie under /tmp
-exec systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --settings=no \
-    --private-network --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
+exec systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --settings=no $network \
+    --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
     --boot systemd.unit=tests.target
 """
 T = TypeVar("T")
@@ -48,30 +49,47 @@ T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[2]
 _BOOT_SECONDS = 60.0
 _RUN_SECONDS = 120.0
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
 class Machine:
     """A booted system, as root sees it from outside."""
 
-    def __init__(self, leader: int, upper: Path) -> None:
-        """leader: the pid, here, of the machine's pid 1; upper: the layer that it writes to."""
+    def __init__(
+        self, leader: int, upper: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep what is needed to reach the machine.
+
+        Args:
+            leader: the pid, here, of the machine's pid 1.
+            upper: the layer that it writes to.
+            environment: variables of commands run in it, beside PATH and LANG.
+        """
         self._leader = leader
         self._upper = upper
+        self._environment = environment or {}
 
-    def run(self, *argv: str, user: str = "root", check: bool = True, stdin: str = "") -> str:
+    def run(
+        self,
+        *argv: str,
+        user: str = "root",
+        check: bool = True,
+        stdin: str = "",
+        seconds: float = _RUN_SECONDS,
+    ) -> str:
         """Run a command in the machine and return its standard output, stripped.
 
         Raises:
             AssertionError: it failed, with all it said; unless check is false.
         """
-        done = self.process(*argv, user=user, stdin=stdin)
+        done = self.process(*argv, user=user, stdin=stdin, seconds=seconds)
         if check and done.returncode != 0:
             said = done.stdout + done.stderr
             raise AssertionError(f"{argv} ended with {done.returncode}:\n{said}")
         return done.stdout.strip()
 
     def process(
-        self, *argv: str, user: str = "root", stdin: str = ""
+        self, *argv: str, user: str = "root", stdin: str = "", seconds: float = _RUN_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine, as a user, and return all there is to know of it."""
         become = [] if user == "root" else ["runuser", "-u", user, "--"]
@@ -81,9 +99,18 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_RUN_SECONDS,
-            env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            timeout=seconds,
+            env={**_ENVIRONMENT, **self._environment},
         )
+
+    def feed(self, data: bytes, *argv: str) -> None:
+        """Run a command in the machine, as root, on these bytes.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        command = [*_enter(self._leader), *argv]
+        subprocess.run(command, input=data, check=True, timeout=_RUN_SECONDS, env=_ENVIRONMENT)
 
     def show(self, unit: str, key: str) -> str:
         """Return one property of a unit, as systemctl shows it."""
@@ -125,8 +152,15 @@ def missing() -> str:
 
 
 @contextmanager
-def booted(directory: Path) -> Iterator[Machine]:
-    """Boot a machine; directory is an empty one of the caller's, where the boot's messages stay.
+def booted(
+    directory: Path, root: str = "/", environment: Mapping[str, str] | None = None
+) -> Iterator[Machine]:
+    """Boot a machine.
+
+    Args:
+        directory: an empty one of the caller's, where the boot's messages stay.
+        root: the system it is a copy of; one other than this has this one's network.
+        environment: variables of all commands run in it.
 
     Raises:
         AssertionError: it did not come up in time; the text has the console's last lines.
@@ -145,7 +179,8 @@ def booted(directory: Path) -> Iterator[Machine]:
     # namespace, with which all others in it end. (nspawn alone leaves a booted machine running.)
     command = ["setpriv", "--pdeathsig", "KILL"]
     command += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    command += ["sh", "-euc", _BOOT, "sh", str(mounts), str(directory / "extra"), str(CHECKOUT)]
+    command += ["sh", "-euc", _BOOT, "sh", str(mounts), str(directory / "extra")]
+    command += [root, str(CHECKOUT), "--private-network" if root == "/" else ""]
     with (
         _control_groups(directory.name) as groups,
         console.open("wb") as log,
@@ -158,7 +193,7 @@ def booted(directory: Path) -> Iterator[Machine]:
             nspawn = eventually(lambda: _child(boot, boot.pid), _BOOT_SECONDS, "systemd-nspawn")
             leader = eventually(lambda: _child(boot, nspawn), _BOOT_SECONDS, "the machine's pid 1")
             eventually(lambda: _is_up(leader), _BOOT_SECONDS, "the end of the boot")
-            yield Machine(leader, Path(f"/proc/{nspawn}/root{mounts}/upper"))
+            yield Machine(leader, Path(f"/proc/{nspawn}/root{mounts}/upper"), environment)
         except TimeoutError as error:
             last = console.read_text(errors="replace")[-2000:]
             raise AssertionError(f"{error}; its console:\n{last}") from None
