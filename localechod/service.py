@@ -63,7 +63,7 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as ending:
-            engine = Engine(loop)
+            engine = Engine(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
             ending.callback(engine.close)
             owner, keeper = self._launch.owner, Keeper(self._store, self._launch.slots)
             recovery.remember(self.config_text(), self._store)

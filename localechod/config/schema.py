@@ -34,6 +34,7 @@ REASONS = {
     "admins": "must be a list of user names and @group names",
     "drain_timeout": "must be a number of seconds, 0 or more",
     "crash_keep": "must be a number of connections from 0 (none) to 4096",
+    "busy_poll_us": "must be a number of microseconds from 0 (never) to 1000",
     "idle_timeout": "must be a number of seconds, 0 (never) or more",
     "record_size": "must be a number of bytes from 2 to 1048576",
     "max_message": "must be a number of bytes from 1 to 16777216",
@@ -54,6 +55,7 @@ class ServiceConfig(Struct, frozen=True, kw_only=True):
     group: Account | None = None
     drain_timeout: Seconds = 5.0
     crash_keep: Annotated[int, Meta(ge=0, le=4096)] = 256
+    busy_poll_us: Annotated[int, Meta(ge=0, le=1000)] = 0
 
 
 class ControlConfig(Struct, frozen=True, kw_only=True):

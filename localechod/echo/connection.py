@@ -14,6 +14,7 @@ from localechod.echo.counters import Counters
 from localechod.echo.engine import Engine
 from localechod.echo.keeping import Keeping
 from localechod.echo.memory import SMALL
+from localechod.echo.relay import COMPILED, PYTHON, Flow
 from localechod.echo.report import PeerRow
 from localechod.echo.slots import BOUNDARY, NOWHERE, Slot
 from localechod.echo.state import ConnectionState
@@ -39,18 +40,14 @@ class Port(Protocol):
         ...
 
 
-class Connection:
+class Connection(Flow):
     """One client. While a reply is unsent nothing is read: a peer that never reads costs one reply.
 
     Attributes:
-        active: when it last read or wrote, in seconds of the engine's clock.
         slot: where it leaves word, should we end without one; NOWHERE for most.
     """
 
-    __slots__ = (
-        *("_afterwards", "_engine", "_held", "_unsent", "active", "fd", "peer"),
-        *("port", "received", "sent", "since", "slot", "sock"),
-    )
+    __slots__ = (*("_afterwards", "_engine", "_held", "_unsent", "peer", "port", "slot", "sock"),)
 
     # What it waits for while nothing is unsent; epoll_ctl(2).
     events = select.EPOLLIN
@@ -62,13 +59,13 @@ class Connection:
     _afterwards: Callable[[], None] | None
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        super().__init__()
         self.sock = sock
         self.fd = sock.fileno()
         self.peer = peer
         self.port = port
         self._engine = port.engine
         self.since = self.active = self._engine.now
-        self.received = self.sent = 0
         self._unsent: memoryview | None = None
         self._afterwards = None
         self._held = 0
@@ -83,13 +80,30 @@ class Connection:
         """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
         raise NotImplementedError
 
+    def take(self, data: bytes) -> None:
+        """Answer what has just been read."""
+        raise NotImplementedError
+
+    def _plain(self) -> int:
+        """Return the kind of its messages that the inner loop may serve while all is in order."""
+        raise NotImplementedError
+
+    def tune(self) -> None:
+        """Let the inner loop serve it, or not, after something has changed."""
+        if COMPILED:
+            plain = self._unsent is None and self._afterwards is None
+            self.kind = self._plain() if plain else PYTHON
+
     def guard(self, slot: Slot) -> None:
         """Leave word in this slot from now on; in NOWHERE, none."""
         config = self.port.config
         self.slot = slot
         framing = config.framing if config.type == "stream" else ""
         slot.describe(config.name, framing, config.record_size)
+        self.whole = slot.whole
+        self.word = None if slot is NOWHERE else memoryview(slot.memory)[slot.at : slot.at + 1]
         self.leave_word()
+        self.tune()
 
     def leave_word(self, size: int = 0) -> None:
         """Write into the slot where the connection is in its client's bytes.
@@ -128,6 +142,7 @@ class Connection:
             self._unsent = memoryview(state.unsent)
             self._engine.modify(self.fd, select.EPOLLOUT)
         self.account()
+        self.tune()
 
     def row(self) -> PeerRow:
         """Describe the peer."""
@@ -199,6 +214,7 @@ class Connection:
     def release(self) -> None:
         """Close at once; right where nothing is left to read."""
         self.port.keeping.leave(self)
+        self.kind = PYTHON
         self._engine.unregister(self.fd)
         self.sock.close()
         if self._held:
@@ -216,7 +232,6 @@ class Connection:
 
     def send(self, reply: bytes | memoryview) -> None:
         """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
-        size = len(reply)
         try:
             sent = os.write(self.fd, reply)
         except BlockingIOError:
@@ -226,10 +241,16 @@ class Connection:
             return
         if sent > 0:
             self.sent += sent
-        if sent != size or self._unsent is not None or self._afterwards is not None:
-            self._settle(reply, sent)
+        if sent != len(reply) or self._unsent is not None or self._afterwards is not None:
+            self.settle(reply, sent)
 
-    def _settle(self, reply: bytes | memoryview, sent: int) -> None:
+    def settle(self, reply: bytes | memoryview, sent: int) -> None:
+        """Keep what of a reply was not sent, or go on after all of it was.
+
+        Args:
+            reply: what was to be sent.
+            sent: how many bytes were; -1 for none, not even an empty record.
+        """
         if sent < len(reply):
             if self._unsent is None:
                 self._engine.modify(self.fd, select.EPOLLOUT)
@@ -242,6 +263,7 @@ class Connection:
             self._engine.modify(self.fd, self.events)
             self.leave_word()
             self.account()
+        self.tune()
 
 
 _BROKEN = {errno.EPIPE: "broken_pipe", errno.ECONNRESET: "reset", errno.EMSGSIZE: "reply_too_long"}

@@ -11,17 +11,19 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Callable
 
 from localechod.echo.memory import Memory
-
-Handler = Callable[[int], None]
+from localechod.echo.relay import Handler, turn
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
 # that the control plane and the signals never wait long behind a storm. In a lane: before the next
 # lane gets its turn, which is all that a storm in one can delay a reply in another.
 _BATCH = 64
 LANE_BATCH = 16
+
+# How long one batch is followed by another, in seconds, before the loop gets its turn: of small
+# messages these are a hundred, of large ones it is one batch.
+_TURN = 0.0002
 
 # Descriptors that clients do not get: the control plane may need about a hundred for connections,
 # and what a call or a look-up opens. Of a small limit it is a quarter.
@@ -31,6 +33,9 @@ _RESERVE = 128
 class Engine:
     """Calls a handler for each descriptor that is ready, level-triggered.
 
+    Args:
+        busy_poll: how long to look for more after the last event before going to sleep, in seconds.
+
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
             each message would cost more than the precision is worth.
@@ -39,11 +44,19 @@ class Engine:
             free. Those above are for everything else that must still work then.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, parent: "Engine | None" = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        parent: "Engine | None" = None,
+        *,
+        busy_poll: float = 0.0,
+    ) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._parent = parent
         self._batch = _BATCH if parent is None else LANE_BATCH
+        self._busy_poll = busy_poll
+        self._again: asyncio.Handle | None = None
         self.loop = loop
         self.now = time.monotonic()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -90,10 +103,13 @@ class Engine:
     def pause(self) -> None:
         """Serve nothing until `resume`: what comes meanwhile stays in the kernel."""
         self.loop.remove_reader(self._epoll.fileno())
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     def resume(self) -> None:
         """Serve again after `pause`."""
-        self.loop.add_reader(self._epoll.fileno(), self._turn)
+        self.loop.add_reader(self._epoll.fileno(), self._serve)
 
     def took(self, fd: int) -> None:
         """Note that a client has got this descriptor; the table is one for all lanes."""
@@ -118,21 +134,44 @@ class Engine:
     def close(self) -> None:
         """Stop watching everything."""
         if self._parent is None:
-            self.loop.remove_reader(self._epoll.fileno())
+            self.pause()
         elif self._epoll.fileno() in self._parent:
             self._parent.unregister(self._epoll.fileno())
         self._epoll.close()
         self._handlers.clear()
 
-    def _turn(self, _events: int = 0) -> None:
+    def _serve(self) -> None:
+        """Serve what is ready, until the loop has to get its turn."""
+        if self._busy_poll:
+            self._poll_busily()
+            return
+        # A lane that has filled its batch has probably more, and coming back costs the loop's turn.
+        more = self._turn() >= LANE_BATCH
+        end = self.now + _TURN
+        while more and time.monotonic() < end:
+            more = self._turn() >= LANE_BATCH
+
+    def _poll_busily(self) -> None:
+        """Go on looking for more for a while: who waits for a reply has often the next question.
+
+        To be woken costs more than everything else that a single client's message costs.
+        """
+        self._again = None
+        self._turn()
+        end = self.now + _TURN
+        patience = self.now + self._busy_poll
+        while self.now < patience:
+            if self.now >= end:
+                # While there is traffic the loop must not go to sleep either.
+                self._again = self.loop.call_soon(self._poll_busily)
+                return
+            os.sched_yield()  # the client may have no other processor than this one
+            if self._turn():
+                patience = self.now + self._busy_poll
+
+    def _turn(self, _events: int = 0) -> int:
         self.now = time.monotonic()
-        handlers = self._handlers
-        for fd, events in self._epoll.poll(0, self._batch):
-            # A handler earlier in this batch may have closed this descriptor. If its number has
-            # been reused already, the newcomer sees one event too many, reads EAGAIN, and waits.
-            handler = handlers.get(fd)
-            if handler is not None:
-                handler(events)
+        return turn(self._epoll, self._handlers, self._batch, self.now)
 
 
 class Pulse:

@@ -7,6 +7,7 @@ import socket
 
 from localechod.config import EndpointConfig
 from localechod.echo.connection import Connection, Port
+from localechod.echo.relay import LONGEST_READ, PYTHON, RECORDS
 from localechod.localsocket.peer import Credentials
 
 # struct ucred with its header, rounded up as CMSG_SPACE(3) does. Passed descriptors find no room
@@ -17,7 +18,7 @@ _ANCILLARY = socket.CMSG_SPACE(12)
 class SeqpacketConnection(Connection):
     """Serves one client of a seqpacket endpoint."""
 
-    __slots__ = ("_prefix", "_size", "messages")
+    __slots__ = ("_answered", "_size")
 
     # An empty record and the end of file both read as 0 bytes. EPOLLRDHUP says that the end may
     # come; until then what is read is a record.
@@ -25,7 +26,7 @@ class SeqpacketConnection(Connection):
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
-        self.messages = 0
+        self._answered = 0
         # From then on SO_PASSCRED tells them apart: every record carries its sender's credentials,
         # and the end does not.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -33,9 +34,24 @@ class SeqpacketConnection(Connection):
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection."""
-        self._prefix = config.prefix_bytes
+        self.prefix, self.limit = config.prefix_bytes, config.max_message
         # One byte more than allowed shows that a record was longer; the kernel discards the rest.
         self._size = config.max_message + 1
+        self.read_size = min(self._size, LONGEST_READ)
+        self.tune()
+
+    @property
+    def messages(self) -> int:
+        """See Connection."""
+        return self._answered + self.relayed
+
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self._answered = count - self.relayed
+
+    def _plain(self) -> int:
+        fits = self._size <= LONGEST_READ and not self.port.config.log_messages
+        return RECORDS if fits else PYTHON
 
     def serve(self, events: int) -> None:
         """See Connection."""
@@ -57,16 +73,20 @@ class SeqpacketConnection(Connection):
             return
         if record is None:
             self.release()
-            return
-        self.active = now
+        else:
+            self.take(record)
+
+    def take(self, record: bytes) -> None:
+        """See Connection."""
+        self.active = self._engine.now
         self.received += len(record)
         if len(record) == self._size:
             self.port.counters.errors["too_long"] += 1
             return
         if self.port.config.log_messages:
             self.port.observe(record)
-        self.messages += 1
-        self.send(self._prefix + record)
+        self._answered += 1
+        self.send(self.prefix + record)
 
     def _last_record(self) -> bytes | None:
         """Return what is in the queue, or None at end of file."""

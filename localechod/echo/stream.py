@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from localechod.config import EndpointConfig
 from localechod.echo.connection import READ_SIZE, Connection, Port
 from localechod.echo.memory import SMALL
+from localechod.echo.relay import CHUNKS, COMPILED, LINES, PYTHON
 from localechod.echo.skipping import SkippingFramer, rest
 from localechod.echo.slots import BOUNDARY, BUSY, MIDDLE, NOWHERE, UNSENT
 from localechod.echo.state import ConnectionState
@@ -29,13 +30,14 @@ _REPLY_LIMIT = 1 << 20
 class StreamConnection(Connection):
     """Serves one client of a stream endpoint."""
 
-    __slots__ = ("_feed", "_framer", "_read_size")
+    __slots__ = ("_feed", "_framer")
 
     _framer: Framer | SkippingFramer
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
         self._use(_framer(port.config, port))
+        self.tune()
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
@@ -62,6 +64,7 @@ class StreamConnection(Connection):
         super().thaw(state)
         if state.skip:
             self._skip(_framer(self.port.config, self.port), state.skip)
+            self.tune()
 
     def leave_word(self, size: int = 0) -> None:
         """See Connection."""
@@ -75,12 +78,12 @@ class StreamConnection(Connection):
 
     @property
     def messages(self) -> int:
-        """See Connection: the framer counts."""
-        return self._framer.messages
+        """See Connection: the framer counts, unless the inner loop does."""
+        return self._framer.messages + self.relayed
 
     @messages.setter
     def messages(self, count: int) -> None:
-        self._framer.messages = count
+        self._framer.messages = count - self.relayed
 
     def _skip(self, framer: Framer, skip: int) -> None:
         """Go on where the beginning of a message is lost, then with this framer."""
@@ -90,30 +93,42 @@ class StreamConnection(Connection):
     def _use(self, framer: Framer | SkippingFramer) -> None:
         self._framer = framer
         config = self.port.config
-        self._read_size = _read_size(config)
+        self.read_size = _read_size(config)
+        self.prefix, self.limit = config.prefix_bytes, config.max_message
         self._feed = self._feed_records if config.framing == "record" else framer.feed
 
-    def serve(self, _events: int) -> None:  # noqa: C901 - one path: a call costs more than its steps
+    def _plain(self) -> int:
+        framer = self._framer
+        if framer.pending or self.port.config.log_messages:
+            return PYTHON
+        if isinstance(framer, ChunkFramer):
+            return PYTHON if framer.prefix else CHUNKS
+        return LINES if isinstance(framer, LineFramer) else PYTHON
+
+    def serve(self, _events: int) -> None:
         """See Connection."""
         if self._unsent is not None:
             self.active = self._engine.now
             self.send(self._unsent)
             return
         slot = self.slot
-        kept = slot is not NOWHERE
-        if kept:
+        if slot is not NOWHERE:
             slot.memory[slot.at] = BUSY
         try:
-            data = os.read(self.fd, self._read_size)
+            data = os.read(self.fd, self.read_size)
         except BlockingIOError:
             self.leave_word()
             return
         except OSError as error:
             self.fail(error)
             return
-        if not data:
+        if data:
+            self.take(data)
+        else:
             self._end()
-            return
+
+    def take(self, data: bytes) -> None:
+        """See Connection."""
         self.active = self._engine.now
         self.received += len(data)
         try:
@@ -122,6 +137,8 @@ class StreamConnection(Connection):
             self.port.counters.errors["too_long"] += 1
             self._say_last(error.replies, self.close)
             return
+        slot = self.slot
+        kept = slot is not NOWHERE
         if kept:
             # Before the reply: it wakes the client up, and most kills would come right after it.
             if self._framer.pending or len(reply) > slot.whole:
@@ -135,6 +152,8 @@ class StreamConnection(Connection):
         # What is pending can have grown past what need not be counted only in these cases.
         if not reply or self._held or len(data) > SMALL:
             self.account()
+        if COMPILED:
+            self.tune()
 
     def _feed_records(self, data: bytes) -> bytes:
         """Feed a framer that may drop a message and go on."""

@@ -22,7 +22,7 @@ def daemon(sockdir: Path) -> Iterator[Daemon]:
 
 @pytest.fixture(params=["uvloop", "asyncio"])
 def either(daemon: Daemon, request: pytest.FixtureRequest) -> Daemon:
-    """The same daemon on each of the two event loops; the plain one by hiding uvloop from it."""
+    """The daemon as it should be, and in nothing but Python: no uvloop, no compiled loop."""
     if request.param == "uvloop":
         pytest.importorskip("uvloop", reason="uvloop is not installed")
         return daemon
@@ -30,4 +30,5 @@ def either(daemon: Daemon, request: pytest.FixtureRequest) -> Daemon:
     hidden.mkdir()
     (hidden / "uvloop.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
     daemon.environment["PYTHONPATH"] = f"{hidden}:{Path.cwd()}"
+    daemon.environment["LOCALECHOD_PURE_PYTHON"] = "1"
     return daemon

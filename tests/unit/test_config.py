@@ -40,7 +40,7 @@ def test_the_built_in_default_serves_three_endpoints_in_the_runtime_directory() 
     }
     assert loaded.control.path == "/run/localechod/control.sock"
     assert loaded.service == config.ServiceConfig(
-        user="localecho", group="localecho", drain_timeout=5.0, crash_keep=256
+        user="localecho", group="localecho", drain_timeout=5.0, crash_keep=256, busy_poll_us=0
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localechod.echo.engine import Engine, Handler
+from localechod.echo.engine import Engine
+from localechod.echo.relay import Handler
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import SocketError
 from tests.unit.handover_fakes import Kept, live

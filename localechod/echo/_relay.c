@@ -1,0 +1,399 @@
+/*
+ * The inner loop of the data plane: what is ready is read, answered and counted without a step of
+ * Python, as long as nothing out of the ordinary happens. Whatever else there is to do is left to
+ * the Python that would do all of it were this module absent (relay.py): new clients, ends and
+ * errors, replies that do not fit, incomplete and overlong messages, other framings.
+ *
+ * The lock of the interpreter is not given up around the system calls: every descriptor here is
+ * non-blocking, and the daemon has one thread.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+	EVENTS = 64,         /* of one epoll_wait(2) */
+	LONGEST_PREFIX = 1024,
+	LONGEST_READ = 1 << 17,
+	LONGEST_REPLY = 1 << 18,
+};
+
+/* What a flow's messages are; relay.py has the same. PYTHON: nothing may be done here. */
+enum kind { PYTHON, CHUNKS, LINES, RECORDS };
+
+/* The states of a slot (slots.py) that are written here. */
+enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };
+
+/* The part of a connection that this module knows; Connection inherits it. relay.py describes it. */
+typedef struct {
+	PyObject_HEAD
+	int fd, kind;
+	Py_ssize_t read_size, limit, whole;
+	PyObject *prefix;
+	Py_buffer *word; /* or NULL */
+	unsigned long long relayed, received, sent;
+	double since, active;
+} Flow;
+
+static PyTypeObject FlowType;
+
+/* A reply of one message is what was read, behind a prefix put before it in the same memory. */
+static char memory[LONGEST_PREFIX + LONGEST_READ];
+static char *const data = memory + LONGEST_PREFIX;
+static char replies[LONGEST_REPLY];
+
+static PyObject *str_take, *str_settle, *str_fail;
+
+static void mark(Flow *flow, unsigned char state)
+{
+	if (flow->word)
+		*(volatile unsigned char *)flow->word->buf = state;
+}
+
+/* Each returns what the method returned, or NULL with its exception. */
+
+static PyObject *failed(Flow *flow)
+{
+	PyObject *type, *error, *traceback, *result;
+
+	PyErr_SetFromErrno(PyExc_OSError);
+	PyErr_Fetch(&type, &error, &traceback);
+	PyErr_NormalizeException(&type, &error, &traceback);
+	result = PyObject_CallMethodOneArg((PyObject *)flow, str_fail, error);
+	Py_XDECREF(type);
+	Py_XDECREF(error);
+	Py_XDECREF(traceback);
+	return result;
+}
+
+static PyObject *taken(Flow *flow, Py_ssize_t size)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(data, size), *result;
+
+	if (!bytes)
+		return NULL;
+	result = PyObject_CallMethodOneArg((PyObject *)flow, str_take, bytes);
+	Py_DECREF(bytes);
+	return result;
+}
+
+static PyObject *unsettled(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize_t sent)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(reply, size), *number = PyLong_FromSsize_t(sent);
+	PyObject *result = NULL;
+
+	if (bytes && number)
+		result = PyObject_CallMethodObjArgs((PyObject *)flow, str_settle, bytes, number, NULL);
+	Py_XDECREF(bytes);
+	Py_XDECREF(number);
+	return result;
+}
+
+/* Write the prefix before each of the lines that were read; there is room. */
+static Py_ssize_t prefixed(const char *prefix, Py_ssize_t prefix_size, Py_ssize_t size)
+{
+	const char *line = data, *end = data + size;
+	char *out = replies;
+
+	while (line < end) {
+		const char *next = (const char *)memchr(line, '\n', end - line) + 1;
+
+		memcpy(out, prefix, prefix_size);
+		memcpy(out + prefix_size, line, next - line);
+		out += prefix_size + (next - line);
+		line = next;
+	}
+	return out - replies;
+}
+
+static Py_ssize_t lines_in(Py_ssize_t size)
+{
+	Py_ssize_t count = 0;
+
+	for (Py_ssize_t at = 0; at < size; at++)
+		count += data[at] == '\n';
+	return count;
+}
+
+/* Serve a flow that is readable; "not ours" in ours if its handler has to be called instead. */
+static PyObject *relay(Flow *flow, double now, int *ours)
+{
+	const char *prefix = PyBytes_AS_STRING(flow->prefix), *reply = data;
+	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
+	Py_ssize_t size, length, sent;
+
+	mark(flow, BUSY);
+	size = recv(flow->fd, data, flow->read_size, 0);
+	if (size < 0 && errno != EAGAIN)
+		return failed(flow);
+	if (size < 0) {
+		mark(flow, BOUNDARY);
+		Py_RETURN_NONE;
+	}
+	if (size == 0 && flow->kind != RECORDS) {
+		*ours = 0; /* end of file is read as often as one likes */
+		Py_RETURN_NONE;
+	}
+	if (flow->kind == LINES) {
+		/* A single line that is too long needs more bytes than the limit in all. */
+		if (data[size - 1] != '\n' || size - 1 > flow->limit)
+			return taken(flow, size);
+		count = lines_in(size);
+		if (size + count * prefix_size > LONGEST_REPLY)
+			return taken(flow, size);
+	} else if (flow->kind == RECORDS && size > flow->limit) {
+		return taken(flow, size);
+	}
+	length = size + count * prefix_size;
+	if (prefix_size && count == 1) {
+		memcpy(data - prefix_size, prefix, prefix_size);
+		reply = data - prefix_size;
+	} else if (prefix_size) {
+		prefixed(prefix, prefix_size, size);
+		reply = replies;
+	}
+	flow->active = now;
+	flow->received += size;
+	flow->relayed += count;
+	/* Before the reply: it wakes the client up, and most kills would come right after it. */
+	mark(flow, length > flow->whole ? UNSENT : BOUNDARY);
+	sent = send(flow->fd, reply, length, MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		return failed(flow);
+	if (sent > 0)
+		flow->sent += sent;
+	if (sent != length)
+		return unsettled(flow, reply, length, sent);
+	if (length > flow->whole)
+		mark(flow, BOUNDARY);
+	Py_RETURN_NONE;
+}
+
+/* A handler's result is how many events it stands for, if it is a number, else one. */
+static PyObject *handle(PyObject *handler, uint32_t events, double now)
+{
+	PyObject *self = PyMethod_Check(handler) ? PyMethod_GET_SELF(handler) : NULL;
+	PyObject *number, *result;
+
+	if (self && PyObject_TypeCheck(self, &FlowType) && events == EPOLLIN) {
+		Flow *flow = (Flow *)self;
+		/* What happens in the turn in which it came may concern another that had its number:
+		   nothing is read as a record that may be the end. */
+		int ours = flow->kind != PYTHON && (flow->kind != RECORDS || now != flow->since);
+
+		if (ours) {
+			result = relay(flow, now, &ours);
+			if (ours || !result)
+				return result;
+			Py_DECREF(result);
+		}
+	}
+	number = PyLong_FromUnsignedLong(events);
+	if (!number)
+		return NULL;
+	result = PyObject_CallOneArg(handler, number);
+	Py_DECREF(number);
+	return result;
+}
+
+PyDoc_STRVAR(turn_doc, "See localechod.echo.relay.");
+
+static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	struct epoll_event ready[EVENTS];
+	int epoll, batch, count, served = 0;
+	double now;
+
+	if (nargs != 4 || !PyDict_Check(args[1])) {
+		PyErr_SetString(PyExc_TypeError, "turn(epoll, handlers, batch, now)");
+		return NULL;
+	}
+	epoll = PyObject_AsFileDescriptor(args[0]);
+	batch = PyLong_AsLong(args[2]);
+	now = PyFloat_AsDouble(args[3]);
+	if (PyErr_Occurred())
+		return NULL;
+	count = epoll_wait(epoll, ready, batch < EVENTS ? batch : EVENTS, 0);
+	if (count < 0)
+		return errno == EINTR ? PyLong_FromLong(0) : PyErr_SetFromErrno(PyExc_OSError);
+	for (int at = 0; at < count; at++) {
+		PyObject *fd = PyLong_FromLong(ready[at].data.fd), *handler, *result;
+
+		if (!fd)
+			return NULL;
+		handler = PyDict_GetItemWithError(args[1], fd);
+		Py_DECREF(fd);
+		if (!handler && PyErr_Occurred())
+			return NULL;
+		served++;
+		if (!handler)
+			continue; /* closed by a handler before it */
+		Py_INCREF(handler);
+		result = handle(handler, ready[at].events, now);
+		Py_DECREF(handler);
+		if (!result)
+			return NULL;
+		if (PyLong_Check(result))
+			served += PyLong_AsLong(result) - 1;
+		Py_DECREF(result);
+	}
+	return PyLong_FromLong(served);
+}
+
+static void release_word(Flow *flow)
+{
+	if (flow->word)
+		PyBuffer_Release(flow->word);
+	PyMem_Free(flow->word);
+	flow->word = NULL;
+}
+
+static PyObject *get_word(Flow *flow, void *closure)
+{
+	return Py_NewRef(flow->word ? flow->word->obj : Py_None);
+}
+
+static int set_word(Flow *flow, PyObject *value, void *closure)
+{
+	Py_buffer *word;
+
+	if (!value || value == Py_None) {
+		release_word(flow);
+		return 0;
+	}
+	word = PyMem_Calloc(1, sizeof *word);
+	if (!word) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	if (PyObject_GetBuffer(value, word, PyBUF_WRITABLE) < 0) {
+		PyMem_Free(word);
+		return -1;
+	}
+	release_word(flow);
+	flow->word = word;
+	if (word->len == 1)
+		return 0;
+	release_word(flow);
+	PyErr_SetString(PyExc_ValueError, "a word is one byte");
+	return -1;
+}
+
+static int set_prefix(Flow *flow, PyObject *value, void *closure)
+{
+	if (!value || !PyBytes_Check(value) || PyBytes_GET_SIZE(value) > LONGEST_PREFIX) {
+		PyErr_SetString(PyExc_ValueError, "a prefix is bytes, and not that many");
+		return -1;
+	}
+	Py_SETREF(flow->prefix, Py_NewRef(value));
+	return 0;
+}
+
+static PyObject *get_prefix(Flow *flow, void *closure)
+{
+	return Py_NewRef(flow->prefix);
+}
+
+static int set_read_size(Flow *flow, PyObject *value, void *closure)
+{
+	Py_ssize_t size = value ? PyLong_AsSsize_t(value) : -1;
+
+	if (PyErr_Occurred())
+		return -1;
+	if (size < 1 || size > LONGEST_READ) {
+		PyErr_SetString(PyExc_ValueError, "there is no room for such a read");
+		return -1;
+	}
+	flow->read_size = size;
+	return 0;
+}
+
+static PyObject *get_read_size(Flow *flow, void *closure)
+{
+	return PyLong_FromSsize_t(flow->read_size);
+}
+
+static PyObject *new_flow(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	Flow *flow = (Flow *)type->tp_alloc(type, 0);
+
+	if (!flow)
+		return NULL;
+	flow->prefix = PyBytes_FromStringAndSize(NULL, 0);
+	flow->fd = -1;
+	flow->read_size = 1;
+	flow->whole = PY_SSIZE_T_MAX;
+	return (PyObject *)flow;
+}
+
+static void free_flow(Flow *flow)
+{
+	release_word(flow);
+	Py_XDECREF(flow->prefix);
+	Py_TYPE(flow)->tp_free((PyObject *)flow);
+}
+
+static PyMemberDef members[] = {
+	{"fd", T_INT, offsetof(Flow, fd), 0, NULL},
+	{"kind", T_INT, offsetof(Flow, kind), 0, NULL},
+	{"limit", T_PYSSIZET, offsetof(Flow, limit), 0, NULL},
+	{"whole", T_PYSSIZET, offsetof(Flow, whole), 0, NULL},
+	{"relayed", T_ULONGLONG, offsetof(Flow, relayed), 0, NULL},
+	{"received", T_ULONGLONG, offsetof(Flow, received), 0, NULL},
+	{"sent", T_ULONGLONG, offsetof(Flow, sent), 0, NULL},
+	{"since", T_DOUBLE, offsetof(Flow, since), 0, NULL},
+	{"active", T_DOUBLE, offsetof(Flow, active), 0, NULL},
+	{NULL},
+};
+
+static PyGetSetDef properties[] = {
+	{"prefix", (getter)get_prefix, (setter)set_prefix, NULL, NULL},
+	{"read_size", (getter)get_read_size, (setter)set_read_size, NULL, NULL},
+	{"word", (getter)get_word, (setter)set_word, NULL, NULL},
+	{NULL},
+};
+
+static PyTypeObject FlowType = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "localechod.echo._relay.Flow",
+	.tp_basicsize = sizeof(Flow),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.tp_doc = turn_doc,
+	.tp_new = new_flow,
+	.tp_dealloc = (destructor)free_flow,
+	.tp_members = members,
+	.tp_getset = properties,
+};
+
+static PyMethodDef functions[] = {
+	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
+	{NULL},
+};
+
+static struct PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT, "_relay", turn_doc, -1, functions,
+};
+
+PyMODINIT_FUNC PyInit__relay(void)
+{
+	PyObject *module;
+
+	str_take = PyUnicode_InternFromString("take");
+	str_settle = PyUnicode_InternFromString("settle");
+	str_fail = PyUnicode_InternFromString("fail");
+	if (!str_take || !str_settle || !str_fail || PyType_Ready(&FlowType) < 0)
+		return NULL;
+	module = PyModule_Create(&definition);
+	if (!module)
+		return NULL;
+	if (PyModule_AddObjectRef(module, "Flow", (PyObject *)&FlowType) < 0) {
+		Py_DECREF(module);
+		return NULL;
+	}
+	return module;
+}
