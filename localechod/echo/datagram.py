@@ -3,11 +3,10 @@
 import errno
 import select
 import socket
-import struct
 
 from localechod.config import EndpointConfig
 from localechod.echo.admission import AllowList
-from localechod.echo.batch import Batch, slots
+from localechod.echo.answering import answerer
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.pins import Pins
@@ -20,18 +19,9 @@ from localechod.localsocket.peer import Credentials
 # Datagrams answered in one turn of the loop, so that a flood delays nobody else's reply for long.
 _BATCH = 32
 
-# From so many waiting at a time on, the next are taken as a batch; below, a batch would wait for
-# itself.
-_MANY = 4
-
 # Datagrams answered at the end, at most: more than net.unix.max_dgram_qlen lets wait on any usual
 # system.
 _LAST = 1024
-
-# As in seqpacket.py: room for the credentials alone, which come first, so that passed descriptors
-# find none and are closed by the kernel.
-_UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
-_ANCILLARY = socket.CMSG_SPACE(_UCRED.size)
 
 # Why a reply could not be delivered. Nothing here is ever waited for: EPOLLOUT says that our buffer
 # has room, not that the receiver's has.
@@ -72,12 +62,10 @@ class DatagramServer:
         self._config = config
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
-        # One byte more than allowed shows that a datagram was longer; the kernel discards the rest.
-        size = config.max_message + 1
-        self._buffer = bytearray(size)
-        self._batch = Batch(size, self._prefix) if slots(size) else None
+        self._limit = config.max_message
+        self._answerer = answerer(self._limit)
+        # Everyone gets a reply, and nothing is to be said about it.
         self._uniform = not config.allow and not config.log_messages
-        self._many = False
 
     def shut(self) -> None:
         """Remove the file: no new sender finds the socket, and who has found it is answered."""
@@ -92,9 +80,7 @@ class DatagramServer:
         """Answer what has been received, then close."""
         self.shut()
         # A client that called connect() can go on sending, so there has to be an end.
-        for _ in range(_LAST):
-            if not self._answer():
-                break
+        self._answer(_LAST)
         self._engine.unregister(self._sock.fileno())
         self._pins.close()
         self._sock.close()
@@ -113,52 +99,32 @@ class DatagramServer:
         self._pins = Pins(self._engine.loop, self._engine.ceiling)
         self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
-    def _serve(self, _events: int) -> None:
-        if self._many and self._batch is not None:
-            self._many = self._answer_batch(self._batch) >= _MANY
-            return
-        count = 0
-        while count < _BATCH and self._answer():
-            count += 1
-        self._many = count >= _MANY
+    def _serve(self, _events: int) -> int:
+        return self._answer(_BATCH)
 
-    def _answer_batch(self, batch: Batch) -> int:
-        """Answer what waits, up to a batch; return how many that were."""
-        count = batch.receive(self._sock.fileno())
-        if not count:
-            return 0
-        counters, prefix = self._counters, len(self._prefix)
-        lengths = batch.lengths()
-        longest, total = max(lengths), sum(lengths)
-        names = batch.abstract_names() if self._uniform else None
-        if (
-            names is None
-            or longest >= len(self._buffer)
-            or not (prefix or min(lengths))
-            or not self._unread.admits(names, count, longest + prefix)
-        ):
-            for slot in range(count):
-                self._take(*batch.datagram(slot))
-            return count
-        counters.received_bytes += total
-        counters.messages += count
-        sent = total + count * prefix
-        for slot, number in batch.answer(self._sock.fileno()):
-            sent -= lengths[slot] + prefix
-            self._undelivered(number)
-        counters.sent_bytes += sent
-        return count
-
-    def _answer(self) -> bool:
-        """Answer one datagram; False where none is waiting."""
-        try:
-            size, ancillary, _flags, sender = self._sock.recvmsg_into([self._buffer], _ANCILLARY)
-        except BlockingIOError:
-            return False
-        # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none
-        # of its own, and the kernel puts nobody's (65534) in their place.
-        self._take(bytes(self._buffer[:size]), _UCRED.unpack(ancillary[0][2]), sender)
-        return True
+    def _answer(self, most: int) -> int:
+        """Answer what waits, up to so many; return how many that were."""
+        counters, unread = self._counters, self._unread
+        left = most
+        while left > 0:
+            slack = unread.slack if self._uniform else 0
+            count, received, sent, slack, rest = self._answerer(
+                self._sock, self._prefix, self._limit, left, slack, unread.answered
+            )
+            if self._uniform:
+                unread.slack = slack
+            counters.messages += count
+            counters.received_bytes += received
+            counters.sent_bytes += sent
+            left -= count
+            if rest is None:
+                break
+            if isinstance(rest, int):
+                self._undelivered(rest)
+            else:
+                self._take(*rest)
+                left -= 1
+        return most - left
 
     def _take(self, message: bytes, peer: tuple[int, int, int], sender: str | bytes | None) -> None:
         pid, uid, gid = peer
@@ -166,7 +132,7 @@ class DatagramServer:
         if not self._admits(pid, uid, gid):
             return
         counters.received_bytes += len(message)
-        if len(message) == len(self._buffer):
+        if len(message) > self._limit:
             counters.errors["too_long"] += 1
             return
         counters.messages += 1

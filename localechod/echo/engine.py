@@ -165,9 +165,10 @@ class Engine:
                 # While there is traffic the loop must not go to sleep either.
                 self._again = self.loop.call_soon(self._poll_busily)
                 return
-            os.sched_yield()  # the client may have no other processor than this one
             if self._turn():
                 patience = self.now + self._busy_poll
+            else:
+                os.sched_yield()  # the client may have no other processor than this one
 
     def _turn(self, _events: int = 0) -> int:
         self.now = time.monotonic()

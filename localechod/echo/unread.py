@@ -20,7 +20,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from localechod.localsocket import diag
@@ -74,6 +74,10 @@ class _Receiver:
 class Unread:
     """Decides which replies of one datagram socket may be sent.
 
+    Attributes:
+        slack: bytes that may be sent, as `_cost` counts them, before anything is looked at.
+        answered: the names of those who have been answered.
+
     Args:
         sock: the endpoint's socket; its send buffer is enlarged.
         clock: monotonic seconds.
@@ -90,8 +94,8 @@ class Unread:
         self._descriptor = sock.fileno()
         self._clock = clock
         self._share = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // _SHARES
-        self._slack = max(_ANYBODY * self._share - self._used(), 0)
-        self._answered: set[str | bytes] = set()
+        self.slack = max(_ANYBODY * self._share - self._used(), 0)
+        self.answered: set[str | bytes] = set()
         self._hiding: set[str | bytes] = set()
         self._receivers: dict[str | bytes, _Receiver] = {}
         self._unlisted: set[str | bytes] = set()
@@ -108,40 +112,23 @@ class Unread:
         """
         if not size and not self._may_hide(sender):
             return "full"
-        self._slack -= _cost(size)
-        if self._slack < 0 and (reason := self._careful(sender, _cost(size))):
+        self.slack -= _cost(size)
+        if self.slack < 0 and (reason := self._careful(sender, _cost(size))):
             return reason
-        if sender not in self._answered:
-            _remember(self._answered, sender)
+        if sender not in self.answered:
+            _remember(self.answered, sender)
         return ""
-
-    def admits(self, senders: Iterable[str | bytes], count: int, size: int) -> bool:
-        """Count so many replies as sent, unless one of them has to be looked at by itself.
-
-        Args:
-            senders: their addresses.
-            count: how many they are.
-            size: bytes of the longest reply, more than 0.
-        """
-        cost = count * _cost(size)
-        if self._slack < cost:
-            return False
-        self._slack -= cost
-        if len(self._answered) >= _NAMES:
-            self._answered.clear()
-        self._answered.update(senders)
-        return True
 
     def _careful(self, sender: str | bytes, cost: int) -> str:
         used = self._used()
         if not used or used + cost <= _ANYBODY * self._share:
-            self._slack = max(_ANYBODY * self._share - used - cost, 0)
+            self.slack = max(_ANYBODY * self._share - used - cost, 0)
             if not used:
                 self._receivers.clear()
                 self._invisible.clear()
                 self._hiding.clear()
             return ""
-        self._slack = 0
+        self.slack = 0
         receiver = self._receivers.get(sender)
         if receiver is None and self._clock() >= self._list_again:
             self._list()
@@ -166,7 +153,7 @@ class Unread:
         if receiver is None:
             return _STRANGERS
         if receiver.uid in self._suspects:
-            return _SUSPECTS if sender in self._answered else _STRANGERS
+            return _SUSPECTS if sender in self.answered else _STRANGERS
         return 0
 
     def _list(self) -> None:
@@ -185,7 +172,7 @@ class Unread:
             # Two may have been bound to one path. The one that does not read decides: whose
             # reply it would be cannot be told here.
             if known is None or not known.unread:
-                trust = _TRUST if name in self._answered else 1
+                trust = _TRUST if name in self.answered else 1
                 self._receivers[name] = _Receiver(each.inode, each.uid, bool(each.queue), trust)
         self._invisible = (self._invisible | self._unlisted) - self._receivers.keys()
         if len(self._invisible) > _NAMES:
@@ -194,7 +181,7 @@ class Unread:
         self._suspects = {
             receiver.uid
             for name, receiver in self._receivers.items()
-            if receiver.unread and name in self._answered
+            if receiver.unread and name in self.answered
         }
 
     def _look(self, sender: str | bytes, receiver: _Receiver) -> None:

@@ -244,7 +244,7 @@ def test_senders_that_come_and_go_leave_no_trace(
     for _ in range(20):
         with endpoint.client() as client:
             assert endpoint.serves(client)
-    assert len(endpoint.unread._answered) <= 8
+    assert len(endpoint.unread.answered) <= 8
 
 
 OUTSIDER = """
