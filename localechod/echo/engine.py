@@ -56,6 +56,7 @@ class Engine:
         self._parent = parent
         self._batch = _BATCH if parent is None else LANE_BATCH
         self._busy_poll = busy_poll
+        self._patience = 0.0
         self._again: asyncio.Handle | None = None
         self.loop = loop
         self.now = time.monotonic()
@@ -103,9 +104,7 @@ class Engine:
     def pause(self) -> None:
         """Serve nothing until `resume`: what comes meanwhile stays in the kernel."""
         self.loop.remove_reader(self._epoll.fileno())
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._stop_polling()
 
     def resume(self) -> None:
         """Serve again after `pause`."""
@@ -156,19 +155,24 @@ class Engine:
 
         To be woken costs more than everything else that a single client's message costs.
         """
-        self._again = None
-        self._turn()
-        end = self.now + _TURN
-        patience = self.now + self._busy_poll
-        while self.now < patience:
-            if self.now >= end:
-                # While there is traffic the loop must not go to sleep either.
-                self._again = self.loop.call_soon(self._poll_busily)
-                return
+        self._stop_polling()
+        end = time.monotonic() + _TURN
+        while True:
             if self._turn():
-                patience = self.now + self._busy_poll
+                self._patience = self.now + self._busy_poll
+            elif self.now >= self._patience:
+                return
             else:
                 os.sched_yield()  # the client may have no other processor than this one
+            if self.now >= end:
+                # The loop must not go to sleep either.
+                self._again = self.loop.call_soon(self._poll_busily)
+                return
+
+    def _stop_polling(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     def _turn(self, _events: int = 0) -> int:
         self.now = time.monotonic()
