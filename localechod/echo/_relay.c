@@ -47,7 +47,7 @@ static char memory[LONGEST_PREFIX + LONGEST_READ];
 static char *const data = memory + LONGEST_PREFIX;
 static char replies[LONGEST_REPLY];
 
-static PyObject *str_take, *str_settle, *str_fail;
+static PyObject *str_take, *str_settle, *str_fail, *str_end;
 
 static void mark(Flow *flow, unsigned char state)
 {
@@ -120,8 +120,8 @@ static Py_ssize_t lines_in(Py_ssize_t size)
 	return count;
 }
 
-/* Serve a flow that is readable; "not ours" in ours if its handler has to be called instead. */
-static PyObject *relay(Flow *flow, double now, int *ours)
+/* Serve a flow that is readable. */
+static PyObject *relay(Flow *flow, double now)
 {
 	const char *prefix = PyBytes_AS_STRING(flow->prefix), *reply = data;
 	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
@@ -135,10 +135,8 @@ static PyObject *relay(Flow *flow, double now, int *ours)
 		mark(flow, BOUNDARY);
 		Py_RETURN_NONE;
 	}
-	if (size == 0 && flow->kind != RECORDS) {
-		*ours = 0; /* end of file is read as often as one likes */
-		Py_RETURN_NONE;
-	}
+	if (size == 0 && flow->kind != RECORDS)
+		return PyObject_CallMethodNoArgs((PyObject *)flow, str_end);
 	if (flow->kind == LINES) {
 		/* A single line that is too long needs more bytes than the limit in all. */
 		if (data[size - 1] != '\n' || size - 1 > flow->limit)
@@ -180,18 +178,14 @@ static PyObject *handle(PyObject *handler, uint32_t events, double now)
 	PyObject *self = PyMethod_Check(handler) ? PyMethod_GET_SELF(handler) : NULL;
 	PyObject *number, *result;
 
-	if (self && PyObject_TypeCheck(self, &FlowType) && events == EPOLLIN) {
+	if (self && PyObject_TypeCheck(self, &FlowType) && events & EPOLLIN) {
 		Flow *flow = (Flow *)self;
-		/* What happens in the turn in which it came may concern another that had its number:
-		   nothing is read as a record that may be the end. */
-		int ours = flow->kind != PYTHON && (flow->kind != RECORDS || now != flow->since);
+		/* Nothing is read as a record that may be the end. What happens in the turn in which
+		   it came may concern another that had its number. */
+		int record = events == EPOLLIN && now != flow->since;
 
-		if (ours) {
-			result = relay(flow, now, &ours);
-			if (ours || !result)
-				return result;
-			Py_DECREF(result);
-		}
+		if (flow->kind != PYTHON && (flow->kind != RECORDS || record))
+			return relay(flow, now);
 	}
 	number = PyLong_FromUnsignedLong(events);
 	if (!number)
@@ -386,7 +380,8 @@ PyMODINIT_FUNC PyInit__relay(void)
 	str_take = PyUnicode_InternFromString("take");
 	str_settle = PyUnicode_InternFromString("settle");
 	str_fail = PyUnicode_InternFromString("fail");
-	if (!str_take || !str_settle || !str_fail || PyType_Ready(&FlowType) < 0)
+	str_end = PyUnicode_InternFromString("end");
+	if (!str_take || !str_settle || !str_fail || !str_end || PyType_Ready(&FlowType) < 0)
 		return NULL;
 	module = PyModule_Create(&definition);
 	if (!module)

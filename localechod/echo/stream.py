@@ -125,7 +125,7 @@ class StreamConnection(Connection):
         if data:
             self.take(data)
         else:
-            self._end()
+            self.end()
 
     def take(self, data: bytes) -> None:
         """See Connection."""
@@ -164,7 +164,7 @@ class StreamConnection(Connection):
             self.port.counters.errors["too_long"] += framer.dropped - dropped
         return reply
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """At end of file, answer what is left, and close."""
         dropped = self._framer.dropped
         reply = self._framer.finish()
