@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from localechod.host import jobs
+from localechod.host.jobs import Unit
+
+SYSTEMS = Unit("localechod.service")
 
 LISTING = """\
 172 localechod.service         restart running
@@ -29,35 +32,51 @@ def test_what_is_no_job_is_none(listing: str) -> None:
 @pytest.mark.parametrize(
     ("text", "unit"),
     [
-        ("0::/system.slice/localechod.service\n", "localechod.service"),
-        ("9:name=systemd:/system.slice/a@b:c.service\n1:cpu:/x.service\n", "a@b:c.service"),
-        ("1:cpu:/system.slice/x.service\n", ""),
-        ("0::/user.slice/session-1.scope\n", ""),
-        ("0::/\n", ""),
+        ("0::/system.slice/localechod.service\n", SYSTEMS),
+        ("9:name=systemd:/system.slice/a@b:c.service\n1:cpu:/x.service\n", Unit("a@b:c.service")),
+        ("1:cpu:/system.slice/x.service\n", Unit()),
+        ("0::/user.slice/session-1.scope\n", Unit()),
+        (
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/localechod.service\n",
+            Unit("localechod.service", users=True),
+        ),
+        ("0::/user.slice/user-1000.slice/user@1000.service\n", Unit("user@1000.service")),
+        ("0::/\n", Unit()),
     ],
 )
-def test_the_unit_is_that_of_the_control_group(sockdir: Path, text: str, unit: str) -> None:
+def test_the_unit_is_that_of_the_control_group(sockdir: Path, text: str, unit: Unit) -> None:
     (sockdir / "cgroup").write_text(text)
     assert jobs.own_unit(sockdir / "cgroup") == unit
 
 
 def test_without_proc_there_is_no_unit(sockdir: Path) -> None:
-    assert not jobs.own_unit(sockdir / "cgroup")
+    assert jobs.own_unit(sockdir / "cgroup") == Unit()
 
 
-def ask(monkeypatch: pytest.MonkeyPatch, path: Path, script: str) -> str:
+def ask(monkeypatch: pytest.MonkeyPatch, path: Path, script: str, unit: Unit = SYSTEMS) -> str:
     """Ask a systemctl of our own, as a process that systemd has started."""
     program = path / "systemctl"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(path), prepend=":")
-    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    monkeypatch.setattr(jobs, "own_unit", lambda: unit)
     return jobs.pending({"INVOCATION_ID": "1"})
 
 
 def test_systemctl_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
     script = 'test "$1" = list-jobs && echo "7 localechod.service restart running"'
     assert ask(monkeypatch, sockdir, script) == "restart"
+
+
+def test_the_users_own_manager_is_asked_where_it_runs_the_service(
+    monkeypatch: pytest.MonkeyPatch, sockdir: Path
+) -> None:
+    script = """case "$*" in
+        *--user*) echo "7 localechod.service restart running" ;;
+        *) echo "8 localechod.service stop running" ;;
+    esac"""
+    assert ask(monkeypatch, sockdir, script, Unit("localechod.service", users=True)) == "restart"
+    assert ask(monkeypatch, sockdir, script) == "stop"
 
 
 def test_a_systemctl_that_fails_is_logged_and_no_answer(
@@ -79,11 +98,11 @@ def test_without_systemctl_there_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, sockdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", str(sockdir))
-    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    monkeypatch.setattr(jobs, "own_unit", lambda: SYSTEMS)
     assert not jobs.pending({"INVOCATION_ID": "1"})
     assert "systemctl cannot be run" in caplog.text
 
 
 def test_without_systemd_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, sockdir: Path) -> None:
-    monkeypatch.setattr(jobs, "own_unit", lambda: "localechod.service")
+    monkeypatch.setattr(jobs, "own_unit", lambda: SYSTEMS)
     assert not jobs.pending({})
