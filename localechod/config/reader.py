@@ -89,8 +89,10 @@ def parse(text: str, runtime: Path, shown: str) -> Config:
 def warnings(config: Config) -> list[str]:
     """Return what is valid and yet probably not meant, one line each."""
     found = []
-    lists = [("control.admins", config.control.admins)]
-    lists += [(f"endpoints.{name}.allow", e.allow) for name, e in config.endpoints.items()]
+    # Whom the shipped file names is no slip of whoever goes without a file of his own.
+    admins = [name for name in config.control.admins if name not in ControlConfig().admins]
+    lists = [("control.admins", admins)]
+    lists += [(f"endpoints.{name}.allow", list(e.allow)) for name, e in config.endpoints.items()]
     for key, names in lists:
         found += [
             f"{key}: {_toml(name)}: no such account here" for name in names if not _exists(name)

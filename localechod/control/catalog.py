@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from localechod.control.reach import start_hint
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
+from localechod.host import runtime
 from localechod.localsocket.address import escape
 
 # A catalogue of a thousand endpoints takes a fifth of this. More is not read.
@@ -73,7 +75,7 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     except FileNotFoundError:
         raise DaemonNotRunningError(
             f"localechod is not running: there is no {shown}",
-            "systemctl start localechod; or name a path instead of an endpoint",
+            f"{start_hint(path.parent / runtime.CONTROL)}; or name a path instead of an endpoint",
         ) from None
     except OSError as error:
         raise SocketError("read", error.errno or 0, shown) from None

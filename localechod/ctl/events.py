@@ -81,6 +81,7 @@ def wait(
         raise UsageError(
             f"--timeout {timeout:g} leaves no time to wait", "give more than 0 seconds"
         )
+    ctx.obj.tell()
     asyncio.run(_Wait(ctx.obj, list(names or ())).run(timeout))
 
 
@@ -98,13 +99,16 @@ async def _follow(options: Options, show: "Show") -> None:
     from localechod.control.client import ControlClient  # noqa: PLC0415 - see session.ask
     from localechod.control.reach import ConnectionLostError  # noqa: PLC0415 - see session.ask
 
+    options.tell()
+    # Once: while his own daemon is down, nobody wants to follow the system's instead.
+    path = options.control_path()
     shown: deque[object] = deque(maxlen=RECENT)
     backoff = Backoff()
     connected = told = False
     while True:
         try:
             async with (
-                ControlClient(options.control_path()) as client,
+                ControlClient(path) as client,
                 client.events(follow=True, recent=RECENT) as notices,
             ):
                 connected, told = True, False

@@ -1,10 +1,10 @@
 """Where a command looks for its daemon: the global options, as each finds them in `ctx.obj`."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from localechod.ctl import whereabouts
 from localechod.host import runtime
 
 
@@ -28,7 +28,7 @@ class Options:
             LocalechodError: the usual directory is there and somebody else's.
         """
         if self.control is None:
-            return str(_usual_directory() / runtime.CONTROL)
+            return str(whereabouts.usual().directory / runtime.CONTROL)
         if self.control.startswith("@"):
             return self.control
         return str(runtime.control_path(self.control))
@@ -44,29 +44,12 @@ class Options:
             LocalechodError: the usual directory is there and somebody else's.
         """
         if self.control is None or self.control.startswith("@"):
-            return _usual_directory()
+            return whereabouts.usual().directory
         return runtime.control_path(self.control).parent
 
     def tell(self) -> None:
-        """Say on a terminal that the system's daemon is meant, where nobody has said so."""
-        if self.control is None and os.geteuid() != 0 and sys.stderr.isatty():
-            directory = _usual_directory()
-            if directory == runtime.SYSTEM_DIRECTORY:
-                sys.stderr.write(f"(the system's localechod, in {directory}: you run none)\n")
-
-
-def _usual_directory() -> Path:
-    """Return the directory of the user's own daemon, or the system's where he has none.
-
-    Only who has nothing of his own there is led to the system's: what a daemon of his that has
-    crashed left behind shall be told as that. Under /tmp anyone could have put a directory there.
-    """
-    own = runtime.runtime_directory(None)
-    if os.geteuid() != 0 and os.path.lexists(own):
-        runtime.check_private(own)
-    systems = runtime.SYSTEM_DIRECTORY
-    return systems if _in_use(systems) and not _in_use(own) else own
-
-
-def _in_use(directory: Path) -> bool:
-    return any(os.path.lexists(directory / name) for name in (runtime.CONTROL, runtime.CATALOG))
+        """Say on a terminal which daemon is meant, where there is another, or none in its place."""
+        if self.control is None and sys.stderr.isatty():
+            remark = whereabouts.usual().remark
+            if remark:
+                sys.stderr.write(f"({remark})\n")

@@ -37,6 +37,7 @@ def find(text: str, options: Options) -> Place:
     """
     if "/" in text or text.startswith("@"):
         return Place(text)
+    options.tell()
     known = _endpoints(options)
     if text not in known:
         names = ", ".join(known) or "none"
@@ -47,6 +48,7 @@ def find(text: str, options: Options) -> Place:
 
 def all_places(options: Options) -> list[Place]:
     """Return the control socket and every endpoint; a configuration that is broken is told."""
+    options.tell()
     control = Place(options.control_path(), "stream", "control socket", is_control=True)
     try:
         return [control, *_endpoints(options).values()]
@@ -63,7 +65,9 @@ def _endpoints(options: Options) -> Mapping[str, Place]:
         # Only here, since the daemon's own word is at hand as a rule, and msgspec takes its time.
         from localechod import config  # noqa: PLC0415 - see above
 
-        loaded = config.load(runtime.config_file(None), directory)
+        # The system's daemon does not read the file of whoever asks.
+        uid = 0 if directory == runtime.SYSTEM_DIRECTORY else None
+        loaded = config.load(runtime.config_file(None, uid=uid), directory)
         return {
             escape(name): Place(endpoint.path, endpoint.type, escape(name))
             for name, endpoint in loaded.endpoints.items()

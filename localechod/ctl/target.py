@@ -1,11 +1,9 @@
 """Whom `send` talks to: an address, or an endpoint's name looked up in the catalogue."""
 
-import os
 import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from localechod.control import catalog
@@ -13,7 +11,6 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl.exchange import RECORD
 from localechod.ctl.options import Options
 from localechod.errors import (
-    DaemonNotRunningError,
     LocalechodError,
     NothingListensError,
     NotPermittedError,
@@ -107,8 +104,7 @@ def resolve(text: str, options: Options) -> Target:
         ours = [entry for entry in _entries_or_none(options).values() if entry.path == text]
         return _from_entry(ours[0]) if ours else Target(address)
     options.tell()
-    path = options.runtime_directory() / runtime.CATALOG
-    entries = _entries(path)
+    entries = catalog.read(options.runtime_directory() / runtime.CATALOG)
     if text not in entries:
         known = ", ".join(map(escape, entries)) or "none"
         raise UsageError(
@@ -116,18 +112,6 @@ def resolve(text: str, options: Options) -> Target:
             f"the endpoints are: {known}; an address has a / in it or begins with @",
         )
     return replace(_from_entry(entries[text]), name=text)
-
-
-def _entries(path: Path) -> Mapping[str, CatalogEntry]:
-    try:
-        return catalog.read(path)
-    except DaemonNotRunningError as error:
-        system = runtime.SYSTEM_DIRECTORY
-        if path.parent == system or not os.access(system / runtime.CATALOG, os.R_OK):
-            raise
-        # An ordinary user's own daemon is looked for in his own directory.
-        hint = f"the system's is: localechoctl --control {system / runtime.CONTROL} send ..."
-        raise DaemonNotRunningError(error.text, hint) from None
 
 
 def _entries_or_none(options: Options) -> Mapping[str, CatalogEntry]:

@@ -23,6 +23,8 @@ LOCK = "localechod.lock"
 
 SYSTEM_DIRECTORY = Path("/run/localechod")
 SYSTEM_CONFIG = Path("/etc/localechod/localechod.toml")
+# Below it each user has the directory that pam_systemd(8) makes XDG_RUNTIME_DIR of.
+USERS_DIRECTORIES = Path("/run/user")
 
 
 def runtime_directory(
@@ -44,10 +46,23 @@ def runtime_directory(
         return SYSTEM_DIRECTORY
     if session := _directory(environ, "XDG_RUNTIME_DIR"):
         return session / "localechod"
-    # Not tempfile.gettempdir(): it tries directories out by writing to them, so that daemon and
-    # client could come to different answers.
-    temporary = _directory(environ, "TMPDIR") or Path("/tmp")  # noqa: S108 - see check_private
-    return temporary / f"localechod-{uid}"
+    return _private(environ, uid)
+
+
+def own_directories(
+    *, environ: Mapping[str, str] = os.environ, uid: int | None = None
+) -> list[Path]:
+    """Return where a daemon of this user's may be, the place by the rule first.
+
+    The others are where the rule leads in another environment of the same user: his service
+    manager has an XDG_RUNTIME_DIR, and a shell by su or a job of cron has none, or another user's.
+    """
+    uid = os.geteuid() if uid is None else uid
+    rule = runtime_directory(None, environ=environ, uid=uid)
+    if uid == 0:
+        return [rule]
+    session = USERS_DIRECTORIES / str(uid) / "localechod"
+    return [rule, *(place for place in (session, _private(environ, uid)) if place != rule)]
 
 
 def control_path(explicit: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:
@@ -106,8 +121,8 @@ def prepare(directory: Path, identity: "Identity | None") -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        hint = "choose another one with --runtime-dir, in a directory where you may create it"
-        raise LocalechodError(failure("mkdir", error.errno, directory), hint) from None
+        text = failure("mkdir", error.errno, directory)
+        raise LocalechodError(text, _creation_hint(directory)) from None
     else:
         if identity is not None:
             _hand_over(directory, identity)
@@ -151,6 +166,14 @@ def distrust(status: os.stat_result, owners: Collection[int]) -> tuple[str, str]
     return "", ""
 
 
+def _creation_hint(directory: Path, environ: Mapping[str, str] = os.environ) -> str:
+    hint = "choose another one with --runtime-dir, in a directory where you may create it"
+    if directory.parent == _directory(environ, "XDG_RUNTIME_DIR"):
+        # su and sudo can keep it, and then it is the other user's.
+        hint = f"XDG_RUNTIME_DIR has to be a directory of your own: unset it, or {hint}"
+    return hint
+
+
 def _hand_over(directory: Path, identity: "Identity") -> None:
     # By descriptor, and only what is still root's: whoever may write to the parent directory could
     # have put something else under the name since mkdir.
@@ -176,6 +199,13 @@ def _absolute(text: str, what: str) -> Path:
 def _directory(environ: Mapping[str, str], name: str) -> Path | None:
     path = Path(environ.get(name, ""))
     return path if path.is_absolute() else None
+
+
+def _private(environ: Mapping[str, str], uid: int) -> Path:
+    # Not tempfile.gettempdir(): it tries directories out by writing to them, so that daemon and
+    # client could come to different answers.
+    temporary = _directory(environ, "TMPDIR") or Path("/tmp")  # noqa: S108 - see check_private
+    return temporary / f"localechod-{uid}"
 
 
 def _user_config(environ: Mapping[str, str], uid: int) -> Path | None:

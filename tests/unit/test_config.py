@@ -6,6 +6,7 @@ import pytest
 
 from localechod import config
 from localechod.config.changes import needs_rebind
+from localechod.config.schema import ControlConfig
 from localechod.errors import ConfigError
 
 RUN = Path("/run/localechod")
@@ -308,6 +309,14 @@ def test_warnings_name_accounts_that_do_not_exist_and_what_datagrams_cannot_tell
         'endpoints.d.allow: "no-such-user": no such account here',
     ]
     assert third.startswith("endpoints.d.allow: of a datagram's sender the kernel tells the user")
+
+
+def test_whom_the_shipped_file_names_is_nobodys_slip(tmp_path: Path) -> None:
+    assert "@localecho" in ControlConfig().admins
+    assert not config.warnings(config.load(None, RUN))
+    text = 'version = 1\n[control]\nadmins = ["@localecho"]\n[endpoints.x]\ntype = "stream"'
+    same = load(tmp_path, text)
+    assert not config.warnings(same)
 
 
 BASE = 'version = 1\n[endpoints.a]\ntype = "stream"\n[endpoints.b]\ntype = "datagram"\n'

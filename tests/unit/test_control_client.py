@@ -125,6 +125,41 @@ def test_the_hint_depends_on_whose_daemon_was_meant(
             ask(sockdir / "own.sock")
 
 
+def as_uid(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+
+def test_of_ones_own_daemon_the_hint_is_ones_own(
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_uid(1000, monkeypatch)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockdir))
+    monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", sockdir / "system")
+    with pytest.raises(DaemonNotRunningError) as caught:
+        ask(sockdir / "localechod" / "control.sock")
+    assert caught.value.hint == (
+        "systemctl --user start localechod, or localechod --detach; "
+        "why it ended: journalctl --user -u localechod -n 20"
+    )
+
+
+@pytest.mark.parametrize(("sudo", "told"), [("1000", True), ("1001", False), ("../x", False)])
+def test_who_uses_sudo_without_need_is_told_of_his_own(
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch, sudo: str, *, told: bool
+) -> None:
+    as_uid(0, monkeypatch)
+    monkeypatch.setenv("SUDO_UID", sudo)
+    monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", sockdir / "system")
+    monkeypatch.setattr(runtime, "USERS_DIRECTORIES", sockdir)
+    own = sockdir / "1000" / "localechod" / "control.sock"
+    own.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(own))
+        with pytest.raises(DaemonNotRunningError) as caught:
+            ask(sockdir / "system" / "control.sock")
+    assert (f"yours runs, without sudo: {own}" in caught.value.hint) == told
+
+
 @pytest.mark.parametrize("path", ["", "relative.sock", "/" + "x" * 200])
 def test_an_address_that_cannot_be_one_is_a_usage_error(path: str) -> None:
     async def main() -> None:

@@ -178,7 +178,7 @@ def test_with_the_daemon_down_the_configuration_says_where_endpoints_would_be(
         '[endpoints.off]\ntype = "stream"\nenabled = false\n',
         encoding="utf-8",
     )
-    monkeypatch.setattr(runtime, "config_file", lambda _: file)
+    monkeypatch.setattr(runtime, "config_file", lambda _, **__: file)
     assert run(sockdir / "control.sock", "--json") == 1
     documents = json.loads(capsys.readouterr().out)
     paths = [each["path"] for each in documents]
@@ -193,7 +193,7 @@ def test_a_broken_configuration_is_told_and_the_control_socket_explained(
 ) -> None:
     file = sockdir / "localechod.toml"
     file.write_text("version = 2\n", encoding="utf-8")
-    monkeypatch.setattr(runtime, "config_file", lambda _: file)
+    monkeypatch.setattr(runtime, "config_file", lambda _, **__: file)
     assert run(sockdir / "control.sock") == 1
     shown = capsys.readouterr()
     assert f"{file}: version" in shown.err

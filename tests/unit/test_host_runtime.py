@@ -14,6 +14,7 @@ from localechod.host.runtime import (
     check_private,
     config_file,
     control_path,
+    own_directories,
     prepare,
     runtime_directory,
 )
@@ -158,6 +159,32 @@ def test_a_directory_that_cannot_be_created_is_told_with_the_way_out(sockdir: Pa
         prepare(sockdir / "none" / "run", None)
     assert caught.value.text == f"mkdir failed: No such file or directory (2): {sockdir}/none/run"
     assert "--runtime-dir" in caught.value.hint
+    assert "XDG_RUNTIME_DIR" not in caught.value.hint
+
+
+def test_a_session_directory_that_is_another_users_is_told_as_that(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"{sockdir}/gone")
+    with pytest.raises(LocalechodError, match="XDG_RUNTIME_DIR has to be a directory of your own"):
+        prepare(runtime_directory(None, uid=7), None)
+
+
+@pytest.mark.parametrize(
+    ("environ", "uid", "expected"),
+    [
+        ({"XDG_RUNTIME_DIR": "/x"}, 7, ["/x", "/run/user/7", "/t"]),
+        ({"XDG_RUNTIME_DIR": "/run/user/7"}, 7, ["/run/user/7", "/t"]),
+        ({}, 7, ["/t", "/run/user/7"]),
+        ({"XDG_RUNTIME_DIR": "/run/user/0"}, 0, ["/run"]),
+    ],
+)
+def test_a_users_daemon_may_be_where_another_environment_leads(
+    environ: dict[str, str], uid: int, expected: list[str]
+) -> None:
+    places = own_directories(environ={"TMPDIR": "/t", **environ}, uid=uid)
+    names = ["localechod-7" if place == "/t" else "localechod" for place in expected]
+    assert places == [Path(place, name) for place, name in zip(expected, names, strict=True)]
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "socket"])

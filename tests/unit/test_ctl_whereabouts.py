@@ -1,0 +1,241 @@
+"""Whose daemon is meant where nobody has named one: the user's own, or the system's."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from localechod.ctl.options import Options
+from localechod.ctl.target import resolve
+from localechod.errors import LocalechodError
+from localechod.host import runtime
+from localechod.localsocket.address import Address
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def as_nobody(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Act with the effective uid of an ordinary user, who has nothing anywhere."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming an ordinary user takes root")
+    monkeypatch.setattr(runtime, "USERS_DIRECTORIES", sockdir / "users")
+    monkeypatch.setenv("TMPDIR", f"{sockdir}/temporary")
+    os.seteuid(NOBODY)
+    yield
+    os.seteuid(0)
+
+
+@contextmanager
+def listening(directory: Path, owner: int = NOBODY) -> Iterator[None]:
+    """Have somebody listen at the control socket's place in a directory of this user's."""
+    os.seteuid(0)
+    directory.mkdir(mode=0o755, parents=True)
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(f"{directory}/control.sock")
+        daemon.listen()
+        (directory / "control.sock").chmod(0o666)
+        os.chown(directory, owner, owner)
+        os.seteuid(NOBODY)
+        yield
+
+
+def test_an_ordinary_users_own_directory_is_used(
+    sockdir: Path, as_nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockdir))
+    assert Options().runtime_directory() == sockdir / "localechod"
+    os.seteuid(0)
+    (sockdir / "localechod").mkdir(mode=0o700)
+    os.chown(sockdir / "localechod", NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    assert Options().control_path() == f"{sockdir}/localechod/control.sock"
+
+
+def test_a_directory_that_others_may_write_to_is_not_trusted(
+    sockdir: Path, as_nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockdir))
+    os.seteuid(0)
+    (sockdir / "localechod").mkdir()
+    (sockdir / "localechod").chmod(0o777)
+    os.seteuid(NOBODY)
+    with pytest.raises(LocalechodError, match="cannot be used"):
+        Options().runtime_directory()
+    with pytest.raises(LocalechodError, match="cannot be used"):
+        Options().control_path()
+
+
+@pytest.fixture
+def two_places(
+    sockdir: Path, as_nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """An ordinary user's own directory, empty, and the system's, in which a daemon runs."""
+    os.seteuid(0)
+    own, system = sockdir / "user" / "localechod", sockdir / "system"
+    own.mkdir(mode=0o700, parents=True)
+    os.chown(own, NOBODY, NOBODY)
+    system.mkdir()
+    (system / "control.sock").touch()
+    row = {
+        "name": "stream",
+        "type": "stream",
+        "path": f"{system}/stream.sock",
+        "framing": "line",
+        "record_size": 4096,
+    }
+    (system / "endpoints.json").write_text(json.dumps({"endpoints": [row]}))
+    os.seteuid(NOBODY)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own.parent))
+    monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", system)
+    return own, system
+
+
+def test_who_has_no_daemon_of_his_own_talks_to_the_systems(two_places: tuple[Path, Path]) -> None:
+    _, system = two_places
+    assert Options().control_path() == f"{system}/control.sock"
+    assert Options().runtime_directory() == system
+    assert resolve("stream", Options()).address == Address.parse(f"{system}/stream.sock")
+
+
+@pytest.mark.parametrize("left", ["control.sock", "endpoints.json"])
+def test_what_is_left_of_his_own_daemon_is_not_passed_over(
+    left: str, two_places: tuple[Path, Path]
+) -> None:
+    own, _ = two_places
+    (own / left).touch()
+    assert Options().control_path() == f"{own}/control.sock"
+    assert Options().runtime_directory() == own
+
+
+def test_without_a_system_daemon_it_is_his_own_that_is_missing(
+    two_places: tuple[Path, Path],
+) -> None:
+    own, system = two_places
+    os.seteuid(0)
+    (system / "control.sock").unlink()
+    (system / "endpoints.json").unlink()
+    os.seteuid(NOBODY)
+    assert Options().control_path() == f"{own}/control.sock"
+
+
+def test_what_the_user_names_always_wins(two_places: tuple[Path, Path]) -> None:
+    assert Options("/x/control.sock").control_path() == "/x/control.sock"
+    assert Options("/x/control.sock").runtime_directory() == Path("/x")
+
+
+@pytest.mark.parametrize("left", ["stream.sock", "endpoints.json"])
+def test_a_system_daemon_that_is_about_to_be_started_counts(
+    left: str, two_places: tuple[Path, Path]
+) -> None:
+    _, system = two_places
+    os.seteuid(0)
+    (system / "control.sock").unlink()
+    (system / "endpoints.json").unlink()
+    (system / left).touch()
+    os.seteuid(NOBODY)
+    assert Options().runtime_directory() == system
+
+
+def test_a_socket_unit_of_his_own_counts_before_its_daemon_runs(
+    two_places: tuple[Path, Path],
+) -> None:
+    own, _ = two_places
+    (own / "stream.sock").touch()
+    assert Options().runtime_directory() == own
+
+
+def others(sockdir: Path) -> list[Path]:
+    """Return where a daemon of the user's may be, but not by this environment."""
+    return [
+        sockdir / "users" / str(NOBODY) / "localechod",
+        sockdir / "temporary" / f"localechod-{NOBODY}",
+    ]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_daemon_of_his_that_runs_under_another_environment_is_found(
+    place: int, sockdir: Path, two_places: tuple[Path, Path]
+) -> None:
+    elsewhere = others(sockdir)[place]
+    with listening(elsewhere):
+        assert Options().control_path() == f"{elsewhere}/control.sock"
+        (two_places[0] / "control.sock").touch()
+        assert Options().runtime_directory() == two_places[0]
+
+
+def test_without_a_session_the_service_managers_is_found(
+    sockdir: Path, two_places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    session, private = others(sockdir)
+    assert runtime.own_directories() == [private, session]
+    with listening(session):
+        assert Options().runtime_directory() == session
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_elsewhere_only_what_answers_counts(
+    place: int, sockdir: Path, two_places: tuple[Path, Path]
+) -> None:
+    elsewhere = others(sockdir)[place]
+    with listening(elsewhere):
+        pass  # and then it crashed, long ago
+    assert Options().runtime_directory() == two_places[1]
+
+
+def test_what_somebody_else_has_put_elsewhere_is_passed_over(
+    sockdir: Path, two_places: tuple[Path, Path]
+) -> None:
+    with listening(others(sockdir)[1], owner=1):
+        assert Options().runtime_directory() == two_places[1]
+
+
+def test_root_means_the_systems_whatever_else_there_is(
+    sockdir: Path, two_places: tuple[Path, Path]
+) -> None:
+    with listening(others(sockdir)[0]):
+        os.seteuid(0)
+        assert Options().runtime_directory() == two_places[1]
+        os.seteuid(NOBODY)
+
+
+def told(options: Options, capsys: pytest.CaptureFixture[str]) -> str:
+    options.tell()
+    return capsys.readouterr().err
+
+
+def test_a_terminal_is_told_which_daemon_is_meant(
+    sockdir: Path,
+    two_places: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own, system = two_places
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    besides = f"the system's: --control {system}/control.sock"
+    assert told(Options(), capsys) == f"(the system's localechod, in {system}: you run none)\n"
+    assert told(Options(f"{system}/control.sock"), capsys) == ""
+    elsewhere = others(sockdir)[0]
+    with listening(elsewhere):
+        assert told(Options(), capsys) == f"(your own localechod, in {elsewhere}; {besides})\n"
+    (own / "control.sock").touch()
+    assert told(Options(), capsys) == f"(your own localechod, in {own}; {besides})\n"
+    os.seteuid(0)
+    for name in ("control.sock", "endpoints.json"):
+        (system / name).unlink()
+    os.seteuid(NOBODY)
+    assert told(Options(), capsys) == ""  # there is no other that could be meant
+
+
+def test_nobody_else_is_told(
+    two_places: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert told(Options(), capsys) == ""
