@@ -39,7 +39,7 @@ def usual() -> Whereabouts:
         return Whereabouts(own)
     if os.path.lexists(own):
         runtime.check_private(own)
-    besides = f"; the system's: --control {systems / runtime.CONTROL}" if _in_use(systems) else ""
+    besides = ", not the system's" * _in_use(systems)
     if _in_use(own):
         return Whereabouts(own, besides and f"your own localechod, in {own}{besides}")
     for other in others:

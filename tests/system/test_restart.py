@@ -1,48 +1,17 @@
 """Restarts, stops and crashes on a real systemd, with clients in the middle of something."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.system.conftest import RUNTIME, SERVICE, configure, override, say, settled
+from tests.system.load import clients
 from tests.system.machine import Machine, eventually
 
 pytestmark = pytest.mark.xdist_group("machine")
 
-CLIENTS = Path(__file__).with_name("clients.py")
 STREAM = f"{RUNTIME}/stream.sock"
-RESULT = "/run/localechod-clients.json"
-
-
-def result(machine: Machine) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(machine.run("cat", RESULT, check=False) or "{}")
-    return found
-
-
-@contextmanager
-def clients(machine: Machine, count: int, *crashes: str) -> Iterator[dict[str, Any]]:
-    """Have clients at work; what they saw is in the value when the block is over."""
-    machine.write("/run/localechod-clients.py", CLIENTS.read_text())
-    machine.run("rm", "-f", RESULT)
-    machine.run(
-        *("systemd-run", "--quiet", "--collect", "--unit=localechod-clients"),
-        *("/opt/localechod/bin/python", "-I", "/run/localechod-clients.py"),
-        *(STREAM, str(count), RESULT, *crashes),
-    )
-    seen: dict[str, Any] = {}
-    try:
-        eventually(
-            lambda: machine.run("cat", RESULT, check=False), 30, "the clients to be answered"
-        )
-        yield seen
-        machine.run("systemctl", "kill", "--signal=USR1", "localechod-clients")
-        seen.update(eventually(lambda: result(machine), 60, "the clients to end"))
-    finally:
-        machine.run("systemctl", "stop", "localechod-clients", check=False)
 
 
 def identity(machine: Machine) -> str:

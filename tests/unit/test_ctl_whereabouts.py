@@ -217,14 +217,15 @@ def test_a_terminal_is_told_which_daemon_is_meant(
 ) -> None:
     own, system = two_places
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    besides = f"the system's: --control {system}/control.sock"
     assert told(Options(), capsys) == f"(the system's localechod, in {system}: you run none)\n"
     assert told(Options(f"{system}/control.sock"), capsys) == ""
     elsewhere = others(sockdir)[0]
     with listening(elsewhere):
-        assert told(Options(), capsys) == f"(your own localechod, in {elsewhere}; {besides})\n"
+        assert (
+            told(Options(), capsys) == f"(your own localechod, in {elsewhere}, not the system's)\n"
+        )
     (own / "control.sock").touch()
-    assert told(Options(), capsys) == f"(your own localechod, in {own}; {besides})\n"
+    assert told(Options(), capsys) == f"(your own localechod, in {own}, not the system's)\n"
     os.seteuid(0)
     for name in ("control.sock", "endpoints.json"):
         (system / name).unlink()
