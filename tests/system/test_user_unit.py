@@ -1,13 +1,15 @@
 """One user's own service, without root: under his systemd, from a shell, beside the system's."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.system.conftest import RUNTIME, needs_environment
 from tests.system.load import clients
-from tests.system.machine import Machine, eventually
+from tests.system.machine import CHECKOUT, Machine, eventually
+from tests.system.pages import alike, steps
 from tests.system.session import HOME, NAME, PROJECT, SERVICE, SOCKET, Session, log_in
 
 pytestmark = pytest.mark.xdist_group("machine")
@@ -294,3 +296,25 @@ def test_a_directory_of_another_user_as_session_is_told(own: Session) -> None:
     refused = own.process("env", "XDG_RUNTIME_DIR=/run/user/0", "localechod")
     assert refused.returncode == 1
     assert "XDG_RUNTIME_DIR has to be a directory of your own" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("README.md", "## As one user, without root"),
+        ("README.zh.md", "## 只给自己用"),
+        ("docs/systemd.md", "## One user's own"),
+    ],
+)
+def test_the_commands_of_the_pages_do_what_they_say(own: Session, page: str, heading: str) -> None:
+    own.run("systemctl", "stop", SERVICE)
+    text = (CHECKOUT / page).read_text()
+    section = text.partition(heading)[2].partition("\n## ")[0]
+    wanted = list(steps(re.sub(r"<!-- not run: .* -->", "", section)))
+    assert len(wanted) >= 3
+    for step in wanted:
+        done = own.process("sh", "-c", f"cd {PROJECT} && {step.command}")
+        assert done.returncode == 0, (step, done.stderr)
+        assert step.shown is None or alike(step.shown, done.stdout), (step, done.stdout)
+    own.run("systemctl", "stop", SERVICE)
+    own.run(PYTHON, "-I", "-c", _UNTIL_GONE, f"{own.runtime}/localechod.lock")
