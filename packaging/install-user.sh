@@ -37,7 +37,7 @@ install_all() {
     *) say "$bin is not in your PATH: log in again, or put it there" ;;
     esac
     if ! manager_runs; then
-        say 'done; no systemd runs for you here (systemctl --user), so start it by hand: localechod --detach'
+        say 'done; no systemd runs for you here (that takes libpam-systemd and a login); by hand: localechod --detach'
         return
     fi
     systemctl --user daemon-reload

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from localechod import config
 from localechod.ctl.options import Options
+from localechod.ctl.places import all_places
 from localechod.ctl.target import resolve
 from localechod.errors import LocalechodError
 from localechod.host import runtime
@@ -155,6 +157,25 @@ def others(sockdir: Path) -> list[Path]:
         sockdir / "users" / str(NOBODY) / "localechod",
         sockdir / "temporary" / f"localechod-{NOBODY}",
     ]
+
+
+def test_where_the_systems_endpoints_would_be_is_not_for_the_users_own_file_to_say(
+    sockdir: Path, two_places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, system = two_places
+    os.seteuid(0)
+    (system / "endpoints.json").unlink()
+    config.load(None, system)  # imports what this user may not be able to read
+    file = sockdir / "localechod" / "localechod.toml"
+    file.parent.mkdir()
+    file.write_text('version = 1\n[endpoints.mine]\ntype = "stream"\n', encoding="utf-8")
+    os.seteuid(NOBODY)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(sockdir))
+    monkeypatch.setattr(runtime, "SYSTEM_CONFIG", sockdir / "none")
+    names = [place.name for place in all_places(Options())]
+    assert names == ["control socket", "stream", "datagram", "seed"]
+    (own / "control.sock").touch()
+    assert [place.name for place in all_places(Options())] == ["control socket", "mine"]
 
 
 @pytest.mark.parametrize("place", [0, 1])
