@@ -6,10 +6,12 @@ argparse, not typer: a daemon that stays for months should not carry a CLI frame
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from localechod import __version__
-from localechod.errors import LocalechodError
+from localechod.errors import LocalechodError, UsageError
 from localechod.host.background import open_standard_streams
+from localechod.host.text import printable
 
 _EPILOG = """\
 Without a configuration file it serves the built-in default: try `localechod`, then, from another
@@ -20,9 +22,17 @@ Exit status: 0 ended on request, 1 failed, 2 usage, 78 bad configuration.
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line, as every other error is told."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = UsageError(printable(message), f"see {self.prog} --help")
+        self.exit(wrong.exit_status, f"{wrong}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description, from which the manual is made too."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="localechod",
         description="Serve echo endpoints on local (Unix domain) sockets.",
         epilog=_EPILOG,

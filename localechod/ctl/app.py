@@ -40,7 +40,6 @@ app = typer.Typer(
     # Plain text instead of boxes: reads the same in a terminal, a pipe and a manual, without rich.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": list(HELP)},
 )
 

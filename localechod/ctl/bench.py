@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -100,6 +100,8 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     for name, value in (("--seconds", seconds), ("--timeout", timeout)):
         if not 0 < value <= _LONGEST:
             raise UsageError(f"{name} {value:g}: it takes more than 0 and up to {_LONGEST}")
+    if target is None:
+        _check_unused({"--type": kind, "--framing": framing, "--record-size": record_size})
     where = _processor(cpu, own=target is None)
     plan = Plan(size, connections, in_flight, seconds, repeats, timeout, where)
     with processor.pinned(where), ExitStack() as stack:
@@ -124,6 +126,13 @@ def _check_count(name: str, value: int, most: int, why: str = "") -> None:
         raise UsageError(f"{name} {value}: it takes 1 to {limit}")
 
 
+def _check_unused(options: Mapping[str, object]) -> None:
+    """Without a TARGET these would do nothing, and who gives one expects that it does."""
+    for name, value in options.items():
+        if value not in {None, "auto"}:
+            raise UsageError(f"{name} is for a TARGET", "name a TARGET, or leave it out")
+
+
 def _processor(text: str | None, *, own: bool) -> int | None:
     """Return the processor to stay on.
 
@@ -134,7 +143,7 @@ def _processor(text: str | None, *, own: bool) -> int | None:
     if text == "any":
         return None
     if not text.isdecimal():
-        raise UsageError(f"--cpu {text}: it takes a processor's number, or any")
+        raise UsageError(f"--cpu {escape(text)}: it takes a processor's number, or any")
     return int(text)
 
 

@@ -9,13 +9,10 @@ import typer
 from localechod import config
 from localechod.ctl import render
 from localechod.ctl.session import ask
+from localechod.ctl.usage import Group
 from localechod.localsocket.address import escape
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-)
+app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
+from localechod.ctl.usage import Group
 from localechod.ctl.values import lighten
 
 
@@ -48,7 +49,7 @@ class Promise(TyperCommand):
         return prepare(typer.main.get_command(found))
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """A group whose commands may be promises."""
 
     def promise(self, entries: Mapping[str, Entry]) -> None:

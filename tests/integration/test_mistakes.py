@@ -174,11 +174,23 @@ def test_something_else_stands_at_an_endpoints_path(
     assert path.is_dir() or path.read_text(encoding="utf-8") == "precious"
 
 
-@pytest.mark.parametrize("arguments", [["--no-such-option"], ["--log-level", "loud"], ["surplus"]])
-def test_the_daemons_command_line(daemon: Daemon, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--no-such-option"], "unrecognized arguments: --no-such-option; "),
+        (["--log-level", "loud"], "argument --log-level: invalid choice: 'loud' "),
+        (["--check", "--pid-file"], "argument --pid-file: expected one argument; "),
+        (
+            ["two\nlines", "\x1b[31m", "\udcff"],
+            r"unrecognized arguments: two\nlines \x1b[31m \xff; ",
+        ),
+    ],
+)
+def test_the_daemons_command_line(daemon: Daemon, arguments: list[str], says: str) -> None:
     refused = daemon.run(*arguments)
     assert refused.returncode == 2
-    assert "Traceback" not in refused.stderr
+    assert one_line(refused.stderr).startswith(says)
+    assert refused.stderr.endswith("; see localechod --help\n")
 
 
 @needs_root

@@ -101,25 +101,6 @@ def test_the_version_is_told_without_a_command(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["nope"], "No such command 'nope'"),
-        (["stat"], "Did you mean"),
-        (["send"], "Missing argument 'TARGET'"),
-        (["--nope"], "No such option"),
-        (["send", "--timeout", "soon", "x"], "'soon' is not a number"),
-    ],
-)
-def test_a_wrong_command_line_is_a_usage_error(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(words) == 2
-    shown = capsys.readouterr()
-    assert says in shown.err
-    assert not shown.out
-
-
-@pytest.mark.parametrize(
     ("error", "status", "line"),
     [
         (ConfigError("bad", "mend it"), 78, "bad; mend it\n"),
