@@ -41,7 +41,8 @@ def parsers_cases() -> Iterator[tuple[str, list[str], str]]:
         if needed:
             yield path, [], f"missing argument '{arguments[0].metavar}'"
         if not any(p.nargs == -1 for p in arguments):
-            yield path, ["x"] * (len(arguments) + 1), "got unexpected extra argument(s) (x)"
+            surplus = "got unexpected extra argument(s) (two"
+            yield path, [*["x"] * len(arguments), NASTY], surplus
         for option in options:
             name = option.opts[0]
             if option.is_flag:
