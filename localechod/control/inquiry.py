@@ -13,8 +13,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from grpclib.const import Status
-from grpclib.metadata import decode_grpc_message, decode_metadata
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
@@ -30,7 +28,6 @@ from h2.exceptions import ProtocolError
 
 from localechod.control import reach
 from localechod.control.about import About, StatusReport
-from localechod.control.failure import error_of
 from localechod.control.translation import from_wire
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.report import EndpointStatus
@@ -167,6 +164,12 @@ class _Call:
         self._sock.settimeout(left)
 
     def _refusal(self, code: str) -> LocalechodError:
+        # Only a refusal is written in grpclib's terms, and an answer does without loading it.
+        from grpclib.const import Status  # noqa: PLC0415 - see above
+        from grpclib.metadata import decode_grpc_message, decode_metadata  # noqa: PLC0415
+
+        from localechod.control.failure import error_of  # noqa: PLC0415
+
         known = {str(each.value): each for each in Status}
         text = decode_grpc_message(self._headers.get("grpc-message", ""))
         return error_of(

@@ -2,8 +2,7 @@
 
 import os
 import sys
-from io import TextIOWrapper
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -93,8 +92,15 @@ def build() -> LazyGroup:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status; errors are one line on standard error."""
-    status = _run(arguments)
-    return _flush() or status
+    try:
+        status = _run(arguments)
+        # Now: at the interpreter's end a failure would be a traceback.
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_output()
+        # A closed pipe is no news: `| head` has read enough.
+        return 1 if isinstance(error, BrokenPipeError) else _complain(_reason(error), 1)
+    return status
 
 
 def _run(arguments: list[str]) -> int:
@@ -106,23 +112,17 @@ def _run(arguments: list[str]) -> int:
         return 130
     except LocalechodError as error:
         return _complain(str(error), error.exit_status)
-    except OSError as error:
-        return _complain(_reason(error), 1)
     return status if isinstance(status, int) else 0
 
 
-def _flush() -> int:
-    """Write out what was printed, now: at interpreter exit a failure would be a traceback."""
+def _abandon_output() -> None:
+    """Write out what can be; the rest goes nowhere, or the interpreter would try once more."""
     try:
         sys.stdout.flush()
-    except OSError as error:
-        # What is still buffered goes nowhere, or the interpreter would try once more.
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-        # A closed pipe is no news: `| head` has read enough.
-        return 1 if isinstance(error, BrokenPipeError) else _complain(_reason(error), 1)
-    return 0
 
 
 def _reason(error: OSError) -> str:
@@ -134,16 +134,3 @@ def _reason(error: OSError) -> str:
 def _complain(text: str, status: int) -> int:
     sys.stderr.write(text + "\n")
     return status
-
-
-def main() -> NoReturn:
-    """Run the command line of this process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A character that the locale cannot show is shown by its number; it ends nothing.
-            stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()

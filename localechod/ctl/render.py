@@ -1,6 +1,5 @@
 """What commands print: aligned tables, colours on a terminal, JSON. Everything is escaped."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -69,6 +68,8 @@ def emit(text: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print a value as indented JSON, in ASCII, so that no terminal and no locale can spoil it."""
+    import json  # noqa: PLC0415 - most of what is printed is for a reader
+
     emit(json.dumps(value, indent=2))
 
 

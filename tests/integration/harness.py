@@ -27,7 +27,7 @@ AS_USER = """
 import encodings.idna, os, sys
 from tests.everything import import_everything
 import_everything()
-from localechod.ctl.app import main
+from localechod.ctl.__main__ import main
 uid = int(sys.argv.pop(1))
 os.setgroups([])
 os.setresgid(uid, uid, uid)
@@ -112,7 +112,7 @@ class Daemon:
 
     def ctl(self, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
         """Run `localechoctl` against it, as another user if asked."""
-        program = ["-m", "localechod.ctl.app"] if user is None else ["-c", AS_USER, str(user)]
+        program = ["-m", "localechod.ctl"] if user is None else ["-c", AS_USER, str(user)]
         return subprocess.run(
             [sys.executable, *program, *arguments],
             env={**os.environ, "LOCALECHOD_CONTROL": str(self.runtime / "control.sock")},

@@ -201,7 +201,7 @@ def test_ctrl_c_ends_everything_and_leaves_nothing() -> None:
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(CHECKOUT)
-        words = ["-m", "localechod.ctl.app", "bench", "--seconds", "0.01", "--repeats", "1000"]
+        words = ["-m", "localechod.ctl", "bench", "--seconds", "0.01", "--repeats", "1000"]
         os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is wanted
     seen = b""
     try:

@@ -28,7 +28,7 @@ def followed(daemon: Daemon) -> Iterator["Follower"]:
     """Subscribe to events before the descriptors run out; a restart shows that it is done."""
     assert daemon.ctl("restart", "a").returncode == 0
     with subprocess.Popen(
-        [sys.executable, "-m", "localechod.ctl.app", "events", "--follow", "--json"],
+        [sys.executable, "-m", "localechod.ctl", "events", "--follow", "--json"],
         env={**os.environ, "LOCALECHOD_CONTROL": str(daemon.runtime / "control.sock")},
         stdout=subprocess.PIPE,
     ) as process:

@@ -108,7 +108,7 @@ def test_what_is_only_named_is_judged() -> None:
 def lab(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "localechod.ctl.app", "lab", *words],
+        [sys.executable, "-m", "localechod.ctl", "lab", *words],
         capture_output=True,
         text=True,
         timeout=4 * DEADLINE,

@@ -85,7 +85,7 @@ def test_ncat_runs_cat_for_us(sockdir: Path, capfdbinary: Capture) -> None:
 @pytest.mark.parametrize("server", ["UNIX-LISTEN", "UNIX-RECVFROM"])
 def test_another_user_talks_to_socat(server: str, sockdir: Path) -> None:
     path = sockdir / "s"
-    words = ["-m", "localechod.ctl.app", "send", "--as", "nobody", "--hex", str(path), "6731", "67"]
+    words = ["-m", "localechod.ctl", "send", "--as", "nobody", "--hex", str(path), "6731", "67"]
     with serving(path, "socat", f"{server}:{path},mode=666,fork", "PIPE"):
         until(lambda: path.stat().st_mode & 0o777 == 0o666)
         until(lambda: run(["send", str(path), "probe"]) == 0)

@@ -27,7 +27,7 @@ def program(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run localechoctl as a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "localechod.ctl.app", *words],
+        [sys.executable, "-m", "localechod.ctl", *words],
         input=stdin,
         capture_output=True,
         check=False,
@@ -38,17 +38,18 @@ def program(
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "loaded"),
     [
-        ["send", "/nonexistent/x", "hi"],
-        ["explain", "/nonexistent/x"],
-        ["sockets", "/nonexistent/x"],
-        ["--help"],
-        ["send", "--help"],
-        ["--version"],
+        (["send", "/nonexistent/x", "hi"], []),
+        (["explain", "/nonexistent/x"], []),
+        (["sockets", "/nonexistent/x"], []),
+        (["--control", "/nonexistent/x", "status"], ["google.protobuf"]),
+        (["--help"], []),
+        (["send", "--help"], []),
+        (["--version"], []),
     ],
 )
-def test_a_command_loads_only_what_it_needs(words: list[str]) -> None:
+def test_a_command_loads_only_what_it_needs(words: list[str], loaded: list[str]) -> None:
     script = (
         "import sys\n"
         "from localechod.ctl.app import run\n"
@@ -64,7 +65,7 @@ def test_a_command_loads_only_what_it_needs(words: list[str]) -> None:
         # Measuring coverage loads modules of its own.
         env={name: text for name, text in os.environ.items() if not name.startswith("COV")},
     )
-    assert done.stderr.decode().splitlines()[-1] == "[]"
+    assert done.stderr.decode().splitlines()[-1] == str(loaded)
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -152,7 +153,7 @@ def test_ctrl_c_while_waiting_is_quiet(sockdir: Path) -> None:
         listener.listen()
         listener.settimeout(30)
         waiting = subprocess.Popen(
-            [sys.executable, "-m", "localechod.ctl.app", "send", path, "hello"],
+            [sys.executable, "-m", "localechod.ctl", "send", path, "hello"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
@@ -187,7 +188,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None
 def default_to(output: int, unbuffered: str) -> tuple[int, bytes]:
     """Print the default configuration to a descriptor; buffered, it fails at the end only."""
     done = subprocess.run(
-        [sys.executable, "-m", "localechod.ctl.app", "config", "default"],
+        [sys.executable, "-m", "localechod.ctl", "config", "default"],
         stdout=output,
         stderr=subprocess.PIPE,
         check=False,

@@ -36,7 +36,7 @@ class Following:
     def __init__(self, path: Path, *words: str) -> None:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "localechod.ctl.app", "--control", str(path)),
+                *(sys.executable, "-m", "localechod.ctl", "--control", str(path)),
                 *("events", "--follow", *words),
             ],
             stdout=subprocess.PIPE,

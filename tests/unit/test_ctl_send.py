@@ -211,7 +211,7 @@ def test_any_bytes_go_out_and_come_back_as_they_are(sockdir: Path, capfdbinary: 
 
 def spawn(*words: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "localechod.ctl.app", "send", *words],
+        [sys.executable, "-m", "localechod.ctl", "send", *words],
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -150,7 +150,7 @@ def test_on_a_terminal_with_colours_it_is_the_same_line() -> None:
     ours, theirs = pty.openpty()
     try:
         refused = subprocess.run(
-            [sys.executable, "-m", "localechod.ctl.app", "send", "--timeout", "soon", "x"],
+            [sys.executable, "-m", "localechod.ctl", "send", "--timeout", "soon", "x"],
             stdout=theirs,
             stderr=theirs,
             check=False,
