@@ -36,11 +36,12 @@ def grpc(stage: Stage) -> Facts:
     daemon = _started(stage)
     report = asyncio.run(_ask(control))
     (endpoint,) = report.endpoints
-    stage.note(f"control.sock: {stat.filemode(Path(control).stat().st_mode)}")
+    mode = Path(control).stat().st_mode  # now: it goes with the daemon
+    stage.note(f"control.sock: {stat.filemode(mode)}")
     stage.note(f"Status(): pid {report.daemon.pid}, {endpoint.name} {endpoint.state}")
     daemon.interrupt()
     return {
-        "socket": Path(control).is_socket(),
+        "socket": stat.S_ISSOCK(mode),
         "pid": report.daemon.pid == daemon.pid,
         "endpoint": endpoint.state,
         "ending": daemon.end(),
