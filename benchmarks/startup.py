@@ -12,7 +12,6 @@ are measured, from the fork to the end; processor time is what the kernel accoun
 import argparse
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from localechod.bench.spread import Spread
 
 BIN = Path(sys.executable).parent
 CTL = str(BIN / "localechoctl")
@@ -70,8 +71,8 @@ def seconds(command: Sequence[str]) -> tuple[float, float]:
 
 def spread(values: Sequence[float], scale: float, digits: int) -> str:
     """Return the median and, in brackets, the quartiles."""
-    low, middle, high = (f"{q * scale:.{digits}f}" for q in statistics.quantiles(values, n=4))
-    return f"{middle} ({low} - {high})"
+    found = Spread.of([value * scale for value in values])
+    return f"{found.median:.{digits}f} ({found.low:.{digits}f} - {found.high:.{digits}f})"
 
 
 def compare(name: str, command: Sequence[str], base: Sequence[str], runs: int) -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
+from localechod.bench.spread import Spread
 from localechod.lab.process import Actor, Process
 
 MESSAGE = b"x" * 64
@@ -39,21 +40,21 @@ class Ratio:
 
     Attributes:
         medians: microseconds for a round trip, by the transport's name.
-        quartiles: of the ratios of the rounds, each of neighbours in time.
+        spread: of the ratios of the rounds, each of neighbours in time.
     """
 
     medians: dict[str, float]
-    quartiles: tuple[float, float, float]
+    spread: Spread
 
     @property
     def clearly_faster(self) -> bool:
         """Whether three quarters of the rounds say that the first is faster."""
-        return self.quartiles[0] > _CLEARLY
+        return self.spread.low > _CLEARLY
 
     @property
     def clearly_slower(self) -> bool:
         """Whether three quarters of the rounds say that the first is slower."""
-        return self.quartiles[2] < 1 / _CLEARLY
+        return self.spread.high < 1 / _CLEARLY
 
 
 def compare(one: Echo, other: Echo) -> Ratio:
@@ -70,10 +71,8 @@ def compare(one: Echo, other: Echo) -> Ratio:
                 microseconds = _round(*descriptors)
                 if round_:
                     took[echo].append(microseconds)
-    ratios = [late / early for early, late in zip(took[one], took[other], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
     medians = {echo.value: statistics.median(each) for echo, each in took.items()}
-    return Ratio(medians, (low, middle, high))
+    return Ratio(medians, Spread.of_ratios(took[other], took[one]))
 
 
 def _round(reads: int, writes: int) -> float:
