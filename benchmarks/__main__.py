@@ -1,90 +1,122 @@
-"""Measure, print a table, and write the figures as JSON.
+"""Measure, and print a table; keep the figures, draw them for the documentation.
 
-python -m benchmarks [--repeats N] [--seconds S] [--json FILE] [SCENARIO...]
+./dev bench                                       everything, 7 rounds of a second each
+./dev bench --repeats 3 --seconds 0.2 seqpacket   less of it
+./dev bench --json run.json                       keep the figures
+./dev bench --from run.json --write docs          draw what was kept; measures nothing
 """
 
 import argparse
-import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measure import Figure, alternate, cores, load, ratios
-from benchmarks.scenarios import OURS, SCENARIOS, Scenario
+from benchmarks import page, results
+from benchmarks.measure import Figure, alternate, cores, load
+from benchmarks.results import Machine, Outcome, Run
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import Server, build, is_here, raise_limits, running
-from localechod.bench.spread import Spread
+from benchmarks.tables import drawn, written
 
 
-def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -> dict[str, object]:
+def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -> Outcome:
     """Run one scenario against everyone who is here."""
-    ours, loads = cores()
+    servers_core, loads_core = cores()
     with ExitStack() as stack:
-        names = (scenario.yardstick, OURS, *filter(is_here, scenario.others))
+        names = (scenario.yardstick, *scenario.ours, *scenario.others)
         servers = [
-            stack.enter_context(running(name, scenario.kind, directory, ours, scenario.settings))
-            for name in names
+            stack.enter_context(
+                running(name, scenario.kind, directory, servers_core, scenario.ours.get(name))
+            )
+            for name in filter(is_here, names)
         ]
 
         def once(server: Server) -> Figure:
             kind = () if scenario.program == "visit" else (scenario.kind,)
             arguments = (*kind, server.path, *scenario.arguments, seconds)
-            return load(server, loads, scenario.program, *arguments)
+            core = servers_core if scenario.shared else loads_core
+            return load(server, core, scenario.program, *arguments)
 
         figures = alternate(servers, repeats, once)
-    yardstick = figures[scenario.yardstick]
-    return {
-        "scenario": scenario.name,
-        "yardstick": scenario.yardstick,
-        "servers": {
-            name: {
-                "ratio": asdict(ratios(found, yardstick)),
-                "rate": asdict(Spread.of([figure.rate for figure in found])),
-                "cost": asdict(Spread.of([figure.cost or 0.0 for figure in found])),
-            }
-            for name, found in figures.items()
-        },
-    }
+    return Outcome(scenario.name, scenario.yardstick, figures)
 
 
-def show(result: dict[str, object]) -> None:
+def show(outcome: Outcome) -> None:
     """Print one scenario's rows."""
-    print(f"\n{result['scenario']}")
-    for name, found in result["servers"].items():  # type: ignore[attr-defined]
-        ratio, rate, cost = found["ratio"], found["rate"], found["cost"]
+    print(f"\n{outcome.scenario}")
+    for name in outcome.servers:
+        ratio, rate, cost = outcome.ratio(name), outcome.rate(name), outcome.cost(name)
         print(
-            f"  {name:18}{ratio['median']:6.2f}  ({ratio['low']:.2f} to {ratio['high']:.2f})"
-            f"{rate['median']:12,.0f}/s{cost['median']:8.2f} us"
+            f"  {name:30}{ratio.median:6.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
+            f"{rate.median:11,.0f}/s" + (f"{cost.median:8.2f} us" if cost else "")
         )
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of a name")
-    options = parser.parse_args()
-    chosen = [
+def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float) -> Run:
+    """Measure scenarios, and print each as soon as it is there."""
+    machine = Machine.here()
+    raise_limits()
+    build()
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:  # sun_path is short
+        directory = Path(name)
+        directory.chmod(0o777)  # servers of other users bind here
+        for scenario in scenarios:
+            outcomes.append(measure(scenario, directory, repeats, seconds))
+            show(outcomes[-1])
+    return Run(machine, repeats, seconds, outcomes)
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; `scenarios` are those that it means.
+
+    Raises:
+        SystemExit: it cannot be followed; said on standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds (7)")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there")
+    parser.add_argument(
+        "--from", dest="kept", type=Path, action="append", metavar="FILE",
+        help="take kept figures instead; of several files the later ones count",
+    )  # fmt: skip
+    page.add_option(parser)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of its name")
+    options = parser.parse_args(words)
+    if options.kept and (options.scenarios or options.json):
+        parser.error("--from measures nothing: neither a SCENARIO nor --json goes with it")
+    if options.write and options.scenarios:
+        parser.error("--write makes whole tables: measure all, or put runs together by --from")
+    options.scenarios = [
         scenario
         for scenario in SCENARIOS
         if not options.scenarios or any(part in scenario.name for part in options.scenarios)
     ]
-    if not chosen:
+    if not options.scenarios:
         sys.exit(f"no such scenario; there are: {', '.join(each.name for each in SCENARIOS)}")
-    raise_limits()
-    build()
-    results = []
-    with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:  # sun_path is short
-        directory = Path(name)
-        directory.chmod(0o777)  # servers of other users bind here
-        for scenario in chosen:
-            results.append(measure(scenario, directory, options.repeats, options.seconds))
-            show(results[-1])
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+    return options
+
+
+def main() -> None:
+    """Run from the command line."""
+    options = arguments()
+    if options.kept:
+        run = results.joined([results.load(file, Run) for file in options.kept])
+        for outcome in run.outcomes:
+            show(outcome)
+    else:
+        run = measured(options.scenarios, options.repeats, options.seconds)
+        if options.json:
+            results.save(options.json, run)
+    if options.write:
+        page.write(options.write, written(run), drawn(run))
 
 
 if __name__ == "__main__":

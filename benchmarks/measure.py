@@ -40,18 +40,23 @@ def load(server: Server, core: set[int], program: str, *arguments: object) -> Fi
     Raises:
         subprocess.CalledProcessError: a reply was wrong, or the server has hung up.
     """
-    before = server.processor()
-    done = subprocess.run(
-        [str(BUILD / program), *map(str, arguments)],
-        preexec_fn=lambda: os.sched_setaffinity(0, core),
+    command = [str(BUILD / program), *map(str, arguments)]
+    with subprocess.Popen(
+        command,
+        preexec_fn=lambda: os.sched_setaffinity(0, core),  # noqa: PLW1509 - no threads here
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
-    )
-    used = server.processor() - before
-    count, seconds, *_ = map(float, done.stdout.split())
-    # The warm-up is a fifth of what the server has worked; see the sources.
-    return Figure(count / seconds, used / 1.25 / count * 1e6 if count else None)
+    ) as process:
+        lines = iter(process.stdout or ())
+        next(lines, "")  # what comes before is connecting and the warm-up
+        before = server.processor()
+        told = next(lines, "")
+        used = server.processor() - before
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    count, seconds, *_ = map(float, told.split())
+    known = count and not server.forks
+    return Figure(count / seconds, used / count * 1e6 if known else None)
 
 
 def alternate(

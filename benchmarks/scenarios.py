@@ -1,12 +1,13 @@
 """What is measured: one line for each scenario, with its yardstick and its rivals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.servers import Settings
+from benchmarks.servers import OTHERS, Settings
 
 OURS = "localechod"
 RIVALS = ("uvloop Protocol", "asyncio Protocol")
-OTHERS = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
+POLLING = f"{OURS}, busy_poll_us = "
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Scenario:
         arguments: for it, between its path and its seconds.
         yardstick: the server that the others are compared with.
         others: who is compared with it, beside ourselves.
-        settings: ours.
+        ours: what localechod is called, and its settings; more than once, to compare them.
+        shared: whether the load runs on the server's core.
     """
 
     name: str
@@ -29,7 +31,8 @@ class Scenario:
     program: str = "load"
     yardstick: str = "C epoll"
     others: tuple[str, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    ours: Mapping[str, Settings] = field(default_factory=lambda: {OURS: Settings()})
+    shared: bool = False
 
 
 _RAW = 'framing = "chunk"'
@@ -37,7 +40,16 @@ _LINE = 'framing = "line"'
 
 
 def _stream(name: str, *arguments: int, framing: str = _RAW, **others: object) -> Scenario:
-    return Scenario(f"{name}", "stream", arguments, settings=Settings(endpoint=framing), **others)  # type: ignore[arg-type]
+    ours = {OURS: Settings(endpoint=framing)}
+    return Scenario(name, "stream", arguments, ours=ours, **others)  # type: ignore[arg-type]
+
+
+def _polling(name: str, *, shared: bool) -> Scenario:
+    ours = {
+        f"{POLLING}{microseconds}": Settings(f"busy_poll_us = {microseconds}", _RAW)
+        for microseconds in (0, 50)
+    }
+    return Scenario(name, "stream", (1, 64, 1), ours=ours, shared=shared)
 
 
 # CLIENTS, SIZE, IN_FLIGHT.
@@ -60,4 +72,6 @@ SCENARIOS = (
     ),
     _stream("connect, one echo, close; 1 at a time", 1, program="visit", others=RIVALS),
     _stream("connect, one echo, close; 16 at a time", 16, program="visit", others=RIVALS),
+    _polling("polling, 1 x 64 B, a core for each", shared=False),
+    _polling("polling, 1 x 64 B, one core for both", shared=True),
 )

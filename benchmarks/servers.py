@@ -32,12 +32,14 @@ class Server:
 
     Attributes:
         path: its socket.
-        pid: of the process that was started; others may have been forked from it.
+        pid: of the process that was started.
+        forks: whether others do its work, so that what it costs cannot be told.
     """
 
     name: str
     path: str
     pid: int
+    forks: bool = False
 
     def processor(self) -> float:
         """Return the seconds of processor time that its process has had, by the scheduler."""
@@ -78,6 +80,9 @@ def raise_limits() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+# What people use today. Each of them starts a process for each client.
+OTHERS = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
+
 # What can be started, by name: "{path}" is its socket's. Those that are not installed are left out.
 COMMANDS = {
     "C epoll": [f"{BUILD}/echo_connections", "{type}", "{path}"],
@@ -98,7 +103,7 @@ def is_here(name: str) -> bool:
 
 @contextmanager
 def running(
-    name: str, kind: str, directory: Path, cores: set[int], settings: Settings = Settings()
+    name: str, kind: str, directory: Path, cores: set[int], settings: Settings | None = None
 ) -> Iterator[Server]:
     """Have a server run for as long as the block.
 
@@ -107,26 +112,29 @@ def running(
         kind: the socket's type: stream, seqpacket or datagram.
         directory: for its socket.
         cores: that it may use.
-        settings: of localechod.
+        settings: of localechod, if not the usual ones.
 
     Raises:
         TimeoutError: it does not listen in time.
+        SystemExit: it ended instead; with its last words.
     """
     path = directory / f"{name.replace(' ', '-')}-{kind}.sock"
     if name.startswith("localechod"):
-        command = _localechod(path, kind, settings)
+        command = _localechod(path, kind, settings or Settings())
     else:
         command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
-        process_group=0,
-        stderr=subprocess.DEVNULL,
-    )
+    words = path.with_suffix(".log")
+    with words.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
+            process_group=0,
+            stderr=log,
+        )
     try:
-        _wait_for(path, kind)
-        yield Server(name, str(path), process.pid)
+        _wait_for(path, kind, process, words)
+        yield Server(name, str(path), process.pid, name in OTHERS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -152,13 +160,15 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     return [sys.executable, "-m", "localechod", "-c", str(file), "--runtime-dir", str(where)]
 
 
-def _wait_for(path: Path, kind: str) -> None:
+def _wait_for(path: Path, kind: str, process: subprocess.Popen[bytes], words: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
         with socket.socket(socket.AF_UNIX, TYPES[kind]) as probe:
             try:
                 probe.connect(str(path))
             except OSError:
+                if process.poll() is not None:
+                    sys.exit(words.read_text(errors="replace").strip())
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"nobody listens at {path}") from None
             else:

@@ -3,10 +3,10 @@
  * next message (a closed loop). It counts replies for so many seconds after a warm-up, and the
  * processor time that it took itself.
  *
- *     load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [EXTRA]
+ *     load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]
  *
- * SIZE: bytes of a message; it ends in a newline. EXTRA: bytes that a reply is longer by.
- * Prints: replies, seconds, seconds of processor time.
+ * SIZE: bytes of a message; it ends in a newline. Of several PATHs each client takes the next one.
+ * Prints a line where the warm-up ends, then one with: replies, seconds, seconds of processor time.
  */
 #include "common.h"
 #include <sys/resource.h>
@@ -20,7 +20,7 @@ struct client {
 };
 
 static int epoll, type;
-static size_t size, reply, in_flight;
+static size_t size, in_flight;
 static char *message, *buffer;
 static unsigned long replies;
 
@@ -71,10 +71,10 @@ static void take(struct client *client)
 		errx(1, "the server has hung up: %s", got ? strerror(errno) : "end of file");
 	if (type == SOCK_STREAM) {
 		client->received += got;
-		whole = client->received / reply;
-		client->received %= reply;
-	} else if ((size_t)got != reply) {
-		errx(1, "a reply of %zd bytes instead of %zu", got, reply);
+		whole = client->received / size;
+		client->received %= size;
+	} else if ((size_t)got != size) {
+		errx(1, "a reply of %zd bytes instead of %zu", got, size);
 	}
 	replies += whole;
 	if (whole)
@@ -108,14 +108,15 @@ static void work(double until)
 int main(int count, char **arguments)
 {
 	double seconds, start, used;
+	long clients;
 
-	if (count != 7 && count != 8)
-		errx(2, "usage: load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [EXTRA]");
+	if (count < 7)
+		errx(2, "usage: load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]");
 	type = type_of(arguments[1]);
+	clients = atol(arguments[3]);
 	size = atol(arguments[4]);
 	in_flight = atol(arguments[5]);
 	seconds = atof(arguments[6]);
-	reply = size + (count == 8 ? atol(arguments[7]) : 0);
 	if (!size || !in_flight || size * in_flight > LARGEST)
 		errx(2, "SIZE times IN_FLIGHT: 1 to %d", LARGEST);
 	buffer = malloc(LARGEST);
@@ -124,13 +125,16 @@ int main(int count, char **arguments)
 	for (size_t i = 1; i <= in_flight + 1; i++)
 		message[i * size - 1] = '\n';
 	epoll = epoll_create1(EPOLL_CLOEXEC);
-	for (long i = atol(arguments[3]); i > 0; i--) {
-		struct client *client = connected(arguments[2]);
+	for (long i = 0; i < clients; i++) {
+		long which = i % (count - 6);
+		struct client *client = connected(arguments[which ? which + 6 : 2]);
 
 		watch(epoll, EPOLL_CTL_ADD, client->fd, EPOLLIN, client);
 		transmit(client, size * in_flight);
 	}
 	work(now() + seconds / 4); /* warm-up */
+	puts("begun");
+	fflush(stdout);
 	replies = 0;
 	used = processor();
 	start = now();

@@ -3,7 +3,7 @@
  *
  *     visit PATH AT_A_TIME SECONDS
  *
- * Prints: visits, seconds.
+ * Prints a line where the warm-up ends, then one with: visits, seconds.
  */
 #include "common.h"
 
@@ -61,6 +61,8 @@ int main(int count, char **arguments)
 	for (long i = atol(arguments[2]); i > 0; i--)
 		enter(epoll);
 	work(epoll, now() + seconds / 4); /* warm-up */
+	puts("begun");
+	fflush(stdout);
 	start = now();
 	visits = work(epoll, start + seconds);
 	printf("%lu %.6f\n", visits, now() - start);

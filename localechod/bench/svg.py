@@ -1,8 +1,8 @@
 """The same plot as a picture: SVG 1.1, one file without anything outside it."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
+from localechod.bench.drawing import box, document, dot, line, text
 from localechod.bench.figures import Axis, span
 
 _WIDTH = 760
@@ -10,7 +10,7 @@ _LEFT = 110
 _RIGHT = 30
 _TOP = 70
 _ROW = 34
-_COLOURS = ("#1b4965", "#3d85a8", "#8fc1d9")
+_TONES = ("likely", "seldom", "rare")
 """Of p50 to p90, p90 to p99, p99 to p99.9."""
 
 
@@ -28,35 +28,19 @@ def picture(rows: Mapping[str, Sequence[int]], title: str, notes: Mapping[str, s
     def at(value: float) -> float:
         return round(_LEFT + axis.place(max(1.0, value)) * (_WIDTH - _LEFT - _RIGHT), 1)
 
-    parts = [_text(20, 24, title, size=15), _text(20, 44, _LEGEND, size=11)]
+    parts = [text(20, 24, title, "title"), text(20, 44, _LEGEND, "note")]
     for decade in axis.decades():
         x = at(decade)
-        parts.append(f'<path d="M{x} {_TOP - 6}V{bottom}" stroke="#cccccc"/>')
-        parts.append(_text(x, bottom + 16, span(decade), size=11, anchor="middle"))
+        parts.append(line([(x, _TOP - 6), (x, bottom)], "grid"))
+        parts.append(text(x, bottom + 16, span(decade), "note", "middle"))
     for number, (name, values) in enumerate(rows.items()):
         y = _TOP + _ROW * number + _ROW // 2
-        parts.append(_text(_LEFT - 10, y + 4, name, anchor="end"))
-        for colour, start, end in zip(_COLOURS, values, values[1:], strict=False):
-            width = max(1.0, round(at(end) - at(start), 1))
-            parts.append(
-                f'<rect x="{at(start)}" y="{y - 6}" width="{width}" height="8" fill="{colour}"/>'
-            )
-        parts.append(f'<circle cx="{at(values[-1])}" cy="{y - 2}" r="3" fill="#b23a48"/>')
-        parts.append(_text(at(values[0]), y + 14, notes.get(name, ""), size=10))
-    return _document(bottom + 30, parts)
+        parts.append(text(_LEFT - 10, y + 4, name, anchor="end"))
+        for tone, start, end in zip(_TONES, values, values[1:], strict=False):
+            parts.append(box(at(start), y - 6, max(1.0, at(end) - at(start)), 8, tone))
+        parts.append(dot(at(values[-1]), y - 2, "alarm"))
+        parts.append(text(at(values[0]), y + 14, notes.get(name, ""), "small"))
+    return document(_WIDTH, bottom + 30, title, parts)
 
 
 _LEGEND = "latency: bar from p50 over p90 and p99 to p99.9, dot at the maximum"
-
-
-def _document(height: int, parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif">'
-    )
-    ground = f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>'
-    return "\n".join([head, ground, *parts, "</svg>"]) + "\n"
-
-
-def _text(x: float, y: float, text: str, *, size: int = 13, anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -18,7 +18,7 @@ def test_a_scenario_has_a_row_for_the_yardstick_and_for_us(scenario: str) -> Non
         command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    names = [line[2:20].strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    names = [line[2:32].strip() for line in done.stdout.splitlines() if line.startswith("  ")]
     assert "localechod" in names
     assert any(name.startswith("C ") for name in names)
 

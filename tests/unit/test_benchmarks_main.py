@@ -1,0 +1,57 @@
+"""The command line of the benchmarks, and which scenarios there are."""
+
+import pytest
+
+from benchmarks.__main__ import arguments
+from benchmarks.scenarios import OURS, SCENARIOS
+from benchmarks.servers import COMMANDS
+
+
+def test_without_words_everything_is_measured() -> None:
+    assert arguments([]).scenarios == list(SCENARIOS)
+
+
+def test_a_part_of_a_name_is_enough() -> None:
+    names = [each.name for each in arguments(["seqpacket", "1 client"]).scenarios]
+    assert names == ["seqpacket, 32 x 64 B", "datagram, 1 client"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--from", "a.json", "seqpacket"],
+        ["--from", "a.json", "--json", "b.json"],
+        ["--write", "docs", "seqpacket"],
+        ["--repeats", "many"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        arguments(words)
+    assert refused.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("./dev bench: error: ")
+
+
+def test_figures_of_several_runs_may_be_put_together() -> None:
+    options = arguments(["--from", "a.json", "--from", "b.json", "--write", "docs"])
+    assert [file.name for file in options.kept] == ["a.json", "b.json"]
+
+
+def test_every_server_of_a_scenario_can_be_started() -> None:
+    names = {
+        name
+        for scenario in SCENARIOS
+        for name in (scenario.yardstick, *scenario.others, *scenario.ours)
+    }
+    assert {name for name in names if not name.startswith(OURS)} <= set(COMMANDS)
+    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_polling_is_measured_on_two_cores_and_on_one() -> None:
+    polling = [scenario for scenario in SCENARIOS if "polling" in scenario.name]
+    assert [scenario.shared for scenario in polling] == [False, True]
+    for scenario in polling:
+        lines = [settings.service for settings in scenario.ours.values()]
+        assert lines == ["busy_poll_us = 0", "busy_poll_us = 50"]
