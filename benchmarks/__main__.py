@@ -82,16 +82,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds (7)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there")
-    parser.add_argument(
-        "--from", dest="kept", type=Path, action="append", metavar="FILE",
-        help="take kept figures instead; of several files the later ones count",
-    )  # fmt: skip
-    page.add_option(parser)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of its name")
-    options = parser.parse_args(words)
-    if options.kept and (options.scenarios or options.json):
-        parser.error("--from measures nothing: neither a SCENARIO nor --json goes with it")
+    options = page.parsed(parser, words)
+    if options.kept and options.scenarios:
+        parser.error("--from measures nothing: no SCENARIO goes with it")
     if options.write and options.scenarios:
         parser.error("--write makes whole tables: measure all, or put runs together by --from")
     options.scenarios = [

@@ -15,12 +15,27 @@ PAGE = "performance.md"
 PICTURES = "pictures"
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Let a benchmark have --write."""
+def parsed(
+    parser: argparse.ArgumentParser, words: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Read a benchmark's command line, with what all of them have beside its own.
+
+    Raises:
+        SystemExit: it cannot be followed; said on standard error.
+    """
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there")
+    parser.add_argument(
+        "--from", dest="kept", type=Path, action="append", metavar="FILE",
+        help="take kept figures instead of measuring; of several files the later ones count",
+    )  # fmt: skip
     parser.add_argument(
         "--write", type=Path, metavar="DIR",
         help=f"put tables into DIR/{PAGE}, and pictures into DIR/{PICTURES}",
     )  # fmt: skip
+    options = parser.parse_args(words)
+    if options.kept and options.json:
+        parser.error("--from measures nothing that --json could keep")
+    return options
 
 
 def replaced(text: str, blocks: Mapping[str, str]) -> str:

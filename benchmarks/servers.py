@@ -46,12 +46,23 @@ class Server:
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
-    def memory(self) -> float:
-        """Return the memory that is its own, in KiB: private pages, and its share of the others."""
+    def wakes(self) -> int:
+        """Return how often it went to sleep of its own will, which is how often it was woken."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                return int(line.split()[1])
+        raise KeyError(self.pid)
+
+    def memory(self, kind: str = "Rss") -> float:
+        """Return its memory in KiB.
+
+        Args:
+            kind: as proc_pid_smaps(5) calls it; Pss is smaller, the more processes run the same.
+        """
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{kind}:"):
                 return float(line.split()[1])
-        raise AssertionError(self.pid)
+        raise KeyError(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +85,11 @@ def build() -> None:
         subprocess.run(["cc", *flags, str(source)], check=True)
 
 
-def raise_limits() -> None:
-    """Take as many descriptors as there may be, for ourselves and for what we start."""
+def raise_limits() -> int:
+    """Take as many descriptors as there may be, for ourselves and for what we start; how many."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 # What people use today. Each of them starts a process for each client.

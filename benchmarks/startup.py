@@ -40,6 +40,9 @@ def daemon() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="startup-", dir="/tmp") as name:
         directory = Path(name)
         directory.chmod(0o755)
+        # Compiled once, as when installed; not beside the sources, where it would stay.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(directory / "bytecode")
         # root serves as an account that every machine has.
         service = '[service]\nuser = "nobody"\n[control]\nadmins = ["root"]' * (os.geteuid() == 0)
         (directory / "c.toml").write_text(CONFIG.format(service=service))

@@ -4,6 +4,7 @@ argparse, not typer: a daemon that stays for months should not carry a CLI frame
 """
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -60,9 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; return its exit status."""
     open_standard_streams()
     options = parser().parse_args(arguments)
+    # Imports leave nothing to collect: looking for it takes 15 of 150 ms, and later, in every full
+    # collection, 10 ms in which nobody is served.
+    gc.disable()
     # After the options: `--help` and `--version` need none of it.
     from localechod.daemon import check, run  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     try:
         if options.check:
             return check(options.config, options.runtime_dir)
