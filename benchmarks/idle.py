@@ -10,14 +10,13 @@ nobody there, and with 1,000 connections that say nothing. All four at once.
 import argparse
 import socket
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import page, results
-from benchmarks.manager import keep_bytecode, started
+from benchmarks.manager import hear, keep_bytecode, started
 from benchmarks.measure import cores
 from benchmarks.results import Machine
 from benchmarks.servers import raise_limits
@@ -76,13 +75,10 @@ def measured(seconds: float) -> Idle:
             for _ in range(many):
                 client = stack.enter_context(socket.socket(socket.AF_UNIX))
                 client.connect(daemons[-1].server.path)
-        while any([it.listen(_SETTLED / len(daemons)) for it in daemons]):  # noqa: C419 - each one
+        while hear(daemons, _SETTLED):
             pass
         before = [(it.server.processor(), it.server.wakes()) for it in daemons]
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            for it in daemons:
-                it.listen(min(1.0, left) / len(daemons))
+        hear(daemons, seconds)
         after = [(it.server.processor(), it.server.wakes()) for it in daemons]
     rests = [
         Rest(watchdog, many, (end[0] - start[0]) * 1e3, end[1] - start[1])

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,17 +41,18 @@ class Started:
     seconds: float
     notify: socket.socket
 
-    def listen(self, seconds: float) -> bool:
-        """Hear the daemon for so long; return whether it has said anything.
 
-        What nobody reads would fill the queue, and then the daemon would wait.
-        """
-        deadline, heard = time.monotonic() + seconds, False
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self.notify], [], [], left)[0]:
-                self.notify.recv(65536)  # descriptors that came along are closed by the kernel
-                heard = True
-        return heard
+def hear(daemons: Sequence[Started], seconds: float) -> bool:
+    """Hear daemons for so long; return whether any of them has said anything.
+
+    What nobody reads would fill the queue, and then the daemon would wait.
+    """
+    deadline, heard = time.monotonic() + seconds, False
+    while (left := deadline - time.monotonic()) > 0:
+        for notify in select.select([it.notify for it in daemons], [], [], left)[0]:
+            notify.recv(65536)  # descriptors that came along are closed by the kernel
+            heard = True
+    return heard
 
 
 @contextmanager
