@@ -4,6 +4,8 @@
 ./dev bench --repeats 3 --seconds 0.2 seqpacket   less of it
 ./dev bench --json run.json                       keep the figures
 ./dev bench --from run.json --write docs          draw what was kept; measures nothing
+
+How cost grows, how the daemon starts and rests: ./dev bench growth, ready, idle; each has --help.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How cost grows: with connections, with endpoints, and with endpoints that nobody talks to.
 
-python -m benchmarks.growth --repeats 5 --json growth.json
-python -m benchmarks.growth --from growth.json --write docs
+./dev bench growth --repeats 5 --json growth.json
+./dev bench growth --from growth.json --write docs
 """
 
 import argparse
@@ -104,7 +104,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         SystemExit: it cannot be followed; said on standard error.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.growth",
+        prog="./dev bench growth",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

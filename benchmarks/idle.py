@@ -1,7 +1,7 @@
 """What the daemon does while nobody wants anything of it: processor time, and how often it wakes.
 
-    python -m benchmarks.idle --seconds 60 --json idle.json
-    python -m benchmarks.idle --from idle.json --write docs
+    ./dev bench idle --seconds 60 --json idle.json
+    ./dev bench idle --from idle.json --write docs
 
 On the shipped configuration, without and with a watchdog of 30 seconds, as the unit has it; with
 nobody there, and with 1,000 connections that say nothing. All four at once.
@@ -108,7 +108,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         SystemExit: it cannot be followed; said on standard error.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.idle",
+        prog="./dev bench idle",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

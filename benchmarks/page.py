@@ -35,6 +35,8 @@ def parsed(
     options = parser.parse_args(words)
     if options.kept and options.json:
         parser.error("--from measures nothing that --json could keep")
+    if options.write and not (options.write / PAGE).is_file():  # before an hour has gone by
+        parser.error(f"there is no {options.write / PAGE}")
     return options
 
 

@@ -1,8 +1,8 @@
 """How long the daemon takes to be ready, and how large it is then.
 
-    python -m benchmarks.ready --json ready.json
-    python -m benchmarks.ready --from ready.json --write docs
-    python -m benchmarks.ready --against ../other    # in turns with another checkout
+    ./dev bench ready --json ready.json
+    ./dev bench ready --from ready.json --write docs
+    ./dev bench ready --against ../other    # in turns with another checkout
 
 From the fork to READY=1, on the shipped configuration, with a service manager of our own; in turns
 with `python -c 'import asyncio, uvloop'`, which no such daemon can do without. Trust the ratios.
@@ -158,7 +158,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         SystemExit: it cannot be followed; said on standard error.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ready",
+        prog="./dev bench ready",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,7 +7,16 @@ from benchmarks.servers import OTHERS, Settings
 
 OURS = "localechod"
 RIVALS = ("uvloop Protocol", "asyncio Protocol")
+PURE = f"{OURS}, pure Python"
 POLLING = f"{OURS}, busy_poll_us = "
+
+
+def _both(endpoint: str = "") -> dict[str, Settings]:
+    """Return us as we are installed, and without what has been compiled."""
+    return {
+        OURS: Settings(endpoint=endpoint),
+        PURE: Settings(endpoint=endpoint, environment={"LOCALECHOD_PURE_PYTHON": "1"}),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class Scenario:
     program: str = "load"
     yardstick: str = "C epoll"
     others: tuple[str, ...] = ()
-    ours: Mapping[str, Settings] = field(default_factory=lambda: {OURS: Settings()})
+    ours: Mapping[str, Settings] = field(default_factory=_both)
     shared: bool = False
 
 
@@ -40,8 +49,7 @@ _LINE = 'framing = "line"'
 
 
 def _stream(name: str, *arguments: int, framing: str = _RAW, **others: object) -> Scenario:
-    ours = {OURS: Settings(endpoint=framing)}
-    return Scenario(name, "stream", arguments, ours=ours, **others)  # type: ignore[arg-type]
+    return Scenario(name, "stream", arguments, ours=_both(framing), **others)  # type: ignore[arg-type]
 
 
 def _polling(name: str, *, shared: bool) -> Scenario:

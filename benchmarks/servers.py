@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,10 +67,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Lines of TOML for localechod's [service], and for its endpoint; tables may follow."""
+    """How localechod is started.
+
+    Attributes:
+        service: lines of TOML for [service].
+        endpoint: the same for its endpoint; tables may follow.
+        environment: what is beside its usual variables.
+    """
 
     service: str = ""
     endpoint: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def build() -> None:
@@ -131,8 +138,9 @@ def running(
         SystemExit: it ended instead; with its last words.
     """
     path = directory / f"{name.replace(' ', '-')}-{kind}.sock"
+    settings = settings or Settings()
     if name.startswith("localechod"):
-        command = _localechod(path, kind, settings or Settings())
+        command = _localechod(path, kind, settings)
     else:
         command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
     words = path.with_suffix(".log")
@@ -140,6 +148,7 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=ROOT,
+            env={**os.environ, **settings.environment},
             preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
             process_group=0,
             stderr=log,

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from benchmarks.bars import Bar, Group, picture
 from benchmarks.page import shown, table
 from benchmarks.results import Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.scenarios import OURS, POLLING, PURE, RIVALS
 from benchmarks.servers import OTHERS
 from localechod.bench.spread import Spread
 
-_TONES = ("first", "second", "third")
+_PLAIN = (OURS, PURE, *RIVALS)
+_TONES = ("first", "pale", "second", "third")
 _SHOWS = {
     "servers": "bars: messages a second beside a plain C server, by scenario",
     "today": "bars: the same for socat, ncat and s6-ipcserver",
@@ -35,14 +36,14 @@ def drawn(run: Run) -> dict[str, str]:
     """Return the pictures by the names of their blocks; only those that have bars."""
     pictures = {}
     if outcomes := _having(run, OURS):
-        groups = [_group(outcome, (OURS, *RIVALS)) for outcome in outcomes]
-        legend = list(zip(_TONES, (OURS, *RIVALS), strict=True))
+        groups = [_group(outcome, _PLAIN) for outcome in outcomes]
+        legend = list(zip(_TONES, _PLAIN, strict=True))
         title = "Messages a second, as a share of a plain C server's"
         pictures["servers"] = picture(title, groups, legend, "C")
     if outcomes := _having(run, OURS, *OTHERS[:1]):
         (outcome,) = outcomes
         groups = [
-            Group(name, [Bar(outcome.ratio(name), _TONES[0] if name == OURS else _TONES[2])])
+            Group(name, [Bar(outcome.ratio(name), _TONES[0] if name == OURS else _TONES[-1])])
             for name in (OURS, *_present(outcome, OTHERS))
         ]
         title = f"{outcome.scenario}, as a share of a plain C server's"
@@ -65,13 +66,20 @@ def _servers(outcomes: Sequence[Outcome]) -> str:
     rows = [
         [
             outcome.scenario,
-            share(outcome.ratio(OURS)),
-            *(share(outcome.ratio(name)) if name in outcome.servers else "" for name in RIVALS),
+            *(share(outcome.ratio(name)) if name in outcome.servers else "" for name in _PLAIN),
             f"{_cost(outcome, outcome.yardstick)} / {_cost(outcome, OURS)}",
         ]
         for outcome in outcomes
     ]
-    return table(["", OURS, *RIVALS, "µs"], rows) if rows else ""
+    if not rows:
+        return ""
+    others = [
+        f"{name} in {outcome.scenario}: {share(outcome.ratio(name))}."
+        for outcome in outcomes
+        for name in outcome.servers
+        if name not in {outcome.yardstick, *_PLAIN, *OTHERS}
+    ]
+    return "\n\n".join([table(["", OURS, "pure Python", *RIVALS, "µs"], rows), *others])
 
 
 def _today(outcomes: Sequence[Outcome]) -> str:

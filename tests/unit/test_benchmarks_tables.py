@@ -2,7 +2,7 @@
 
 from benchmarks.measure import Figure
 from benchmarks.results import Machine, Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.scenarios import OURS, POLLING, PURE, RIVALS
 from benchmarks.tables import drawn, written
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2", 0.0)
@@ -26,9 +26,16 @@ POLLS = outcome("one", **{f"{POLLING}0": 95.0, f"{POLLING}50": 280.0})
 
 def test_ratios_to_c_and_what_a_message_costs_both() -> None:
     lines = written(run(PLAIN))["servers"].splitlines()[2:]
-    assert lines[0] == "|  | localechod | uvloop Protocol | asyncio Protocol | µs |"
-    assert lines[2] == "| plain | 0.80 (0.80 - 0.80) | 0.75 (0.75 - 0.75) |  | 2.0 / 3.2 |"
+    assert lines[0] == "|  | localechod | pure Python | uvloop Protocol | asyncio Protocol | µs |"
+    assert lines[2] == "| plain | 0.80 (0.80 - 0.80) |  | 0.75 (0.75 - 0.75) |  | 2.0 / 3.2 |"
     assert lines[-1] == "2 rounds of 1 s; " + str(MACHINE) + "."
+
+
+def test_another_server_in_c_is_not_forgotten() -> None:
+    rivals = outcome("many", **{OURS: 80.0, PURE: 60.0, "C recvmmsg": 104.0})
+    lines = written(run(rivals))["servers"].splitlines()
+    assert "| 0.60 (0.60 - 0.60) |  |  |" in lines[4]
+    assert lines[6] == "C recvmmsg in many: 1.04 (1.04 - 1.04)."
 
 
 def test_what_people_use_is_told_from_the_quickest_on() -> None:
