@@ -103,7 +103,7 @@ def linear_words(growth: Growth) -> str:
     return (
         f"{verdict} faster than linearly: from {ours[0].count:,} to {ours[-1].count:,} connections "
         f"a message from each takes {work:,.0f} times the processor time (C: {theirs:,.0f} times; "
-        f"linear: {more:,.0f} times), and each takes {memory:.2f} KiB. Spread over "
+        f"linear: {more:,.0f} times), and each connection takes {memory:.2f} KiB. Spread over "
         f"{growth.busy[-1].count:,} endpoints instead of one, as many messages take {spread:.2f} "
         f"times the processor time; an endpoint takes {room:.2f} KiB."
     )

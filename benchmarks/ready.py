@@ -127,15 +127,15 @@ def sizes(starts: Starts) -> str:
     rows = [
         [
             name,
-            *(f"{Spread.of(each.memory[kind]).median / 1024:.1f}" for kind in MEMORY),
-            *(f"{Spread.of(each.connection[kind]).median:.2f}" for kind in MEMORY),
+            kind,
+            f"{Spread.of(each.memory[kind]).median / 1024:.1f}",
+            f"{Spread.of(each.connection[kind]).median:.2f}",
         ]
         for name, each in starts.programs.items()
         if name != BARE
+        for kind in MEMORY
     ]
-    head = [f"{kind}, MiB" for kind in MEMORY]
-    more = [f"{kind} of a connection, KiB" for kind in MEMORY]
-    return page.table(["", *head, *more], rows)
+    return page.table(["", "memory", "MiB when ready", "KiB for a connection"], rows)
 
 
 def _scaled(spread: Spread, scale: float, digits: int = 0) -> str:

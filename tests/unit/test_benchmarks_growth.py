@@ -33,7 +33,7 @@ def test_what_grows_linearly_is_called_so_with_its_figures() -> None:
     words = linear_words(growth())
     assert words.startswith("Nothing grows faster than linearly: from 10 to 10,000 connections")
     assert "1,000 times the processor time (C: 1,500 times; linear: 1,000 times)" in words
-    assert "each takes 1.00 KiB" in words
+    assert "each connection takes 1.00 KiB" in words
     assert "take 1.50 times the processor time" in words
 
 

@@ -32,7 +32,11 @@ def test_starts_are_beside_what_no_such_daemon_does_without() -> None:
 
 def test_sizes_are_the_daemons() -> None:
     lines = ready.sizes(STARTS).splitlines()
-    assert lines[2:] == ["| localechod | 0.0 | 2.0 | 4.0 | 0.75 | 0.75 | 0.75 |"]
+    assert lines[2:] == [
+        "| localechod | Rss | 0.0 | 0.75 |",
+        "| localechod | Pss | 2.0 | 0.75 |",
+        "| localechod | Anonymous | 4.0 | 0.75 |",
+    ]
 
 
 def test_rest_is_told_to_the_hundredth_of_a_millisecond() -> None:
