@@ -1,11 +1,12 @@
 """Measure, and print a table; keep the figures, draw them for the documentation.
 
-./dev bench                                       everything, 7 rounds of a second each
+./dev bench                                       all, 7 rounds of a second
 ./dev bench --repeats 3 --seconds 0.2 seqpacket   less of it
 ./dev bench --json run.json                       keep the figures
-./dev bench --from run.json --write docs          draw what was kept; measures nothing
+./dev bench --from run.json --write docs          draw what was kept
 
-How cost grows, how the daemon starts and rests: ./dev bench growth, ready, idle; each has --help.
+How cost grows, how the daemon starts and rests: ./dev bench growth, ready or
+idle; each has --help.
 """
 
 import argparse
@@ -56,19 +57,20 @@ def show(outcome: Outcome) -> None:
         )
 
 
-def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float) -> Run:
-    """Measure scenarios, and print each as soon as it is there."""
-    machine = Machine.here()
+def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float, keep: Path | None) -> Run:
+    """Measure scenarios; print, and keep in a file, each as soon as it is there."""
+    run = Run(Machine.here(), repeats, seconds, [])
     raise_limits()
     build()
-    outcomes = []
     with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:  # sun_path is short
         directory = Path(name)
         directory.chmod(0o777)  # servers of other users bind here
         for scenario in scenarios:
-            outcomes.append(measure(scenario, directory, repeats, seconds))
-            show(outcomes[-1])
-    return Run(machine, repeats, seconds, outcomes)
+            run.outcomes.append(measure(scenario, directory, repeats, seconds))
+            show(run.outcomes[-1])
+            if keep:
+                results.save(keep, run)
+    return run
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -108,9 +110,7 @@ def main() -> None:
         for outcome in run.outcomes:
             show(outcome)
     else:
-        run = measured(options.scenarios, options.repeats, options.seconds)
-        if options.json:
-            results.save(options.json, run)
+        run = measured(options.scenarios, options.repeats, options.seconds, options.json)
     if options.write:
         page.write(options.write, written(run), drawn(run))
 

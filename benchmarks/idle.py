@@ -1,6 +1,6 @@
 """What the daemon does while nobody wants anything of it: processor time, and how often it wakes.
 
-    ./dev bench idle --seconds 60 --json idle.json
+    ./dev bench idle --json idle.json
     ./dev bench idle --from idle.json --write docs
 
 On the shipped configuration, without and with a watchdog of 30 seconds, as the unit has it; with
