@@ -79,7 +79,7 @@ def by_endpoints(directory: Path, repeats: int, seconds: float) -> tuple[list[St
                 for number in range(1, count)
             )
             name = f"localechod, {count} endpoints"
-            settings = Settings(endpoint=f"{_RAW}\n{more}")
+            settings = Settings(endpoint=_RAW, others=more)
             servers[count] = stack.enter_context(
                 running(name, "stream", directory, server_core, settings)
             )

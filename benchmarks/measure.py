@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ def load(server: Server, core: set[int], program: str, *arguments: object) -> Fi
         arguments: for it.
 
     Raises:
-        subprocess.CalledProcessError: a reply was wrong, or the server has hung up.
+        SystemExit: a reply was wrong, or the server has hung up.
     """
     command = [str(BUILD / program), *map(str, arguments)]
     with subprocess.Popen(
@@ -53,7 +54,7 @@ def load(server: Server, core: set[int], program: str, *arguments: object) -> Fi
         told = next(lines, "")
         used = server.processor() - before
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        sys.exit(f"{program} has failed against {server.name}; what it said is above")
     count, seconds, *_ = map(float, told.split())
     known = count and not server.forks
     return Figure(count / seconds, used / count * 1e6 if known else None)

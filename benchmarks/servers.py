@@ -71,12 +71,14 @@ class Settings:
 
     Attributes:
         service: lines of TOML for [service].
-        endpoint: the same for its endpoint; tables may follow.
+        endpoint: the same for its endpoint.
+        others: tables of other endpoints. They are bound first: it listens when they all do.
         environment: what is beside its usual variables.
     """
 
     service: str = ""
     endpoint: str = ""
+    others: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -174,6 +176,7 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     many = "" if kind == "datagram" else "max_connections = 20000\n"
     file.write_text(
         f'version = 1\n[service]\n{identity}{settings.service}\n[control]\nadmins = ["root"]\n'
+        f"{settings.others}"
         f'[endpoints.echo]\ntype = "{kind}"\npath = "{path}"\nmode = "0666"\nprefix = ""\n'
         f"{many}{settings.endpoint}\n"
     )
