@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.servers import OTHERS, Settings
+from benchmarks.servers import OTHERS, PURE, Settings
 
 OURS = "localechod"
 RIVALS = ("uvloop Protocol", "asyncio Protocol")
-PURE = f"{OURS}, pure Python"
 POLLING = f"{OURS}, busy_poll_us = "
 
 

@@ -101,6 +101,9 @@ def raise_limits() -> int:
     return most
 
 
+# Ourselves, without what has been compiled.
+PURE = "localechod, pure Python"
+
 # What people use today. Each of them starts a process for each client.
 OTHERS = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
 
@@ -118,7 +121,12 @@ COMMANDS = {
 
 
 def is_here(name: str) -> bool:
-    """Whether a server can be started on this machine."""
+    """Whether a server can be started on this machine, and is none that has been started already.
+
+    Where nothing is compiled, localechod is PURE under another name.
+    """
+    if name == PURE:
+        return any((ROOT / "localechod/echo").glob("*.so"))
     return name not in COMMANDS or shutil.which(COMMANDS[name][0]) is not None
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from benchmarks.bars import Bar, Group, picture
 from benchmarks.page import shown, table
 from benchmarks.results import Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, PURE, RIVALS
-from benchmarks.servers import OTHERS
+from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.servers import OTHERS, PURE
 from localechod.bench.spread import Spread
 
 _PLAIN = (OURS, PURE, *RIVALS)

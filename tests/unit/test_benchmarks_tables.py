@@ -2,7 +2,8 @@
 
 from benchmarks.measure import Figure
 from benchmarks.results import Machine, Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, PURE, RIVALS
+from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.servers import PURE
 from benchmarks.tables import drawn, written
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2", 0.0)
