@@ -18,7 +18,8 @@ def told(monkeypatch: pytest.MonkeyPatch, *counts: float) -> None:
 def test_a_round_is_a_rate_and_a_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, 100.0, 100.0)
     figure = load(SERVER, {0}, "load")
-    assert (figure.rate, figure.cost) == (200.0, pytest.approx(10.0))
+    assert figure.rate == 200.0
+    assert figure.cost == pytest.approx(10.0)
     assert load(FORKS, {0}, "load") == Figure(200.0, None)
 
 
