@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from localechod.ctl.exchange import Exchange
 from localechod.errors import LocalechodError, SocketError
+from localechod.localsocket.address import escape
 
 PAUSE = 0.2
 """Seconds without a byte after which a reply without any mark is taken for whole."""
@@ -162,6 +163,10 @@ class Conversation:
         hint = f"no reply within {self.timeout:g} s; --timeout waits longer"
         if self.sock.type == socket.SOCK_STREAM:
             hint += ", --framing says where a message ends"
+        name = self.sock.getsockname()
+        if self.sock.type == socket.SOCK_DGRAM and isinstance(name, str) and name:
+            # What cannot be known: a server elsewhere drops its answer, and we hear nothing.
+            hint += f"; a server in a container, with another /tmp, cannot answer to {escape(name)}"
         return SocketError("receive", errno.ETIMEDOUT, self.path, hint)
 
     def _failed(self, action: str, error: OSError, hint: str) -> SocketError:

@@ -8,7 +8,7 @@ the kernel until there is room, for as long as SO_SNDTIMEO allows. So that is wh
 polling, no sleeping, and the waiting clients are woken as the server accepts.
 
 A datagram client. Nobody can answer it unless it has a name of its own, which this module gives
-it: see `_give_name`.
+it: see `_name_itself`.
 """
 
 import errno
@@ -38,7 +38,7 @@ def import_all() -> None:
     """
     import tempfile  # noqa: F401, PLC0415 - see above
 
-    from localechod.localsocket import reasons  # noqa: F401, PLC0415 - see above
+    from localechod.localsocket import diag, reasons  # noqa: F401, PLC0415 - see above
 
 
 class Connected:
@@ -108,7 +108,7 @@ def _connect(address: Address, type_: int, deadline: float) -> Connected:
             _establish(sock, address, deadline)
         except OSError as error:
             raise _failure("connect", error, address) from error
-        reply = _give_name(sock) if type_ == socket.SOCK_DGRAM else None
+        reply = _name_itself(sock) if type_ == socket.SOCK_DGRAM else None
         undo.pop_all()
         return Connected(sock, type_, reply)
 
@@ -135,15 +135,41 @@ def _is_connected(sock: socket.socket) -> bool:
     return True
 
 
-def _give_name(sock: socket.socket) -> Path:
-    """Bind a connected datagram socket to a path, for the answers; return the path's directory.
+def _name_itself(sock: socket.socket) -> Path | None:
+    """Bind a connected datagram socket, for the answers; return the directory of its name, if any.
 
-    A path and not the kernel's own choice (unix(7), autobind: an abstract name), which a server in
-    another network namespace could not reach. Only we may write to its directory, so nobody can
-    put anything else in its place; but the directory must be passable and the socket writable for
-    a server that runs as any user. Nobody else gets a word in: because the socket is connected
-    first, the kernel refuses (EPERM) every sender but the server. It also tells at once, not
-    after a timeout, when there is none.
+    An abstract name of the kernel's choice (unix(7), autobind) reaches a server that has another
+    root or another /tmp than we have, as in a container or under PrivateTmp=, but none in another
+    network namespace. A path is the other way round. With both of them different there is no name
+    that could be found without knowing more, and the path is as good as any.
+
+    Nobody else gets a word in: because the socket is connected first, the kernel refuses (EPERM)
+    every sender but the server. It also tells at once, not after a timeout, when there is none.
+    """
+    return None if _bind_near(sock) else _bind_in_own_directory(sock)
+
+
+def _bind_near(sock: socket.socket) -> bool:
+    """Bind to an abstract name if the kernel lists our peer in our own network namespace."""
+    from localechod.localsocket import diag  # noqa: PLC0415 - see import_all
+
+    try:
+        peer = diag.of_socket(sock).peer
+        if not peer or not diag.of_inode(peer):
+            return False
+        sock.bind(b"")
+    except OSError:
+        return False
+    return True
+
+
+def _bind_in_own_directory(sock: socket.socket) -> Path:
+    """Bind to a path that only we can put anything else in the place of; return its directory.
+
+    The directory must be passable and the socket writable for a server that runs as any user.
+
+    Raises:
+        SocketError: the action is "bind".
     """
     import tempfile  # noqa: PLC0415 - see import_all
 

@@ -431,3 +431,18 @@ def test_a_full_queue_keeps_the_message_for_later() -> None:
         asked._write()
         assert not asked._unsent
         assert [theirs.recv(100) for _ in range(sent)][-1] == b"later"
+
+
+def test_where_the_server_may_not_find_our_name_that_is_said(sockdir: Path) -> None:
+    def silent(sock: socket.socket) -> None:
+        sock.recv(9)
+
+    with talking(silent, "datagram", timeout=0.05) as said:
+        with pytest.raises(SocketError) as caught:
+            list(said.ask(b"hello"))
+        assert caught.value.hint.endswith("--timeout waits longer")  # no name, so no such reason
+    with talking(silent, "datagram", timeout=0.05) as said:
+        said.sock.bind(str(sockdir / "reply"))
+        with pytest.raises(SocketError) as caught:
+            list(said.ask(b"hello"))
+        assert caught.value.hint.endswith(f"cannot answer to {sockdir}/reply")

@@ -17,6 +17,7 @@ import pytest
 
 from localechod.ctl.app import run
 from localechod.localsocket.peer import credentials
+from tests.unit.elsewhere import far_server
 
 ROOT = Path(__file__).parents[2]
 TYPES = {
@@ -361,15 +362,13 @@ def test_replies_before_a_failure_are_printed(sockdir: Path, capfdbinary: Captur
     assert err.count(b"\n") == 1
 
 
+@needs_root
 def test_no_reply_socket_is_left_behind(sockdir: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(sockdir / "d"))
-        server.settimeout(30)
-        with spawn(str(sockdir / "d"), "x") as client:
-            _, sender = server.recvfrom(100)
-            assert Path(sender).parent.is_dir()
-            server.sendto(b"ok", sender)
-            assert client.communicate(timeout=30) == (b"ok\n", b"")
+    with far_server(sockdir / "d") as server, spawn(str(sockdir / "d"), "x") as client:
+        _, sender = server.recvfrom(100)
+        assert Path(sender).parent.is_dir()
+        server.sendto(b"ok", sender)
+        assert client.communicate(timeout=30) == (b"ok\n", b"")
     assert not Path(sender).parent.exists()
 
 

@@ -20,6 +20,7 @@ from localechod.errors import SocketError
 from localechod.localsocket import connect as connect_module
 from localechod.localsocket.address import Address
 from localechod.localsocket.connect import Connected, connect
+from tests.unit.elsewhere import far_server
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
@@ -82,7 +83,50 @@ def test_finding_out_the_type_costs_the_server_nothing(sockdir: Path) -> None:
             sock.accept()
 
 
-def test_a_datagram_client_has_a_name_until_it_is_closed(sockdir: Path) -> None:
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every server be taken for one in another network namespace."""
+    monkeypatch.setattr(connect_module, "_bind_near", lambda _: False)
+
+
+def answered(client: Connected, sock: socket.socket) -> object:
+    """Have a server answer a datagram; return the address it answered to."""
+    client.sock.send(b"hello")
+    message, sender = sock.recvfrom(99)
+    sock.sendto(message, sender)
+    client.sock.settimeout(10)
+    assert client.sock.recv(99) == b"hello"
+    return sender
+
+
+def test_a_server_of_our_network_namespace_is_given_a_name_that_needs_no_file(
+    sockdir: Path,
+) -> None:
+    with server(sockdir / "s", socket.SOCK_DGRAM) as sock, to(sockdir / "s") as client:
+        name = answered(client, sock)
+        assert isinstance(name, bytes)
+        assert name.startswith(b"\0")
+
+
+@root_only
+def test_a_server_of_another_network_namespace_is_given_a_path(sockdir: Path) -> None:
+    with far_server(sockdir / "s") as sock, to(sockdir / "s") as client:
+        assert Path(str(answered(client, sock))).is_socket()
+
+
+def test_where_the_kernel_does_not_tell_there_is_a_path(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_inode(_: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("localechod.localsocket.diag.of_inode", of_inode)
+    with server(sockdir / "s", socket.SOCK_DGRAM) as sock, to(sockdir / "s") as client:
+        assert Path(str(answered(client, sock))).is_socket()
+
+
+@pytest.mark.usefixtures("far")
+def test_a_datagram_client_has_a_path_until_it_is_closed(sockdir: Path) -> None:
     with server(sockdir / "s", socket.SOCK_DGRAM):
         client = to(sockdir / "s")
         reply = Path(client.sock.getsockname())
@@ -94,7 +138,12 @@ def test_a_datagram_client_has_a_name_until_it_is_closed(sockdir: Path) -> None:
         client.close()
 
 
-def test_nobody_but_the_server_can_send_to_a_datagram_client(sockdir: Path) -> None:
+@pytest.mark.parametrize("near", [True, False], ids=["abstract", "path"])
+def test_nobody_but_the_server_can_send_to_a_datagram_client(
+    sockdir: Path, request: pytest.FixtureRequest, near: bool
+) -> None:
+    if not near:
+        request.getfixturevalue("far")
     with (
         server(sockdir / "s", socket.SOCK_DGRAM),
         to(sockdir / "s") as client,
@@ -139,6 +188,7 @@ def as_nobody(code: str, *arguments: object, pass_fds: Sequence[int] = ()) -> st
 
 
 @root_only
+@pytest.mark.usefixtures("far")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_server_that_runs_as_somebody_else_can_answer(sockdir: Path, umask: int) -> None:
     before = os.umask(umask)
@@ -210,6 +260,7 @@ def test_an_impossible_type_fails_at_socket(sockdir: Path) -> None:
     assert refused(sockdir / "s", 99).action == "socket"
 
 
+@pytest.mark.usefixtures("far")
 def test_a_datagram_client_that_gets_no_name_says_so(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +271,7 @@ def test_a_datagram_client_that_gets_no_name_says_so(
     assert error.hint == f"there is no directory {sockdir}/none: create it"
 
 
+@pytest.mark.usefixtures("far")
 def test_a_datagram_client_that_fails_half_way_leaves_nothing(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
