@@ -2,12 +2,15 @@
 
 As in generic_permission() of Linux's fs/namei.c and posix_acl_permission() of fs/posix_acl.c;
 in words: path_resolution(7), acl(5), capabilities(7). Pure, but for the names in the reasons.
+
+From inside a user namespace all ids that it does not know look alike. Then every owner that the
+file may have is tried, and where they do not agree, the answer is not known.
 """
 
 import enum
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localechod.explain.subject import Subject
 from localechod.localsocket.peer import group_name, user_name
@@ -15,6 +18,7 @@ from localechod.localsocket.peer import group_name, user_name
 # linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
 _VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_STRANGER = 2**32 - 1  # nobody's id; in an ACL it stands for one that our user namespace lacks
 
 
 class Want(enum.IntEnum):
@@ -48,10 +52,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision and the rule that made it, as the rest of a sentence: "may write, WHY"."""
+    """A decision and the rule that made it, as the rest of a sentence: "may write, WHY".
+
+    Attributes:
+        certain: False where it hangs on ids that our own user namespace does not show; the
+            decision is then the one for a stranger.
+    """
 
     allowed: bool
     why: str
+    certain: bool = True
 
 
 def parse_acl(packed: bytes) -> Acl:
@@ -69,7 +79,36 @@ def parse_acl(packed: bytes) -> Acl:
 
 
 def decide(node: Node, subject: Subject, want: Want) -> Ruling:
-    """Decide as the kernel does; capabilities come last, and only where they are needed."""
+    """Decide as the kernel does, if we can tell whose the file is (user_namespaces(7))."""
+    rulings = [_decide(each, subject, want) for each in _readings(node, subject)]
+    stranger = rulings[-1]
+    certain = all(each.allowed == stranger.allowed for each in rulings)
+    return replace(stranger, certain=certain)
+
+
+def _readings(node: Node, subject: Subject) -> list[Node]:
+    """List what a file may be that is shown to us like this; as a stranger's it is the last."""
+    if subject.blurred is None:
+        return [node]
+    uid, gid = subject.blurred
+    uids = [node.uid, _STRANGER] if node.uid == uid else [node.uid]
+    gids = [node.gid, _STRANGER] if node.gid == gid else [node.gid]
+    acls = [*_acl_readings(node.acl or (), uid, gid), node.acl]
+    return [replace(node, uid=u, gid=g, acl=acl) for u in uids for g in gids for acl in acls]
+
+
+def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
+    """Take each entry for an unknown id in turn for one of the client's, as it is shown to us."""
+    shown = {_USER: uid, _GROUP: gid}
+    return [
+        (*acl[:place], replace(entry, id=shown[entry.tag]), *acl[place + 1 :])
+        for place, entry in enumerate(acl)
+        if entry.tag in shown and entry.id == _STRANGER
+    ]
+
+
+def _decide(node: Node, subject: Subject, want: Want) -> Ruling:
+    """Decide; capabilities come last, and only where they are needed."""
     ruling = _by_bits(node, subject, want)
     if ruling.allowed:
         return ruling

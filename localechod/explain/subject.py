@@ -15,6 +15,8 @@ from localechod.localsocket.peer import user_name
 
 # linux/capability.h, as bit numbers
 _DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
+_NO_ID = 2**32 - 1  # the one number that is nobody's (chown(2))
+_OVERFLOW = Path("/proc/sys/kernel/overflowuid"), Path("/proc/sys/kernel/overflowgid")
 
 Ids = tuple[range, ...]
 
@@ -32,6 +34,8 @@ class Subject:
         uids: the ids that its user namespace knows: a capability counts over no other's files.
         gids: the same for groups.
         pid: the process, or None for a user who may have none.
+        blurred: the uid and the gid by which our own user namespace shows us every one that it
+            does not know; None where it knows all.
     """
 
     uid: int
@@ -42,6 +46,7 @@ class Subject:
     uids: Ids
     gids: Ids
     pid: int | None = None
+    blurred: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +85,7 @@ def of_process(pid: int) -> Subject:
         uids=uids,
         gids=gids,
         pid=pid,
+        blurred=_blurred(),
     )
 
 
@@ -105,6 +111,7 @@ def of_user(text: str) -> Subject:
         search=bool(bounding >> _DAC_READ_SEARCH & 1),
         uids=_mapped("self", "uid_map"),
         gids=_mapped("self", "gid_map"),
+        blurred=_blurred(),
     )
 
 
@@ -118,12 +125,21 @@ def _listed(uid: int) -> frozenset[int]:
 
 def _mapped(pid: int | str, name: str) -> Ids:
     """Read which of our ids a process's user namespace knows: inside, outside, count."""
-    lines = (Path("/proc") / str(pid) / name).read_bytes().splitlines()
-    rows = [[int(number) for number in line.split()] for line in lines]
-    if pid == "self" or pid == os.getpid():
-        # Our own map tells its second column in the parent's ids; ours are those of the first.
-        return tuple(range(inside, inside + count) for inside, _, count in rows)
-    return tuple(range(outside, outside + count) for _, outside, count in rows)
+    text, own = ((Path("/proc") / str(each) / name).read_bytes() for each in (pid, "self"))
+    rows = [[int(number) for number in line.split()] for line in text.splitlines()]
+    # The map of our own namespace tells its second column in the parent's ids; ours are those of
+    # the first. Another one's map cannot have the same text unless both columns are the same ids.
+    inside = 0 if text == own else 1
+    return tuple(range(row[inside], row[inside] + row[2]) for row in rows)
+
+
+def _blurred() -> tuple[int, int] | None:
+    """Read what stands for unknown ids (user_namespaces(7), Unmapped user and group IDs)."""
+    known = [sum(map(len, _mapped("self", name))) for name in ("uid_map", "gid_map")]
+    if min(known) == _NO_ID:
+        return None
+    uid, gid = (int(path.read_bytes()) for path in _OVERFLOW)
+    return uid, gid
 
 
 def _bounding() -> int:

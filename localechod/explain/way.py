@@ -21,6 +21,7 @@ from localechod.localsocket.peer import group_name, user_name
 from localechod.localsocket.reasons import kind
 
 _AS_ROOT = "ask as root, or with --probe"
+_OUTSIDE = "ask from outside of this user namespace, with --pid"
 
 
 def judge_name(question: Question) -> Check:
@@ -77,12 +78,9 @@ def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
     parent = step.parent
     # may_follow_link() in fs/namei.c: no capability helps here, not even root's
     open_to_all = stat.S_ISVTX | stat.S_IWOTH
-    if (
-        protected
-        and parent is not None
-        and parent.mode & open_to_all == open_to_all
-        and step.node.uid not in {subject.uid, parent.uid}
-    ):
+    if not protected or parent is None or parent.mode & open_to_all != open_to_all:
+        return ok("symlink", detail)
+    if step.node.uid not in {subject.uid, parent.uid}:
         return Check(
             "symlink",
             "problem",
@@ -91,6 +89,8 @@ def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
             errno.EACCES,
             "use the path it leads to",
         )
+    if subject.blurred and step.node.uid == subject.blurred[0]:
+        return _blurred("symlink", f"follow {detail}", subject)
     return ok("symlink", detail)
 
 
@@ -99,6 +99,8 @@ def _directory(step: Step, question: Question) -> Check:
     if step.mount and step.mount.is_foreign:
         return _foreign("directory", f"{shown}, {step.mount.kind}")
     ruling = decide(step.node, question.subject, Want.SEARCH)
+    if not ruling.certain:
+        return _blurred("directory", f"enter {shown}", question.subject)
     if ruling.allowed:
         return ok("directory", shown)
     detail = f"{question.subject.name} may not enter {shown}, {ruling.why}"
@@ -151,6 +153,8 @@ def _permission(end: Step, question: Question) -> Check:
     if end.mount and end.mount.is_foreign:
         return _foreign("permission", f"the file system is {end.mount.kind}")
     ruling = decide(end.node, subject, Want.WRITE)
+    if not ruling.certain:
+        return _blurred("permission", "write to it", subject)
     if not ruling.allowed:
         detail = f"{subject.name} may not write to it, {ruling.why}, and connect needs that"
         remedy = _remedy(end, question, Want.WRITE, "w")
@@ -196,6 +200,14 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
         remedy = "mount the directory instead of the file; for now, restart the container"
         return [Check("mount", "problem", detail, remedy=remedy)]
     return [ok("mount", f"bind-mounted from {escape(end.mount.root)}")]
+
+
+def _blurred(name: str, what: str, subject: Subject) -> Check:
+    detail = (
+        f"whether {subject.name} may {what} depends on its owner and group, "
+        "which this user namespace does not know"
+    )
+    return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
 
 
 def _foreign(name: str, detail: str) -> Check:

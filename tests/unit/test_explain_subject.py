@@ -74,9 +74,35 @@ def test_a_process_that_is_hidden_is_not_permitted(monkeypatch: pytest.MonkeyPat
         of_process(1)
 
 
-def test_ids_of_another_user_namespace_are_told_in_ours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Path, "read_bytes", lambda _: b"0 100000 65536\n65536 5 1\n")
+MAPS = {"1": b"0 100000 65536\n65536 5 1\n", "2": b"0 7 9\n", "self": b"0 7 9\n"}
+
+
+@pytest.fixture
+def confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in a user namespace, process 2 too, and process 1 in one below."""
+
+    def read_bytes(path: Path) -> bytes:
+        return b"65533\n" if path.name.startswith("overflow") else MAPS[path.parent.name]
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+
+@pytest.mark.usefixtures("confined")
+def test_ids_of_another_user_namespace_are_told_in_ours() -> None:
     assert subject._mapped(1, "uid_map") == (range(100000, 165536), range(5, 6))
-    assert subject._mapped("self", "uid_map") == (range(65536), range(65536, 65537))
+
+
+@pytest.mark.usefixtures("confined")
+@pytest.mark.parametrize("process", ["self", 2])
+def test_ids_of_our_own_user_namespace_are_those_that_we_see(process: int | str) -> None:
+    assert subject._mapped(process, "uid_map") == (range(9),)
+
+
+@pytest.mark.usefixtures("confined")
+def test_what_our_user_namespace_does_not_know_has_a_number() -> None:
+    assert subject._blurred() == (65533, 65533)
+
+
+def test_a_user_namespace_that_knows_all_ids_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"0 0 4294967295\n")
+    assert subject._blurred() is None
