@@ -10,6 +10,7 @@ __all__ = [  # the data plane's values are part of what is told; who is told imp
     "Event",
     "Notice",
     "PeerRow",
+    "PeersReport",
     "ReloadReport",
     "StatusReport",
 ]
@@ -58,6 +59,17 @@ class StatusReport:
         """Return the state of each endpoint that does not listen; a degraded one still does."""
         rows = self.endpoints
         return {row.name: row.state for row in rows if row.state not in {"listening", "degraded"}}
+
+
+@dataclass(frozen=True, slots=True)
+class PeersReport:
+    """The answer to Peers: the connections, and which pid namespace their pids are of (0: unknown).
+
+    In another one they are numbers without a meaning, or other processes' numbers.
+    """
+
+    peers: list[PeerRow]
+    pid_namespace: int
 
 
 @dataclass(frozen=True, slots=True)

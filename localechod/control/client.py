@@ -19,7 +19,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 from h2.exceptions import StreamClosedError
 
-from localechod.control.about import About, Notice, ReloadReport, StatusReport
+from localechod.control.about import About, Notice, PeersReport, ReloadReport, StatusReport
 from localechod.control.failure import error_of
 from localechod.control.reach import (
     LOOK_SECONDS,
@@ -92,11 +92,12 @@ class ControlClient:
         reply = await self._ask(self._stub.Reload, pb.ReloadRequest(), CHANGE_SECONDS)
         return from_wire(reply, ReloadReport)
 
-    async def peers(self, endpoint: str | None = None) -> list[PeerRow]:
+    async def peers(self, endpoint: str | None = None) -> PeersReport:
         """Return who is connected to one or to all endpoints, as far as the caller may know."""
         request = pb.PeersRequest(endpoint=endpoint or "")
         reply = await self._ask(self._stub.Peers, request, LOOK_SECONDS)
-        return [from_wire(row, PeerRow) for row in reply.peers]
+        rows = [from_wire(row, PeerRow) for row in reply.peers]
+        return PeersReport(rows, reply.pid_namespace)
 
     async def config(self) -> str:
         """Return the effective configuration as TOML."""

@@ -23,6 +23,7 @@ from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
 from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.localsocket.peer import pid_namespace
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class ControlService(ControlBase):
             for row in self._daemon.supervisor.peers(request.endpoint or None)
             if caller.admin or row.uid == caller.credentials.uid
         ]
-        await stream.send_message(pb.PeersReply(peers=rows))
+        await stream.send_message(pb.PeersReply(peers=rows, pid_namespace=pid_namespace()))
 
     async def Events(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
         """Tell what happened, and what happens until the caller or the daemon ends."""

@@ -12,6 +12,7 @@ import typer
 
 from localechod.ctl import render
 from localechod.errors import LocalechodError, UsageError
+from localechod.explain import netns
 from localechod.explain.look import Holder, of_sockets
 from localechod.explain.serving import TYPES, describe
 from localechod.localsocket import diag
@@ -78,11 +79,22 @@ def sockets(
         render.emit_json([as_json(each, held[each.inode]) for each in wanted])
     else:
         render.emit(as_text([(each, held[each.inode]) for each in wanted]))
+    sys.stdout.flush()
     if unreadable:
-        sys.stdout.flush()
         who = "1 process" if unreadable == 1 else f"{unreadable} processes"
         more = "; root sees more" if os.geteuid() else ""
         sys.stderr.write(f"{who} could not be looked at{more}\n")
+    if not wanted and (elsewhere := _elsewhere()):
+        sys.stderr.write(f"no such socket in this network namespace; {elsewhere}\n")
+
+
+def _elsewhere() -> str:
+    """Say what an empty list leaves open: a path works across network namespaces."""
+    there = netns.survey()
+    others = len(there.pids) - 1
+    if not there.complete:
+        return "others, outside of this container, cannot be seen"
+    return f"others, of which there are {others}, are not listed" if others > 0 else ""
 
 
 def as_json(each: DiagSocket, holders: Sequence[Holder]) -> dict[str, Any]:

@@ -82,13 +82,19 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that the verdict is made from."""
+    """Everything that the verdict is made from.
+
+    Attributes:
+        unreadable: how many processes would not show their descriptors.
+        contained: there may be processes that nobody can see from here.
+    """
 
     question: Question
     way: Walk | None = None
     listed: Listed = field(default_factory=Listed)
     holders: tuple[Holder, ...] = ()
     unreadable: int = 0
+    contained: bool = False
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
@@ -214,6 +220,7 @@ def _served(facts: Facts, file: bytes) -> Facts:
         facts,
         holders=tuple(holders[pid] for pid in sorted(holders)),
         unreadable=unreadable,
+        contained=census.is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.look(client, tuple(sorted(holders)), file),
     )

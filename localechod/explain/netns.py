@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from localechod.localsocket.census import is_contained
+
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
-_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,7 @@ def survey() -> Namespaces:
         number = identity(pid)
         if number is not None:
             pids.setdefault(number, pid)
-    try:
-        first = str(Path("/proc/self/ns/pid").readlink()) == _FIRST_PID_NAMESPACE
-    except OSError:
-        first = False
-    return Namespaces(pids, complete=first and identity(1) is not None)
+    return Namespaces(pids, complete=not is_contained() and identity(1) is not None)
 
 
 def identity(pid: int) -> int | None:

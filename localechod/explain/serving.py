@@ -78,7 +78,8 @@ def _nobody(facts: Facts) -> Check:
         else "start its server, which will replace the file, or remove it"
     )
     if unseen == 0:
-        detail = "nobody holds it: its server has ended without removing the file"
+        left = "bound another file" if deleted else "ended without removing the file"
+        detail = f"nobody holds it: its server has {left}"
         return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
     hidden = "other containers" if unseen is None else f"other network namespaces ({unseen})"
     detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
@@ -153,7 +154,12 @@ def _holders(facts: Facts) -> Check:
     )
     if facts.holders:
         return ok("holders", "; ".join([*map(describe, facts.holders), *filter(None, [hidden])]))
-    detail = hidden or "held by no process: it is on its way between two, or kept by the kernel"
+    nowhere = (
+        "held by no process that can be seen from this container"
+        if facts.contained
+        else "held by no process: it is on its way between two, or kept by the kernel"
+    )
+    detail = hidden or nowhere
     return Check("holders", "unknown", detail, remedy="ask as root", decides=False)
 
 

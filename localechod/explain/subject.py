@@ -9,7 +9,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.errors import NotPermittedError, UsageError
+from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.address import escape
 from localechod.localsocket.peer import user_name
 
@@ -63,12 +63,15 @@ def of_process(pid: int) -> Subject:
 
     Raises:
         UsageError: there is no such process.
+        LocalechodError: there is no /proc, as in a bare chroot.
         NotPermittedError: it is hidden from us.
     """
     try:
         status = (Path("/proc") / str(pid) / "status").read_bytes()
         uids, gids = (_mapped(pid, name) for name in ("uid_map", "gid_map"))
     except (FileNotFoundError, ProcessLookupError):
+        if pid == os.getpid():
+            raise LocalechodError("/proc is not mounted", "mount -t proc proc /proc") from None
         raise UsageError(f"there is no process {pid}", "see ps -e") from None
     except PermissionError:
         raise NotPermittedError(f"process {pid} may not be looked at", "ask as root") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from localechod.localsocket.peer import command
 
 _PF_KTHREAD = 0x00200000  # linux/sched.h
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ def take(socket_inodes: Collection[int]) -> Census:
             for inode in held:
                 found[inode].append(holder)
     return Census(found, unreadable)
+
+
+def is_contained() -> bool:
+    """Whether there may be processes outside of our pid namespace, which nobody in it can see."""
+    try:
+        return os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE  # noqa: PTH115 - see take
+    except OSError:
+        return True
 
 
 def _descriptors(pid: int) -> list[str]:

@@ -92,6 +92,14 @@ def command(pid: int) -> str:
     return escape(comm.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
 
 
+def pid_namespace() -> int:
+    """Return the number of the namespace that the pids we are told are of; 0 where not known."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
 def user_name(uid: int) -> str:
     """Return the name of a user, escaped, or the number as text where it has none."""
     try:

@@ -30,6 +30,8 @@ _TYPES: dict[int, str] = {
     socket.SOCK_DGRAM: "datagram",
     socket.SOCK_SEQPACKET: "seqpacket",
 }
+_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7): owners it does not know
+_ALL_UIDS = [b"0", b"0", b"4294967295"]
 _NOT_LISTENING = "its server holds it, but does not listen: it is starting, or has shut it down"
 _SECURITY_MODULE = (
     "the modes allow it, so a security module (SELinux, AppArmor) may forbid it: "
@@ -133,23 +135,38 @@ def _denial(path: Path) -> str:
         return f"user {user} may not enter {closed}"
     if _may(path, os.W_OK):
         return _SECURITY_MODULE
+    status = path.stat()
     return (
         f"connecting takes the right to write to the socket, "
-        f"and user {user} has none ({listing(path.stat())})"
+        f"and user {user} has none ({listing(status)}){_beyond_root(status)}"
     )
+
+
+def _beyond_root(status: os.stat_result) -> str:
+    """Explain why root has no right: it is a user namespace's, whose root is somebody outside."""
+    known = Path("/proc/self/uid_map").read_bytes().split()
+    if os.geteuid() or known == _ALL_UIDS or status.st_uid != int(_OVERFLOW_UID.read_bytes()):
+        return ""
+    return ": its owner is unknown in this user namespace, and root's rights end there"
 
 
 def _refusal(address: Address) -> str:
     """Tell the three things apart that refuse: no socket, not listening yet, nobody any more."""
-    mode = Path(address.path).stat().st_mode
-    if not stat.S_ISSOCK(mode):
-        return f"it is {kind(mode)}, not a socket"
+    status = Path(address.path).stat()
+    if not stat.S_ISSOCK(status.st_mode):
+        return f"it is {kind(status.st_mode)}, not a socket"
     try:
         known = _known(address)
     except OSError:
         return "nobody listens on it"
     if any(each.state != diag.STATE_ESTABLISHED for each in known):
         return _NOT_LISTENING
+    if not status.st_nlink:
+        # Without a link it can only be reached because it is mounted here (or kept open).
+        return (
+            "it is a mount of a file that its server has removed, to bind another one: "
+            "mount the directory instead"
+        )
     return "nobody listens on it any more: its server has ended without removing the file"
 
 

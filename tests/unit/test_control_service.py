@@ -15,6 +15,7 @@ from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.report import PeerRow
 from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
+from localechod.localsocket.peer import pid_namespace
 from tests.unit.control_fakes import NOBODY, FakeDaemon, LoopFactory, on_each_loop, run, served
 
 pytestmark = on_each_loop
@@ -192,11 +193,12 @@ def test_an_administrator_sees_every_peer_and_others_their_own(
         daemon = FakeDaemon()
         daemon.supervisor.connected = [peer("stream", 0), peer("datagram", NOBODY)]
         async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
-            rows = await client.peers()
-            assert {row.endpoint for row in await client.peers("stream")} == {"stream"}
+            report = await client.peers()
+            assert report.pid_namespace == pid_namespace()
+            assert {row.endpoint for row in (await client.peers("stream")).peers} == {"stream"}
             with pytest.raises(UsageError):
                 await client.peers("x")
-            return rows
+            return report.peers
 
     assert run(factory, lambda: main(0)) == [peer("stream", 0), peer("datagram", NOBODY)]
     assert run(factory, lambda: main(4711)) == [peer("stream", 0)]

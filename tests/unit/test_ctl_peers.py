@@ -89,3 +89,13 @@ def test_nobody_is_said_in_words_and_as_an_empty_list(
     assert capsys.readouterr().out == "nobody is connected\n"
     assert peers("--json") == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_pid_of_another_namespace_is_not_taken_for_a_process_of_ours(
+    peers: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The daemon, in this process too, still tells its own.
+    monkeypatch.setattr("localechod.ctl.peers.pid_namespace", lambda: 1)
+    assert peers("stream", "--json") == 0
+    (ours,) = json.loads(capsys.readouterr().out)
+    assert (ours["pid"], ours["command"]) == (os.getpid(), None)

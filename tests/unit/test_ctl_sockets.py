@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,19 @@ def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
     shown = capfd.readouterr()
     assert re.fullmatch(r"\d+ process(es)? could not be looked at; root sees more\n", shown.err)
     assert shown.out.splitlines()[1].endswith(f"{sockdir}/stream")
+
+
+@needs_root
+def test_an_empty_list_says_that_it_proves_nothing_where_there_are_other_namespaces(
+    ours: dict[str, socket.socket], sockdir: Path
+) -> None:
+    words = ["unshare", "--net", sys.executable, "-m", "localechod.ctl.app", "sockets"]
+    done = subprocess.run(
+        [*words, f"{sockdir}/stream"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.count("\n") == 1  # the headers
+    assert "no such socket in this network namespace; others, " in done.stderr
+    assert app.run(["sockets", f"{sockdir}/stream"]) == 0
 
 
 def test_all_is_read_once_however_many_sockets_there_are(

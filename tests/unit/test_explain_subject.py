@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.errors import NotPermittedError, UsageError
+from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.explain import subject
 from localechod.explain.subject import of_process, of_user
 
@@ -63,6 +63,15 @@ def test_an_unknown_user_is_a_usage_error(text: str) -> None:
 def test_a_process_that_is_gone_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="there is no process 4194304"):
         of_process(1 << 22)
+
+
+def test_without_proc_it_is_not_we_who_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> bytes:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_bytes", missing)
+    with pytest.raises(LocalechodError, match="/proc is not mounted"):
+        of_process(os.getpid())
 
 
 def test_a_process_that_is_hidden_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,3 +84,25 @@ def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_thr
     of_nobody = as_user(NOBODY, [NOBODY], hidden)
     pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
     assert 0 < of_nobody <= len([pid for pid in pids if not census._is_kernels(pid)]) + 50
+
+
+@root_only
+def test_in_a_pid_namespace_of_ones_own_there_may_be_processes_outside() -> None:
+    code = "from localechod.localsocket import census; assert census.is_contained()"
+    words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+    subprocess.run(words, check=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("link", "contained"), [("pid:[4026531836]", False), ("pid:[4026532000]", True), (None, True)]
+)
+def test_the_first_pid_namespace_has_a_number_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, link: str | None, contained: bool
+) -> None:
+    def readlink(_: str) -> str:
+        if link is None:
+            raise PermissionError
+        return link
+
+    monkeypatch.setattr(os, "readlink", readlink)
+    assert census.is_contained() == contained

@@ -14,6 +14,7 @@ from localechod.localsocket.peer import (
     command,
     credentials,
     group_name,
+    pid_namespace,
     user_name,
 )
 
@@ -123,3 +124,15 @@ def test_names_where_there_are_names_and_numbers_where_not() -> None:
     assert user_name(0) == group_name(0) == "root"
     assert user_name(4_242_424) == group_name(4_242_424) == "4242424"
     assert user_name(2**32 - 1) == group_name(2**32 - 1) == "4294967295"
+
+
+def test_a_pid_namespace_has_a_number_and_0_where_it_is_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Path("/proc/self/ns/pid").readlink() == Path(f"pid:[{pid_namespace()}]")
+
+    def stat(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert pid_namespace() == 0

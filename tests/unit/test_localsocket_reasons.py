@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from localechod.localsocket import netlink, reasons
 from localechod.localsocket.address import Address
 from localechod.localsocket.reasons import bind_hint, connect_hint, kind, listing
+from tests.integration.harness import needs_root
 
 
 def at(path: Path) -> Address:
@@ -78,3 +81,59 @@ def test_a_type_that_cannot_be_found_out_is_another_one(sockdir: Path) -> None:
     (sockdir / "s").touch()
     hint = connect_hint(errno.EPROTOTYPE, at(sockdir / "s"))
     assert hint == "it is of another socket type"
+
+
+CONNECT = """
+import os, sys
+from localechod.errors import SocketError
+from localechod.localsocket.address import Address
+from localechod.localsocket.connect import connect
+try:
+    connect(Address.parse(sys.argv[1]), None, 5.0)
+except SocketError as error:
+    print(error.errno, error.hint)
+"""
+
+
+@needs_root
+def test_a_mount_of_a_file_that_was_replaced_is_told_from_a_dead_server(sockdir: Path) -> None:
+    mounted = sockdir / "mounted"
+    mounted.touch()
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.bind(str(sockdir / "s"))
+        first.listen()
+        inside = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            'mount --bind "$1" "$2"; read go; shift 2; "$@"',
+        ]
+        with subprocess.Popen(
+            [*inside, "sh", sockdir / "s", mounted, sys.executable, "-c", CONNECT, mounted],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as client:
+            while f" {mounted} " not in Path(f"/proc/{client.pid}/mountinfo").read_text():
+                os.sched_yield()
+            first.close()
+            (sockdir / "s").unlink()
+            second.bind(str(sockdir / "s"))
+            second.listen()
+            answer, _ = client.communicate("\n", timeout=30)
+    assert answer.startswith(f"{errno.ECONNREFUSED} it is a mount of a file that its server has")
+
+
+def test_root_of_a_user_namespace_is_told_where_its_rights_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    maps = {"uid_map": b"0 1000 1\n", "overflowuid": b"65534\n"}
+    monkeypatch.setattr(Path, "read_bytes", lambda path: maps[path.name])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    stranger = os.stat_result((0o140600, 0, 0, 1, 65534, 65534, 0, 0, 0, 0))
+    known = os.stat_result((0o140600, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+    assert reasons._beyond_root(stranger).endswith("and root's rights end there")
+    assert reasons._beyond_root(known) == ""
+    maps["uid_map"] = b"         0          0 4294967295\n"  # all are known, so it is nobody's
+    assert reasons._beyond_root(stranger) == ""

@@ -122,10 +122,12 @@ class PeersRequest(_message.Message):
     def __init__(self, endpoint: _Optional[str] = ...) -> None: ...
 
 class PeersReply(_message.Message):
-    __slots__ = ("peers",)
+    __slots__ = ("peers", "pid_namespace")
     PEERS_FIELD_NUMBER: _ClassVar[int]
+    PID_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     peers: _containers.RepeatedCompositeFieldContainer[Peer]
-    def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
+    pid_namespace: int
+    def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., pid_namespace: _Optional[int] = ...) -> None: ...
 
 class Peer(_message.Message):
     __slots__ = ("endpoint", "pid", "uid", "since", "messages", "received_bytes", "sent_bytes")
