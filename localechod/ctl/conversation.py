@@ -165,8 +165,9 @@ class Conversation:
             hint += ", --framing says where a message ends"
         name = self.sock.getsockname()
         if self.sock.type == socket.SOCK_DGRAM and isinstance(name, str) and name:
-            # What cannot be known: a server elsewhere drops its answer, and we hear nothing.
-            hint += f"; a server in a container, with another /tmp, cannot answer to {escape(name)}"
+            # A server that does not find it drops its answer, and we hear nothing.
+            where = "outside of this container or in one"
+            hint += f"; a server with another /tmp, {where}, cannot answer to {escape(name)}"
         return SocketError("receive", errno.ETIMEDOUT, self.path, hint)
 
     def _failed(self, action: str, error: OSError, hint: str) -> SocketError:
