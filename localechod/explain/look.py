@@ -84,9 +84,8 @@ class Listed:
 class Facts:
     """Everything that the verdict is made from.
 
-    Attributes:
-        unreadable: how many processes would not show their descriptors.
-        contained: there may be processes that nobody can see from here.
+    `unreadable` processes would not show their descriptors; where we are `contained` there may
+    be others that nobody can see from here.
     """
 
     question: Question
