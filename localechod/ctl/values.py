@@ -2,12 +2,13 @@
 
 typer builds a pydantic validator for every parameter it reads, and importing pydantic takes longer
 than all the rest of `localechoctl send` together. The few kinds of values that occur here need no
-validator: text, numbers, one of a few words, and flags. Whatever else a parameter may be is left to
-typer, which is slower and just as right.
+validator: text, paths, numbers, one of a few words, and flags. Whatever else a parameter may be is
+left to typer, which is slower and just as right; but the Debian package comes without pydantic.
 """
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -68,6 +69,8 @@ def _reader(param: Any) -> PlainValue | None:
     kind = described.annotation
     if kind in {list[str], str}:
         return PlainValue(str)
+    if kind is Path:
+        return PlainValue(Path)
     if kind is bool:
         # Flags without a default are None until they are given; what is given is a bool already.
         return PlainValue(bool)

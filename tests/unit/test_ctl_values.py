@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from localechod.ctl.values import PlainValue, lighten
+from localechod.ctl.app import build
+from localechod.ctl.group import Promise
+from localechod.ctl.values import HELP, PlainValue, lighten
 
 
 class Colour(enum.Enum):
@@ -105,3 +107,19 @@ def test_the_commands_of_a_group_are_made_light_with_it() -> None:
     group: Any = typer.main.get_command(app)
     lighten(group)
     assert isinstance(group.commands["two"].params[0]._runtime_param, PlainValue)
+
+
+def test_no_command_needs_pydantic_which_the_debian_package_does_without() -> None:
+    def read_otherwise(command: Any) -> list[str]:
+        if isinstance(command, Promise):
+            command = command.fulfil()
+        context = typer.Context(command, help_option_names=list(HELP))
+        found = [
+            f"{command.name} {param.name}"
+            for param in command.get_params(context)
+            if not isinstance(getattr(param, "_runtime_param", None), PlainValue)
+        ]
+        children = getattr(command, "commands", {}).values()
+        return [*found, *(name for child in children for name in read_otherwise(child))]
+
+    assert read_otherwise(build()) == []
