@@ -89,6 +89,7 @@ uninstall_all() {
 }
 
 [ "$(id -u)" = 0 ] || die 'only root can do this'
+[ ! -e /usr/lib/localechod ] || die 'the Debian package localechod is installed here, with the same account and the same sockets: apt remove localechod'
 case ${1-} in
 install) shift; install_all "$@" ;;
 uninstall) uninstall_all ;;

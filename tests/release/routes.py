@@ -1,0 +1,64 @@
+"""The ways to install that README shows and test_docs.py cannot try, as a user follows them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.system.machine import CHECKOUT, Machine
+from tests.system.pages import Step, alike, steps
+
+# Whoever follows a page on the bare Debian; `make_user` makes him.
+USER = "someone"
+HOME = f"/home/{USER}"
+_PATH = f"{HOME}/.local/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SECONDS = 600.0  # of one command: some of them fetch and compile
+
+
+def route(name: str, page: Path = CHECKOUT / "README.md") -> list[Step]:
+    """Return the commands that a page leaves to this test file, by the comment before the block."""
+    marked = rf"(?ms)^<!-- not run: [^>]*\b{re.escape(name)}\b[^>]*-->\n(```.*?^```)$"
+    return [step for block in re.findall(marked, page.read_text()) for step in _steps(block)]
+
+
+def section(heading: str, page: Path = CHECKOUT / "README.md") -> list[Step]:
+    """Return the commands below a heading, "$ " being root's prompt."""
+    _, _, rest = page.read_text().partition(f"\n## {heading}\n")
+    return list(steps(rest.partition("\n## ")[0]))
+
+
+def _steps(block: str) -> Iterator[Step]:
+    return steps(f"<!-- user: {USER} -->\n{block}")
+
+
+def make_user(debian: Machine) -> str:
+    """Make an ordinary user with the project in his home; return where."""
+    debian.run("useradd", "--create-home", USER)
+    debian.run("cp", "-R", "/root/localechod", HOME)
+    debian.run("chown", "-R", f"{USER}:", f"{HOME}/localechod")
+    return f"{HOME}/localechod"
+
+
+def as_user(debian: Machine, script: str, directory: str = HOME) -> str:
+    """Have the ordinary user run a script; return its output.
+
+    Raises:
+        AssertionError: it failed, with all it said.
+    """
+    become = ["env", f"HOME={HOME}", f"PATH={_PATH}", "runuser", "-u", USER, "--"]
+    return debian.run(*become, "bash", "-euc", f"cd {directory}\n{script}", seconds=_SECONDS)
+
+
+def follow(debian: Machine, step: Step, directory: str) -> None:
+    """Run a command of a page in a directory.
+
+    Raises:
+        AssertionError: it failed, or printed something else than the page shows.
+    """
+    # A user's own commands come first for him, as after a login.
+    environment = ["env", f"HOME={HOME}", f"PATH={_PATH}"] if "runuser" in step.command else []
+    script = f"cd {directory}\n{step.command}"
+    printed = debian.run(
+        *environment, "bash", "-c", script, check=step.shown is None, seconds=_SECONDS
+    )
+    if step.shown is not None:
+        assert alike(step.shown, printed), f"{step.command} printed:\n{printed}"
