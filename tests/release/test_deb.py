@@ -12,8 +12,9 @@ from tests.release.bookworm import PROJECT, bookworm, missing
 from tests.release.routes import follow, make_user, route
 from tests.system.conftest import RUNTIME, SERVICE, SETTINGS, SOCKET
 from tests.system.load import clients
-from tests.system.machine import Machine, eventually
+from tests.system.machine import CHECKOUT, Machine, eventually
 
+WAY = route("test_deb.py")  # ./dev deb, apt install
 OLDER = f"{PROJECT}/dist/localechod_0.0.9_*.deb"
 # All modules, as the commands find them.
 IMPORTS = """
@@ -77,8 +78,7 @@ def debian() -> Iterator[Machine]:
 def project(debian: Machine) -> str:
     """Where the ordinary user has the checkout, and the package that he has built from it."""
     directory = "/home/someone/localechod"
-    build, _ = route("tests/release/test_deb.py")
-    follow(debian, build, directory)
+    follow(debian, WAY[0], directory)
     return directory
 
 
@@ -88,11 +88,16 @@ def newer(project: str) -> str:
     return f"{project}/dist/localechod_*.deb"
 
 
+def test_the_chinese_readme_shows_the_same_way() -> None:
+    chinese = route("test_deb.py", CHECKOUT / "README.zh.md")
+    assert [step.command for step in chinese] == [step.command for step in WAY]
+    assert len(WAY) == 2
+
+
 def test_it_is_installed_by_readmes_command_and_serves_at_once(
     debian: Machine, project: str
 ) -> None:
-    _, install = route("tests/release/test_deb.py")
-    follow(debian, install, project)
+    follow(debian, WAY[1], project)
     assert debian.show(SERVICE, "ActiveState") == "active"
     assert debian.run("systemctl", "is-enabled", SERVICE) == "enabled"
     assert debian.show(SOCKET, "ActiveState") == "inactive"
