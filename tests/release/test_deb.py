@@ -198,6 +198,7 @@ def test_purge_leaves_nothing(debian: Machine, newer: str) -> None:
     do(debian, "apt-get purge --autoremove localechod")
     before = debian.written()
     accounts = [debian.run("sort", f"/etc/{name}") for name in ("passwd", "group")]
+    assert "localecho:" not in "".join(accounts)
     do(debian, f"apt-get install {newer}")
     eventually(lambda: debian.run("localechoctl", "send", "stream", "hello"), 20, "an answer")
     do(debian, "apt-get purge --autoremove localechod")
