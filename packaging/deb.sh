@@ -61,6 +61,8 @@ print(get_completion_script(prog_name='localechoctl', complete_var='_LOCALECHOCT
 
 [ "$("$venv/bin/python" -c 'import sys; print(sys.version_info[:2])')" = "$(/usr/bin/python3 -c 'import sys; print(sys.version_info[:2])')" ] ||
     die "$venv has another Python than /usr/bin/python3, and the package would be for that one"
+# A compiler that is missing or fails costs only speed, elsewhere: here it would also make another package of the same source.
+case $own in *-none-any.whl) die "$own has no compiled part" ;; esac
 rm -rf "$place"
 tree=$place/localechod-$version
 mkdir -p "$tree/wheels" "$tree/completions"
@@ -70,6 +72,6 @@ libraries
 completions
 changelog >"$tree/debian/changelog"
 log=$place/build.log
-# Not looked for are build dependencies: nothing is compiled, so a compiler (build-essential) is none; ./dev sees to debhelper.
+# Not looked for are build dependencies: all is compiled by now, so a compiler (build-essential) is none; ./dev sees to debhelper.
 (cd "$tree" && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps) >"$log" 2>&1 || { cat "$log" >&2; die 'dpkg-buildpackage failed'; }
 echo "$place/localechod_${version}_$(dpkg --print-architecture).deb"

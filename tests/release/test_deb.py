@@ -113,6 +113,9 @@ def test_what_belongs_to_it_is_in_its_place(debian: Machine, newer: str) -> None
         assert f"/man{section}/" in debian.run("man", "-w", section, page)
     verified = do(debian, f"systemd-analyze verify {SERVICE} {SOCKET}")
     assert "localechod" not in verified
+    own = "env XDG_RUNTIME_DIR=/run systemd-analyze --user verify"
+    for unit in (SERVICE, SOCKET):
+        assert "localechod" not in do(debian, f"{own} /usr/lib/systemd/user/{unit}")
     assert do(debian, "dpkg --verify localechod") == ""
     words = "COMP_WORDS='localechoctl st' COMP_CWORD=1 _LOCALECHOCTL_COMPLETE=complete_bash"
     assert do(debian, f"{words} localechoctl").split() == ["status", "start", "stop"]
