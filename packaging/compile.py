@@ -16,7 +16,7 @@ _MODULES = ("localechod/echo/_relay", "localechod/echo/_datagrams")
 
 # -g0: no path of the machine that it was built on, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
-_FLAGS += ["-Wno-missing-field-initializers"]
+_FLAGS += ["-Wno-missing-field-initializers", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 
 
 class Compile(BuildHookInterface[Any]):

@@ -39,6 +39,9 @@ static PyObject *name_of(socklen_t length)
 
 	if (size <= 0)
 		return Py_NewRef(Py_None);
+	/* A path of all 108 bytes counts with a NUL for which there is no room; unix(7). */
+	if (size > (Py_ssize_t)sizeof from.sun_path)
+		size = sizeof from.sun_path;
 	if (!name[0])
 		return PyBytes_FromStringAndSize(name, size);
 	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));

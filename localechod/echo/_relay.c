@@ -127,7 +127,8 @@ static PyObject *relay(Flow *flow, double now)
 	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
 	Py_ssize_t size, length, sent;
 
-	mark(flow, BUSY);
+	if (flow->kind != RECORDS) /* of records the kernel keeps the boundaries */
+		mark(flow, BUSY);
 	size = recv(flow->fd, data, flow->read_size, 0);
 	if (size < 0 && errno != EAGAIN)
 		return failed(flow);

@@ -92,7 +92,7 @@ class Connection(Flow):
         """Let the inner loop serve it, or not, after something has changed."""
         if COMPILED:
             plain = self._unsent is None and self._afterwards is None
-            self.kind = self._plain() if plain else PYTHON
+            self.kind = self._plain() if plain and self.sock.fileno() >= 0 else PYTHON
 
     def guard(self, slot: Slot) -> None:
         """Leave word in this slot from now on; in NOWHERE, none."""

@@ -1,8 +1,10 @@
 """Datagrams read and answered, compiled and in Python, against real sockets."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -137,6 +139,23 @@ def test_one_that_cannot_be_delivered_is_told_and_stops_no_other(
     assert ask(server)[::4] == (2, errno.ECONNREFUSED)
     assert ask(server)[::4] == (1, None)
     assert clients[0].recv(9) == clients[2].recv(9) == b"x"
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_the_longest_path_has_no_room_for_its_nul_and_is_told_whole(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: Answerer
+) -> None:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    path = os.fsencode(sockdir) + b"/"
+    path = path.ljust(108, b"n")
+    address = struct.pack("=H108s", socket.AF_UNIX, path)
+    # Python's own bind refuses what the kernel takes.
+    assert ctypes.CDLL(None).bind(sock.fileno(), address, len(address)) == 0
+    sock.connect(server.getsockname())
+    sock.send(b"x")
+    rest = ask(server, function)[-1]
+    assert isinstance(rest, tuple)
+    assert rest[-1] == os.fsdecode(path)
 
 
 @pytest.mark.parametrize("function", EITHER)

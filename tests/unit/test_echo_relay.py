@@ -162,7 +162,7 @@ def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
     assert line.ask(b"1234\n") == b"Hi, 1234\n"
     assert line.ask(b"12345\n") == b""
     assert line.counters.errors == {"too_long": 1}
-    assert line.seen == [b"left"]
+    assert (line.seen, line.connection.kind) == ([b"left"], relay.PYTHON)
     record = stages("seqpacket", max_message=4)
     assert [record.ask(b"12345"), record.ask(b"1234")] == [b"", b"Hi, 1234"]
     assert record.counters.errors == {"too_long": 1}
@@ -209,6 +209,7 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     broken.engine._turn()
     assert broken.counters.errors == {"broken_pipe": 1}
     assert reset.seen == broken.seen == [b"left"]
+    assert reset.connection.kind == broken.connection.kind == relay.PYTHON
 
 
 def test_a_slot_says_where_it_is_before_the_reply_is_sent(stages: Stages) -> None:
