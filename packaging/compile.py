@@ -1,8 +1,10 @@
 """The build step of the wheel, and of an editable install: compile what is in C, if possible.
 
-Without a compiler, or Python's headers, the wheel has the same program in Python alone.
+Without a compiler, or Python's headers, the wheel has the same program in Python alone; and with
+LOCALECHOD_PURE_PYTHON in the environment, as a release has it, so that it fits any machine.
 """
 
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -27,6 +29,8 @@ class Compile(BuildHookInterface[Any]):
         root = Path(self.root)
         for name in _MODULES:
             (root / _built(name)).unlink(missing_ok=True)
+        if os.environ.get("LOCALECHOD_PURE_PYTHON"):
+            return
         extensions = [
             Extension(
                 name.replace("/", "."), [f"{name}.c"], extra_compile_args=_FLAGS, optional=True

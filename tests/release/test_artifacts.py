@@ -1,0 +1,102 @@
+"""What is in the wheel and the sdist, and that it is the same bytes whenever it is built."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+import localechod
+from tests.release.artifacts import Artifacts, build, released, tree
+from tests.system.machine import CHECKOUT
+
+# Of a checkout alone: what a server or git calls here.
+NOT_IN_THE_SDIST = {".ci/run", ".pre-commit-config.yaml"}
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return released(tmp_path_factory.mktemp("artifacts"))
+
+
+def tracked() -> set[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=CHECKOUT, check=True, capture_output=True
+    )
+    return set(filter(None, os.fsdecode(listed.stdout).split("\0")))
+
+
+def unpacked(sdist: Path, target: Path) -> Path:
+    target.mkdir()
+    # tarfile of Debian 12 has no filter yet, and warns of that in newer ones.
+    subprocess.run(["tar", "--extract", "--file", sdist, "--directory", target], check=True)
+    (source,) = target.iterdir()
+    return source
+
+
+def test_the_sdist_has_what_is_needed_to_build_test_and_package_and_nothing_else(
+    artifacts: Artifacts,
+) -> None:
+    with tarfile.open(artifacts.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names == (tracked() - NOT_IN_THE_SDIST) | {"PKG-INFO"}
+
+
+def test_the_wheel_has_the_package_its_manual_pages_and_nothing_else(artifacts: Artifacts) -> None:
+    with zipfile.ZipFile(artifacts.wheel) as archive:
+        names = set(archive.namelist())
+    packaged = {name for name in tracked() if name.startswith("localechod/")}
+    rest = names - packaged
+    assert packaged < names
+    assert {name for name in rest if ".dist-info/" not in name} == {
+        "localechod/default.toml",
+        *(
+            f"localechod-{artifacts.version}.data/data/share/man/man{page[-1]}/{page}"
+            for page in ("localechoctl.1", "localechod.8", "localechod.toml.5")
+        ),
+    }
+    assert "localechod/py.typed" in names
+
+
+def test_the_metadata_has_the_one_version_and_is_complete(artifacts: Artifacts) -> None:
+    with zipfile.ZipFile(artifacts.wheel) as archive:
+        inside = f"localechod-{artifacts.version}.dist-info"
+        assert b"Tag: py3-none-any" in archive.read(f"{inside}/WHEEL")
+        metadata = message_from_bytes(archive.read(f"{inside}/METADATA"))
+        assert f"{inside}/licenses/LICENSE" in archive.namelist()
+    assert metadata["Version"] == artifacts.version == localechod.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Author"] in (CHECKOUT / "LICENSE").read_text()
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+    assert metadata.get_payload(decode=True) == (CHECKOUT / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize("pure", ["1", ""], ids=["python", "compiled"])
+def test_whoever_builds_it_whenever_gets_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pure: str
+) -> None:
+    monkeypatch.setenv("LOCALECHOD_PURE_PYTHON", pure)
+    first = build(tree(tmp_path / "here"), tmp_path / "first")
+    os.utime(tmp_path / "here/README.md", (0, 0))
+    second = build(tmp_path / "here", tmp_path / "second")
+    third = build(unpacked(first.sdist, tmp_path / "unpacked"), tmp_path / "third", "-t", "wheel")
+    assert second.sdist.read_bytes() == first.sdist.read_bytes()
+    assert second.wheel.read_bytes() == first.wheel.read_bytes()
+    assert third.wheel.read_bytes() == first.wheel.read_bytes()
+
+
+def test_what_is_in_the_sdist_can_test_itself(artifacts: Artifacts, tmp_path: Path) -> None:
+    source = unpacked(artifacts.sdist, tmp_path / "unpacked")
+    rooms = [
+        "tests/unit/test_framing.py",
+        "tests/unit/test_imports.py",
+        "tests/unit/test_manuals.py",
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *rooms]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

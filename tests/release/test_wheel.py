@@ -1,0 +1,166 @@
+"""`pip install` of wheel and sdist on a bare Debian: used, served, upgraded under load, removed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.release.artifacts import DIST, Artifacts, bring, build, released, tree
+from tests.release.bookworm import PROJECT, bookworm, missing
+from tests.release.routes import HOME, as_user, follow, make_user, route
+from tests.system.conftest import SERVICE
+from tests.system.load import clients
+from tests.system.machine import CHECKOUT, Machine
+
+ENVIRONMENT = "/srv/echo"
+HEADERS = ("gcc", "pkg-config", "python3-dev", "libsystemd-dev")
+
+# What an ordinary user does with the commands alone: first without a daemon, then with his own.
+USE = f"""
+PATH={ENVIRONMENT}/bin:$PATH
+localechoctl --help
+localechoctl explain /run/dbus/system_bus_socket
+localechoctl sockets --listening | grep -F /run/dbus/system_bus_socket
+localechoctl lab empty-message
+localechoctl bench --seconds 0.05
+localechoctl --show-completion | grep -F _LOCALECHOCTL_COMPLETE
+# Without the daemon: 3, and any other socket can be talked to all the same.
+status=0; localechoctl status || status=$?; [ $status = 3 ]
+python3 -c 'if True:
+    import socket
+    listener = socket.create_server("/tmp/other.sock", family=socket.AF_UNIX)
+    print("listens", flush=True)
+    connection, _ = listener.accept()
+    connection.sendall(b"I heard " + connection.recv(100))
+' >/tmp/other.log & other=$!
+until grep -q listens /tmp/other.log; do sleep 0.1; done
+[ "$(localechoctl send /tmp/other.sock hello)" = 'I heard hello' ]
+wait $other
+localechod & daemon=$!
+localechoctl wait --timeout 20
+[ "$(localechoctl send stream hello)" = 'Hi, hello' ]
+[ "$(localechoctl send datagram hello)" = 'Hi, hello' ]
+localechoctl status
+localechoctl bench stream --seconds 0.05
+kill $daemon
+wait $daemon
+"""
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return released(tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture
+def debian(artifacts: Artifacts) -> Iterator[Machine]:
+    """A bare Debian with wheel and sdist and an ordinary user."""
+    if missing():
+        pytest.skip(missing())
+    with bookworm() as debian:
+        bring(debian, artifacts.wheel, artifacts.sdist)
+        make_user(debian)
+        # Whoever follows README says yes to apt.
+        debian.write("/etc/apt/apt.conf.d/90tests", 'APT::Get::Assume-Yes "true";\n')
+        debian.run("apt-get", "-qq", "update")
+        yield debian
+
+
+def provide(debian: Machine, *packages: str) -> None:
+    debian.run(
+        *("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "install"),
+        *("--no-install-recommends", *packages),
+        seconds=600,
+    )
+
+
+def pip(debian: Machine, *arguments: str) -> str:
+    if debian.process("test", "-d", ENVIRONMENT).returncode != 0:
+        debian.run("python3", "-m", "venv", ENVIRONMENT)
+    return debian.run(f"{ENVIRONMENT}/bin/pip", "-q", *arguments, seconds=600)
+
+
+def account(debian: Machine) -> None:
+    debian.run("systemd-sysusers", f"{PROJECT}/packaging/systemd/sysusers.d/localechod.conf")
+
+
+def serve(debian: Machine) -> None:
+    """Make the environment's daemon a service, with the unit that the sdist has."""
+    account(debian)
+    unit = debian.run("cat", f"{PROJECT}/packaging/systemd/{SERVICE}")
+    unit = unit.replace("/usr/local/bin/", f"{ENVIRONMENT}/bin/")
+    debian.write(f"/etc/systemd/system/{SERVICE}", unit + "\n")
+    debian.run("systemctl", "daemon-reload")
+    debian.run("systemctl", "start", SERVICE)
+
+
+def left(debian: Machine, *places: str) -> str:
+    return debian.run("find", *places, "-name", "*localecho*")
+
+
+def version(debian: Machine) -> str:
+    return debian.run(f"{ENVIRONMENT}/bin/localechoctl", "status").split()[1].rstrip(",")
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_an_ordinary_user_needs_neither_a_compiler_nor_root_nor_a_service(
+    debian: Machine, artifacts: Artifacts, kind: str
+) -> None:
+    provide(debian, "python3-venv")
+    assert debian.process("which", "gcc", "pkg-config").returncode == 1
+    pip(debian, "install", f"{DIST}/{getattr(artifacts, kind).name}")
+    assert "No broken requirements" in debian.run(f"{ENVIRONMENT}/bin/pip", "check")
+    said = as_user(debian, USE)
+    assert f"localechod {artifacts.version}, pid " in said
+    assert "verdict: connect works" in said
+    debian.run("test", "-s", f"{ENVIRONMENT}/share/man/man1/localechoctl.1")
+
+
+def test_the_way_of_the_readme_with_pipx(debian: Machine) -> None:
+    provide(debian, "pipx")
+    steps = route("test_wheel.py")
+    chinese = route("test_wheel.py", CHECKOUT / "README.zh.md")
+    assert [step.command for step in chinese] == [step.command for step in steps]
+    plain, explain, *with_systemd = steps
+    directory = "~someone/localechod"
+    follow(debian, plain, directory)
+    assert debian.process("which", "gcc").returncode == 1
+    follow(debian, explain, directory)
+    for step in with_systemd:
+        follow(debian, step, directory)
+    as_user(debian, "pipx runpip localechod show systemd-python && localechod --version")
+    as_user(debian, "pipx uninstall localechod")
+    assert left(debian, f"{HOME}/.local", "/tmp") == ""  # noqa: S108 - looked at, not used
+
+
+def test_under_systemd_it_says_what_is_missing(debian: Machine, artifacts: Artifacts) -> None:
+    provide(debian, "python3-venv")
+    pip(debian, "install", f"{DIST}/{artifacts.wheel.name}")
+    account(debian)
+    unit = ["systemd-run", "--pipe", "--wait", "--property=Type=notify"]
+    refused = debian.process(*unit, f"{ENVIRONMENT}/bin/localechod")
+    assert refused.returncode != 0
+    assert "systemd-python is not installed" in refused.stderr
+    assert "localechod[systemd]" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_upgrade_under_load_is_noticed_by_no_client_and_nothing_is_left_in_the_end(
+    debian: Machine, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    provide(debian, "python3-venv", *HEADERS)
+    newer = build(tree(tmp_path / "newer", "99.0.1"), tmp_path / "dist")
+    bring(debian, newer.wheel)
+    pip(debian, "install", f"{DIST}/{artifacts.wheel.name}[systemd]")
+    serve(debian)
+    assert version(debian) == artifacts.version
+    with clients(debian, 100, python="/usr/bin/python3") as seen:
+        pip(debian, "install", "--upgrade", f"{DIST}/{newer.wheel.name}")
+        assert version(debian) == artifacts.version  # what runs is what was started
+        debian.run("systemctl", "restart", SERVICE)
+        assert version(debian) == newer.version
+    assert seen["faults"] == seen["connect_faults"] == []
+    assert seen["answered"] == seen["lines"] > 100
+    debian.run("systemctl", "stop", SERVICE)
+    pip(debian, "uninstall", "-y", "localechod")
+    assert left(debian, ENVIRONMENT) == ""
