@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localechod import __version__
 from tests.integration.harness import Daemon, needs_root, receive
 
 TWO = """
@@ -47,7 +48,7 @@ def test_status_has_every_field_of_the_contract(daemon: Daemon) -> None:
     assert shown["daemon"].pop("uptime_seconds") >= 0
     user = pwd.getpwuid(Path(f"/proc/{daemon.process.pid}").stat().st_uid)
     assert shown["daemon"] == {
-        "version": "0.1.0",
+        "version": __version__,
         "pid": daemon.process.pid,
         "user": user.pw_name,
         "uid": user.pw_uid,
