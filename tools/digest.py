@@ -27,7 +27,7 @@ def digest(of: str) -> str:
         parts += [project, settings["build-system"], settings["tool"]["hatch"]]
         parts += [str(ROOT), sys.version]
         files += sorted(ROOT.glob("requirements/*.lock"))
-        files += [ROOT / "packaging/compile.py", *sorted(ROOT.glob("localechod/echo/*.c"))]
+        files += [ROOT / "packaging/compile.py", *sorted(ROOT.glob("localechod/echo/*.[ch]"))]
     collected = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for file in files:
         collected.update(file.read_bytes())

@@ -14,7 +14,7 @@ from contextlib import suppress
 __all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_READ", "PYTHON", "RECORDS"]
 __all__ += ["Flow", "Handler", "turn"]
 
-# What a flow's messages are, as far as the compiled loop may serve it; _relay.c has the same.
+# What a flow's messages are, as far as the compiled loop may serve it; _flow.h has the same.
 PYTHON = 0  # not at all
 CHUNKS = 1  # what one read returns is one message, and goes back unchanged
 LINES = 2  # complete lines
