@@ -60,6 +60,8 @@ class LineFramer:
     costs more than the system calls around it.
     """
 
+    __slots__ = ("dropped", "max_message", "messages", "observe", "pending", "prefix")
+
     def __init__(self, prefix: bytes, max_message: int, observe: Observer | None = None) -> None:
         self.prefix = prefix
         self.max_message = max_message
@@ -135,6 +137,8 @@ class RecordFramer:
     end of file is no whole record and gets no reply.
     """
 
+    __slots__ = ("dropped", "max_message", "messages", "observe", "pending", "prefix", "size")
+
     def __init__(
         self, prefix: bytes, max_message: int, size: int, observe: Observer | None = None
     ) -> None:
@@ -178,6 +182,8 @@ class RecordFramer:
 
 class ChunkFramer:
     """What one read returned is one message; without a prefix, the byte-exact echo of RFC 862."""
+
+    __slots__ = ("dropped", "messages", "observe", "pending", "prefix")
 
     def __init__(self, prefix: bytes, observe: Observer | None = None) -> None:
         self.prefix = prefix

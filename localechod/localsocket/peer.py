@@ -12,6 +12,7 @@ import os
 import pwd
 import socket
 import struct
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +49,14 @@ def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentia
     """
     ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, gid = _UCRED.unpack(ucred)
-    groups = _groups(sock) if supplementary else ()
-    return Credentials(pid, uid, gid, frozenset((gid, *groups)))
+    groups = frozenset((gid, *_groups(sock))) if supplementary else _alone(gid)
+    return Credentials(pid, uid, gid, groups)
+
+
+@lru_cache(maxsize=1024)
+def _alone(gid: int) -> frozenset[int]:
+    """Return one set for all who are told by one group: it has 216 bytes, a fifth of a client."""
+    return frozenset((gid,))
 
 
 def _groups(sock: socket.socket) -> tuple[int, ...]:

@@ -177,7 +177,7 @@ def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
 def test_an_empty_list_says_that_it_proves_nothing_where_there_are_other_namespaces(
     ours: dict[str, socket.socket], sockdir: Path
 ) -> None:
-    words = ["unshare", "--net", sys.executable, "-m", "localechod.ctl.app", "sockets"]
+    words = ["unshare", "--net", sys.executable, "-m", "localechod.ctl", "sockets"]
     done = subprocess.run(
         [*words, f"{sockdir}/stream"], capture_output=True, text=True, check=True, timeout=60
     )
