@@ -12,7 +12,8 @@ from localechod.bench.spread import Spread
 # A median of ratios this little above 1 is not told from 1 where others work on the same machine.
 _NOISE = 0.03
 
-# What is no more than this above linear growth is called linear: caches are smaller than memory.
+# What is no more than this above linear growth, or above that of the server in C, is called linear:
+# caches are smaller than memory, for everyone.
 _CACHES = 1.1
 
 
@@ -98,7 +99,7 @@ def linear_words(growth: Growth) -> str:
     work, theirs = (more * each[-1].cost.median / each[0].cost.median for each in (ours, yardstick))
     spread = growth.busy[-1].cost.median / growth.busy[0].cost.median
     memory, room = (_each_more(steps) for steps in (ours, growth.busy))
-    most = max(work / more, spread * growth.busy[0].count / growth.busy[-1].count)
+    most = max(work / max(more, theirs), spread * growth.busy[0].count / growth.busy[-1].count)
     verdict = "Nothing grows" if most <= _CACHES else "Processor time grows"
     return (
         f"{verdict} faster than linearly: from {ours[0].count:,} to {ours[-1].count:,} connections "

@@ -37,6 +37,10 @@ def test_what_grows_linearly_is_called_so_with_its_figures() -> None:
     assert "take 1.50 times the processor time" in words
 
 
+def test_what_grows_as_the_yardstick_does_is_not_held_against_us() -> None:
+    assert linear_words(growth(ours=6.0)).startswith("Nothing grows faster")
+
+
 @pytest.mark.parametrize("faster", [growth(ours=8.0), growth(spread=8000.0)])
 def test_what_grows_faster_is_not_passed_over(faster: Growth) -> None:
     assert linear_words(faster).startswith("Processor time grows faster than linearly")
