@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from localechod.config import Config, EndpointConfig
-from localechod.echo.endpoint import SOCKET_TYPES, Opened, Owner, request
+from localechod.echo.opening import SOCKET_TYPES, Opened, Owner, request
 from localechod.errors import ConfigError, UsageError
 from localechod.host.fdstore import Store
 from localechod.localsocket.address import Address, escape

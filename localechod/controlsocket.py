@@ -9,7 +9,7 @@ from localechod import handover
 from localechod.config import ControlConfig
 from localechod.control.server import ControlServer
 from localechod.control.service import Daemon
-from localechod.echo.endpoint import Owner
+from localechod.echo.opening import Owner
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
 from localechod.localsocket.address import Address

@@ -17,8 +17,7 @@ from pathlib import Path
 from localechod import activation, config, handover, recovery
 from localechod.activation import Passed
 from localechod.config import Config
-from localechod.echo.endpoint import Owner
-from localechod.echo.supervisor import open_privileged
+from localechod.echo.opening import Owner, open_privileged
 from localechod.errors import ConfigError, LocalechodError, UsageError
 from localechod.host import fdstore, logs, privileges, runtime, systemd
 from localechod.host.background import Background

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from localechod.config import Config
 from localechod.echo.connection import hang_up
-from localechod.echo.endpoint import Opened, Owner, request
+from localechod.echo.opening import Opened, Owner, request
 from localechod.echo.slots import Slots
 from localechod.echo.state import EndpointState, ServiceState, StateError, decode, encode
 from localechod.errors import LocalechodError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localechod.config import Config
-from localechod.echo.endpoint import Opened, Owner
+from localechod.echo.opening import Opened, Owner
 from localechod.echo.slots import Slots
 from localechod.echo.state import EndpointState
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from localechod.config import Config, EndpointConfig
 from localechod.echo import slots
 from localechod.echo.connection import hang_up
-from localechod.echo.endpoint import SOCKET_TYPES
+from localechod.echo.opening import SOCKET_TYPES
 from localechod.echo.skipping import go_on
 from localechod.echo.slots import Record, SlotError, Slots
 from localechod.echo.state import ConnectionState, EndpointState

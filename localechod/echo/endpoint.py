@@ -1,13 +1,9 @@
 """One endpoint: its configuration, its state, its socket, and who serves it."""
 
 import errno
-import grp
-import pwd
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from localechod.config import EndpointConfig
 from localechod.echo.connection import hang_up
@@ -16,55 +12,13 @@ from localechod.echo.datagram import DatagramServer
 from localechod.echo.lease import HINT, Lease
 from localechod.echo.lifecycle import Happening, State, after
 from localechod.echo.listener import Listener
+from localechod.echo.opening import Opened, Owner, open_socket, request
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
-from localechod.errors import ConfigError, LocalechodError, SocketError
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.errors import LocalechodError, SocketError
+from localechod.localsocket.bind import Bound, Request
 from localechod.localsocket.peer import group_name, user_name
 from localechod.localsocket.standing import File
-
-SOCKET_TYPES = {
-    "stream": socket.SOCK_STREAM,
-    "datagram": socket.SOCK_DGRAM,
-    "seqpacket": socket.SOCK_SEQPACKET,
-}
-
-
-Opened: TypeAlias = Bound | LocalechodError
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The service's user and group: they own a socket file where its endpoint names no others."""
-
-    uid: int
-    gid: int
-
-
-def open_socket(config: EndpointConfig, owner: Owner) -> Bound:
-    """Bind an endpoint's socket, give it its owner and mode, and open it, in this order.
-
-    Raises:
-        SocketError: what the kernel refused, and what helps.
-        ConfigError: the owner has no account here.
-    """
-    return bind(request(config, owner))
-
-
-def request(config: EndpointConfig, owner: Owner) -> Request:
-    """Return what is to be bound for an endpoint.
-
-    Raises:
-        ConfigError: the owner has no account here.
-    """
-    return Request(
-        address=config.address,
-        type=SOCKET_TYPES[config.type],
-        mode=config.bits,
-        uid=owner.uid if config.user is None else _uid(config.user),
-        gid=owner.gid if config.group is None else _gid(config.group),
-        backlog=config.backlog,
-    )
 
 
 class Endpoint:
@@ -332,17 +286,3 @@ class Endpoint:
             f"{self.state} on {self.config.address}" if error is None else f"{self.state}: {error}"
         )
         self._context.announcer.state(self.state, text)
-
-
-def _uid(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise ConfigError(f'chown failed: there is no user "{name}" here') from None
-
-
-def _gid(name: str) -> int:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise ConfigError(f'chown failed: there is no group "{name}" here') from None

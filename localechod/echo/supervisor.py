@@ -14,12 +14,13 @@ from localechod.echo.announce import Announcer
 from localechod.echo.connection import hang_up
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
-from localechod.echo.endpoint import Endpoint, Opened, Owner, open_socket
+from localechod.echo.endpoint import Endpoint
 from localechod.echo.engine import Engine
 from localechod.echo.events import EventBus
 from localechod.echo.keeping import Keeper, Keeping
 from localechod.echo.lease import REMEDY
 from localechod.echo.lifecycle import State
+from localechod.echo.opening import NEVER_ROOT, NEVER_ROOT_HINT, Opened, Owner, open_socket
 from localechod.echo.report import EndpointStatus, PeerRow
 from localechod.echo.state import EndpointState
 from localechod.echo.warden import Warden
@@ -29,11 +30,6 @@ from localechod.localsocket.watch import Blind, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
 
-_NEVER_ROOT = 'bind_as = "root", and localechod was not started as root'
-_NEVER_ROOT_HINT = (
-    "start it as root (under systemd: without never-root.conf), or let localechod.socket bind it"
-)
-
 
 class UnknownEndpointError(UsageError):
     """There is no endpoint of that name."""
@@ -41,26 +37,6 @@ class UnknownEndpointError(UsageError):
 
 class NeedsRestartError(LocalechodError):
     """Only root could bind this, or a socket unit; the service cannot."""
-
-
-def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) -> dict[str, Opened]:
-    """Bind what has to be bound as root, before the privileges go; anyone else is refused it.
-
-    Args:
-        config: with the endpoints.
-        owner: who owns a socket whose endpoint names nobody.
-        kept: sockets that are open already.
-
-    Returns:
-        By endpoint, for `Supervisor.begin`, the socket or what refused it: one endpoint that cannot
-        be bound must not keep the others from starting.
-    """
-    attempt = _attempt if os.geteuid() == 0 else _refuse
-    return {
-        endpoint.name: attempt(endpoint, owner)
-        for endpoint in config.endpoints.values()
-        if endpoint.enabled and endpoint.bind_as == "root" and endpoint.name not in kept
-    }
 
 
 class Supervisor:
@@ -310,7 +286,7 @@ class Supervisor:
     def _refuse_privileged(self, configs: Collection[EndpointConfig]) -> None:
         names = sorted({config.name for config in configs if not self._may_bind(config)})
         if names and not self._dropped:
-            raise NeedsRestartError(f"{', '.join(names)}: {_NEVER_ROOT}", _NEVER_ROOT_HINT)
+            raise NeedsRestartError(f"{', '.join(names)}: {NEVER_ROOT}", NEVER_ROOT_HINT)
         if names:
             raise NeedsRestartError(
                 f'bind_as = "root" of {", ".join(names)}: only root can bind it again, and the '
@@ -355,14 +331,3 @@ def _watches() -> Watches:
             error.strerror,
         )
         return Blind()
-
-
-def _attempt(config: EndpointConfig, owner: Owner) -> Opened:
-    try:
-        return open_socket(config, owner)
-    except LocalechodError as error:
-        return error
-
-
-def _refuse(_config: EndpointConfig, _owner: Owner) -> Opened:
-    return LocalechodError(_NEVER_ROOT, _NEVER_ROOT_HINT)

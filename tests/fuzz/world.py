@@ -22,8 +22,9 @@ import tomli_w
 
 from localechod import config, handover, recovery
 from localechod.echo import listener, retry
-from localechod.echo.endpoint import Endpoint, Owner
+from localechod.echo.endpoint import Endpoint
 from localechod.echo.engine import Engine
+from localechod.echo.opening import Owner
 from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier

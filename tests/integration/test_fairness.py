@@ -15,8 +15,8 @@ import pytest
 
 from localechod import config
 from localechod.echo import datagram
-from localechod.echo.endpoint import Owner
 from localechod.echo.engine import LANE_BATCH, Engine
+from localechod.echo.opening import Owner
 from localechod.echo.slots import nowhere
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from localechod import config, handover, recovery
-from localechod.echo.endpoint import Owner
 from localechod.echo.engine import Engine
+from localechod.echo.opening import Owner
 from localechod.echo.state import ServiceState
 from localechod.echo.supervisor import Supervisor
 from localechod.host.fdstore import Store

@@ -10,7 +10,7 @@ import pytest
 
 from localechod import activation, config
 from localechod.activation import UNIT, Passed
-from localechod.echo.endpoint import Owner
+from localechod.echo.opening import Owner
 from localechod.errors import UsageError
 from localechod.localsocket.bind import Bound
 from tests.unit.handover_fakes import Kept

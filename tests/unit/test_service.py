@@ -12,8 +12,8 @@ import pytest
 from localechod import config
 from localechod.control import admins
 from localechod.control.access import Admins
-from localechod.echo.endpoint import Owner
 from localechod.echo.engine import Engine
+from localechod.echo.opening import Owner
 from localechod.echo.slots import nowhere
 from localechod.echo.supervisor import Supervisor
 from localechod.handover import Keeper
