@@ -191,8 +191,7 @@ def booted(
         nspawn = 0
         try:
             nspawn = eventually(lambda: _child(boot, boot.pid), _BOOT_SECONDS, "systemd-nspawn")
-            leader = eventually(lambda: _child(boot, nspawn), _BOOT_SECONDS, "the machine's pid 1")
-            eventually(lambda: _is_up(leader), _BOOT_SECONDS, "the end of the boot")
+            leader = eventually(lambda: _leader(boot, nspawn), _BOOT_SECONDS, "the end of the boot")
             yield Machine(leader, Path(f"/proc/{nspawn}/root{mounts}/upper"), environment)
         except TimeoutError as error:
             last = console.read_text(errors="replace")[-2000:]
@@ -260,6 +259,12 @@ def _child(boot: subprocess.Popen[bytes], pid: int) -> int:
         raise TimeoutError(f"systemd-nspawn ended with {boot.returncode}")
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else 0
+
+
+def _leader(boot: subprocess.Popen[bytes], nspawn: int) -> int:
+    """Return the machine's pid 1 once it is up, else 0; nspawn's first child only prepares it."""
+    pid = _child(boot, nspawn)
+    return pid if pid and _is_up(pid) else 0
 
 
 def _is_up(leader: int) -> bool:
