@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
+from localechod.bench.processor import pinned, usable
 from localechod.bench.spread import Spread
 from localechod.lab.process import Actor, Process
 
@@ -58,13 +59,16 @@ class Ratio:
 
 
 def compare(one: Echo, other: Echo) -> Ratio:
-    """Measure two transports in alternation, after a warm-up.
+    """Measure two transports in alternation, after a warm-up, both ends on one processor.
+
+    On two, what is measured is how processors wake each other up: six times as much as the rest,
+    for whichever transport the kernel happened to spread over them.
 
     Raises:
         OSError: one of them cannot be had here.
     """
     took: dict[Echo, list[float]] = {one: [], other: []}
-    with ExitStack() as stack:
+    with pinned(usable()[-1]), ExitStack() as stack:
         ends = {echo: stack.enter_context(_echo(echo)) for echo in (one, other)}
         for round_ in range(ROUNDS + 1):
             for echo, descriptors in ends.items():
