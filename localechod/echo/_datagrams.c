@@ -66,28 +66,20 @@ static Py_ssize_t cost(Py_ssize_t size)
 	return 2 * size + 1280 < size + 8192 ? 2 * size + 1280 : size + 8192;
 }
 
-/* Whether there is no room for one more name, and this is one. */
-static int is_full(PyObject *answered, socklen_t length)
-{
-	PyObject *name;
-	int known;
-
-	if (PySet_GET_SIZE(answered) < NAMES)
-		return 0;
-	name = name_of(length);
-	known = name ? PySet_Contains(answered, name) : 0;
-	Py_XDECREF(name);
-	PyErr_Clear();
-	return known != 1;
-}
-
+/* Remember who is answered: 1; 0 where there is no room for one more name; -1: an exception. */
 static int remember(PyObject *answered, socklen_t length)
 {
 	PyObject *name = name_of(length);
-	int failed = !name || PySet_Add(answered, name) < 0;
+	int known;
 
-	Py_XDECREF(name);
-	return failed ? -1 : 0;
+	if (!name)
+		return -1;
+	if (PySet_GET_SIZE(answered) < NAMES)
+		known = PySet_Add(answered, name) < 0 ? -1 : 1;
+	else
+		known = PySet_Contains(answered, name);
+	Py_DECREF(name);
+	return known;
 }
 
 PyDoc_STRVAR(answer_doc, "See localechod.echo.answering.");
@@ -123,13 +115,17 @@ static PyObject *answer(PyObject *module, PyObject *args)
 		/* A path may lead elsewhere by now, and an empty reply hides others: unread.py, pins.py */
 		int abstract = message.msg_namelen > offsetof(struct sockaddr_un, sun_path)
 			       && !from.sun_path[0];
+		int known = 0;
 
 		if (size < 0 && errno == EAGAIN)
 			break;
 		if (size < 0)
 			return PyErr_SetFromErrno(PyExc_OSError);
-		if (!abstract || size > limit || !length || cost(length) > slack
-		    || is_full(answered, message.msg_namelen)) {
+		if (abstract && size <= limit && length && cost(length) <= slack)
+			known = remember(answered, message.msg_namelen);
+		if (known < 0)
+			return NULL;
+		if (!known) {
 			rest = left_over(size, &message);
 			if (!rest)
 				return NULL;
@@ -138,8 +134,6 @@ static PyObject *answer(PyObject *module, PyObject *args)
 		slack -= cost(length);
 		messages++;
 		received += size;
-		if (remember(answered, message.msg_namelen) < 0)
-			return NULL;
 		sent = sendto(fd, data - prefix_size, length, MSG_DONTWAIT, (struct sockaddr *)&from,
 			      message.msg_namelen);
 		if (sent < 0) {

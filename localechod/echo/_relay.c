@@ -75,7 +75,7 @@ static PyObject *unsettled(Flow *flow, const char *reply, Py_ssize_t size, Py_ss
 }
 
 /* Write the prefix before each of the lines that were read; there is room. */
-static Py_ssize_t prefixed(const char *prefix, Py_ssize_t prefix_size, Py_ssize_t size)
+static void put_before_each(const char *prefix, Py_ssize_t prefix_size, Py_ssize_t size)
 {
 	const char *line = data, *end = data + size;
 	char *out = replies;
@@ -88,7 +88,6 @@ static Py_ssize_t prefixed(const char *prefix, Py_ssize_t prefix_size, Py_ssize_
 		out += prefix_size + (next - line);
 		line = next;
 	}
-	return out - replies;
 }
 
 static Py_ssize_t lines_in(Py_ssize_t size)
@@ -133,7 +132,7 @@ static PyObject *relay(Flow *flow, double now)
 		memcpy(data - prefix_size, prefix, prefix_size);
 		reply = data - prefix_size;
 	} else if (prefix_size) {
-		prefixed(prefix, prefix_size, size);
+		put_before_each(prefix, prefix_size, size);
 		reply = replies;
 	}
 	flow->active = now;

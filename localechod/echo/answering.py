@@ -4,14 +4,13 @@ The compiled part (_datagrams.c) answers by itself what needs no thought, and ha
 Python hands over everything.
 """
 
-import os
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from localechod.echo.relay import LONGEST_READ
+from localechod.echo.relay import COMPILED, LONGEST_READ
 
 # A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python.
 Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None]
@@ -61,7 +60,7 @@ def _answer(
 
 
 _compiled: Answerer = _answer
-if "LOCALECHOD_PURE_PYTHON" not in os.environ:
+if COMPILED:
     with suppress(ImportError):
         from localechod.echo import _datagrams
 

@@ -18,7 +18,7 @@ _ANCILLARY = socket.CMSG_SPACE(12)
 class SeqpacketConnection(Connection):
     """Serves one client of a seqpacket endpoint."""
 
-    __slots__ = ("_answered", "_size")
+    __slots__ = ("_answered",)
 
     # An empty record and the end of file both read as 0 bytes. EPOLLRDHUP says that the end may
     # come; until then what is read is a record.
@@ -36,8 +36,7 @@ class SeqpacketConnection(Connection):
         """See Connection."""
         self.prefix, self.limit = config.prefix_bytes, config.max_message
         # One byte more than allowed shows that a record was longer; the kernel discards the rest.
-        self._size = config.max_message + 1
-        self.read_size = min(self._size, LONGEST_READ)
+        self.read_size = min(self.limit + 1, LONGEST_READ)
         self.tune()
 
     @property
@@ -50,7 +49,7 @@ class SeqpacketConnection(Connection):
         self._answered = count - self.relayed
 
     def _plain(self) -> int:
-        fits = self._size <= LONGEST_READ and not self.port.config.log_messages
+        fits = self.limit < LONGEST_READ and not self.port.config.log_messages
         return RECORDS if fits else PYTHON
 
     def serve(self, events: int) -> None:
@@ -63,7 +62,7 @@ class SeqpacketConnection(Connection):
         try:
             # What happens in the turn in which it came may concern another that had its number.
             if events == select.EPOLLIN and now != self.since:
-                record: bytes | None = os.read(self.fd, self._size)
+                record: bytes | None = os.read(self.fd, self.limit + 1)
             else:
                 record = self._last_record()
         except BlockingIOError:
@@ -80,7 +79,7 @@ class SeqpacketConnection(Connection):
         """See Connection."""
         self.active = self._engine.now
         self.received += len(record)
-        if len(record) == self._size:
+        if len(record) > self.limit:
             self.port.counters.errors["too_long"] += 1
             return
         if self.port.config.log_messages:
@@ -90,7 +89,7 @@ class SeqpacketConnection(Connection):
 
     def _last_record(self) -> bytes | None:
         """Return what is in the queue, or None at end of file."""
-        record, ancillary, _flags, _sender = self.sock.recvmsg(self._size, _ANCILLARY)
+        record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
         return record if record or ancillary else None
 
     def discard(self) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localechod.echo import answering
+from localechod.echo import answering, unread
 from localechod.echo.answering import Answered, Answerer, answerer
 from localechod.echo.relay import COMPILED, LONGEST_READ
 
@@ -54,8 +54,9 @@ def ask(
     most: int = 32,
     slack: int = PLENTY,
     answered: set[str | bytes] | None = None,
+    limit: int = LIMIT,
 ) -> Answered:
-    return function(sock, prefix, LIMIT, most, slack, set() if answered is None else answered)
+    return function(sock, prefix, limit, most, slack, set() if answered is None else answered)
 
 
 @compiled
@@ -112,11 +113,20 @@ def test_what_needs_thought_is_handed_over_with_its_sender(
 
 
 @compiled
+@pytest.mark.parametrize("size", [1, 6912, 6913, 50_000])
+def test_what_a_reply_costs_is_counted_as_in_unread(
+    server: socket.socket, stack: ExitStack, size: int
+) -> None:
+    client(stack, server).send(b"x" * size)
+    assert ask(server, limit=50_000)[3] == PLENTY - unread._cost(size)
+
+
+@compiled
 def test_without_slack_or_a_place_for_its_name_a_sender_needs_thought(
     server: socket.socket, stack: ExitStack
 ) -> None:
     sock = client(stack, server)
-    full: set[str | bytes] = {str(number) for number in range(4096)}
+    full: set[str | bytes] = {str(number) for number in range(unread._NAMES)}
     for _ in range(3):
         sock.send(b"x")
     assert isinstance(ask(server, slack=1281)[-1], tuple)
