@@ -11,7 +11,6 @@ idle; each has --help.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +19,7 @@ from benchmarks import page, results
 from benchmarks.measure import Figure, alternate, cores, load
 from benchmarks.results import Machine, Outcome, Run
 from benchmarks.scenarios import SCENARIOS, Scenario
-from benchmarks.servers import Server, build, is_here, raise_limits, running
+from benchmarks.servers import Server, build, is_here, raise_limits, running, workplace
 from benchmarks.tables import drawn, written
 
 
@@ -62,9 +61,7 @@ def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float, keep: 
     run = Run(Machine.here(), repeats, seconds, [])
     raise_limits()
     build()
-    with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:  # sun_path is short
-        directory = Path(name)
-        directory.chmod(0o777)  # servers of other users bind here
+    with workplace() as directory:
         for scenario in scenarios:
             run.outcomes.append(measure(scenario, directory, repeats, seconds))
             show(run.outcomes[-1])
@@ -79,11 +76,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         SystemExit: it cannot be followed; said on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="./dev bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = page.parser("./dev bench", __doc__)
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds (7)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of its name")

@@ -6,7 +6,6 @@
 
 import argparse
 import socket
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from benchmarks import page, results
 from benchmarks.growthreport import Growth, Step, drawn, told, written
 from benchmarks.measure import Figure, cores, load
 from benchmarks.results import Machine
-from benchmarks.servers import Server, Settings, build, raise_limits, running
+from benchmarks.servers import Server, Settings, build, raise_limits, running, workplace
 
 CONNECTIONS = (1, 10, 100, 1000, 10_000)
 ENDPOINTS = (1, 10, 100, 1000)
@@ -103,11 +102,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         SystemExit: it cannot be followed; said on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="./dev bench growth",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = page.parser("./dev bench growth", __doc__)
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
     return page.parsed(parser, words)
@@ -123,9 +118,7 @@ def main() -> None:
         limit = raise_limits()
         counts = [count for count in CONNECTIONS if count + _OTHER_DESCRIPTORS < limit]
         build()
-        with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:
-            directory = Path(name)
-            directory.chmod(0o777)  # servers of other users bind here
+        with workplace() as directory:
             connections = by_connections(directory, counts, options.repeats, options.seconds)
             quiet, busy = by_endpoints(directory, options.repeats, options.seconds)
         growth = Growth(machine, options.repeats, options.seconds, connections, quiet, busy)

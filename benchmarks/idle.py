@@ -9,17 +9,15 @@ nobody there, and with 1,000 connections that say nothing. All four at once.
 
 import argparse
 import socket
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks import page, results
 from benchmarks.manager import hear, keep_bytecode, started
 from benchmarks.measure import cores
 from benchmarks.results import Machine
-from benchmarks.servers import raise_limits
+from benchmarks.servers import raise_limits, workplace
 
 _WATCHDOG = 30.0
 _CONNECTIONS = 1000
@@ -63,9 +61,7 @@ def measured(seconds: float) -> Idle:
     raise_limits()
     cases = [(watchdog, many) for watchdog in (False, True) for many in (0, _CONNECTIONS)]
     with ExitStack() as stack:
-        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp"))
-        directory = Path(name)
-        directory.chmod(0o777)  # the daemon is another account's
+        directory = stack.enter_context(workplace())
         keep_bytecode(directory / "bytecode")
         daemons = []
         for number, (watchdog, many) in enumerate(cases):
@@ -107,11 +103,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         SystemExit: it cannot be followed; said on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="./dev bench idle",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = page.parser("./dev bench idle", __doc__)
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="to watch (60)")
     return page.parsed(parser, words)
 

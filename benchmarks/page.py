@@ -15,6 +15,12 @@ PAGE = "performance.md"
 PICTURES = "pictures"
 
 
+def parser(name: str, about: str | None) -> argparse.ArgumentParser:
+    """Return the beginning of a benchmark's command line; `about` is printed as it is."""
+    kind = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=name, description=about, formatter_class=kind)
+
+
 def parsed(
     parser: argparse.ArgumentParser, words: Sequence[str] | None = None
 ) -> argparse.Namespace:

@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from benchmarks import page, results
 from benchmarks.manager import Started, keep_bytecode, started
 from benchmarks.measure import cores
 from benchmarks.results import Machine
-from benchmarks.servers import ROOT, raise_limits
+from benchmarks.servers import ROOT, raise_limits, workplace
 from localechod.bench.spread import Spread
 
 BARE = "python -c 'import asyncio, uvloop'"
@@ -68,9 +67,7 @@ def measured(runs: int, against: Path | None) -> Starts:
     raise_limits()
     checkouts = {OURS: ROOT} | ({OTHER: against.resolve()} if against else {})
     programs = {name: Program() for name in (BARE, *checkouts)}
-    with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:
-        directory = Path(name)
-        directory.chmod(0o777)  # the daemon is another account's
+    with workplace() as directory:
         keep_bytecode(directory / "bytecode")
         for run in range(runs + 1):
             # The first one compiles, and warms the page cache.
@@ -157,11 +154,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         SystemExit: it cannot be followed; said on standard error.
     """
-    parser = argparse.ArgumentParser(
-        prog="./dev bench ready",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = page.parser("./dev bench ready", __doc__)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="starts of each (20)")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one beside it")
     return page.parsed(parser, words)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,6 +93,15 @@ def build() -> None:
     for source in REFERENCE.glob("*.c"):
         flags = ("-O2", "-Wall", "-Wextra", "-Werror", "-o", str(BUILD / source.stem))
         subprocess.run(["cc", *flags, str(source)], check=True)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Have a directory for sockets: a short one, for sun_path, where every account may bind."""
+    with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        yield directory
 
 
 def raise_limits() -> int:
