@@ -15,7 +15,6 @@ from pathlib import Path
 from tests.integration.stage import (
     CLONE_NEWNET,
     CLONE_NEWNS,
-    CLONE_NEWUSER,
     DAC_OVERRIDE,
     DAC_READ_SEARCH,
     DAEMON,
@@ -32,6 +31,8 @@ from tests.integration.stage import (
     Client,
     Stage,
     become,
+    become_root,
+    enter_user_namespace,
     mount,
     set_acl,
     unshare,
@@ -832,21 +833,8 @@ def a_link_from_the_root_of_a_chroot_and_dots_above_it(stage: Stage) -> Asked:
 
 def _root_of_its_own() -> None:
     """Become root in a new user namespace, whose ids from 0 on are ours from 100000 on."""
-    reading, writing = os.pipe()
-    process = os.getpid()
-    helper = os.fork()
-    if not helper:
-        # Only who is outside may map more ids than his own.
-        os.read(reading, 1)
-        for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{process}/{name}").write_text("0 100000 1000\n", encoding="ascii")
-        os._exit(0)
-    unshare(CLONE_NEWUSER)
-    os.write(writing, b"x")
-    os.waitpid(helper, 0)
-    os.setresgid(0, 0, 0)
-    os.setgroups([])
-    os.setresuid(0, 0, 0)
+    enter_user_namespace("0 100000 1000")
+    become_root()
 
 
 @situation(0)

@@ -43,6 +43,34 @@ def unshare(flags: int) -> None:
         mount("--make-rprivate", "/")
 
 
+def enter_user_namespace(mapped: str, before: Callable[[], None] = lambda: None) -> None:
+    """Enter a new user namespace with these ids (uid_map and gid_map, user_namespaces(7)).
+
+    Args:
+        mapped: lines of: inside, outside, count. Only who is outside may map more than his own.
+        before: what to do before that.
+    """
+    reading, writing = os.pipe()
+    process = os.getpid()
+    helper = os.fork()
+    if not helper:
+        os.read(reading, 1)
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{process}/{name}").write_text(f"{mapped}\n", encoding="ascii")
+        os._exit(0)
+    before()
+    unshare(CLONE_NEWUSER)
+    os.write(writing, b"x")
+    os.waitpid(helper, 0)
+
+
+def become_root() -> None:
+    """Become root as a container's is, with all capabilities that there are in there."""
+    os.setresgid(0, 0, 0)
+    os.setgroups([])
+    os.setresuid(0, 0, 0)
+
+
 def mount(*words: str | Path) -> None:
     """Mount something, as the command of that name does."""
     subprocess.run(["mount", *map(str, words)], check=True)

@@ -33,6 +33,8 @@ from tests.integration.stage import (
     USER_OBJ,
     Stage,
     become,
+    become_root,
+    enter_user_namespace,
     set_acl,
     unshare,
 )
@@ -56,32 +58,14 @@ def into(
     before: Callable[[], None] = lambda: None,
     mapped: str = f"0 {FIRST} {COUNT}",
 ) -> None:
-    """Enter a user namespace whose ids are these; only who is outside may write them."""
-    reading, writing = os.pipe()
-    process = os.getpid()
-    helper = os.fork()
-    if not helper:
-        os.read(reading, 1)
-        for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{process}/{name}").write_text(mapped, encoding="ascii")
-        os._exit(0)
-    before()
-    unshare(CLONE_NEWUSER)
-    os.write(writing, b"x")
-    os.waitpid(helper, 0)
+    """Enter a user namespace whose ids are these, and go on as somebody there."""
+    enter_user_namespace(mapped, before)
     then()
 
 
 def dumpable() -> None:
     """Let others with our rights look at us, as after an exec (prctl(2), PR_SET_DUMPABLE)."""
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-
-
-def become_root() -> None:
-    """Become root as a container's is, with all capabilities that there are in there."""
-    os.setresgid(0, 0, 0)
-    os.setgroups([])
-    os.setresuid(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
