@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localechod.bench.drawing import box, document, line, text
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 _WIDTH = 800
 _LEFT, _RIGHT = 264, 60  # for the names of groups, and for the number behind the longest bar

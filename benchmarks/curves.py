@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from localechod.bench.drawing import document, dot, line, text
 from localechod.bench.figures import Axis
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 _WIDTH = 800
 _LEFT, _RIGHT = 76, 126  # for the numbers of the axis, and for the names of the lines

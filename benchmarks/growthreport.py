@@ -7,7 +7,7 @@ from benchmarks.curves import Line, Panel, picture
 from benchmarks.measure import Figure
 from benchmarks.page import shown, table
 from benchmarks.results import Machine
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 # A median of ratios this little above 1 is not told from 1 where others work on the same machine.
 _NOISE = 0.03

@@ -84,7 +84,15 @@ def started(
     environment = os.environ | {"NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}"}
     if watchdog is not None:
         environment["WATCHDOG_USEC"] = f"{watchdog * 1e6:.0f}"
-    command = [sys.executable, "-m", "localechod", "-c", str(file), "--runtime-dir", str(where)]
+    command = [
+        sys.executable,
+        "-m",
+        "localechod.daemon",
+        "-c",
+        str(file),
+        "--runtime-dir",
+        str(where),
+    ]
     words = where.with_suffix(".log")
     with words.open("wb") as log, notify:
         begun = time.perf_counter()

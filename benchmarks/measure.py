@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.servers import BUILD, Server
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 _ATTEMPTS = 5
 

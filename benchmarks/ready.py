@@ -24,7 +24,7 @@ from benchmarks.manager import Started, keep_bytecode, started
 from benchmarks.measure import cores
 from benchmarks.results import Machine
 from benchmarks.servers import ROOT, raise_limits, workplace
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 BARE = "python -c 'import asyncio, uvloop'"
 OURS = "localechod"

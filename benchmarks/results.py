@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from benchmarks.measure import Figure
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 T = TypeVar("T")
 

@@ -199,7 +199,7 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
         f"{many}{settings.endpoint}\n"
     )
     where = path.with_suffix(".run")
-    return [sys.executable, "-m", "localechod", "-c", str(file), "--runtime-dir", str(where)]
+    return [sys.executable, "-m", "localechod.daemon", "-c", str(file), "--runtime-dir", str(where)]
 
 
 def _wait_for(path: Path, kind: str, process: subprocess.Popen[bytes], words: Path) -> None:

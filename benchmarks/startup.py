@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 BIN = Path(sys.executable).parent
 CTL = str(BIN / "localechoctl")

@@ -7,7 +7,7 @@ from benchmarks.page import shown, table
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import OURS, POLLING, RIVALS
 from benchmarks.servers import OTHERS, PURE
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 _PLAIN = (OURS, PURE, *RIVALS)
 _TONES = ("first", "pale", "second", "third")

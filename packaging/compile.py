@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
-_MODULES = ("localechod/echo/_relay", "localechod/echo/_datagrams")
+_MODULES = ("localechod/echo/_fastpath", "localechod/echo/_fastpath_datagrams")
 
 # -g0: no path of the machine that it was built on, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]

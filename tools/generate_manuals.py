@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 import typer
 
-from localechod.__main__ import parser
 from localechod.config import schema
 from localechod.ctl.app import PROGRAM, build
+from localechod.daemon.__main__ import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIBED = ROOT / "docs/configuration.md"

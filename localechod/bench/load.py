@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from localechod.bench.channel import Lane
+from localechod.bench.exchange import Shape
 from localechod.bench.histogram import Histogram
-from localechod.bench.lane import Lane
-from localechod.bench.shape import Shape
 
 _NS = 1_000_000_000
 _INPUT = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from localechod.bench import processor
+from localechod.bench.channel import Lane
+from localechod.bench.exchange import learn, message, request
 from localechod.bench.histogram import Histogram
-from localechod.bench.lane import Lane
 from localechod.bench.load import Load, Round
-from localechod.bench.shape import learn, message, request
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 from localechod.errors import LocalechodError
 
 _WARM_UP = 0.25  # seconds at most: caches, buffers and the processor's clock settle much faster

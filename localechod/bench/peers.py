@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.bench.lane import Lane
+from localechod.bench.channel import Lane
 
 _READ = 1 << 16  # bytes; no message of UDP is longer
 _LOOPBACK = "127.0.0.1"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from localechod.control.reach import start_hint
+from localechod.control.connect import start_hint
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
 from localechod.host import runtime
 from localechod.localsocket.address import escape

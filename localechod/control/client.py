@@ -1,228 +1,182 @@
-"""The client of the control socket, for localechoctl.
+"""One question to the daemon and its answer, without an event loop: what `status` needs.
 
-grpclib's channel, with one difference: the connection is made here. By path, asyncio reports
-success on a socket that a full backlog left unconnected, and knows no deadline.
-
-For asyncio's own loop: uvloop closes the descriptor of a connected socket it is given a second
-time, if the peer hangs up at the wrong moment, and by then it may be another one's.
+asyncio and grpclib's client take longer to import than all the rest of `localechoctl status` and
+the call together, and scripts ask again and again. So this one unary call is made here, with h2,
+the HTTP/2 below grpclib, on a blocking socket with a deadline. Whatever changes something or goes
+on for a while is the business of `control.client`. gRPC over HTTP/2:
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from types import TracebackType
-from typing import Any, Self, TypeVar
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
 
-from grpclib.client import Channel, ServiceMethod, Stream
-from grpclib.const import Status
-from grpclib.exceptions import GRPCError, StreamTerminatedError
-from grpclib.protocol import H2Protocol
-from h2.exceptions import StreamClosedError
-
-from localechod.control.about import About, Notice, PeersReport, ReloadReport, StatusReport
-from localechod.control.failure import error_of
-from localechod.control.reach import (
-    LOOK_SECONDS,
-    ConnectionLostError,
-    connected,
-    foreign,
-    late,
-    lost,
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
 )
-from localechod.control.translation import from_wire, printable, printable_lines
+from h2.exceptions import ProtocolError
+
+from localechod.control import connect
+from localechod.control.convert import from_wire
+from localechod.control.messages import About, StatusReport
 from localechod.control.wire import control_pb2 as pb
-from localechod.control.wire.control_grpc import ControlStub
-from localechod.echo.report import EndpointStatus, Event, PeerRow
+from localechod.echo.status import EndpointStatus
 from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
 
-# A change binds sockets, reads files, waits for what it closes.
-CHANGE_SECONDS = 60.0
-
-Q = TypeVar("Q")
-A = TypeVar("A")
+_HEAD = struct.Struct(">BI")  # whether compressed, length: before each message
+_CHUNK = 1 << 16
+_STREAM = 1  # the first one that a client opens
 
 
-class ControlClient:
-    """One connection to the daemon, made with the first call; to be used as a context.
-
-    Every call raises DaemonNotRunningError, NotPermittedError, ConnectionLostError, and whatever
-    error the daemon raised, with its text, hint and exit status.
+def status(path: str, names: Sequence[str] = ()) -> StatusReport:
+    """Return the daemon and all, or the named, endpoints.
 
     Args:
         path: the control socket: an absolute path, or "@name".
+        names: endpoints; none for all.
+
+    Raises:
+        DaemonNotRunningError: nobody listens there.
+        ConnectionLostError: it ended before the answer.
+        LocalechodError: what the daemon answered instead, or nothing in time.
+    """
+    address = Address.parse(path)
+    with connect.connected(address) as sock:
+        call = _Call(sock, address, connect.LOOK_SECONDS)
+        data = call.answer("Status", pb.StatusRequest(names=names).SerializeToString())
+    reply = pb.StatusReply.FromString(data)
+    rows = [from_wire(row, EndpointStatus) for row in reply.endpoints]
+    return StatusReport(from_wire(reply.daemon, About), rows)
+
+
+class _Call:
+    """A unary call on a connection of its own.
+
+    Args:
+        sock: connected and blocking.
+        address: whom it is connected to, for errors.
+        seconds: how long the call may take.
     """
 
-    def __init__(self, path: str) -> None:
-        self._address = Address.parse(path)
-        self._channel = _Channel(self._address)
-        self._stub = ControlStub(self._channel)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-
-    async def status(self, names: Sequence[str] = ()) -> StatusReport:
-        """Return the daemon and all, or the named, endpoints."""
-        reply = await self._ask(self._stub.Status, pb.StatusRequest(names=names), LOOK_SECONDS)
-        rows = [from_wire(row, EndpointStatus) for row in reply.endpoints]
-        return StatusReport(from_wire(reply.daemon, About), rows)
-
-    async def start(self, name: str) -> EndpointStatus:
-        """Start an endpoint and return what became of it."""
-        return await self._change(self._stub.Start, name)
-
-    async def stop(self, name: str) -> EndpointStatus:
-        """Stop an endpoint and return what became of it."""
-        return await self._change(self._stub.Stop, name)
-
-    async def restart(self, name: str) -> EndpointStatus:
-        """Restart an endpoint and return what became of it."""
-        return await self._change(self._stub.Restart, name)
-
-    async def reload(self) -> ReloadReport:
-        """Have the configuration read again; returns when it is applied."""
-        reply = await self._ask(self._stub.Reload, pb.ReloadRequest(), CHANGE_SECONDS)
-        return from_wire(reply, ReloadReport)
-
-    async def peers(self, endpoint: str | None = None) -> PeersReport:
-        """Return who is connected to one or to all endpoints, as far as the caller may know."""
-        request = pb.PeersRequest(endpoint=endpoint or "")
-        reply = await self._ask(self._stub.Peers, request, LOOK_SECONDS)
-        rows = [from_wire(row, PeerRow) for row in reply.peers]
-        return PeersReport(rows, reply.pid_namespace)
-
-    async def config(self) -> str:
-        """Return the effective configuration as TOML."""
-        reply = await self._ask(self._stub.Config, pb.ConfigRequest(), LOOK_SECONDS)
-        return printable_lines(reply.toml)
-
-    @asynccontextmanager
-    async def events(self, *, follow: bool, recent: int) -> AsyncIterator[AsyncIterator[Notice]]:
-        """Subscribe to events; within the context, nothing that happens is missed.
-
-        Args:
-            follow: go on with what happens; otherwise the iteration ends after the past.
-            recent: how many past events to begin with.
-        """
-        request = pb.EventsRequest(follow=follow, recent=recent)
-        async with self._call(self._stub.Events, request, None) as stream:
-            await stream.recv_initial_metadata()
-            notices = _Notices(stream)
-            yield notices
-            if not notices.ended:
-                # The caller has seen enough of a stream that need not have an end.
-                with suppress(StreamClosedError):
-                    await stream.cancel()
-
-    async def _change(
-        self, method: ServiceMethod[pb.EndpointRequest, pb.EndpointReply], name: str
-    ) -> EndpointStatus:
-        reply = await self._ask(method, pb.EndpointRequest(name=name), CHANGE_SECONDS)
-        return from_wire(reply.endpoint, EndpointStatus)
-
-    async def _ask(self, method: ServiceMethod[Q, A], request: Q, seconds: float) -> A:
-        async with self._call(method, request, seconds) as stream:
-            reply = await stream.recv_message()
-        if reply is None:
-            raise self._lost()
-        return reply
-
-    @asynccontextmanager
-    async def _call(
-        self, method: ServiceMethod[Q, A], request: Q, seconds: float | None
-    ) -> AsyncIterator[Stream[Q, A]]:
-        stream = method.open(timeout=seconds)
-        try:
-            async with stream:
-                await stream.send_message(request, end=True)
-                yield stream
-        except GRPCError as error:
-            raise self._refusal(error, stream) from None
-        except StreamTerminatedError:
-            raise self._lost() from None
-        except TimeoutError:
-            raise late(self._address, seconds or 0.0) from None
-
-    def _refusal(self, error: GRPCError, stream: Stream[Any, Any]) -> LocalechodError:
-        if error.status is Status.UNAVAILABLE:
-            cause = printable(error.message or error.status.name)
-            return ConnectionLostError(f"control call failed: {cause}: {self._address}")
-        return error_of(error.status, error.message, stream.trailing_metadata or {})
-
-    def _lost(self) -> LocalechodError:
-        return foreign(self._address) if self._channel.foreign else lost(self._address)
-
-
-class _Channel(Channel):
-    """A channel over a socket that is connected by our own rules.
-
-    `_create_connection` and `_protocol_factory` are the private names of grpclib's client that
-    this package relies on; every test of the client fails without them.
-    """
-
-    def __init__(self, address: Address) -> None:
-        super().__init__()
+    def __init__(self, sock: socket.socket, address: Address, seconds: float) -> None:
+        self._sock = sock
         self._address = address
-        self.foreign = False
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._head = b""  # the first bytes that came
+        self._unsent = b""
+        self._data = b""
+        self._headers: dict[str, str] = {}
+        self._ended = False
 
-    def _protocol_factory(self) -> H2Protocol:
-        return _Protocol(super()._protocol_factory(), self)
+    def answer(self, method: str, request: bytes) -> bytes:
+        """Send a request and return the message that answers it.
 
-    async def _create_connection(self) -> H2Protocol:
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_unix_connection(
-            # Nothing else runs on this loop that the wait could hold up.
-            self._protocol_factory,
-            sock=connected(self._address),
-        )
-        if protocol.connection.is_closing():
-            # A daemon without descriptors may close at once; grpclib would stumble over that.
-            raise StreamTerminatedError("Connection lost")
-        return protocol
-
-
-class _Protocol(H2Protocol):
-    """Notices a server that does not begin as HTTP/2 does, with a SETTINGS frame (RFC 9113, 3.4).
-
-    A daemon that ends is worth waiting for. Another program at its place is not.
-    """
-
-    def __init__(self, made: H2Protocol, channel: _Channel) -> None:
-        super().__init__(made.handler, made.config, made.h2_config)
-        self._channel = channel
-        self._first = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Look at the first frame's type, its fourth byte; then let HTTP/2 have it.
-
-        Left to itself, h2 would wait for the rest of what it takes for a frame of megabytes.
+        Raises:
+            LocalechodError: see `status`.
         """
-        self._first += data[: 4 - len(self._first)]
-        if len(self._first) == 4 and self._first[3] != 4:
-            self._channel.foreign = True
-            self.processor.close()
-        else:
-            super().data_received(data)
+        try:
+            self._ask(method, request)
+            while not self._ended:
+                self._receive()
+        except TimeoutError:
+            raise connect.late(self._address, self._seconds) from None
+        except (ConnectionError, ProtocolError):
+            raise connect.lost(self._address) from None
+        code = self._headers.get("grpc-status", "")
+        if code != "0":
+            raise self._refusal(code)
+        return self._data[_HEAD.size :]
+
+    def _ask(self, method: str, request: bytes) -> None:
+        self._h2.initiate_connection()
+        self._h2.send_headers(
+            _STREAM,
+            [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", f"/localechod.v1.Control/{method}"),
+                (":authority", "localhost"),
+                ("te", "trailers"),
+                ("content-type", "application/grpc"),
+                ("grpc-timeout", f"{self._seconds * 1000:.0f}m"),
+            ],
+        )
+        self._unsent = _HEAD.pack(0, len(request)) + request
+        self._send()
+
+    def _send(self) -> None:
+        """Send as much of the request as the other side takes now, and what h2 has to say."""
+        while self._unsent:
+            room = min(
+                self._h2.local_flow_control_window(_STREAM), self._h2.max_outbound_frame_size
+            )
+            if room <= 0:
+                break
+            part, self._unsent = self._unsent[:room], self._unsent[room:]
+            self._h2.send_data(_STREAM, part, end_stream=not self._unsent)
+        self._in_time()
+        self._sock.sendall(self._h2.data_to_send())
+
+    def _receive(self) -> None:
+        self._in_time()
+        data = self._sock.recv(_CHUNK)
+        if not data:
+            raise connect.lost(self._address)
+        self._head += data[: 4 - len(self._head)]
+        # A server begins with a SETTINGS frame, type 4 (RFC 9113, 3.4); others are no HTTP/2.
+        if len(self._head) == 4 and self._head[3] != 4:
+            raise connect.foreign(self._address)
+        for event in self._h2.receive_data(data):
+            self._take(event)
+        if not self._ended:
+            self._send()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ResponseReceived | TrailersReceived):
+            self._headers |= _text(event.headers)
+        elif isinstance(event, DataReceived):
+            self._data += event.data
+            self._h2.acknowledge_received_data(event.flow_controlled_length, _STREAM)
+        elif isinstance(event, StreamEnded):
+            self._ended = True
+        elif isinstance(event, StreamReset | ConnectionTerminated) and not self._ended:
+            # After the answer a reset only says that the rest of a request is not wanted.
+            raise connect.lost(self._address)
+
+    def _in_time(self) -> None:
+        """Let the next call on the socket take no longer than what is left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+    def _refusal(self, code: str) -> LocalechodError:
+        # Only a refusal is written in grpclib's terms, and an answer does without loading it.
+        from grpclib.const import Status  # noqa: PLC0415 - see above
+        from grpclib.metadata import decode_grpc_message, decode_metadata  # noqa: PLC0415
+
+        from localechod.control.wire_errors import error_of  # noqa: PLC0415
+
+        known = {str(each.value): each for each in Status}
+        text = decode_grpc_message(self._headers.get("grpc-message", ""))
+        return error_of(
+            known.get(code, Status.UNKNOWN), text, decode_metadata(list(self._headers.items()))
+        )
 
 
-class _Notices(AsyncIterator[Notice]):
-    """What comes over a stream of events, and whether the daemon has ended it."""
-
-    def __init__(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
-        self._stream = stream
-        self.ended = False
-
-    async def __anext__(self) -> Notice:
-        message = await self._stream.recv_message()
-        if message is None:
-            self.ended = True
-            raise StopAsyncIteration
-        return Notice(from_wire(message, Event), message.dropped)
+def _text(headers: Any) -> dict[str, str]:
+    """Return headers as text, which they are as `header_encoding` says so."""
+    return {str(key): str(value) for key, value in headers or ()}

@@ -10,9 +10,9 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
 
-from localechod.control.bounds import REQUEST_BYTES
 from localechod.control.caller import CREDENTIALS
 from localechod.control.guard import Guard
+from localechod.control.limits import REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:

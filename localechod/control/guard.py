@@ -12,12 +12,12 @@ from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
 from localechod.control.access import METHOD_RIGHTS, Admins, decide
-from localechod.control.bounds import Bounds
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
-from localechod.control.failure import cut, metadata_of
+from localechod.control.limits import Bounds
+from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
+from localechod.echo.ratelimit import Tally
 from localechod.echo.supervisor import UnknownEndpointError
-from localechod.echo.tally import Tally
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.address import escape
 from localechod.localsocket.peer import Credentials, command, user_name

@@ -20,11 +20,11 @@ from grpclib.reflection.service import ServerReflection
 from grpclib.server import Server
 
 from localechod.control import admins as names
-from localechod.control.bounds import WINDOW_BYTES, Bounds
 from localechod.control.connection import Connection
 from localechod.control.guard import Guard, GuardedMethods
 from localechod.control.health import EndpointHealth
 from localechod.control.history import History
+from localechod.control.limits import WINDOW_BYTES, Bounds
 from localechod.control.service import ControlService, Daemon
 
 _BACKLOG = 128

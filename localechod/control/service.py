@@ -15,14 +15,14 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
-from localechod.control.about import About, ReloadReport
 from localechod.control.caller import current
+from localechod.control.convert import to_wire
 from localechod.control.history import History
-from localechod.control.translation import to_wire
+from localechod.control.messages import About, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
-from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.peer import pid_namespace
 
 logger = logging.getLogger(__name__)

@@ -16,22 +16,22 @@ from localechod.localsocket.address import escape
 PROGRAM = "localechoctl"
 
 COMMANDS = {
-    "status": Entry("localechod.ctl.status", "status", "Show the daemon and its endpoints."),
-    "send": Entry("localechod.ctl.send", "send", "Send messages and print the replies."),
-    "start": Entry("localechod.ctl.lifecycle", "start", "Let endpoints listen."),
-    "stop": Entry("localechod.ctl.lifecycle", "stop", "Close endpoints and their connections."),
-    "restart": Entry("localechod.ctl.lifecycle", "restart", "Stop endpoints and start them again."),
-    "reload": Entry("localechod.ctl.lifecycle", "reload", "Read the configuration again."),
-    "peers": Entry("localechod.ctl.peers", "peers", "Show who is connected."),
-    "events": Entry("localechod.ctl.events", "events", "Show what happens, as it happens."),
-    "wait": Entry("localechod.ctl.events", "wait", "Return when endpoints listen."),
-    "metrics": Entry("localechod.ctl.metrics", "metrics", "Print counters as OpenMetrics text."),
-    "sockets": Entry("localechod.ctl.sockets", "sockets", "List the local sockets of this host."),
-    "explain": Entry("localechod.ctl.explain", "explain", "Say why a connect works or fails."),
-    "config": Entry("localechod.ctl.config", "app", "Show, check or print a configuration."),
-    "lab": Entry("localechod.ctl.lab", "lab", "Put the article's claims to the test, live."),
-    "bench": Entry("localechod.ctl.bench", "bench", "Measure an echo, or compare transports."),
-    "version": Entry("localechod.ctl.version", "version", "Show the versions of both programs."),
+    "status": Entry("status", "status", "Show the daemon and its endpoints."),
+    "send": Entry("send", "send", "Send messages and print the replies."),
+    "start": Entry("lifecycle", "start", "Let endpoints listen."),
+    "stop": Entry("lifecycle", "stop", "Close endpoints and their connections."),
+    "restart": Entry("lifecycle", "restart", "Stop endpoints and start them again."),
+    "reload": Entry("lifecycle", "reload", "Read the configuration again."),
+    "peers": Entry("peers", "peers", "Show who is connected."),
+    "events": Entry("events", "events", "Show what happens, as it happens."),
+    "wait": Entry("events", "wait", "Return when endpoints listen."),
+    "metrics": Entry("metrics", "metrics", "Print counters as OpenMetrics text."),
+    "sockets": Entry("sockets", "sockets", "List the local sockets of this host."),
+    "explain": Entry("explain", "explain", "Say why a connect works or fails."),
+    "config": Entry("config", "app", "Show, check or print a configuration."),
+    "lab": Entry("lab", "lab", "Put the article's claims to the test, live."),
+    "bench": Entry("bench", "bench", "Measure an echo, or compare transports."),
+    "version": Entry("version", "version", "Show the versions of both programs."),
 }
 
 app = typer.Typer(

@@ -22,7 +22,7 @@ class Entry:
     """Where a command is found, and what it is for.
 
     Attributes:
-        module: its module's full name.
+        module: its module's name in `localechod.ctl.commands`.
         attribute: the function, or the typer application of a group, in that module.
         summary: one line for the list of commands.
     """
@@ -41,7 +41,9 @@ class Promise(TyperCommand):
 
     def fulfil(self) -> Any:
         """Import the module and return the real command."""
-        found = getattr(import_module(self.entry.module), self.entry.attribute)
+        found = getattr(
+            import_module(f"localechod.ctl.commands.{self.entry.module}"), self.entry.attribute
+        )
         if not isinstance(found, typer.Typer):
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
             single.command(self.name)(found)

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.ctl import whereabouts
+from localechod.ctl import discovery
 from localechod.host import runtime
 
 
@@ -28,7 +28,7 @@ class Options:
             LocalechodError: the usual directory is there and somebody else's.
         """
         if self.control is None:
-            return str(whereabouts.usual().directory / runtime.CONTROL)
+            return str(discovery.usual().directory / runtime.CONTROL)
         if self.control.startswith("@"):
             return self.control
         return str(runtime.control_path(self.control))
@@ -44,12 +44,12 @@ class Options:
             LocalechodError: the usual directory is there and somebody else's.
         """
         if self.control is None or self.control.startswith("@"):
-            return whereabouts.usual().directory
+            return discovery.usual().directory
         return runtime.control_path(self.control).parent
 
     def tell(self) -> None:
         """Say on a terminal which daemon is meant, where there is another, or none in its place."""
         if self.control is None and sys.stderr.isatty():
-            remark = whereabouts.usual().remark
+            remark = discovery.usual().remark
             if remark:
                 sys.stderr.write(f"({remark})\n")

@@ -7,8 +7,8 @@ from localechod.ctl.options import Options
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from localechod.control.about import StatusReport
-    from localechod.control.client import ControlClient
+    from localechod.control.events import ControlClient
+    from localechod.control.messages import StatusReport
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def look(options: Options, names: "Sequence[str]" = ()) -> "StatusReport":
         LocalechodError: as `control.inquiry` says.
     """
     # Not for `--help` either.
-    from localechod.control.inquiry import status  # noqa: PLC0415 - see above
+    from localechod.control.client import status  # noqa: PLC0415 - see above
 
     options.tell()
     return status(options.control_path(), names)
@@ -38,7 +38,7 @@ def ask(options: Options, conversation: "Callable[[ControlClient], Awaitable[T]]
     # gRPC takes longer to import than all else together, and `--help` has no need of it.
     import asyncio  # noqa: PLC0415 - see above
 
-    from localechod.control.client import ControlClient  # noqa: PLC0415 - see above
+    from localechod.control.events import ControlClient  # noqa: PLC0415 - see above
 
     options.tell()
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from localechod.control import catalog
 from localechod.control.catalog import CatalogEntry
-from localechod.ctl.exchange import RECORD
 from localechod.ctl.options import Options
+from localechod.ctl.send.codec import RECORD
 from localechod.errors import (
     LocalechodError,
     NothingListensError,

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from localechod.echo.announce import Announcer
 from localechod.echo.counters import Counters
-from localechod.echo.engine import Engine
-from localechod.echo.keeping import Keeper, Keeping
+from localechod.echo.endpoint_log import Announcer
+from localechod.echo.persist.crash_keep import Keeper, Keeping
+from localechod.echo.reactor import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ import time
 from collections.abc import Sequence
 
 from localechod.config import EndpointConfig
-from localechod.echo.connection import hang_up
+from localechod.echo.activated import HINT, Lease
+from localechod.echo.binding import Opened, Owner, open_socket, request
 from localechod.echo.context import Context
-from localechod.echo.datagram import DatagramServer
-from localechod.echo.lease import HINT, Lease
+from localechod.echo.datagram.server import DatagramServer
 from localechod.echo.lifecycle import Happening, State, after
-from localechod.echo.listener import Listener
-from localechod.echo.opening import Opened, Owner, open_socket, request
-from localechod.echo.report import EndpointStatus, PeerRow
-from localechod.echo.state import EndpointState
+from localechod.echo.persist.snapshot import EndpointState
+from localechod.echo.status import EndpointStatus, PeerRow
+from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
+from localechod.localsocket.filecheck import File
 from localechod.localsocket.peer import group_name, user_name
-from localechod.localsocket.standing import File
 
 
 class Endpoint:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from localechod.echo.report import Event
+from localechod.echo.status import Event
 
 __all__ = ["Event", "EventBus", "Subscription"]  # who publishes an event imports it from here
 

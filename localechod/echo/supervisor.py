@@ -10,20 +10,20 @@ from contextlib import ExitStack
 from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig, compare
-from localechod.echo.announce import Announcer
-from localechod.echo.connection import hang_up
+from localechod.echo.activated import REMEDY
+from localechod.echo.binding import NEVER_ROOT, NEVER_ROOT_HINT, Opened, Owner, open_socket
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint
-from localechod.echo.engine import Engine
+from localechod.echo.endpoint_log import Announcer
 from localechod.echo.events import EventBus
-from localechod.echo.keeping import Keeper, Keeping
-from localechod.echo.lease import REMEDY
 from localechod.echo.lifecycle import State
-from localechod.echo.opening import NEVER_ROOT, NEVER_ROOT_HINT, Opened, Owner, open_socket
-from localechod.echo.report import EndpointStatus, PeerRow
-from localechod.echo.state import EndpointState
-from localechod.echo.warden import Warden
+from localechod.echo.monitor import Warden
+from localechod.echo.persist.crash_keep import Keeper, Keeping
+from localechod.echo.persist.snapshot import EndpointState
+from localechod.echo.reactor import Engine
+from localechod.echo.status import EndpointStatus, PeerRow
+from localechod.echo.stream.connection import hang_up
 from localechod.errors import LocalechodError, SocketError, UsageError
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.watch import Blind, Watcher, Watches

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from localechod.localsocket.census import is_contained
+from localechod.localsocket.holders import is_contained
 
 T = TypeVar("T")
 

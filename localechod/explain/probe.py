@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from localechod.errors import LocalechodError, NotPermittedError
-from localechod.explain.look import Question
+from localechod.explain.facts import Question
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000

@@ -5,10 +5,10 @@ import stat
 from dataclasses import dataclass, replace
 
 from localechod.explain.check import Check, Verdict, conclude, ok
-from localechod.explain.look import LONGEST, Facts, Holder, Question, look
+from localechod.explain.facts import LONGEST, Facts, Holder, Question, look
+from localechod.explain.listener_checks import TYPES, found, judge_serving
+from localechod.explain.path_checks import judge_name, judge_way
 from localechod.explain.probe import probe
-from localechod.explain.serving import TYPES, found, judge_serving
-from localechod.explain.way import judge_name, judge_way
 from localechod.localsocket.address import escape
 
 CAN, CANNOT, UNKNOWN = 0, 1, 5

@@ -7,7 +7,7 @@ import struct
 from functools import partial
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.stage import STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import STREAM, Facts, Stage, call, local
 
 _LONGEST = 107  # sizeof(sun_path) is 108, one of them for the NUL
 

@@ -4,7 +4,7 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.peers import RECORD, record
-from localechod.lab.stage import DATA, STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import DATA, STREAM, Facts, Stage, call, local
 
 
 def stream_chunks(stage: Stage) -> Facts:

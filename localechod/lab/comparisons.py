@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.stage import STREAM, Facts, SkippedError, Stage, call, local
+from localechod.lab.sandbox import STREAM, Facts, SkippedError, Stage, call, local
 from localechod.lab.timing import Echo, Ratio, compare
 
 _SEGMENTS_OUT = 136  # linux/tcp.h: tcpi_segs_out of struct tcp_info; tcpi_segs_in is the next

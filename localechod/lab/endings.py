@@ -4,7 +4,7 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.peers import RECORD, record, show
-from localechod.lab.stage import CLIENT, DATA, STREAM, Facts, Stage, call, local, pause, result
+from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Stage, call, local, pause, result
 from localechod.localsocket import diag
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from localechod.errors import LocalechodError
 from localechod.lab.process import StalledError
-from localechod.lab.stage import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, SkippedError, Stage
 
 
 class Status(StrEnum):

@@ -6,7 +6,7 @@ from functools import partial
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.process import Process
-from localechod.lab.stage import CLIENT, DATA, STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Stage, call, local
 
 WRONG_TYPE = "Protocol wrong type for socket (91)"
 

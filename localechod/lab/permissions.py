@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.stage import STREAM, Facts, SkippedError, Stage
+from localechod.lab.sandbox import STREAM, Facts, SkippedError, Stage
 from localechod.localsocket import diag
 
 

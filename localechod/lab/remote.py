@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import localechod
-from localechod.control.about import StatusReport
-from localechod.control.client import ControlClient
+from localechod.control.events import ControlClient
+from localechod.control.messages import StatusReport
 from localechod.lab.process import Process, StalledError
-from localechod.lab.stage import Facts, Stage
+from localechod.lab.sandbox import Facts, Stage
 
 _CONFIGURATION = """\
 version = 1
@@ -65,7 +65,7 @@ def _started(stage: Stage) -> Process:
     environ = {name: text for name, text in os.environ.items() if name != "NOTIFY_SOCKET"}
     daemon = stage.program(
         " ".join(("localechod", *options)),
-        [sys.executable, "-m", "localechod", *options],
+        [sys.executable, "-m", "localechod.daemon", *options],
         {**environ, "PYTHONPATH": search},
     )
     while " serves as " not in (line := daemon.line()):

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.stage import CLIENT, DATA, Facts, Stage, call, local, pause
+from localechod.lab.sandbox import CLIENT, DATA, Facts, Stage, call, local, pause
 
 
 def no_name(stage: Stage) -> Facts:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from localechod.bench.processor import pinned, usable
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 from localechod.lab.process import Actor, Process
 
 MESSAGE = b"x" * 64

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, is_own
-from localechod.localsocket.place import Pinned, Place
+from localechod.localsocket.entry import Pinned, Place
 
 
 def adopt(descriptor: int, request: Request) -> Bound:

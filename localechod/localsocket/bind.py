@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from localechod.errors import SocketError
-from localechod.localsocket import diag, occupant
+from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.place import Pinned, Place
-from localechod.localsocket.reasons import bind_hint
+from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.hints import bind_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def bind(request: Request) -> Bound:
         with _step("bind", address, bind_hint):
             place = Place.open(address)
             undo.callback(place.close)
-            occupant.clear(place, address)
+            stale.clear(place, address)
         sock = _create(request, undo)
         os.fchmod(sock.fileno(), 0)
         with _step("bind", address, bind_hint):
@@ -233,7 +233,7 @@ def _listen(sock: socket.socket, request: Request) -> None:
 
 
 def _abstract_hint(type_: int, number: int, address: Address) -> str:
-    return occupant.holder_of_name(address.raw, type_) if number == errno.EADDRINUSE else ""
+    return stale.holder_of_name(address.raw, type_) if number == errno.EADDRINUSE else ""
 
 
 def _chown_hint(number: int, address: Address) -> str:

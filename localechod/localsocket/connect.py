@@ -38,7 +38,7 @@ def import_all() -> None:
     """
     import tempfile  # noqa: F401, PLC0415 - see above
 
-    from localechod.localsocket import diag, reasons  # noqa: F401, PLC0415 - see above
+    from localechod.localsocket import diag, hints  # noqa: F401, PLC0415 - see above
 
 
 class Connected:
@@ -189,10 +189,10 @@ def _bind_in_own_directory(sock: socket.socket) -> Path:
 
 
 def _failure(action: str, error: OSError, address: Address) -> SocketError:
-    from localechod.localsocket import reasons  # noqa: PLC0415 - see import_all
+    from localechod.localsocket import hints  # noqa: PLC0415 - see import_all
 
     number = error.errno or errno.EIO
-    hint = reasons.bind_hint if action == "bind" else reasons.connect_hint
+    hint = hints.bind_hint if action == "bind" else hints.connect_hint
     return SocketError(action, number, str(address), hint(number, address))
 
 

@@ -17,8 +17,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from localechod.localsocket import census, netlink
-from localechod.localsocket.census import Holder
+from localechod.localsocket import netlink
+from localechod.localsocket.holders import Holder, take
 
 STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
 STATE_LISTEN = 10
@@ -145,7 +145,7 @@ def datagrams() -> list[DiagSocket]:
 
 def holders(socket_inode: int) -> list[Holder]:
     """List the processes that hold one socket, by pid; for many at once there is `census.take`."""
-    return census.take({socket_inode}).holders[socket_inode]
+    return take({socket_inode}).holders[socket_inode]
 
 
 def _asked(

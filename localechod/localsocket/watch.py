@@ -24,7 +24,7 @@ from typing import Protocol
 import inotify_simple
 from inotify_simple import flags
 
-from localechod.localsocket.place import Pinned
+from localechod.localsocket.entry import Pinned
 
 # The file's own fate: an unlink shows as a changed number of links, because we hold the inode.
 _OF_FILE = flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF

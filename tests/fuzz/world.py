@@ -20,17 +20,19 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from localechod import config, handover, recovery
-from localechod.echo import listener, retry
+from localechod import config
+from localechod.daemon import crash, restart
+from localechod.daemon.launch import Launch
+from localechod.daemon.service import Service
+from localechod.echo import retry
+from localechod.echo.binding import Owner
 from localechod.echo.endpoint import Endpoint
-from localechod.echo.engine import Engine
-from localechod.echo.opening import Owner
-from localechod.echo.state import ServiceState
+from localechod.echo.persist.snapshot import ServiceState
+from localechod.echo.reactor import Engine
+from localechod.echo.stream import listener
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier
-from localechod.launch import Launch
-from localechod.service import Service
-from tests.unit.handover_fakes import Kept
+from tests.unit.restart_fakes import Kept
 
 T = TypeVar("T")
 Tables = Mapping[str, Mapping[str, object]]
@@ -125,7 +127,7 @@ class World:
         self.do(self.service._control.close())
         endpoints, sockets = self.supervisor.freeze()
         after = ServiceState(started=time.monotonic(), endpoints=endpoints)
-        handover.pack(after, sockets, self._store)
+        restart.pack(after, sockets, self._store)
         self.supervisor.events.close()
         for endpoint in self.endpoints.values():
             if endpoint._server is not None:
@@ -188,22 +190,22 @@ class World:
             loaded = config.load(self._file, self.directory)
             owner = Owner(os.geteuid(), os.getegid())
             inherited = self._store.pass_on()
-            state = handover.read_state(inherited)
-            recovery.last_good(inherited)  # it is not needed: the file here is always good
-            slots = recovery.memory(inherited, self._store)
+            state = restart.read_state(inherited)
+            crash.last_good(inherited)  # it is not needed: the file here is always good
+            slots = crash.memory(inherited, self._store)
             assert isinstance(slots._memory, mmap)
             self._memory = slots._memory  # it has a descriptor
-            kept = recovery.survivors(inherited)
-            opened = handover.take_over(loaded, owner, inherited, self._store)
-            states, sockets = handover.receive(inherited, state)
-            revived, survivors = recovery.revive(kept, slots, states, loaded, self._store)
+            kept = crash.survivors(inherited)
+            opened = restart.take_over(loaded, owner, inherited, self._store)
+            states, sockets = restart.receive(inherited, state)
+            revived, survivors = crash.revive(kept, slots, states, loaded, self._store)
             launch = Launch(
                 file=self._file,
                 directory=self.directory,
                 config=loaded,
                 owner=owner,
                 opened=opened,
-                control=inherited.pop(handover.CONTROL, []),
+                control=inherited.pop(restart.CONTROL, []),
                 started=time.monotonic(),
                 states=[*states, *revived],
                 sockets=[*sockets, *survivors],
@@ -214,11 +216,11 @@ class World:
             assert inherited == {}
             self.service = Service(launch, Notifier({}), self._store)
             self._engine = Engine(self.loop)
-            keeper = handover.Keeper(self._store, slots)
+            keeper = restart.Keeper(self._store, slots)
             self.service.supervisor = Supervisor(loaded, self._engine, owner, keeper, dropped=False)
             self.supervisor.begin(opened)
             self.supervisor.thaw(launch.states, launch.sockets)
-            handover.discard(self._store)
+            restart.discard(self._store)
             failure = await self.service._control.open(
                 self.service, loaded.control, owner, launch.control
             )

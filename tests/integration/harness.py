@@ -61,7 +61,7 @@ class Daemon:
     def command(self, *arguments: str) -> list[str]:
         """Return the daemon's command line."""
         own = ["-c", str(self.config), "--runtime-dir", str(self.runtime)]
-        return [sys.executable, "-m", "localechod", *own, *arguments]
+        return [sys.executable, "-m", "localechod.daemon", *own, *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end: for what must not start, and for what ends at once."""

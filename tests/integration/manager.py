@@ -17,7 +17,7 @@ from tests.integration.harness import DEADLINE, Daemon
 _STARTED = """
 import os, sys
 from localechod.host import jobs
-from localechod.__main__ import main
+from localechod.daemon.__main__ import main
 jobs.own_unit = lambda: jobs.Unit("localechod.service")
 for place, descriptor in enumerate(map(int, sys.argv.pop(1).split(",")[1:])):
     os.dup2(descriptor, 3 + place)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from localechod.explain.look import Question
+from localechod.explain.facts import Question
 from localechod.explain.report import Report, explain
 from localechod.explain.subject import of_process
 

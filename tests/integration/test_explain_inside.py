@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.explain.look import Question
+from localechod.explain.facts import Question
 from localechod.explain.report import explain
 from localechod.explain.subject import of_process
 from tests.integration.harness import needs_root

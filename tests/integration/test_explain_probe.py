@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from localechod.errors import LocalechodError, NotPermittedError
-from localechod.explain.look import Question
+from localechod.explain.facts import Question
 from localechod.explain.probe import probe
 from localechod.explain.report import explain
 from localechod.explain.subject import of_process, of_user

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from localechod import config
-from localechod.echo import datagram
-from localechod.echo.engine import LANE_BATCH, Engine
-from localechod.echo.opening import Owner
-from localechod.echo.slots import nowhere
+from localechod.echo.binding import Owner
+from localechod.echo.datagram import server
+from localechod.echo.persist.crash_slots import nowhere
+from localechod.echo.reactor import LANE_BATCH, Engine
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE
 
@@ -142,7 +142,7 @@ def test_a_flood_of_datagrams(
     sockdir: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By default no more than 10 wait (net.unix.max_dgram_qlen), less than the real batch.
-    monkeypatch.setattr(datagram, "_BATCH", 3)
+    monkeypatch.setattr(server, "_BATCH", 3)
     there, calm = house(sockdir, stack, 'type = "datagram"')
     for _ in range(10):
         with there.connect("storm", socket.SOCK_DGRAM) as client, suppress(BlockingIOError):

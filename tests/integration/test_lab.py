@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_neither_processes_nor_files() -> None:
 
 def test_whatever_ends_the_lab_ends_its_processes() -> None:
     script = (
-        "from localechod.lab.stage import Stage\n"
+        "from localechod.lab.sandbox import Stage\n"
         "with Stage() as stage:\n"
         "    server = stage.peer('streamserver', 'x.sock')\n"
         "    server.line()\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from localechod import config
-from localechod.control.translation import from_wire
+from localechod.control.convert import from_wire
 from localechod.control.wire import control_pb2 as pb
-from localechod.echo.report import EndpointStatus
-from localechod.echo.state import StateError, decode
+from localechod.echo.persist.snapshot import StateError, decode
+from localechod.echo.status import EndpointStatus
 from localechod.errors import ConfigError
 from localechod.framing import ChunkFramer, Framer, LineFramer, MessageTooLongError, RecordFramer
 from localechod.localsocket import diag, netlink

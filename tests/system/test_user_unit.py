@@ -277,7 +277,7 @@ _UNTIL_GONE = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
 
 # As after `pip install` without the extra: nothing of systemd-python can be imported.
 _WITHOUT_SYSTEMD = (
-    "import sys; sys.modules['systemd'] = None; from localechod.__main__ import main; "
+    "import sys; sys.modules['systemd'] = None; from localechod.daemon.__main__ import main; "
     "sys.exit(main(sys.argv[1:]))"
 )
 

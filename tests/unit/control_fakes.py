@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import uvloop
 
-from localechod.control.about import About, ReloadReport
+from localechod.control.messages import About, ReloadReport
 from localechod.control.server import ControlServer
 from localechod.echo.events import Event, EventBus
-from localechod.echo.report import EndpointStatus, PeerRow
+from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.supervisor import UnknownEndpointError
 
 if TYPE_CHECKING:

@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from localechod import recovery
 from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConfig
-from localechod.echo import stream
-from localechod.echo.connection import Connection
+from localechod.daemon import crash
+from localechod.daemon.restart import Keeper
 from localechod.echo.counters import Counters
-from localechod.echo.engine import Engine
-from localechod.echo.keeping import Keeping
-from localechod.echo.seqpacket import SeqpacketConnection
-from localechod.echo.slots import Slots, format_memory, size
-from localechod.echo.stream import StreamConnection
-from localechod.handover import Keeper
+from localechod.echo.persist.crash_keep import Keeping
+from localechod.echo.persist.crash_slots import Slots, format_memory, size
+from localechod.echo.reactor import Engine
+from localechod.echo.stream import framed
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.framed import StreamConnection
+from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.localsocket.peer import Credentials, credentials
-from tests.unit.handover_fakes import Kept
+from tests.unit.restart_fakes import Kept
 
 SLOTS = 2
 
@@ -126,7 +126,7 @@ class World:
         self.memory = Memory(size(SLOTS))
         format_memory(self.memory, SLOTS)
         self.kind = socket.SOCK_STREAM if config.type == "stream" else socket.SOCK_SEQPACKET
-        monkeypatch.setattr(stream, "os", SimpleNamespace(read=self._read))
+        monkeypatch.setattr(framed, "os", SimpleNamespace(read=self._read))
         self._loop = asyncio.new_event_loop()
         self._engine = Engine(self._loop)
         self._process: Connection | None = None
@@ -158,8 +158,8 @@ class World:
         endpoints = {} if not self.config.enabled else {self.config.name: self.config}
         whole = Config(service=ServiceConfig(), control=ControlConfig(), endpoints=endpoints)
         inherited = self.store.pass_on()
-        kept = recovery.survivors(inherited)
-        states, sockets = recovery.revive(kept, slots, (), whole, self.store)
+        kept = crash.survivors(inherited)
+        states, sockets = crash.revive(kept, slots, (), whole, self.store)
         keeping = Keeping(self._loop, Keeper(self.store, slots), 1)
         keeping.make_room(1)
         for state, sock in zip(states, sockets, strict=True):
@@ -179,7 +179,7 @@ class World:
         peer, end = self.process.peer, self.fate.end
         self._die()
         slots = Slots(self.memory)
-        for survivor in recovery.survivors(self.store.pass_on()).values():
+        for survivor in crash.survivors(self.store.pass_on()).values():
             os.close(survivor.descriptor)
         keeping = Keeping(self._loop, Keeper(self.store, slots), 1)
         keeping.make_room(1)

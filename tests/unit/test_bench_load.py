@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from localechod.bench.lane import Lane
+from localechod.bench.channel import Lane
+from localechod.bench.exchange import learn, message, request
 from localechod.bench.load import Load, Round
-from localechod.bench.shape import learn, message, request
 from localechod.errors import LocalechodError, SocketError
 
 KINDS = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.bars import Bar, Group, picture
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 SVG = "{http://www.w3.org/2000/svg}"
 SPREADS = st.lists(st.floats(0.001, 30), min_size=3, max_size=3).map(

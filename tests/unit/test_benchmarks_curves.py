@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.curves import Line, Panel, picture
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 SVG = "{http://www.w3.org/2000/svg}"
 COUNTS = (1, 10, 100, 1000, 10_000)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.measure import Figure
 from benchmarks.results import Machine, Outcome, Run, joined, load, save
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2, uvloop 0.22.1", 0.25)
 

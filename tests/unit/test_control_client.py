@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control import client as module
-from localechod.control import inquiry, reach
-from localechod.control.about import StatusReport
-from localechod.control.client import ControlClient
-from localechod.control.reach import ConnectionLostError
+from localechod.control import client, connect
+from localechod.control import events as module
+from localechod.control.connect import ConnectionLostError
+from localechod.control.events import ControlClient
+from localechod.control.messages import StatusReport
 from localechod.control.server import ControlServer
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
@@ -33,7 +33,7 @@ def by_client(path: Path) -> StatusReport:
 
 
 def by_inquiry(path: Path) -> StatusReport:
-    return inquiry.status(str(path))
+    return client.status(str(path))
 
 
 @pytest.fixture(params=[by_client, by_inquiry])
@@ -44,7 +44,7 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 
 def look_no_longer_than(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in (module, reach):
+    for each in (module, connect):
         monkeypatch.setattr(each, "LOOK_SECONDS", seconds)
 
 
@@ -86,7 +86,7 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        original = reach.connected
+        original = connect.connected
 
         def closed(address: Address) -> socket.socket:
             sock = original(address)
@@ -94,7 +94,7 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
             return sock
 
         with pytest.MonkeyPatch.context() as patch:
-            for each in (module, reach):
+            for each in (module, connect):
                 patch.setattr(each, "connected", closed)
             for _ in range(20):
                 with pytest.raises(ConnectionLostError, match="closed before the answer"):
@@ -240,7 +240,7 @@ def test_both_ways_tell_the_same(sockdir: Path) -> None:
     with live(path) as daemon:
         daemon.supervisor.rows["stream"] = endpoint("stream", errors={"reset": 3}, error="why")
         assert by_inquiry(path) == by_client(path)
-        assert [row.name for row in inquiry.status(str(path), ["datagram"]).endpoints] == [
+        assert [row.name for row in client.status(str(path), ["datagram"]).endpoints] == [
             "datagram"
         ]
 
@@ -257,7 +257,7 @@ def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
         with pytest.raises(LocalechodError) as by_loop:
             run(asyncio.new_event_loop, main)
         with pytest.raises(LocalechodError) as plain:
-            inquiry.status(str(path), names)
+            client.status(str(path), names)
     assert type(plain.value) is type(by_loop.value)
     assert str(plain.value) == str(by_loop.value)
     assert plain.value.exit_status == 2
@@ -266,9 +266,9 @@ def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
 def test_a_question_longer_than_a_frame_is_asked_in_parts(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path):
-        assert len(inquiry.status(str(path), ["stream"] * 8000).endpoints) == 8000
+        assert len(client.status(str(path), ["stream"] * 8000).endpoints) == 8000
         with pytest.raises(LocalechodError, match="at most 65536 are read"):
-            inquiry.status(str(path), ["stream"] * 20_000)
+            client.status(str(path), ["stream"] * 20_000)
 
 
 def test_a_daemon_that_answers_to_a_part_and_then_goes_is_a_lost_connection(sockdir: Path) -> None:

@@ -10,8 +10,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, TrailersReceived
 
-from localechod.control.bounds import CONNECTIONS_PER_USER, REQUEST_BYTES
-from localechod.control.client import ControlClient
+from localechod.control.events import ControlClient
+from localechod.control.limits import CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import NotPermittedError, UsageError
 from tests.unit.control_fakes import FakeDaemon, LoopFactory, on_each_loop, run, served

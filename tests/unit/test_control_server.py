@@ -14,9 +14,9 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from localechod.control.access import METHOD_RIGHTS, Right
-from localechod.control.bounds import CALLS_PER_USER
-from localechod.control.client import ControlClient
-from localechod.control.reach import ConnectionLostError
+from localechod.control.connect import ConnectionLostError
+from localechod.control.events import ControlClient
+from localechod.control.limits import CALLS_PER_USER
 from localechod.control.server import ControlServer
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import DaemonNotRunningError, LocalechodError

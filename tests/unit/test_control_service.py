@@ -9,11 +9,11 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from localechod.control.about import Notice
-from localechod.control.client import ControlClient
+from localechod.control.events import ControlClient
+from localechod.control.messages import Notice
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
-from localechod.echo.report import PeerRow
+from localechod.echo.status import PeerRow
 from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
 from localechod.localsocket.peer import pid_namespace
 from tests.unit.control_fakes import NOBODY, FakeDaemon, LoopFactory, on_each_loop, run, served

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import typer
 from localechod import __version__
 from localechod.ctl import app
 from localechod.ctl.app import COMMANDS, build, run
+from localechod.ctl.group import Promise
 from localechod.errors import ConfigError, LocalechodError
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +70,7 @@ def test_a_command_loads_only_what_it_needs(words: list[str], loaded: list[str])
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_is_where_the_table_says(name: str) -> None:
-    entry = COMMANDS[name]
-    assert callable(getattr(import_module(entry.module), entry.attribute))
+    assert callable(Promise(name, COMMANDS[name]).fulfil())
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -122,7 +121,7 @@ def test_an_error_is_one_line_and_an_exit_status(
     def command() -> None:
         raise error
 
-    monkeypatch.setattr("localechod.ctl.version.version", command)
+    monkeypatch.setattr("localechod.ctl.commands.version.version", command)
     assert run(["version"]) == status
     assert capsys.readouterr().err == line
 
@@ -131,7 +130,7 @@ def test_a_command_may_choose_its_exit_status(monkeypatch: pytest.MonkeyPatch) -
     def command() -> None:
         raise typer.Exit(5)
 
-    monkeypatch.setattr("localechod.ctl.version.version", command)
+    monkeypatch.setattr("localechod.ctl.commands.version.version", command)
     assert run(["version"]) == 5
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from localechod import __version__
 from localechod.config import default_text
-from localechod.ctl import config as config_command
-from localechod.ctl import version as version_command
 from localechod.ctl.app import run
+from localechod.ctl.commands import config as config_command
+from localechod.ctl.commands import version as version_command
 from localechod.errors import DaemonNotRunningError, NotPermittedError
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.about import Notice
+from localechod.control.messages import Notice
 from localechod.ctl import app
-from localechod.ctl.events import _show_text
+from localechod.ctl.commands.events import _show_text
 from localechod.echo.events import Event
 from tests.unit.control_fakes import NOBODY, SECONDS, ctl_as, live
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from localechod.ctl import app
-from localechod.ctl.explain import as_json, as_text
-from localechod.explain.look import Facts, Listed
+from localechod.ctl.commands.explain import as_json, as_text
+from localechod.explain.facts import Facts, Listed
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.host import runtime
 from tests.golden_pages import compare
 from tests.integration.harness import needs_root
-from tests.unit.explain_facts import docker, listener, missing, subject
+from tests.unit.explain_fakes import docker, listener, missing, subject
 
 PAGES = {
     "denied": docker(),

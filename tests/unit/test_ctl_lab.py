@@ -5,15 +5,15 @@ import re
 
 import pytest
 
-from localechod.ctl import lab as command
 from localechod.ctl.app import run
-from localechod.ctl.lab import block, summary
+from localechod.ctl.commands import lab as command
+from localechod.ctl.commands.lab import block, summary
 from localechod.ctl.render import width
 from localechod.lab import registry
 from localechod.lab.catalogue import LANGUAGES, Catalogue
 from localechod.lab.experiment import Experiment, Judgement, Result, Status, known_verdict
 from localechod.lab.registry import EXPERIMENTS
-from localechod.lab.stage import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, SkippedError, Stage
 from tests.golden_pages import compare
 
 # Results as they come, one of each kind, so that the layout depends on no machine.

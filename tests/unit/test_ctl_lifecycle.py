@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.about import ReloadReport
+from localechod.control.messages import ReloadReport
 from localechod.ctl import app
 from localechod.errors import ConfigError, LocalechodError, SocketError
 from tests.unit.control_fakes import Live, live

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.about import About, StatusReport
+from localechod.control.messages import About, StatusReport
 from localechod.ctl import app
-from localechod.ctl.metrics import as_openmetrics
+from localechod.ctl.commands.metrics import as_openmetrics
 from tests.unit.control_fakes import endpoint, live
 
 BIG = 2**64 - 1

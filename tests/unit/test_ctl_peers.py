@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localechod.ctl import app
-from localechod.echo.report import PeerRow
+from localechod.echo.status import PeerRow
 from localechod.localsocket.peer import command, user_name
 from tests.unit.control_fakes import Live, live
 
@@ -95,7 +95,7 @@ def test_a_pid_of_another_namespace_is_not_taken_for_a_process_of_ours(
     peers: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The daemon, in this process too, still tells its own.
-    monkeypatch.setattr("localechod.ctl.peers.pid_namespace", lambda: 1)
+    monkeypatch.setattr("localechod.ctl.commands.peers.pid_namespace", lambda: 1)
     assert peers("stream", "--json") == 0
     (ours,) = json.loads(capsys.readouterr().out)
     assert (ours["pid"], ours["command"]) == (os.getpid(), None)

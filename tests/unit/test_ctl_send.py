@@ -503,7 +503,7 @@ def test_a_peer_that_dribbles_in_hex_is_understood(
 def test_a_reply_without_end_is_given_up(
     framing: str, sockdir: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localechod.ctl.conversation.LIMIT", 1 << 20)
+    monkeypatch.setattr("localechod.ctl.send.conversation.LIMIT", 1 << 20)
     with listening(sockdir / "s", babbling) as path:
         assert run(["send", "--framing", framing, path, "x"]) == 1
     out, err = capfdbinary.readouterr()
@@ -524,7 +524,7 @@ def test_a_known_framing_waits_over_a_pause(
     framing: str, sockdir: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a reply is none, however long the other half takes, within the timeout."""
-    monkeypatch.setattr("localechod.ctl.conversation.PAUSE", 0.01)
+    monkeypatch.setattr("localechod.ctl.send.conversation.PAUSE", 0.01)
 
     def halting(sock: socket.socket) -> None:
         text = sock.recv(65536)

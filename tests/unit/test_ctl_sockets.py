@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from localechod.ctl import app
-from localechod.ctl.sockets import as_text
+from localechod.ctl.commands.sockets import as_text
 from localechod.errors import LocalechodError
-from localechod.explain.look import Holder
-from localechod.localsocket import census, diag
+from localechod.explain.facts import Holder
+from localechod.localsocket import diag, holders
 from tests.golden_pages import compare
 from tests.integration.harness import as_user, needs_root
-from tests.unit.explain_facts import DOCKERD, SYSTEMD, listener
+from tests.unit.explain_fakes import DOCKERD, SYSTEMD, listener
 
 Rows = list[dict[str, Any]]
 List = Callable[..., Rows]
@@ -190,13 +190,13 @@ def test_all_is_read_once_however_many_sockets_there_are(
     ours: dict[str, socket.socket], listed: List, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    real = census._descriptors
+    real = holders._descriptors
 
     def counted(pid: int) -> list[str]:
         read.append(pid)
         return real(pid)
 
-    monkeypatch.setattr(census, "_descriptors", counted)
+    monkeypatch.setattr(holders, "_descriptors", counted)
     assert len(listed()) >= len(ours)
     assert len(read) == len(set(read))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localechod.ctl import app
-from localechod.ctl.status import duration
+from localechod.ctl.commands.status import duration
 from tests.unit.control_fakes import Live, endpoint, live
 
 Run = Callable[..., int]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from localechod.echo.engine import Engine
-from localechod.echo.relay import Handler
+from localechod.echo.fastpath import Handler
+from localechod.echo.reactor import Engine
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import SocketError
-from tests.unit.handover_fakes import Kept, live
+from tests.unit.restart_fakes import Kept, live
 
 
 @pytest.mark.parametrize("kind", ["stream", "datagram", "seqpacket"])

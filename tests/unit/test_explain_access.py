@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.access import AclEntry, Node, Want, decide, parse_acl
-from tests.unit.explain_facts import subject
+from tests.unit.explain_fakes import subject
 
 HEADER = struct.pack("<I", 2)
 

@@ -38,7 +38,7 @@ def test_plain_records_are_lines_on_standard_error(
 ) -> None:
     setup("info", "stderr")
     setup("info", "stderr")  # twice: still one line each
-    below = logging.getLogger("localechod.echo.engine")
+    below = logging.getLogger("localechod.echo.reactor")
     below.warning("endpoint %s: %s", "stream", "é\n\x1b[2Jforged", extra={"fields": {"A": 1}})
     below.debug("left out")
     assert caplog.records == [], "a library's handlers on the root logger would print it again"

@@ -9,7 +9,7 @@ from localechod.errors import LocalechodError, UsageError
 from localechod.lab.experiment import Experiment, Status, conduct, known_verdict
 from localechod.lab.process import StalledError
 from localechod.lab.registry import EXPERIMENTS, find
-from localechod.lab.stage import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, SkippedError, Stage
 
 
 def seeing(facts: Facts) -> Callable[[Stage], Facts]:

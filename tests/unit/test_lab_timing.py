@@ -2,7 +2,7 @@
 
 import pytest
 
-from localechod.bench.spread import Spread
+from localechod.bench.quartiles import Spread
 from localechod.lab import comparisons
 from localechod.lab.experiment import Experiment, Status, conduct
 from localechod.lab.registry import find

@@ -16,10 +16,10 @@ import pytest
 import localechod
 from localechod.errors import SocketError
 from localechod.localsocket import bind as bind_module
-from localechod.localsocket import diag, netlink, occupant
+from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, bind
-from localechod.localsocket.place import Pinned, Place
+from localechod.localsocket.entry import Pinned, Place
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
@@ -212,7 +212,7 @@ def test_a_name_that_appears_in_the_last_moment_is_respected(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "s"
-    monkeypatch.setattr(occupant, "clear", lambda *_: path.touch())
+    monkeypatch.setattr(stale, "clear", lambda *_: path.touch())
     assert refused(request(path)).hint == "somebody else bound it in the same moment: try again"
     assert path.is_file()
 

@@ -145,7 +145,7 @@ GIANT = """
 import socket, sys
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
-from localechod.localsocket.place import Place
+from localechod.localsocket.entry import Place
 sock = socket.socket(socket.AF_UNIX)
 sock.bind(sys.argv[1])
 sock.listen(4096)

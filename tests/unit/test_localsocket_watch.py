@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localechod.localsocket.address import Address
-from localechod.localsocket.place import Pinned, Place
+from localechod.localsocket.entry import Pinned, Place
 from localechod.localsocket.watch import Blind, Watcher
 from tests.integration.harness import as_user, needs_root
 

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from localechod.__main__ import parser
 from localechod.config import schema
 from localechod.ctl.app import build
+from localechod.daemon.__main__ import parser
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "man").iterdir())

@@ -1,0 +1,80 @@
+"""A LocalechodError on its way through gRPC: into metadata, and back, unchanged.
+
+Trailing metadata, not google.rpc details: those would need googleapis-common-protos at both ends
+for three short fields. Text goes under keys that end in "-bin", which gRPC carries as bytes: the
+plain ones hold printable ASCII alone.
+"""
+
+from collections.abc import Mapping
+
+from grpclib.const import Status
+
+from localechod.control.convert import printable, printable_lines
+from localechod.errors import (
+    ConfigError,
+    DaemonNotRunningError,
+    LocalechodError,
+    NothingListensError,
+    NotPermittedError,
+    UsageError,
+)
+
+TEXT = "localechod-text-bin"
+HINT = "localechod-hint-bin"
+EXIT_STATUS = "localechod-exit-status"
+
+# Characters. Many clients take eight kilobytes of metadata; a caller's own name for an endpoint,
+# which an error repeats, may be longer than that.
+LIMIT = 1000
+
+_ERRORS: dict[int, type[LocalechodError]] = {
+    kind.exit_status: kind
+    for kind in (
+        LocalechodError,
+        UsageError,
+        DaemonNotRunningError,
+        NotPermittedError,
+        NothingListensError,
+        ConfigError,
+    )
+}
+
+
+def metadata_of(error: LocalechodError) -> dict[str, str | bytes]:
+    """Return the trailing metadata that lets a client rebuild the error."""
+    text = str(error).removesuffix(f"; {error.hint}") if error.hint else str(error)
+    return {
+        TEXT: cut(text, 2 * LIMIT).encode("utf-8", "backslashreplace"),
+        HINT: cut(error.hint, LIMIT).encode("utf-8", "backslashreplace"),
+        EXIT_STATUS: str(error.exit_status),
+    }
+
+
+def cut(text: str, limit: int = LIMIT) -> str:
+    """Return at most `limit` characters, and say so where there were more."""
+    return text if len(text) <= limit else f"{text[:limit]} ... (cut)"
+
+
+def error_of(
+    status: Status, message: str | None, metadata: Mapping[str, str | bytes]
+) -> LocalechodError:
+    """Return the error that a server sent.
+
+    Without our metadata (a refusal by gRPC itself, or another program's server) the status
+    decides.
+    """
+    text, hint, number = (metadata.get(key) for key in (TEXT, HINT, EXIT_STATUS))
+    if isinstance(text, bytes) and isinstance(hint, bytes) and str(number).isdecimal():
+        kind = _ERRORS.get(int(str(number)), LocalechodError)
+        return kind(_text(text), _text(hint))
+    cause = printable(message or status.name)
+    if status is Status.PERMISSION_DENIED:
+        return NotPermittedError(cause)
+    if status is Status.UNIMPLEMENTED:
+        hint = "the daemon is of another version, or another program listens there"
+        return LocalechodError(f"control call failed: {cause} ({status.name})", hint)
+    return LocalechodError(f"control call failed: {cause} ({status.name})")
+
+
+def _text(text: bytes) -> str:
+    return printable_lines(text.decode("utf-8", "backslashreplace"))

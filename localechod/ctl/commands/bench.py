@@ -1,0 +1,204 @@
+"""localechoctl bench: how fast an echo is, or how local sockets compare with the alternatives."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from localechod.bench import processor
+from localechod.bench.channel import Lane
+from localechod.bench.measurement import Plan, Subject, measure
+from localechod.bench.peers import TRANSPORTS, peer
+from localechod.ctl import render
+from localechod.ctl.bench_report import Report
+from localechod.ctl.completion import endpoint_names
+from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.errors import LocalechodError, UsageError
+from localechod.localsocket.address import escape
+from localechod.localsocket.peer import credentials
+
+_LARGEST = 1 << 20
+_MOST = 10_000
+_LONGEST = 86400  # seconds
+_NARROWEST = 60  # columns
+_WIDEST = 120
+_LARGEST_UDP = 65507  # 65535 less the headers of IPv4 and UDP
+
+
+def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    ctx: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]",
+            help="An endpoint's name, an absolute path, or @NAME; none: compare transports.",
+            autocompletion=endpoint_names,
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(metavar="BYTES", help="Length of a message.")] = 64,
+    connections: Annotated[int, typer.Option(metavar="N", help="How many at once.")] = 1,
+    in_flight: Annotated[
+        int, typer.Option(metavar="N", help="Requests under way on each connection.")
+    ] = 1,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="Length of a round, in seconds.")
+    ] = 0.5,
+    repeats: Annotated[int, typer.Option(metavar="N", help="Rounds to measure.")] = 5,
+    kind: Annotated[
+        Type | None,
+        typer.Option("--type", help="The target's socket type; found out where not given."),
+    ] = None,
+    framing: Annotated[
+        Framing, typer.Option(help="Where a message ends on the target's stream.")
+    ] = "auto",
+    record_size: Annotated[
+        int | None, typer.Option(metavar="BYTES", help="Size of a record; else the target's, 4096.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for a reply.")
+    ] = 5.0,
+    cpu: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Processor to stay on, or any; where peers are our own, one by default.",
+            show_default=False,
+        ),
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plot as a picture as well.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the latency and throughput of an echo.
+
+    TARGET is any server that sends messages back, with a greeting before them or without. Without
+    a TARGET, small echo processes of its own compare local sockets with TCP and UDP on the loopback
+    interface and with pipes; they and this program then share one processor, as a single request
+    between two processors measures how these wake each other up.
+
+    Each connection has --in-flight requests under way; every reply is checked. Rates are medians
+    and quartiles of the rounds, which take turns; latencies are those of all rounds together.
+
+    Examples:
+        localechoctl bench
+        localechoctl bench stream --connections 32 --in-flight 8
+        localechoctl bench /run/other/server.sock --json >figures.json
+    """
+    largest = _LARGEST_UDP if target is None else _LARGEST
+    _check_count("--size", size, largest, "what UDP carries" if target is None else "a mebibyte")
+    _check_count("--connections", connections, _MOST)
+    _check_count("--in-flight", in_flight, _MOST)
+    _check_count("--repeats", repeats, _MOST)
+    for name, value in (("--seconds", seconds), ("--timeout", timeout)):
+        if not 0 < value <= _LONGEST:
+            raise UsageError(f"{name} {value:g}: it takes more than 0 and up to {_LONGEST}")
+    if target is None:
+        _check_unused({"--type": kind, "--framing": framing, "--record-size": record_size})
+    where = _processor(cpu, own=target is None)
+    plan = Plan(size, connections, in_flight, seconds, repeats, timeout, where)
+    with processor.pinned(where), ExitStack() as stack:
+        # Now, as it would be a pity to find out after the measurement.
+        drawing = stack.enter_context(_opened(svg)) if svg else None
+        if target is None:
+            title = "local sockets, loopback and pipes"
+            subjects = _transports(stack, connections)
+        else:
+            found = resolve(target, ctx.obj).refined(kind, framing, record_size)
+            title = str(found.address)
+            subjects = [_target(stack, found, plan)]
+        with _progress((repeats + 1) * len(subjects)) as tick:
+            measure(subjects, plan, tick)
+        results = [subject.result for subject in subjects]
+        _tell(Report(title, results, plan), drawing, as_json=as_json)
+
+
+def _check_count(name: str, value: int, most: int, why: str = "") -> None:
+    if not 1 <= value <= most:
+        limit = f"{most}, {why}" if why else str(most)
+        raise UsageError(f"{name} {value}: it takes 1 to {limit}")
+
+
+def _check_unused(options: Mapping[str, object]) -> None:
+    """Without a TARGET these would do nothing, and who gives one expects that it does."""
+    for name, value in options.items():
+        if value not in {None, "auto"}:
+            raise UsageError(f"{name} is for a TARGET", "name a TARGET, or leave it out")
+
+
+def _processor(text: str | None, *, own: bool) -> int | None:
+    """Return the processor to stay on.
+
+    A server of somebody else's is where its owner has put it, so by default we stay free as well.
+    """
+    if text is None:
+        return processor.usable()[0] if own else None
+    if text == "any":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--cpu {escape(text)}: it takes a processor's number, or any")
+    return int(text)
+
+
+def _transports(stack: ExitStack, connections: int) -> list[Subject]:
+    # A short path, whatever TMPDIR is: a socket's has 107 bytes.
+    directory = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
+    )
+    subjects = []
+    for transport in TRANSPORTS:
+        pid, lanes = stack.enter_context(peer(transport, connections, directory))
+        subjects.append(Subject(transport.name, lanes, pid))
+    return subjects
+
+
+def _target(stack: ExitStack, target: Target, plan: Plan) -> Subject:
+    lanes = []
+    for _ in range(plan.connections):
+        connected = stack.enter_context(reach(target, plan.timeout))
+        end = connected.sock.fileno()
+        kind = TYPE_NAMES[connected.type]
+        lanes.append(Lane(end, end, str(target.address), boundaries=kind != "stream"))
+    # Of a datagram socket the kernel does not tell who answers.
+    pid = credentials(connected.sock).pid if kind != "datagram" else None
+    return Subject(kind, lanes, pid or None, target.framing, target.record_size)
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[], object]]:
+    """Show a bar on standard error where that is a terminal; give what moves it on."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with typer.progressbar(length=steps, label="measuring", file=sys.stderr) as bar:
+        yield lambda: bar.update(1)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        cause = f"{error.strerror} ({error.errno}): {escape(str(path))}"
+        raise LocalechodError(f"open failed: {cause}") from None
+
+
+def _tell(report: Report, drawing: TextIO | None, *, as_json: bool) -> None:
+    """Print what was measured, then fail with the first failure there was."""
+    measured = report.without_failures()
+    if measured.results and drawing:
+        drawing.write(measured.as_svg())
+    if measured.results and as_json:
+        render.emit_json(measured.as_json())
+    elif measured.results:
+        columns = shutil.get_terminal_size().columns
+        render.emit(measured.as_text(min(max(columns, _NARROWEST), _WIDEST)))
+    for result in report.results:
+        if result.failure:
+            raise result.failure

@@ -1,0 +1,169 @@
+"""localechoctl explain: why a client can or cannot connect to a local socket."""
+
+import os
+import shutil
+import sys
+import textwrap
+from typing import Annotated, Any, Literal
+
+import typer
+
+from localechod.ctl import render
+from localechod.ctl.completion import endpoint_names
+from localechod.ctl.options import Options
+from localechod.ctl.places import Place, all_places, find
+from localechod.ctl.target import TYPES
+from localechod.errors import UsageError
+from localechod.explain import report as answer
+from localechod.explain.facts import Question
+from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
+from localechod.explain.subject import Subject, of_process, of_user
+
+Type = Literal["stream", "datagram", "seqpacket"]
+
+_COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
+_RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
+_NARROWEST = 60
+_LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
+
+
+def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    ctx: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH or NAME]",
+            help="A path, @NAME, or an endpoint's name; none: all that do not listen.",
+            autocompletion=endpoint_names,
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--as", metavar="USER", help="For a new login of this user.")
+    ] = None,
+    pid: Annotated[
+        int | None,
+        typer.Option(metavar="PID", help="From this process's namespaces, with its rights."),
+    ] = None,
+    kind: Annotated[
+        Type | None, typer.Option("--type", help="The client's socket type; else what fits.")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Connect as well; otherwise nothing is touched.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show why a client can or cannot connect to any local socket.
+
+    Each line is one check, in the order in which the kernel makes them, then comes the verdict,
+    and what helps. Without a target: the control socket, and every endpoint that cannot be
+    connected to, also where the daemon is down.
+
+    Exit status 0: a client can connect; 1: it cannot; 5: that cannot be known from here.
+
+    Examples:
+        localechoctl explain /run/docker.sock --as bob
+        localechoctl explain /run/app/app.sock --pid 4242 --probe
+        localechoctl explain
+    """
+    subject = _subject(user, pid)
+    asked = TYPES[kind] if kind else None
+    places = all_places(ctx.obj) if target is None else [_place(target, ctx.obj)]
+    reports = [
+        (place, answer.explain(_question(place, asked, subject, pid), probing=probe))
+        for place in places
+    ]
+    if target is None:
+        # What listens is no news; the control socket is what all else depends on.
+        reports = [each for each in reports if each[1].exit_status != CAN or each[0].is_control]
+    if json:
+        documents = [as_json(report) for _, report in reports]
+        render.emit_json(documents if target is None else documents[0])
+    else:
+        render.emit("\n\n".join(as_text(report, place.name) for place, report in reports))
+    statuses = {report.exit_status for _, report in reports}
+    raise typer.Exit(next((each for each in (CANNOT, UNKNOWN) if each in statuses), CAN))
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return a report in the documented form."""
+    return {
+        "path": shown_name(report.question),
+        "as": report.question.subject.name,
+        "type": report.type,
+        "errno": report.verdict.number,
+        "verdict": report.verdict.text,
+        "remedy": report.verdict.remedy or None,
+        "checks": [
+            {"name": check.name, "result": check.result, "detail": check.detail}
+            for check in report.checks
+        ],
+        "holders": [
+            {
+                "pid": holder.pid,
+                "user": holder.user,
+                "command": holder.command or None,
+                "unit": holder.unit or None,
+            }
+            for holder in report.holders
+        ],
+    }
+
+
+def as_text(report: Report, name: str = "") -> str:
+    """Return a report for a reader."""
+    question = report.question
+    who = f"as {question.subject.name}"
+    where = f", seen from process {question.pid}" if question.pid is not None else ""
+    heading = f"{shown_name(question)} ({who}{where})"
+    lines = [f"{name}: {heading}" if name else heading, ""]
+    for check in report.checks:
+        result = render.colour(check.result, _COLOURS[check.result])
+        result += " " * (_RESULT - len(check.result))
+        first, *rest = _wrapped(check.detail, _RESULT + _NAME + 4)
+        lines += [f"{result}  {check.name:<{_NAME}}  {first}", *rest]
+    lines += ["", *_labelled("verdict", report.verdict.text)]
+    if report.verdict.remedy:
+        lines += _labelled("remedy", report.verdict.remedy)
+    return "\n".join(lines)
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    first, *rest = _wrapped(text, 9)
+    return [f"{label + ':':<8} {first}", *rest]
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """Break a text for the terminal; into a pipe, where programs read, each stays one line."""
+    columns = shutil.get_terminal_size((0, 0)).columns if _is_read_by_people() else 0
+    if columns < _NARROWEST:
+        return [text]
+    lines = textwrap.wrap(text, columns - indent, break_long_words=False, break_on_hyphens=False)
+    return [lines[0], *(" " * indent + line for line in lines[1:])]
+
+
+def _is_read_by_people() -> bool:
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
+
+
+def _subject(user: str | None, pid: int | None) -> Subject:
+    if pid is not None and not 0 < pid <= _LARGEST_PID:
+        raise UsageError(f"--pid {pid}: that is no process", "see ps -e")
+    if user is None:
+        return of_process(pid or os.getpid())
+    return of_user(user)
+
+
+def _place(text: str, options: Options) -> Place:
+    if not text:
+        raise UsageError("the address is empty", "give a path, @NAME, or an endpoint's name")
+    if text == "@":
+        raise UsageError("address @: the abstract name is empty", "write @ and then a name")
+    return find(text, options)
+
+
+def _question(place: Place, asked: int | None, subject: Subject, pid: int | None) -> Question:
+    name = os.fsencode(place.address)
+    if place.address.startswith("@"):
+        name = b"\0" + name[1:]
+    return Question(name, asked or (TYPES[place.type] if place.type else None), subject, pid)

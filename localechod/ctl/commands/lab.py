@@ -1,0 +1,185 @@
+"""localechoctl lab: the article's claims, run live, and what came of each."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+import typer
+
+from localechod.ctl import render
+from localechod.ctl.wrap import fill
+from localechod.lab import registry
+from localechod.lab.catalogue import Catalogue, Words, language
+from localechod.lab.experiment import Result, Status, conduct
+from localechod.localsocket.address import escape
+
+_WIDEST = 120  # columns; longer lines are harder to read than to look at
+
+
+def experiment_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the experiments whose names begin like this, for the Tab key."""
+    taken = ctx.params.get("names") or ()
+    names = (each.name for each in registry.EXPERIMENTS)
+    return [name for name in names if name.startswith(incomplete) and name not in taken]
+
+
+def lab(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Which ones, by name; without it, all.",
+            show_default=False,
+            autocompletion=experiment_names,
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list them, run nothing.")] = False,
+    lang: Annotated[
+        Literal["en", "zh"] | None,
+        typer.Option(help="Language; by LC_ALL, LC_MESSAGES or LANG where not given."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Put the claims of the article about local sockets to the test, live.
+
+    Each experiment runs in a private directory with processes of its own: the claim, what
+    happened, why, and whether the claim holds. No daemon need run; one takes root.
+
+    Exit status: 0 all happened as it is known to, be the claim right or wrong; 1 a surprise.
+    What its small servers and clients do can be tried by hand: python3 -m localechod.lab.peers
+
+    Examples:
+        localechoctl lab
+        localechoctl lab only-client empty-message
+        localechoctl lab --lang zh --list
+    """
+    chosen = registry.find(names or ())
+    texts = Catalogue.load(lang or language(os.environ))
+    if listed:
+        _list(texts, [each.name for each in chosen], json=json)
+        return
+    results: list[Result] = []
+    for experiment in chosen:
+        result = conduct(experiment)
+        if not json:
+            if not results:
+                _emit([*fill(texts.words.lab, _columns()), ""])
+            _emit(block(result, texts, _columns()))
+        results.append(result)
+    if json:
+        render.emit_json([as_json(each, texts) for each in results if each.holds is not None])
+        _complain(results, texts.words)
+    else:
+        _emit(summary(results, texts.words, _columns()))
+    if any(each.surprises for each in results):
+        raise typer.Exit(1)
+
+
+def block(result: Result, texts: Catalogue, columns: int) -> list[str]:
+    """Return the lines that show one result, an empty one at the end."""
+    words, text = texts.words, texts.experiments[result.name]
+    rows = [
+        (words.place, [text.place]),
+        (words.claim, [text.claim]),
+        (words.seen, _seen(result, words)),
+        (words.why, [text.why]),
+        (words.verdict, [_verdict(result, words)]),
+    ]
+    if result.surprises:
+        rows.append(("!", [words.surprise, *result.surprises]))
+    indent = max(render.width(label) for label, _ in rows) + 4
+    shown = [render.colour(f"{result.name}: {text.title}", "bold")]
+    for label, paragraphs in rows:
+        lines = [line for each in paragraphs for line in _fitted(each, columns - indent)]
+        paint = _colour(result) if label in {words.verdict, "!"} else ""
+        for number, line in enumerate(lines):
+            margin = f"  {'' if number else label}"
+            painted = render.colour(line, paint) if paint else _harmless(line)
+            shown.append(margin + " " * (indent - render.width(margin)) + painted)
+    return [*shown, ""]
+
+
+def summary(results: Sequence[Result], words: Words, columns: int) -> list[str]:
+    """Return the lines that sum it up: how many claims hold, which do not, and what was skipped."""
+    judged = [each for each in results if each.holds is not None]
+    sentences = [
+        words.summary.format(holds=sum(bool(each.holds) for each in judged), count=len(judged))
+    ]
+    for sentence, names in (
+        (words.summary_fails, [each.name for each in judged if not each.holds]),
+        (words.summary_skipped, [each.name for each in results if each.holds is None]),
+        (words.summary_surprises, [each.name for each in results if each.surprises]),
+    ):
+        if names:
+            sentences.append(sentence.format(names=words.separator.join(names)))
+    return [line for sentence in sentences for line in fill(sentence, columns)]
+
+
+def as_json(result: Result, texts: Catalogue) -> dict[str, Any]:
+    """Return a result in the documented form; for those that have a verdict."""
+    text = texts.experiments[result.name]
+    return {
+        "name": result.name,
+        "claim": text.claim,
+        "holds": result.holds,
+        "observed": "\n".join(_seen(result, texts.words)),
+        "why": text.why,
+        "place": text.place,
+        "status": result.status.value,
+        "surprises": result.surprises,
+    }
+
+
+def _seen(result: Result, words: Words) -> list[str]:
+    return [words.unmeasured] if result.status is Status.JUDGED else result.transcript
+
+
+def _verdict(result: Result, words: Words) -> str:
+    if result.holds is None:
+        return words.skipped.format(reason=getattr(words, result.reason))
+    verdict = words.holds if result.holds else words.fails
+    return words.judged.format(verdict=verdict) if result.status is Status.JUDGED else verdict
+
+
+def _harmless(line: str) -> str:
+    """Escape a line, except its backslashes: strings are shown with theirs, as strace(1) does."""
+    return escape(line).replace("\\\\", "\\")
+
+
+def _colour(result: Result) -> str:
+    if result.surprises:
+        return "red"
+    return "dim" if result.holds is None else "green" if result.holds else "yellow"
+
+
+def _fitted(line: str, columns: int) -> list[str]:
+    """Leave a line that fits as it is, with the spaces in it; fill any other anew."""
+    return [line] if render.width(line) <= columns else fill(line, columns)
+
+
+def _list(texts: Catalogue, names: Sequence[str], *, json: bool) -> None:
+    titles = {name: texts.experiments[name].title for name in names}
+    if json:
+        render.emit_json([{"name": name, "title": title} for name, title in titles.items()])
+        return
+    widest = max(map(len, names))
+    _emit(f"{name:<{widest}}  {title}" for name, title in titles.items())
+
+
+def _complain(results: Iterable[Result], words: Words) -> None:
+    """Say on standard error what a list of verdicts cannot hold."""
+    for each in results:
+        if each.holds is None:
+            sys.stderr.write(f"{each.name}: {_verdict(each, words)}\n")
+
+
+def _columns() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST)
+
+
+def _emit(lines: Iterable[str]) -> None:
+    for line in lines:
+        render.emit(line)
+    sys.stdout.flush()  # whoever watches sees each as it happens

@@ -1,0 +1,78 @@
+"""localechoctl peers: who is connected."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from localechod.ctl import render
+from localechod.ctl.commands.status import duration
+from localechod.ctl.completion import endpoint_names
+from localechod.ctl.session import ask
+from localechod.localsocket.peer import command, pid_namespace, user_name
+
+if TYPE_CHECKING:
+    from localechod.control.messages import PeerRow
+
+_HEADERS = ("ENDPOINT", "PID", "USER", "COMMAND", "CONNECTED", "MESSAGES", "IN", "OUT")
+
+
+def peers(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One endpoint; without it, all.",
+            show_default=False,
+            autocompletion=endpoint_names,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show who is connected; who is no administrator sees only his own connections.
+
+    Pid and user are the kernel's word from when the peer connected, as the daemon is told it: a
+    pid that it cannot see is 0. The command is looked up now, and unknown where the process has
+    gone or is hidden, or where the pids are those of another container than this command's.
+
+    Examples:
+        localechoctl peers stream
+        localechoctl peers --json
+    """
+    report = ask(ctx.obj, lambda client: client.peers(name))
+    same = report.pid_namespace == pid_namespace()
+    rows = [(row, command(row.pid) if same else "") for row in report.peers]
+    if json:
+        render.emit_json([as_json(row, called) for row, called in rows])
+    elif rows:
+        render.emit(render.table(_HEADERS, (_row(row, called) for row, called in rows)))
+    else:
+        render.emit("nobody is connected")
+
+
+def as_json(row: "PeerRow", called: str) -> dict[str, Any]:
+    """Return one peer in the documented form; an unknown command ("") is null."""
+    return {
+        "endpoint": row.endpoint,
+        "pid": row.pid,
+        "uid": row.uid,
+        "user": user_name(row.uid),
+        "command": called or None,
+        "connected_seconds": row.since,
+        "messages": row.messages,
+        "received_bytes": row.received_bytes,
+        "sent_bytes": row.sent_bytes,
+    }
+
+
+def _row(row: "PeerRow", called: str) -> list[str]:
+    return [
+        row.endpoint,
+        str(row.pid),
+        f"{user_name(row.uid)} ({row.uid})",
+        called or "unknown",
+        duration(row.since),
+        str(row.messages),
+        str(row.received_bytes),
+        str(row.sent_bytes),
+    ]

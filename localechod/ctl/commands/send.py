@@ -1,0 +1,142 @@
+"""localechoctl send: messages to any local socket, replies to standard output."""
+
+import os
+import pwd
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+
+from localechod.ctl.completion import endpoint_names
+from localechod.ctl.send.codec import choose
+from localechod.ctl.send.conversation import Conversation
+from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.errors import NotPermittedError, UsageError
+from localechod.localsocket.address import escape
+from localechod.localsocket.connect import import_all
+
+_LONGEST = 86400
+
+
+def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="An endpoint's name, an absolute path, or @NAME.",
+            autocompletion=endpoint_names,
+            show_default=False,
+        ),
+    ],
+    messages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MESSAGE", help="One message each; none: every line of standard input."
+        ),
+    ] = None,
+    kind: Annotated[
+        Type | None,
+        typer.Option("--type", help="The socket's type; found out where not given."),
+    ] = None,
+    framing: Annotated[Framing, typer.Option(help="Where a message ends on a stream.")] = "auto",
+    record_size: Annotated[
+        int | None, typer.Option(metavar="BYTES", help="Size of a record; else the target's, 4096.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for each reply.")
+    ] = 5.0,
+    hexadecimal: Annotated[
+        bool, typer.Option("--hex", help="Messages are given and replies printed as hex digits.")
+    ] = False,
+    user: Annotated[
+        str | None,
+        typer.Option("--as", metavar="USER", help="Connect with this user's rights (root only)."),
+    ] = None,
+) -> None:
+    """Send messages to a local socket and print each reply on a line.
+
+    TARGET with a / or a leading @ is an address; anything else is the name of an endpoint of
+    localechod, which has to run. Replies are printed as they come; on a terminal, control
+    characters are shown as escapes.
+
+    Framing auto is the endpoint's own. To any other stream socket a line is sent, and its reply
+    ends at a newline, a NUL or a pause; the rest of a 4096-byte record is dropped.
+
+    Examples:
+        localechoctl send stream hello
+        localechoctl send /run/other/server.sock g1 g2 g3
+        seq 3 | localechoctl send --timeout 1 @abstract-name
+    """
+    if not 0 < timeout <= _LONGEST:
+        raise UsageError(
+            f"--timeout {timeout:g}: it takes more than 0 and up to {_LONGEST} seconds"
+        )
+    found = resolve(target, ctx.obj).refined(kind, framing, record_size)
+    read = _unhex if hexadecimal else bytes
+    # What was typed is checked before anything is sent; what will be typed cannot be.
+    spoken = [read(os.fsencode(word)) for word in messages or ()]
+    if user is not None:
+        _become(user)
+    _converse(found, spoken or map(read, _lines()), timeout, hexadecimal=hexadecimal)
+
+
+def _converse(
+    target: Target, messages: Iterable[bytes], timeout: float, *, hexadecimal: bool
+) -> None:
+    with reach(target, timeout) as connected:
+        path = str(target.address)
+        exchange = choose(TYPE_NAMES[connected.type], target.framing, target.record_size, path)
+        conversation = Conversation(connected.sock, exchange, path, timeout)
+        for message in messages:
+            for reply in conversation.ask(message):
+                _show(reply.hex().encode() if hexadecimal else reply)
+
+
+def _lines() -> Iterator[bytes]:
+    """Yield the lines of standard input as they come, without their newlines."""
+    for line in sys.stdin.buffer:
+        yield line.removesuffix(b"\n")
+
+
+def _unhex(text: bytes) -> bytes:
+    try:
+        return bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise UsageError(
+            f"{escape(text)} is not a message in hex", "two digits a byte, as in 68656c6c6f"
+        ) from None
+
+
+def _show(reply: bytes) -> None:
+    """Print a reply at once: raw for a program, escaped for a terminal it could take over."""
+    if sys.stdout.isatty():
+        reply = escape(reply).encode("utf-8", "backslashreplace")
+    sys.stdout.buffer.write(reply + b"\n")
+    sys.stdout.flush()
+
+
+def _become(user: str) -> None:
+    """Take on a user's ids and groups, for good.
+
+    With the last privileged uid the kernel empties the capability sets by itself (capabilities(7)).
+
+    Raises:
+        UsageError: there is no such user.
+        NotPermittedError: the caller is not root.
+    """
+    try:
+        account = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except (KeyError, ValueError, OverflowError):
+        raise UsageError(f"no such user: {escape(user)}", "see getent passwd") from None
+    import_all()
+    try:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    except PermissionError:
+        raise NotPermittedError(
+            f"becoming {account.pw_name} failed: Operation not permitted (1)",
+            "only root can use --as; sudo localechoctl send --as ...",
+        ) from None

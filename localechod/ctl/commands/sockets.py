@@ -1,0 +1,180 @@
+"""localechoctl sockets: every local socket of this host, and who holds it."""
+
+import os
+import pwd
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+import typer
+
+from localechod.ctl import render
+from localechod.errors import LocalechodError, UsageError
+from localechod.explain import netns
+from localechod.explain.facts import Holder, of_sockets
+from localechod.explain.listener_checks import TYPES, describe
+from localechod.localsocket import diag
+from localechod.localsocket.address import escape
+from localechod.localsocket.diag import DiagSocket
+from localechod.localsocket.peer import user_name
+
+Type = Literal["stream", "datagram", "seqpacket"]
+
+# net/tcp_states.h, whose numbers af_unix borrows
+_STATES = {1: "connected", 7: "unconnected", 10: "listening"}
+_COLOURS = {"listening": "green"}
+_HEADERS = ("TYPE", "STATE", "QUEUE", "BACKLOG", "INODE", "PATH")
+_INDENT = "    "
+
+
+def sockets(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATTERN]",
+            help="Only paths like this, with * and ? as in a shell; @... is abstract.",
+            show_default=False,
+        ),
+    ] = None,
+    listening: Annotated[
+        bool, typer.Option("--listening", "-l", help="Only what waits for clients.")
+    ] = False,
+    kind: Annotated[Type | None, typer.Option("--type", help="Only this socket type.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only what a process of this user holds.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the local sockets of this host, and all processes that hold them.
+
+    QUEUE and BACKLOG of a listener: connections that wait to be accepted, and how many may; of
+    other sockets: bytes to be read, and bytes sent that the peer has not read. Only sockets of
+    this network namespace are listed; other users' processes are shown to root only.
+
+    Examples:
+        localechoctl sockets --listening
+        localechoctl sockets '/run/docker*'
+        localechoctl sockets --type datagram --user root --json
+    """
+    try:
+        listed = diag.sockets()
+    except OSError as error:
+        cause = f"listing failed: {error.strerror} ({error.errno})"
+        raise LocalechodError(cause, "it takes a kernel with UNIX_DIAG, and AF_NETLINK") from None
+    wanted = [
+        each
+        for each in listed
+        if (kind is None or TYPES.get(each.type) == kind)
+        and (not listening or _waits(each))
+        and (pattern is None or fnmatchcase(_name(each) or "", pattern))
+    ]
+    held, unreadable = of_sockets(wanted)
+    if user is not None:
+        name = _user(user)
+        wanted = [each for each in wanted if any(h.user == name for h in held[each.inode])]
+    wanted.sort(key=_order)
+    if json:
+        render.emit_json([as_json(each, held[each.inode]) for each in wanted])
+    else:
+        render.emit(as_text([(each, held[each.inode]) for each in wanted]))
+    sys.stdout.flush()
+    if unreadable:
+        who = "1 process" if unreadable == 1 else f"{unreadable} processes"
+        more = "; root sees more" if os.geteuid() else ""
+        sys.stderr.write(f"{who} could not be looked at{more}\n")
+    if not wanted and (elsewhere := _elsewhere()):
+        sys.stderr.write(f"no such socket in this network namespace; {elsewhere}\n")
+
+
+def _elsewhere() -> str:
+    """Say what an empty list leaves open: a path works across network namespaces."""
+    there = netns.survey()
+    others = len(there.pids) - 1
+    if not there.complete:
+        return "others, outside of this container, cannot be seen"
+    return f"others, of which there are {others}, are not listed" if others > 0 else ""
+
+
+def as_json(each: DiagSocket, holders: Sequence[Holder]) -> dict[str, Any]:
+    """Return one socket in the documented form; a name is escaped, None where there is none."""
+    return {
+        "type": _type(each),
+        "state": _state(each),
+        "path": _name(each),
+        "inode": each.inode,
+        "queue": each.queue,
+        "backlog": each.backlog,
+        "holders": [
+            {
+                "pid": holder.pid,
+                "user": holder.user,
+                "command": holder.command or None,
+                "unit": holder.unit or None,
+            }
+            for holder in holders
+        ],
+    }
+
+
+def as_text(rows: Iterable[tuple[DiagSocket, Sequence[Holder]]]) -> str:
+    """Return a row for each socket and, indented below it, a line for each process."""
+    pairs = list(rows)
+    headers, *table = render.table(_HEADERS, (_row(each) for each, _ in pairs)).splitlines()
+    lines = [headers]
+    for (_, holders), line in zip(pairs, table, strict=True):
+        lines += [line, *(_INDENT + describe(holder) for holder in holders)]
+    return "\n".join(lines)
+
+
+def _row(each: DiagSocket) -> list[str]:
+    state = _state(each)
+    return [
+        _type(each),
+        render.colour(state, _COLOURS[state]) if state in _COLOURS else state,
+        str(each.queue),
+        str(each.backlog),
+        str(each.inode),
+        render.name(each.name) if each.name else "-",
+    ]
+
+
+def _type(each: DiagSocket) -> str:
+    return TYPES.get(each.type, str(each.type))
+
+
+def _state(each: DiagSocket) -> str:
+    if each.type == socket.SOCK_DGRAM:
+        # The kernel's own state says "connected" as soon as a client has connected to it.
+        return "connected" if each.has_peer else "unconnected"
+    return _STATES.get(each.state, str(each.state))
+
+
+def _name(each: DiagSocket) -> str | None:
+    return escape(each.name) if each.name else None
+
+
+def _waits(each: DiagSocket) -> bool:
+    """As `ss -l` sees it: a listener, or a datagram socket with a name and no peer."""
+    if each.type == socket.SOCK_DGRAM:
+        return each.name is not None and not each.has_peer
+    return each.state == diag.STATE_LISTEN
+
+
+def _order(each: DiagSocket) -> tuple[bool, bytes, int]:
+    """By name, those without one at the end."""
+    return each.name is None, each.name or b"", each.inode
+
+
+def _user(text: str) -> str:
+    """Return a user's name as holders bear it.
+
+    Raises:
+        UsageError: there is no such user.
+    """
+    try:
+        uid = int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise UsageError(f"no such user: {escape(text)}", "see getent passwd") from None
+    return user_name(uid)

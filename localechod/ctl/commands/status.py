@@ -1,0 +1,144 @@
+"""localechoctl status: the daemon and a row for each endpoint."""
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from localechod.ctl import render
+from localechod.ctl.completion import endpoint_names
+from localechod.ctl.session import look
+from localechod.errors import DaemonNotRunningError
+
+if TYPE_CHECKING:
+    from localechod.control.messages import About, EndpointStatus, StatusReport
+
+_COLOURS = {"listening": "green", "failed": "red", "degraded": "yellow", "starting": "yellow"}
+_HEADERS = ("NAME", "TYPE", "STATE", "CONNECTIONS", "MESSAGES", "ERRORS")
+_INDENT = "    "
+_WIDTH = 80
+
+
+def status(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Endpoints to show; without one, all.",
+            show_default=False,
+            autocompletion=endpoint_names,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the daemon and its endpoints.
+
+    Exit status 1 if an endpoint that was named does not listen, 3 if the daemon does not run.
+
+    Examples:
+        localechoctl status
+        localechoctl status stream && echo it listens
+        localechoctl status --json | jq '.endpoints[].state'
+    """
+    wanted = list(names or ())
+    try:
+        report = look(ctx.obj, wanted)
+    except DaemonNotRunningError as error:
+        hint = f"{error.hint}; localechoctl explain shows what is left of its sockets"
+        raise DaemonNotRunningError(error.text, hint) from None
+    if json:
+        render.emit_json(as_json(report))
+    else:
+        render.emit(as_text(report))
+    if wanted and report.silent():
+        raise typer.Exit(1)
+
+
+def as_json(report: "StatusReport") -> dict[str, Any]:
+    """Return the report in the documented form; a new field belongs into the manual as well."""
+    daemon = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir")
+    endpoint = (
+        *("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections"),
+        *("accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total"),
+        *("errors", "error", "restarts_total"),
+    )
+    return {
+        "daemon": {name: getattr(report.daemon, name) for name in (*daemon, "restart_needed")},
+        "endpoints": [{name: getattr(row, name) for name in endpoint} for row in report.endpoints],
+    }
+
+
+def as_text(report: "StatusReport") -> str:
+    """Return the report for a reader: the daemon, then a row and a few lines for each endpoint."""
+    lines = _daemon(report.daemon)
+    if not report.endpoints:
+        return "\n".join([*lines, "", "no endpoints are configured"])
+    rows = [_row(endpoint) for endpoint in report.endpoints]
+    headers, *table = render.table(_HEADERS, rows).splitlines()
+    lines += ["", headers]
+    for endpoint, line in zip(report.endpoints, table, strict=True):
+        lines += [line, *_details(endpoint)]
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it, in its two largest units: "3 min 12 s"."""
+    parts: list[str] = []
+    left = int(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def _daemon(about: "About") -> list[str]:
+    user = f"user {about.user} (uid {about.uid})"
+    up = f"up {duration(about.uptime_seconds)}"
+    lines = [
+        f"localechod {about.version}, pid {about.pid}, {user}, {up}",
+        f"configuration: {about.config or 'built in'}",
+        f"runtime directory: {about.runtime_dir}",
+    ]
+    if about.restart_needed:
+        keys = ", ".join(about.restart_needed)
+        lines += _wrapped(render.colour(f"restart needed for {keys}", "yellow"), "")
+    return lines
+
+
+def _row(endpoint: "EndpointStatus") -> list[str]:
+    state = endpoint.state
+    return [
+        endpoint.name,
+        endpoint.type,
+        render.colour(state, _COLOURS[state]) if state in _COLOURS else state,
+        str(endpoint.connections),
+        str(endpoint.messages_total),
+        str(sum(endpoint.errors.values())),
+    ]
+
+
+def _details(endpoint: "EndpointStatus") -> list[str]:
+    owner = f"{endpoint.owner}:{endpoint.group} {endpoint.mode}" if endpoint.mode else "abstract"
+    lines = [f"{_INDENT}{endpoint.path}  {owner}"]
+    if endpoint.errors:
+        counts = ", ".join(f"{reason} {count}" for reason, count in endpoint.errors.items())
+        lines += _wrapped(f"errors: {counts}", _INDENT)
+    if endpoint.error:
+        lines += _wrapped(endpoint.error, _INDENT)
+    if endpoint.hint:
+        lines += _wrapped(f"what helps: {endpoint.hint}", _INDENT)
+    return lines
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Break a line at spaces; a path, which has to be copied in one piece, is never broken."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

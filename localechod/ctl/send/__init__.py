@@ -1,0 +1,1 @@
+"""How `localechoctl send` talks to a peer."""

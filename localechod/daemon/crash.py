@@ -1,0 +1,194 @@
+"""What a crash leaves in systemd's store, beside the endpoints' sockets, and how to go on with it.
+
+Connections that have lived longest, each under "@SERIAL@ENDPOINT"; the memory in which they leave
+word of where they are; and the configuration in force, in case the file is broken by then.
+"""
+
+import logging
+import mmap
+import os
+import re
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from localechod.config import Config, EndpointConfig
+from localechod.echo.binding import SOCKET_TYPES
+from localechod.echo.persist import crash_slots
+from localechod.echo.persist.crash_slots import Record, SlotError, Slots
+from localechod.echo.persist.snapshot import ConnectionState, EndpointState
+from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.resync import go_on
+from localechod.host.fdstore import Store
+from localechod.localsocket.peer import credentials
+
+log = logging.getLogger("localechod.daemon.crash")
+
+MEMORY = "@@kept"
+CONFIG = "@@config"
+
+# What stands in the store that is neither an endpoint's socket nor a connection: the control
+# socket, these two, and in a restart the state and the other connections.
+_OTHERS = 5
+
+_KEPT = re.compile(r"@(?P<serial>\d+)@(?P<endpoint>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A connection as it came out of the store: what it is called there, and its descriptor."""
+
+    name: str
+    descriptor: int
+
+
+Survivors: TypeAlias = dict[int, Survivor]
+
+
+def remember(text: str, store: Store) -> None:
+    """Keep the configuration in force, instead of the one before it."""
+    try:
+        memory = os.memfd_create("localechod-config", os.MFD_CLOEXEC)
+    except OSError as error:
+        log.warning("the configuration is not kept for a crash: memfd_create failed: %s", error)
+        return
+    with os.fdopen(memory, "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        store.drop(CONFIG)
+        store.keep(CONFIG, memory)
+
+
+def last_good(inherited: dict[str, list[int]]) -> str | None:
+    """Return the configuration that was in force, if there was one; taken out of `inherited`."""
+    text = None
+    for memory in inherited.pop(CONFIG, []):
+        with os.fdopen(memory, "rb") as file:
+            file.seek(0)
+            text = file.read().decode("utf-8", "replace")
+    return text
+
+
+def forget(store: Store) -> None:
+    """Take out of the store what only a next process would need; there will be none."""
+    store.drop(CONFIG)
+    store.drop(MEMORY)
+
+
+def memory(inherited: dict[str, list[int]], store: Store) -> Slots:
+    """Return the memory that is kept for connections, or new memory; taken out of `inherited`."""
+    for descriptor in inherited.pop(MEMORY, []):
+        try:
+            return Slots(mmap.mmap(descriptor, 0))
+        except (SlotError, ValueError, OSError) as error:
+            log.warning("%s; kept connections are closed", error)
+            store.drop(MEMORY)
+        finally:
+            os.close(descriptor)
+    count = store.capacity - _OTHERS
+    if count <= 0:
+        return crash_slots.nowhere()
+    try:
+        descriptor = os.memfd_create("localechod-kept", os.MFD_CLOEXEC)
+    except OSError as error:
+        log.warning("a crash will keep no connections: memfd_create failed: %s", error)
+        return crash_slots.nowhere()
+    try:
+        os.ftruncate(descriptor, crash_slots.size(count))
+        store.keep(MEMORY, descriptor)
+        return crash_slots.format_memory(mmap.mmap(descriptor, 0), count)
+    finally:
+        os.close(descriptor)
+
+
+def survivors(inherited: dict[str, list[int]]) -> Survivors:
+    """Return the connections that were kept, by serial; taken out of `inherited`."""
+    found: Survivors = {}
+    for name in list(inherited):
+        kept = _KEPT.fullmatch(name)
+        if kept is not None:
+            descriptor, *_ = inherited.pop(name)
+            found[int(kept["serial"])] = Survivor(name, descriptor)
+    return found
+
+
+def revive(
+    kept: Survivors,
+    memory: Slots,
+    states: Sequence[EndpointState],
+    config: Config,
+    store: Store,
+) -> tuple[list[EndpointState], list[socket.socket]]:
+    """Find out what becomes of the connections that were kept.
+
+    Those that a restart has brought along are in `states`, and the store's copy is closed. The
+    others go on if they can without a wrong answer; else their clients read end of file.
+
+    Returns:
+        The states of those others as far as they are known, and their sockets in the same order.
+    """
+    records = {record.serial: record for record in memory.records()}
+    brought = {connection.serial for state in states for connection in state.connections}
+    revived: list[tuple[EndpointState, socket.socket]] = []
+    for serial, survivor in kept.items():
+        record = records.pop(serial, None)
+        if serial in brought:
+            os.close(survivor.descriptor)
+            goes_on = record is not None
+        else:
+            one = _revive(survivor.descriptor, record, config)
+            revived += [one] if one is not None else []
+            goes_on = one is not None
+        if not goes_on:
+            store.drop(survivor.name)
+            if record is not None:
+                memory.free(serial)
+    for serial in records:  # word without a socket
+        memory.free(serial)
+    lost = len(kept) - len(brought & kept.keys()) - len(revived)
+    if revived or lost:
+        log.warning("after a crash: %d connections go on, %d are closed", len(revived), lost)
+    return [state for state, _ in revived], [sock for _, sock in revived]
+
+
+def _revive(
+    descriptor: int, record: Record | None, config: Config
+) -> tuple[EndpointState, socket.socket] | None:
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:  # ours are sockets, so who knows what this is
+        os.close(descriptor)
+        return None
+    endpoint = None if record is None else config.endpoints.get(record.endpoint)
+    state = None
+    if record is not None and endpoint is not None and endpoint.enabled:
+        state = _state(sock, record, endpoint)
+    if state is None:
+        hang_up(sock)
+        return None
+    return state, sock
+
+
+def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointState | None:
+    """Describe a connection for the process that goes on with it; None: it has to end."""
+    skip = go_on(record, config)
+    if skip is None or sock.type != SOCKET_TYPES[config.type]:
+        return None
+    sock.setblocking(False)  # it is already; Python does not know
+    peer = credentials(sock)
+    connection = ConnectionState(
+        pid=peer.pid,
+        uid=peer.uid,
+        gid=peer.gid,
+        groups=tuple(peer.groups),
+        since=record.since,
+        active=time.monotonic(),
+        messages=0,
+        received=0,
+        sent=0,
+        skip=skip,
+        serial=record.serial,
+    )
+    return EndpointState(config=config, counters={}, errors={}, connections=(connection,))

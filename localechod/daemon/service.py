@@ -1,0 +1,223 @@
+"""The running service: endpoints and control socket on one loop, until a signal; reload; drain."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+
+import msgspec
+
+from localechod import __version__, config
+from localechod.config.changes import restart_needed
+from localechod.control import catalog
+from localechod.control.messages import About, ReloadReport
+from localechod.daemon import crash, restart
+from localechod.daemon.control_socket import ControlSocket
+from localechod.daemon.launch import Launch
+from localechod.daemon.restart import Keeper
+from localechod.daemon.systemd_status import feed_watchdog, summary, tell_status
+from localechod.echo.events import Event
+from localechod.echo.lifecycle import State
+from localechod.echo.persist.snapshot import ServiceState
+from localechod.echo.reactor import Engine
+from localechod.echo.supervisor import Supervisor
+from localechod.errors import LocalechodError
+from localechod.host import jobs, runtime
+from localechod.host.fdstore import Store
+from localechod.host.systemd import Notifier
+from localechod.localsocket.peer import user_name
+
+log = logging.getLogger("localechod.service")
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+# Seconds that systemd has to take in what it is to keep over a restart.
+_BARRIER = 5.0
+
+
+class Service:
+    """Everything that lives on the loop. It implements what the control plane asks of a daemon."""
+
+    supervisor: Supervisor
+
+    def __init__(self, launch: Launch, notifier: Notifier, store: Store) -> None:
+        self._launch = launch
+        self._config = launch.config
+        self._notifier = notifier
+        self._store = store
+        self._restart_needed: tuple[str, ...] = ()
+        self._remark = launch.remark
+        self._control = ControlSocket(store)
+        self._control_failure = ""
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Serve until TERM or INT, then drain.
+
+        Args:
+            ready: called once every endpoint has settled.
+
+        Raises:
+            LocalechodError: not one endpoint could be bound.
+        """
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as ending:
+            engine = Engine(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
+            ending.callback(engine.close)
+            owner, keeper = self._launch.owner, Keeper(self._store, self._launch.slots)
+            crash.remember(self.config_text(), self._store)
+            ending.callback(crash.forget, self._store)
+            self.supervisor = Supervisor(
+                self._config, engine, owner, keeper, dropped=self._launch.dropped
+            )
+            self.supervisor.begin(self._launch.opened)
+            self.supervisor.thaw(self._launch.states, self._launch.sockets)
+            restart.discard(self._store)
+            self._refuse_to_serve_nothing()
+            ending.callback(self._control.remove)
+            ending.push_async_callback(self._control.close)
+            self._control_failure = await self._control.open(
+                self, self._config.control, owner, self._launch.control
+            )
+            self._write_catalog(ending)
+            self._in_background(
+                tell_status(self._notifier, self.supervisor, self._what_is_wrong), ending
+            )
+            self._in_background(feed_watchdog(self._notifier, engine), ending)
+            ending.callback(self.supervisor.events.close)
+            ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
+            stop = asyncio.Event()
+            for number in _ENDING:
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            self._notifier.ready(summary(self.supervisor, self._what_is_wrong()))
+            ready()
+            log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
+            await stop.wait()
+            # One signal is enough. A second one that found the loop closed would end us as a kill.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            self._notifier.stopping()
+            if jobs.pending() == "restart" and await self._hand_over():
+                ending.pop_all()  # everything goes on in the next process
+
+    async def _hand_over(self) -> bool:
+        """Before a restart: leave everything to the next process; False where this is the end."""
+        await self._control.close()  # while the endpoints still answer
+        endpoints, sockets = self.supervisor.freeze()
+        state = ServiceState(started=self._launch.started, endpoints=endpoints)
+        try:
+            restart.pack(state, sockets, self._store)
+            taken = self._store.barrier(_BARRIER)
+        except OSError as error:
+            log.error("restart without its connections: %s", error)  # noqa: TRY400 - not a defect
+            taken = False
+        if not taken:
+            restart.discard(self._store)
+            self.supervisor.unfreeze()
+            return False
+        log.info("restart: %d connections are handed over", len(sockets))
+        return True
+
+    def _what_is_wrong(self) -> str:
+        return ", ".join(filter(None, (self._remark, self._control_failure)))
+
+    def about(self) -> About:
+        """Describe the daemon itself."""
+        return About(
+            version=__version__,
+            pid=os.getpid(),
+            user=user_name(os.geteuid()),
+            uid=os.geteuid(),
+            uptime_seconds=time.monotonic() - self._launch.started,
+            config="" if self._launch.file is None else str(self._launch.file),
+            runtime_dir=str(self._launch.directory),
+            restart_needed=list(self._restart_needed),
+        )
+
+    def config_text(self) -> str:
+        """Return the configuration in force as TOML."""
+        return config.dump(self._config)
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again and apply the difference; an invalid file changes nothing.
+
+        Raises:
+            ConfigError: the file is not valid.
+            LocalechodError: an endpoint cannot be bound as the file says; nothing has changed.
+        """
+        loaded = config.load(self._launch.file, self._launch.directory)
+        changes = self.supervisor.apply(loaded)
+        self._control.resolve_admins()
+        self._remark = ""
+        self._restart_needed = restart_needed(self._config, loaded)
+        # What needs a restart stays in force as it was; `config show` tells what is in force.
+        self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
+        crash.remember(self.config_text(), self._store)
+        self._write_catalog()
+        report = ReloadReport(
+            added=changes.added,
+            changed=changes.changed,
+            removed=changes.removed,
+            unchanged=tuple(
+                name for name in loaded.endpoints if name not in {*changes.added, *changes.changed}
+            ),
+            restart_needed=self._restart_needed,
+        )
+        text = (
+            f"configuration read again: {len(report.added)} added, {len(report.changed)} changed, "
+            f"{len(report.removed)} removed"
+        )
+        log.info("%s", text)
+        self.supervisor.events.publish(Event("reload", "", text))
+        return report
+
+    def _hang_up(self) -> None:
+        """SIGHUP has nobody to answer to, so the log hears what the caller of a reload would."""
+
+        async def reload() -> None:
+            try:
+                await self.reload()
+            except LocalechodError as error:
+                log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
+
+        self._hung_up = asyncio.create_task(reload())
+
+    def _refuse_to_serve_nothing(self) -> None:
+        states = {status.name: status for status in self.supervisor.status()}
+        failed = [status for status in states.values() if status.state == State.FAILED]
+        if failed and not any(State(status.state).serves for status in states.values()):
+            reasons = ", ".join(f"{status.name}: {status.error}" for status in failed)
+            raise LocalechodError(f"no endpoint could be bound: {reasons}")
+
+    def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:
+        path = self._launch.directory / runtime.CATALOG
+        entries = [
+            catalog.CatalogEntry(
+                name=endpoint.name,
+                type=endpoint.type,
+                path=endpoint.path,
+                framing=endpoint.framing if endpoint.type == "stream" else "",
+                record_size=endpoint.record_size,
+            )
+            for endpoint in self._config.endpoints.values()
+        ]
+        try:
+            catalog.write(path, entries)
+        except LocalechodError as error:
+            log.error("%s", error)  # noqa: TRY400 - only `send NAME` needs the file
+        if ending is not None:
+            ending.callback(path.unlink, missing_ok=True)
+
+    @staticmethod
+    def _in_background(work: Coroutine[None, None, None], ending: AsyncExitStack) -> None:
+        """Run something until the end, where what went wrong in it comes to light."""
+
+        async def end() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        task = asyncio.create_task(work)
+        ending.push_async_callback(end)

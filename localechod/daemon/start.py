@@ -1,0 +1,178 @@
+"""The daemon's start order, as one readable list: read, lock, bind as root, drop, prove, serve.
+
+Everything is imported here, before the privileges go: the service's user may not be able to read
+the place that this program was installed in.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from localechod import config
+from localechod.config import Config
+from localechod.daemon import activation, crash, restart
+from localechod.daemon.activation import Passed
+from localechod.daemon.launch import Launch
+from localechod.daemon.service import Service
+from localechod.echo.binding import Owner, open_privileged
+from localechod.errors import ConfigError, LocalechodError, UsageError
+from localechod.host import fdstore, logs, privileges, runtime, systemd
+from localechod.host.daemonize import Background
+from localechod.host.fdstore import Store
+from localechod.host.pidfile import PidFile, check_root_owned
+from localechod.host.privileges import Identity
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # everything works without it, a little slower
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+log = logging.getLogger("localechod.daemon")
+
+SYSTEM_PID_FILE = Path("/run/localechod.pid")
+
+
+def check(file: str | None, runtime_dir: str | None) -> int:
+    """`--check`: print the effective configuration, and on standard error what looks unintended.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    loaded = config.load(runtime.config_file(file), runtime.runtime_directory(runtime_dir))
+    for warning in config.warnings(loaded):
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - a report, not a log
+    print(config.dump(loaded), end="")  # noqa: T201
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start, serve until a signal, and return the exit status.
+
+    Raises:
+        LocalechodError: it could not start, and nothing is left behind. With `--detach`, what goes
+            wrong in the background is told to the shell instead.
+    """
+    file = runtime.config_file(options.config)
+    directory = runtime.runtime_directory(options.runtime_dir)
+    inherited = fdstore.inherit()
+    state = restart.read_state(inherited)
+    passed = activation.take(inherited)
+    last_good = crash.last_good(inherited)
+    loaded, remark, matched = _configuration(file, directory, last_good, passed)
+    identity = _identity(loaded) if os.geteuid() == 0 else None
+    notifier = systemd.Notifier()
+    if options.detach and notifier.supervised:
+        raise UsageError(
+            "--detach under systemd: it would lose sight of the daemon",
+            "use Type=notify without it",
+        )
+    runtime.prepare(directory, identity)
+    locks = _lock(directory, identity, options)
+    preserve = [lock.fileno() for lock in locks] + [fd for fds in inherited.values() for fd in fds]
+    preserve += [one.descriptor for one in passed]
+    background = Background.start(detach=options.detach, preserve=preserve)
+    try:
+        logs.setup(options.log_level, logs.destination(detached=options.detach))
+        for lock in locks:
+            lock.write_pid()
+        for warning in config.warnings(loaded):
+            log.warning("%s", warning)
+        store = Store(notifier)
+        slots = crash.memory(inherited, store)
+        survivors = crash.survivors(inherited)
+        owner = _owner(identity)
+        lent = activation.lend(matched, loaded, owner, inherited, store)
+        kept = lent | restart.take_over(loaded, owner, inherited, store)
+        opened = kept | open_privileged(loaded, owner, kept)
+        _become(identity)
+        states, sockets = restart.receive(inherited, state)
+        revived, their_sockets = crash.revive(survivors, slots, states, loaded, store)
+        launch = Launch(
+            file=file,
+            directory=directory,
+            config=loaded,
+            owner=owner,
+            opened=opened,
+            control=inherited.pop(restart.CONTROL, []),
+            started=time.monotonic() if state is None else state.started,
+            states=[*states, *revived],
+            sockets=sockets + their_sockets,
+            slots=slots,
+            remark=remark,
+            dropped=identity is not None,
+        )
+        service = Service(launch, notifier, store)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(service.serve(background.ready))
+    except LocalechodError as error:
+        background.failed(str(error), error.exit_status)
+        return error.exit_status
+    finally:
+        for lock in locks:
+            lock.empty()
+    return 0
+
+
+def _configuration(
+    file: Path | None, directory: Path, last_good: str | None, passed: Sequence[Passed]
+) -> tuple[Config, str, dict[str, Passed]]:
+    """Read the configuration, or go on under the one that was in force before.
+
+    Returns:
+        The configuration, what is wrong with the file, or "", and what a socket unit has passed
+        by endpoint.
+
+    Raises:
+        ConfigError: it is not valid, and there is no other.
+        UsageError: a socket unit has passed what does not fit it, and there is no other.
+    """
+    try:
+        loaded = config.load(file, directory)
+        return loaded, "", activation.match(passed, loaded.endpoints)
+    except (ConfigError, UsageError) as error:
+        if last_good is None:
+            raise
+        with suppress(ConfigError, UsageError):  # of another version of this program
+            loaded = config.parse(last_good, directory, "the last good configuration")
+            remark = f"degraded, on the last good configuration: {error}"
+            return loaded, remark, activation.match(passed, loaded.endpoints)
+        raise
+
+
+def _identity(loaded: Config) -> Identity:
+    return privileges.resolve(loaded.service.user, loaded.service.group)
+
+
+def _lock(directory: Path, identity: Identity | None, options: argparse.Namespace) -> list[PidFile]:
+    """Take the runtime directory's lock and the pid file's, before anything else is touched."""
+    owner = None if identity is None else identity.uid
+    locks = [PidFile.acquire(directory / runtime.LOCK, owner=owner)]
+    pid_file = options.pid_file
+    if pid_file is None and options.detach:
+        pid_file = SYSTEM_PID_FILE if identity else directory / "localechod.pid"
+    if pid_file is not None:
+        path = Path(pid_file).absolute()
+        if identity is not None:
+            check_root_owned(path.parent)
+        locks.append(PidFile.acquire(path))
+    return locks
+
+
+def _owner(identity: Identity | None) -> Owner:
+    if identity is None:
+        return Owner(os.geteuid(), os.getegid())
+    return Owner(identity.uid, identity.gid)
+
+
+def _become(identity: Identity | None) -> None:
+    """Stop being root for good; who never was keeps his rights, and as closed a memory."""
+    if identity is None:
+        privileges.seal()
+    else:
+        privileges.drop(identity)

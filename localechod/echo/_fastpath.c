@@ -1,0 +1,249 @@
+/*
+ * The inner loop of the data plane: what is ready is read, answered and counted without a step of
+ * Python, as long as nothing out of the ordinary happens. Whatever else there is to do is left to
+ * the Python that would do all of it were this module absent (fastpath.py): new clients, ends and
+ * errors, replies that do not fit, incomplete and overlong messages, other framings.
+ *
+ * The lock of the interpreter is not given up around the system calls: every descriptor here is
+ * non-blocking, and the daemon has one thread.
+ */
+#include "_fastpath_flow.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+	EVENTS = 64,         /* of one epoll_wait(2) */
+	LONGEST_REPLY = 1 << 18,
+};
+
+/* The states of a slot (crash_slots.py) that are written here. */
+enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };
+
+/* A reply of one message is what was read, behind a prefix put before it in the same memory. */
+static char memory[LONGEST_PREFIX + LONGEST_READ];
+static char *const data = memory + LONGEST_PREFIX;
+static char replies[LONGEST_REPLY];
+
+static PyObject *str_take, *str_settle, *str_fail, *str_end;
+
+static void mark(Flow *flow, unsigned char state)
+{
+	if (flow->word)
+		*(volatile unsigned char *)flow->word->buf = state;
+}
+
+/* Each returns what the method returned, or NULL with its exception. */
+
+static PyObject *failed(Flow *flow)
+{
+	PyObject *type, *error, *traceback, *result;
+
+	PyErr_SetFromErrno(PyExc_OSError);
+	PyErr_Fetch(&type, &error, &traceback);
+	PyErr_NormalizeException(&type, &error, &traceback);
+	result = PyObject_CallMethodOneArg((PyObject *)flow, str_fail, error);
+	Py_XDECREF(type);
+	Py_XDECREF(error);
+	Py_XDECREF(traceback);
+	return result;
+}
+
+static PyObject *taken(Flow *flow, Py_ssize_t size)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(data, size), *result;
+
+	if (!bytes)
+		return NULL;
+	result = PyObject_CallMethodOneArg((PyObject *)flow, str_take, bytes);
+	Py_DECREF(bytes);
+	return result;
+}
+
+static PyObject *unsettled(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize_t sent)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(reply, size), *number = PyLong_FromSsize_t(sent);
+	PyObject *result = NULL;
+
+	if (bytes && number)
+		result = PyObject_CallMethodObjArgs((PyObject *)flow, str_settle, bytes, number, NULL);
+	Py_XDECREF(bytes);
+	Py_XDECREF(number);
+	return result;
+}
+
+/* Write the prefix before each of the lines that were read; there is room. */
+static void put_before_each(const char *prefix, Py_ssize_t prefix_size, Py_ssize_t size)
+{
+	const char *line = data, *end = data + size;
+	char *out = replies;
+
+	while (line < end) {
+		const char *next = (const char *)memchr(line, '\n', end - line) + 1;
+
+		memcpy(out, prefix, prefix_size);
+		memcpy(out + prefix_size, line, next - line);
+		out += prefix_size + (next - line);
+		line = next;
+	}
+}
+
+static Py_ssize_t lines_in(Py_ssize_t size)
+{
+	Py_ssize_t count = 0;
+
+	for (Py_ssize_t at = 0; at < size; at++)
+		count += data[at] == '\n';
+	return count;
+}
+
+/* Serve a flow that is readable. */
+static PyObject *relay(Flow *flow, double now)
+{
+	const char *prefix = PyBytes_AS_STRING(flow->prefix), *reply = data;
+	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
+	Py_ssize_t size, length, sent;
+
+	if (flow->kind != RECORDS) /* of records the kernel keeps the boundaries */
+		mark(flow, BUSY);
+	size = recv(flow->fd, data, flow->read_size, 0);
+	if (size < 0 && errno != EAGAIN)
+		return failed(flow);
+	if (size < 0) {
+		mark(flow, BOUNDARY);
+		Py_RETURN_NONE;
+	}
+	if (size == 0 && flow->kind != RECORDS)
+		return PyObject_CallMethodNoArgs((PyObject *)flow, str_end);
+	if (flow->kind == LINES) {
+		/* A single line that is too long needs more bytes than the limit in all. */
+		if (data[size - 1] != '\n' || size - 1 > flow->limit)
+			return taken(flow, size);
+		count = lines_in(size);
+		if (size + count * prefix_size > LONGEST_REPLY)
+			return taken(flow, size);
+	} else if (flow->kind == RECORDS && size > flow->limit) {
+		return taken(flow, size);
+	}
+	length = size + count * prefix_size;
+	if (prefix_size && count == 1) {
+		memcpy(data - prefix_size, prefix, prefix_size);
+		reply = data - prefix_size;
+	} else if (prefix_size) {
+		put_before_each(prefix, prefix_size, size);
+		reply = replies;
+	}
+	flow->active = now;
+	flow->received += size;
+	flow->relayed += count;
+	/* Before the reply: it wakes the client up, and most kills would come right after it. */
+	mark(flow, length > flow->whole ? UNSENT : BOUNDARY);
+	sent = send(flow->fd, reply, length, MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		return failed(flow);
+	if (sent > 0)
+		flow->sent += sent;
+	if (sent != length)
+		return unsettled(flow, reply, length, sent);
+	if (length > flow->whole)
+		mark(flow, BOUNDARY);
+	Py_RETURN_NONE;
+}
+
+/* A handler's result is how many events it stands for, if it is a number, else one. */
+static PyObject *handle(PyObject *handler, uint32_t events, double now)
+{
+	PyObject *self = PyMethod_Check(handler) ? PyMethod_GET_SELF(handler) : NULL;
+	PyObject *number, *result;
+
+	if (self && PyObject_TypeCheck(self, &FlowType) && events & EPOLLIN) {
+		Flow *flow = (Flow *)self;
+		/* Nothing is read as a record that may be the end. What happens in the turn in which
+		   it came may concern another that had its number. */
+		int record = events == EPOLLIN && now != flow->since;
+
+		if (flow->kind != PYTHON && (flow->kind != RECORDS || record))
+			return relay(flow, now);
+	}
+	number = PyLong_FromUnsignedLong(events);
+	if (!number)
+		return NULL;
+	result = PyObject_CallOneArg(handler, number);
+	Py_DECREF(number);
+	return result;
+}
+
+PyDoc_STRVAR(turn_doc, "See localechod.echo.fastpath.");
+
+static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	struct epoll_event ready[EVENTS];
+	int epoll, batch, count, served = 0;
+	double now;
+
+	if (nargs != 4 || !PyDict_Check(args[1])) {
+		PyErr_SetString(PyExc_TypeError, "turn(epoll, handlers, batch, now)");
+		return NULL;
+	}
+	epoll = PyObject_AsFileDescriptor(args[0]);
+	batch = PyLong_AsLong(args[2]);
+	now = PyFloat_AsDouble(args[3]);
+	if (PyErr_Occurred())
+		return NULL;
+	count = epoll_wait(epoll, ready, batch < EVENTS ? batch : EVENTS, 0);
+	if (count < 0)
+		return errno == EINTR ? PyLong_FromLong(0) : PyErr_SetFromErrno(PyExc_OSError);
+	for (int at = 0; at < count; at++) {
+		PyObject *fd = PyLong_FromLong(ready[at].data.fd), *handler, *result;
+
+		if (!fd)
+			return NULL;
+		handler = PyDict_GetItemWithError(args[1], fd);
+		Py_DECREF(fd);
+		if (!handler && PyErr_Occurred())
+			return NULL;
+		served++;
+		if (!handler)
+			continue; /* closed by a handler before it */
+		Py_INCREF(handler);
+		result = handle(handler, ready[at].events, now);
+		Py_DECREF(handler);
+		if (!result)
+			return NULL;
+		if (PyLong_Check(result))
+			served += PyLong_AsLong(result) - 1;
+		Py_DECREF(result);
+	}
+	return PyLong_FromLong(served);
+}
+
+static PyMethodDef functions[] = {
+	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
+	{NULL},
+};
+
+static struct PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT, "_fastpath", turn_doc, -1, functions,
+};
+
+PyMODINIT_FUNC PyInit__fastpath(void)
+{
+	PyObject *module;
+
+	str_take = PyUnicode_InternFromString("take");
+	str_settle = PyUnicode_InternFromString("settle");
+	str_fail = PyUnicode_InternFromString("fail");
+	str_end = PyUnicode_InternFromString("end");
+	if (!str_take || !str_settle || !str_fail || !str_end || PyType_Ready(&FlowType) < 0)
+		return NULL;
+	module = PyModule_Create(&definition);
+	if (!module)
+		return NULL;
+	if (PyModule_AddObjectRef(module, "Flow", (PyObject *)&FlowType) < 0) {
+		Py_DECREF(module);
+		return NULL;
+	}
+	return module;
+}

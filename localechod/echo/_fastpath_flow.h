@@ -1,0 +1,155 @@
+/*
+ * A flow: the part of a connection that the inner loop knows, as a type that Connection inherits.
+ * Attributes and their bounds, nothing that happens; fastpath.py says what each means.
+ */
+#ifndef LOCALECHOD_FLOW_H
+#define LOCALECHOD_FLOW_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+enum {
+	LONGEST_PREFIX = 1024,
+	LONGEST_READ = 1 << 17,
+};
+
+/* What a flow's messages are; fastpath.py has the same. PYTHON: nothing may be done here. */
+enum kind { PYTHON, CHUNKS, LINES, RECORDS };
+
+typedef struct {
+	PyObject_HEAD
+	int fd, kind;
+	Py_ssize_t read_size, limit, whole;
+	PyObject *prefix;
+	Py_buffer *word; /* or NULL */
+	unsigned long long relayed, received, sent;
+	double since, active;
+} Flow;
+
+static void release_word(Flow *flow)
+{
+	if (flow->word)
+		PyBuffer_Release(flow->word);
+	PyMem_Free(flow->word);
+	flow->word = NULL;
+}
+
+static PyObject *get_word(Flow *flow, void *closure)
+{
+	return Py_NewRef(flow->word ? flow->word->obj : Py_None);
+}
+
+static int set_word(Flow *flow, PyObject *value, void *closure)
+{
+	Py_buffer *word;
+
+	if (!value || value == Py_None) {
+		release_word(flow);
+		return 0;
+	}
+	word = PyMem_Calloc(1, sizeof *word);
+	if (!word) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	if (PyObject_GetBuffer(value, word, PyBUF_WRITABLE) < 0) {
+		PyMem_Free(word);
+		return -1;
+	}
+	release_word(flow);
+	flow->word = word;
+	if (word->len == 1)
+		return 0;
+	release_word(flow);
+	PyErr_SetString(PyExc_ValueError, "a word is one byte");
+	return -1;
+}
+
+static int set_prefix(Flow *flow, PyObject *value, void *closure)
+{
+	if (!value || !PyBytes_Check(value) || PyBytes_GET_SIZE(value) > LONGEST_PREFIX) {
+		PyErr_SetString(PyExc_ValueError, "a prefix is bytes, and not that many");
+		return -1;
+	}
+	Py_SETREF(flow->prefix, Py_NewRef(value));
+	return 0;
+}
+
+static PyObject *get_prefix(Flow *flow, void *closure)
+{
+	return Py_NewRef(flow->prefix);
+}
+
+static int set_read_size(Flow *flow, PyObject *value, void *closure)
+{
+	Py_ssize_t size = value ? PyLong_AsSsize_t(value) : -1;
+
+	if (PyErr_Occurred())
+		return -1;
+	if (size < 1 || size > LONGEST_READ) {
+		PyErr_SetString(PyExc_ValueError, "there is no room for such a read");
+		return -1;
+	}
+	flow->read_size = size;
+	return 0;
+}
+
+static PyObject *get_read_size(Flow *flow, void *closure)
+{
+	return PyLong_FromSsize_t(flow->read_size);
+}
+
+static PyObject *new_flow(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	Flow *flow = (Flow *)type->tp_alloc(type, 0);
+
+	if (!flow)
+		return NULL;
+	flow->prefix = PyBytes_FromStringAndSize(NULL, 0);
+	flow->fd = -1;
+	flow->read_size = 1;
+	flow->whole = PY_SSIZE_T_MAX;
+	return (PyObject *)flow;
+}
+
+static void free_flow(Flow *flow)
+{
+	release_word(flow);
+	Py_XDECREF(flow->prefix);
+	Py_TYPE(flow)->tp_free((PyObject *)flow);
+}
+
+static PyMemberDef members[] = {
+	{"fd", T_INT, offsetof(Flow, fd), 0, NULL},
+	{"kind", T_INT, offsetof(Flow, kind), 0, NULL},
+	{"limit", T_PYSSIZET, offsetof(Flow, limit), 0, NULL},
+	{"whole", T_PYSSIZET, offsetof(Flow, whole), 0, NULL},
+	{"relayed", T_ULONGLONG, offsetof(Flow, relayed), 0, NULL},
+	{"received", T_ULONGLONG, offsetof(Flow, received), 0, NULL},
+	{"sent", T_ULONGLONG, offsetof(Flow, sent), 0, NULL},
+	{"since", T_DOUBLE, offsetof(Flow, since), 0, NULL},
+	{"active", T_DOUBLE, offsetof(Flow, active), 0, NULL},
+	{NULL},
+};
+
+static PyGetSetDef properties[] = {
+	{"prefix", (getter)get_prefix, (setter)set_prefix, NULL, NULL},
+	{"read_size", (getter)get_read_size, (setter)set_read_size, NULL, NULL},
+	{"word", (getter)get_word, (setter)set_word, NULL, NULL},
+	{NULL},
+};
+
+static PyTypeObject FlowType = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "localechod.echo._fastpath.Flow",
+	.tp_basicsize = sizeof(Flow),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.tp_doc = PyDoc_STR("See localechod.echo.fastpath."),
+	.tp_new = new_flow,
+	.tp_dealloc = (destructor)free_flow,
+	.tp_members = members,
+	.tp_getset = properties,
+};
+
+#endif

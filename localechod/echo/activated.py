@@ -1,0 +1,102 @@
+"""A socket that is lent to an endpoint: whoever bound it keeps it open, whatever we do.
+
+So it cannot be closed for clients. While its endpoint is stopped they would connect, or send, and
+wait for ever: they are turned away instead, at once.
+"""
+
+import errno
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from localechod.echo.counters import Counters
+from localechod.echo.reactor import Engine
+from localechod.echo.stream.connection import hang_up
+from localechod.errors import SocketError
+from localechod.localsocket.adopt import borrow
+from localechod.localsocket.bind import Bound
+
+if TYPE_CHECKING:
+    import asyncio
+
+# Turned away in one turn of the loop, so that a flood delays nobody's reply for long.
+_BATCH = 16
+
+# Without a descriptor left accept(2) fails at once, and the socket stays readable: instead of
+# spinning nobody is turned away for so many seconds.
+_REST = 1.0
+
+REMEDY = "systemctl restart localechod.socket"
+HINT = (
+    "systemd keeps its socket open, and who comes is turned away: `systemctl stop "
+    "localechod.socket` closes it, and ends the service"
+)
+
+
+class Lease:
+    """Holds the lent socket for as long as the endpoint exists, serving or not.
+
+    Args:
+        engine, counters: the endpoint's.
+        bound: what was lent; taken over.
+    """
+
+    def __init__(self, engine: Engine, counters: Counters, bound: Bound) -> None:
+        self._engine = engine
+        self._counters = counters
+        self._address = bound.address
+        self._sock = bound.sock
+        bound.remove()  # lets go of its file; each `bound` looks at it anew
+        self._turning_away = False
+        self._resting: asyncio.TimerHandle | None = None
+
+    def bound(self) -> Bound:
+        """Return a duplicate to serve on, with its file as it stands now.
+
+        Raises:
+            SocketError: EMFILE or ENFILE.
+        """
+        try:
+            return borrow(self._sock.dup(), self._address)
+        except OSError as error:
+            raise SocketError("dup", error.errno or errno.EIO, str(self._address)) from error
+
+    def turn_away(self) -> None:
+        """Hang up on whoever comes, until `serve`."""
+        if not self._turning_away:
+            self._turning_away = True
+            self._watch()
+
+    def serve(self) -> None:
+        """Leave them to the endpoint."""
+        if self._turning_away:
+            self._turning_away = False
+            if self._resting is None:
+                self._engine.unregister(self._sock.fileno())
+            else:
+                self._resting.cancel()
+                self._resting = None
+
+    def close(self) -> None:
+        """Let go of it; who waits there is for whoever else has it."""
+        self.serve()
+        self._sock.close()
+
+    def _watch(self) -> None:
+        self._resting = None
+        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._refuse)
+
+    def _refuse(self, _events: int) -> None:
+        for _ in range(_BATCH):
+            try:
+                if self._sock.type == socket.SOCK_DGRAM:
+                    self._sock.recv(1)  # the kernel discards the rest, and passed descriptors
+                else:
+                    hang_up(self._sock.accept()[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._engine.unregister(self._sock.fileno())
+                self._resting = self._engine.loop.call_later(_REST, self._watch)
+                return
+            self._counters.errors["stopped"] += 1

@@ -1,0 +1,185 @@
+"""A datagram endpoint: one socket, no connections; each datagram is answered to its sender."""
+
+import errno
+import select
+import socket
+
+from localechod.config import EndpointConfig
+from localechod.echo.context import Context
+from localechod.echo.counters import Counters
+from localechod.echo.datagram.fastpath import answerer
+from localechod.echo.datagram.pinned_senders import Pins
+from localechod.echo.datagram.send_budget import Unread
+from localechod.echo.limits import AllowList
+from localechod.echo.persist.snapshot import ConnectionState
+from localechod.echo.status import PeerRow
+from localechod.localsocket.bind import Bound
+from localechod.localsocket.peer import Credentials
+
+# Datagrams answered in one turn of the loop, so that a flood delays nobody else's reply for long.
+_BATCH = 32
+
+# Datagrams answered at the end, at most: more than net.unix.max_dgram_qlen lets wait on any usual
+# system.
+_LAST = 1024
+
+# Why a reply could not be delivered. Nothing here is ever waited for: EPOLLOUT says that our buffer
+# has room, not that the receiver's has.
+_UNDELIVERED = {
+    errno.EAGAIN: "full",
+    errno.ECONNREFUSED: "gone",
+    errno.ENOENT: "gone",
+    errno.EACCES: "forbidden",
+    errno.EPERM: "forbidden",
+    errno.EPROTOTYPE: "wrong_type",
+    errno.EMSGSIZE: "reply_too_long",
+}
+
+
+class DatagramServer:
+    """Serves one bound datagram socket."""
+
+    def __init__(self, context: Context, config: EndpointConfig, bound: Bound) -> None:
+        self._engine = context.engine
+        self._counters = context.counters
+        self._announcer = context.announcer
+        self.configure(config)
+        self._open(bound)
+
+    def __len__(self) -> int:
+        return 0
+
+    def peers(self) -> list[PeerRow]:
+        """Return nobody: a datagram's sender is known for the length of one reply."""
+        return []
+
+    def totals(self) -> Counters:
+        """Count everything."""
+        return self._counters
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Apply what can change under a bound socket."""
+        self._config = config
+        self._prefix = config.prefix_bytes
+        self._allow = AllowList(config.allow)
+        self._limit = config.max_message
+        self._answerer = answerer(self._limit)
+        # Everyone gets a reply, and nothing is to be said about it.
+        self._uniform = not config.allow and not config.log_messages
+
+    def shut(self) -> None:
+        """Remove the file: no new sender finds the socket, and who has found it is answered."""
+        self._bound.remove()
+
+    def rebind(self, bound: Bound) -> None:
+        """Go on with another socket; what the old one has received is answered first."""
+        self.close()
+        self._open(bound)
+
+    def close(self) -> None:
+        """Answer what has been received, then close."""
+        self.shut()
+        # A client that called connect() can go on sending, so there has to be an end.
+        self._answer(_LAST)
+        self._engine.unregister(self._sock.fileno())
+        self._pins.close()
+        self._sock.close()
+
+    def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
+        """Return nothing: what has not been answered waits in the socket itself."""
+        return []
+
+    async def drain(self) -> None:
+        """Return at once: `close` answers what has been received without waiting for anyone."""
+
+    def _open(self, bound: Bound) -> None:
+        self._bound, self._sock = bound, bound.sock
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._unread = Unread(self._sock)
+        self._pins = Pins(self._engine.loop, self._engine.ceiling)
+        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
+
+    def _serve(self, _events: int) -> int:
+        return self._answer(_BATCH)
+
+    def _answer(self, most: int) -> int:
+        """Answer what waits, up to so many; return how many that were."""
+        counters, unread = self._counters, self._unread
+        left = most
+        while left > 0:
+            slack = unread.slack if self._uniform else 0
+            count, received, sent, slack, rest = self._answerer(
+                self._sock, self._prefix, self._limit, left, slack, unread.answered
+            )
+            if self._uniform:
+                unread.slack = slack
+            counters.messages += count
+            counters.received_bytes += received
+            counters.sent_bytes += sent
+            left -= count
+            if rest is None:
+                break
+            if isinstance(rest, int):
+                self._undelivered(rest)
+            else:
+                self._take(*rest)
+                left -= 1
+        return most - left
+
+    def _take(self, message: bytes, peer: tuple[int, int, int], sender: str | bytes | None) -> None:
+        pid, uid, gid = peer
+        counters = self._counters
+        if not self._admits(pid, uid, gid):
+            return
+        counters.received_bytes += len(message)
+        if len(message) > self._limit:
+            counters.errors["too_long"] += 1
+            return
+        counters.messages += 1
+        if self._config.log_messages:
+            self._announcer.received(message)
+        self._reply(self._prefix + message, sender, uid)
+
+    def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
+        if not sender:
+            self._counters.errors["unnamed"] += 1
+            return
+        refusal = self._unread.refusal(sender, len(reply))
+        if refusal:
+            self._counters.errors[refusal] += 1
+            return
+        try:
+            if isinstance(sender, str):
+                self._counters.sent_bytes += self._send_to_path(reply, sender, uid)
+            else:  # an abstract name leads nowhere else
+                self._counters.sent_bytes += self._sock.sendto(reply, sender)
+        except OSError as error:
+            self._undelivered(error.errno or 0)
+
+    def _undelivered(self, number: int) -> None:
+        reason = _UNDELIVERED.get(number) or errno.errorcode.get(number, "unknown").lower()
+        self._counters.errors[reason] += 1
+
+    def _send_to_path(self, reply: bytes, path: str, uid: int) -> int:
+        """Send to the sender's own socket, whatever stands at its path; see pinned_senders.py.
+
+        Raises:
+            OSError: as Pins.handle, and sendto(2).
+        """
+        pins, now = self._pins, self._engine.now
+        try:
+            return self._sock.sendto(reply, pins.handle(path, uid, now))
+        except ConnectionRefusedError:
+            # Its socket is closed; another may have been bound to the name since the last look.
+            pins.forget(path)
+            return self._sock.sendto(reply, pins.handle(path, uid, now))
+
+    def _admits(self, pid: int, uid: int, gid: int) -> bool:
+        if self._allow.everyone:
+            return True
+        peer = Credentials(pid, uid, gid, frozenset({gid}))
+        if self._allow.admits(peer):
+            return True
+        self._counters.errors["refused"] += 1
+        self._announcer.refused(peer, "not in allow")
+        return False

@@ -1,0 +1,86 @@
+"""Says what happens to everyone who asked: on the event bus and in the log, in the same words."""
+
+import logging
+import time
+
+from localechod.echo.events import Event, EventBus
+from localechod.echo.lifecycle import State
+from localechod.echo.ratelimit import Tally
+from localechod.localsocket.address import escape
+from localechod.localsocket.peer import Credentials, user_name
+
+log = logging.getLogger("localechod.echo")
+
+# journalctl MESSAGE_ID=... finds all of a kind; sd-id128(3). Once published they never change.
+MESSAGE_STATE = "eac385d1e24c40cdbf6e39e2926add7b"
+MESSAGE_REFUSED = "1dddcd7ad318456191da6aba20c2fbe7"
+MESSAGE_RECEIVED = "ee1d8fb9902e43beaa99d9a92864f99d"
+
+# Starting is over before anybody could look.
+_LEVELS = {
+    State.STOPPED: logging.INFO,
+    State.STARTING: logging.DEBUG,
+    State.LISTENING: logging.INFO,
+    State.DEGRADED: logging.WARNING,
+    State.FAILED: logging.WARNING,
+}
+
+# Bytes of a message that a log line shows.
+_SHOWN = 200
+
+
+class Announcer:
+    """The voice of one endpoint."""
+
+    def __init__(self, endpoint: str, bus: EventBus) -> None:
+        self._endpoint = endpoint
+        self._bus = bus
+        self._refusals = Tally()
+
+    def state(self, state: State, text: str) -> None:
+        """The endpoint has changed its state."""
+        log.log(
+            _LEVELS[state],
+            "%s: %s",
+            self._endpoint,
+            text,
+            extra={
+                "fields": {
+                    "ENDPOINT": self._endpoint,
+                    "STATE": str(state),
+                    "MESSAGE_ID": MESSAGE_STATE,
+                }
+            },
+        )
+        self._bus.publish(Event("state", self._endpoint, text, state=str(state)))
+
+    def refused(self, peer: Credentials, why: str) -> None:
+        """A peer was not let in; told once, then with how often, at most every ten seconds."""
+        more = self._refusals.note(peer.uid, time.monotonic())
+        if more is None:
+            return
+        text = f"refused {user_name(peer.uid)} (uid {peer.uid}, pid {peer.pid}): {why}{more}"
+        log.warning(
+            "%s: %s",
+            self._endpoint,
+            text,
+            extra={
+                "fields": {
+                    "ENDPOINT": self._endpoint,
+                    "PEER_PID": peer.pid,
+                    "PEER_UID": peer.uid,
+                    "MESSAGE_ID": MESSAGE_REFUSED,
+                }
+            },
+        )
+        self._bus.publish(Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid))
+
+    def received(self, message: bytes) -> None:
+        """A message arrived on an endpoint with `log_messages`; it goes to the log alone."""
+        cut = " ..." if len(message) > _SHOWN else ""
+        log.info(
+            "Receive: %s%s",
+            escape(message[:_SHOWN].rstrip(b"\n")),
+            cut,
+            extra={"fields": {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED}},
+        )

@@ -1,0 +1,1 @@
+"""What of the connections survives a restart, and what survives a crash."""

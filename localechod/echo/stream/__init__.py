@@ -1,0 +1,1 @@
+"""Connection-oriented endpoints: listener, stream and seqpacket connections."""

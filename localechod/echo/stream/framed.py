@@ -1,0 +1,200 @@
+"""A stream connection: bytes in, replies out, by the framing of its endpoint."""
+
+import os
+import socket
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from localechod.config import EndpointConfig
+from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
+from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NOWHERE, UNSENT
+from localechod.echo.persist.snapshot import ConnectionState
+from localechod.echo.stream.buffers import SMALL
+from localechod.echo.stream.connection import READ_SIZE, Connection, Port
+from localechod.echo.stream.resync import SkippingFramer, rest
+from localechod.framing import (
+    ChunkFramer,
+    Framer,
+    LineFramer,
+    MessageTooLongError,
+    RecordFramer,
+)
+from localechod.localsocket.peer import Credentials
+
+# The most that the replies to one read may come to, in bytes: a read of nothing but newlines grows
+# by the prefix for each of them.
+_REPLY_LIMIT = 1 << 20
+
+
+class StreamConnection(Connection):
+    """Serves one client of a stream endpoint."""
+
+    __slots__ = ("_feed", "_framer")
+
+    _framer: Framer | SkippingFramer
+
+    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        super().__init__(sock, peer, port)
+        self._use(_framer(port.config, port))
+        self.tune()
+
+    def configure(self, config: EndpointConfig) -> None:
+        """See Connection; bytes of an incomplete message are kept."""
+        before, framer = self._framer, _framer(config, self.port)
+        if not isinstance(before, SkippingFramer):
+            framer.pending, framer.messages = before.pending, before.messages
+            self._use(framer)
+        elif before.fits(framer):
+            self._skip(framer, before.skip)
+        else:
+            self.close()  # nobody knows where a message of the new kind begins
+            return
+        self.guard(self.slot)
+
+    def freeze(self) -> ConnectionState:
+        """See Connection; with the bytes of an incomplete message."""
+        if isinstance(self._framer, SkippingFramer):
+            return replace(super().freeze(), skip=self._framer.skip)
+        return replace(super().freeze(), pending=bytes(self._framer.pending))
+
+    def thaw(self, state: ConnectionState) -> None:
+        """See Connection."""
+        self._framer.pending = state.pending
+        super().thaw(state)
+        if state.skip:
+            self._skip(_framer(self.port.config, self.port), state.skip)
+            self.tune()
+
+    def leave_word(self, size: int = 0) -> None:
+        """See Connection."""
+        ending = self._afterwards is not None
+        if ending or self._unsent is not None or size > self.slot.whole:
+            self.slot.mark(UNSENT)
+        elif self._framer.pending:
+            self.slot.mark(MIDDLE, rest(self._framer))
+        else:
+            self.slot.mark(BOUNDARY)
+
+    @property
+    def messages(self) -> int:
+        """See Connection: the framer counts, unless the inner loop does."""
+        return self._framer.messages + self.relayed
+
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self._framer.messages = count - self.relayed
+
+    def _skip(self, framer: Framer, skip: int) -> None:
+        """Go on where the beginning of a message is lost, then with this framer."""
+        framer.messages = self._framer.messages
+        self._use(SkippingFramer(framer, skip, lambda: self._use(framer)))
+
+    def _use(self, framer: Framer | SkippingFramer) -> None:
+        self._framer = framer
+        config = self.port.config
+        self.read_size = _read_size(config)
+        self.prefix, self.limit = config.prefix_bytes, config.max_message
+        self._feed = self._feed_records if config.framing == "record" else framer.feed
+
+    def _plain(self) -> int:
+        framer = self._framer
+        if framer.pending or self.port.config.log_messages:
+            return PYTHON
+        if isinstance(framer, ChunkFramer):
+            return PYTHON if framer.prefix else CHUNKS
+        return LINES if isinstance(framer, LineFramer) else PYTHON
+
+    def serve(self, _events: int) -> None:
+        """See Connection."""
+        if self._unsent is not None:
+            self.active = self._engine.now
+            self.send(self._unsent)
+            return
+        slot = self.slot
+        if slot is not NOWHERE:
+            slot.memory[slot.at] = BUSY
+        try:
+            data = os.read(self.fd, self.read_size)
+        except BlockingIOError:
+            self.leave_word()
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        if data:
+            self.take(data)
+        else:
+            self.end()
+
+    def take(self, data: bytes) -> None:
+        """See Connection."""
+        self.active = self._engine.now
+        self.received += len(data)
+        try:
+            reply = self._feed(data)
+        except MessageTooLongError as error:
+            self.port.counters.errors["too_long"] += 1
+            self._say_last(error.replies, self.close)
+            return
+        slot = self.slot
+        kept = slot is not NOWHERE
+        if kept:
+            # Before the reply: it wakes the client up, and most kills would come right after it.
+            if self._framer.pending or len(reply) > slot.whole:
+                self.leave_word(len(reply))
+            else:
+                slot.memory[slot.at] = BOUNDARY
+        if reply:
+            self.send(reply)
+        if kept and len(reply) > slot.whole:
+            self.leave_word()
+        # What is pending can have grown past what need not be counted only in these cases.
+        if not reply or self._held or len(data) > SMALL:
+            self.account()
+        if COMPILED:
+            self.tune()
+
+    def _feed_records(self, data: bytes) -> bytes:
+        """Feed a framer that may drop a message and go on."""
+        framer = self._framer
+        dropped = framer.dropped
+        reply = framer.feed(data)
+        if framer.dropped != dropped:
+            self.port.counters.errors["too_long"] += framer.dropped - dropped
+        return reply
+
+    def end(self) -> None:
+        """At end of file, answer what is left, and close."""
+        dropped = self._framer.dropped
+        reply = self._framer.finish()
+        if self._framer.dropped != dropped:
+            self.port.counters.errors["incomplete"] += 1
+        self._say_last(reply, self.release)
+
+    def _say_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
+        self._afterwards = afterwards
+        self.leave_word()
+        if reply:
+            self.send(reply)
+        else:
+            afterwards()
+
+    def kept(self) -> int:
+        """See Connection; and an incomplete message."""
+        return super().kept() + len(self._framer.pending)
+
+
+def _framer(config: EndpointConfig, port: Port) -> Framer:
+    observe = port.observe if config.log_messages else None
+    if config.framing == "line":
+        return LineFramer(config.prefix_bytes, config.max_message, observe)
+    if config.framing == "record":
+        return RecordFramer(config.prefix_bytes, config.max_message, config.record_size, observe)
+    return ChunkFramer(config.prefix_bytes, observe)
+
+
+def _read_size(config: EndpointConfig) -> int:
+    if config.framing == "chunk":
+        return min(READ_SIZE, config.max_message)
+    return max(4096, min(READ_SIZE, _REPLY_LIMIT // (1 + len(config.prefix_bytes))))

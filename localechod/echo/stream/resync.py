@@ -1,0 +1,93 @@
+"""Back to a boundary: how a connection goes on whose last message is lost in part. No I/O."""
+
+from collections.abc import Callable
+
+from localechod.config import EndpointConfig
+from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, Record
+from localechod.framing import Framer, LineFramer, RecordFramer
+
+
+def rest(framer: "Framer | SkippingFramer") -> int:
+    """Return what is to come of the message that has begun, as Record.skip does."""
+    if isinstance(framer, SkippingFramer):
+        return framer.skip
+    if isinstance(framer, RecordFramer):
+        return framer.size - len(framer.pending)
+    return NEXT_LINE if isinstance(framer, LineFramer) else 0
+
+
+def go_on(record: Record, config: EndpointConfig) -> int | None:
+    """Say how an endpoint goes on with a connection after a crash, without a wrong answer.
+
+    Returns:
+        What has to be skipped, as Record.skip does, 0 for nothing; or None: the boundary cannot be
+        known, or a reply may have been cut, and the client has to be told by end of file.
+    """
+    if config.type != "stream":
+        return 0  # the kernel keeps the boundaries, and sends a reply whole or not at all
+    if record.state == BOUNDARY:
+        return 0  # also under another framing: the next byte begins a message
+    if record.framing != config.framing or record.state not in {MIDDLE, BUSY}:
+        return None
+    if record.framing == "line":
+        return NEXT_LINE
+    known = record.state == MIDDLE and record.record_size == config.record_size
+    fits = record.framing == "record" and 0 < record.skip < record.record_size
+    return record.skip if known and fits else None
+
+
+class SkippingFramer:
+    """Forgets the rest of a message, then lets another framer go on; see Framer.
+
+    Args:
+        framer: goes on.
+        skip: what is to be forgotten, as Record.skip says.
+        done: called when it is.
+    """
+
+    # The connection is in the middle of a message, and what is pending is nowhere.
+    pending = b"?"
+
+    def __init__(self, framer: Framer, skip: int, done: Callable[[], None]) -> None:
+        self.framer = framer
+        self.skip = skip
+        self._done = done
+
+    @property
+    def messages(self) -> int:
+        """See Framer."""
+        return self.framer.messages
+
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self.framer.messages = count
+
+    @property
+    def dropped(self) -> int:
+        """See Framer."""
+        return self.framer.dropped
+
+    def fits(self, framer: Framer) -> bool:
+        """Whether this framer could go on as well, finding the same boundaries."""
+        if isinstance(framer, RecordFramer) and isinstance(self.framer, RecordFramer):
+            return framer.size == self.framer.size
+        return type(framer) is type(self.framer)
+
+    def feed(self, data: bytes) -> bytes:
+        """See Framer."""
+        if self.skip == NEXT_LINE:
+            cut = data.find(b"\n") + 1
+            over = bool(cut)
+        else:
+            cut = min(self.skip, len(data))
+            self.skip -= cut
+            over = not self.skip
+        if not over:
+            return b""
+        self._done()
+        rest = data[cut:]
+        return self.framer.feed(rest) if rest else b""
+
+    def finish(self) -> bytes:
+        """See Framer; a message that began before this is not answered."""
+        return b""

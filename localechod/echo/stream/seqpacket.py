@@ -1,0 +1,104 @@
+"""A seqpacket connection: records in, replies out, one for one."""
+
+import errno
+import os
+import select
+import socket
+
+from localechod.config import EndpointConfig
+from localechod.echo.fastpath import LONGEST_READ, PYTHON, RECORDS
+from localechod.echo.stream.connection import Connection, Port
+from localechod.localsocket.peer import Credentials
+
+# struct ucred with its header, rounded up as CMSG_SPACE(3) does. Passed descriptors find no room
+# beside it, so the kernel closes them: nobody can fill our table with theirs.
+_ANCILLARY = socket.CMSG_SPACE(12)
+
+
+class SeqpacketConnection(Connection):
+    """Serves one client of a seqpacket endpoint."""
+
+    __slots__ = ("_answered",)
+
+    # An empty record and the end of file both read as 0 bytes. EPOLLRDHUP says that the end may
+    # come; until then what is read is a record.
+    events = select.EPOLLIN | select.EPOLLRDHUP
+
+    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
+        super().__init__(sock, peer, port)
+        self._answered = 0
+        # From then on SO_PASSCRED tells them apart: every record carries its sender's credentials,
+        # and the end does not.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.configure(port.config)
+
+    def configure(self, config: EndpointConfig) -> None:
+        """See Connection."""
+        self.prefix, self.limit = config.prefix_bytes, config.max_message
+        # One byte more than allowed shows that a record was longer; the kernel discards the rest.
+        self.read_size = min(self.limit + 1, LONGEST_READ)
+        self.tune()
+
+    @property
+    def messages(self) -> int:
+        """See Connection."""
+        return self._answered + self.relayed
+
+    @messages.setter
+    def messages(self, count: int) -> None:
+        self._answered = count - self.relayed
+
+    def _plain(self) -> int:
+        fits = self.limit < LONGEST_READ and not self.port.config.log_messages
+        return RECORDS if fits else PYTHON
+
+    def serve(self, events: int) -> None:
+        """See Connection."""
+        now = self._engine.now
+        if self._unsent is not None:
+            self.active = now
+            self.send(self._unsent)
+            return
+        try:
+            # What happens in the turn in which it came may concern another that had its number.
+            if events == select.EPOLLIN and now != self.since:
+                record: bytes | None = os.read(self.fd, self.limit + 1)
+            else:
+                record = self._last_record()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        if record is None:
+            self.release()
+        else:
+            self.take(record)
+
+    def take(self, record: bytes) -> None:
+        """See Connection."""
+        self.active = self._engine.now
+        self.received += len(record)
+        if len(record) > self.limit:
+            self.port.counters.errors["too_long"] += 1
+            return
+        if self.port.config.log_messages:
+            self.port.observe(record)
+        self._answered += 1
+        self.send(self.prefix + record)
+
+    def _last_record(self) -> bytes | None:
+        """Return what is in the queue, or None at end of file."""
+        record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
+        return record if record or ancillary else None
+
+    def discard(self) -> bool:
+        """See Connection; an empty record is not the end."""
+        return self._last_record() is not None
+
+    def fail(self, error: OSError) -> None:
+        """See Connection; a reply too long for the socket is dropped, and it goes on."""
+        if error.errno == errno.EMSGSIZE:
+            self.port.counters.errors["reply_too_long"] += 1
+        else:
+            super().fail(error)

@@ -1,0 +1,251 @@
+"""Gathering the facts about one address, from one process's view. Nothing is connected to.
+
+What is read: the way to the file, the kernel's list of sockets (UNIX_DIAG) in the network
+namespaces that can be entered, the descriptors of all processes, systemd's list of socket units,
+and the labels of a security module.
+"""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from localechod.errors import NotPermittedError, UsageError
+from localechod.explain import mounts, netns, security, units
+from localechod.explain.security import Security
+from localechod.explain.subject import Subject
+from localechod.explain.units import SocketUnit
+from localechod.explain.walk import Walk, walk
+from localechod.localsocket import diag
+from localechod.localsocket.diag import DiagSocket
+from localechod.localsocket.holders import is_contained, take
+from localechod.localsocket.peer import user_name
+
+LONGEST = 108  # sizeof(sockaddr_un.sun_path)
+
+_ATTEMPTS = 4
+
+_PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        name: a path, absolute or relative, or a NUL and an abstract name.
+        type: a socket.SOCK_*, or None for whatever is there.
+        subject: whose rights count.
+        pid: whose namespaces, root and working directory count; None: our own.
+    """
+
+    name: bytes
+    type: int | None
+    subject: Subject
+    pid: int | None = None
+
+    @property
+    def is_abstract(self) -> bool:
+        """True for a name without a file."""
+        return self.name.startswith(b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that holds the socket; `command` is escaped, `unit` "" where it has none."""
+
+    pid: int
+    user: str
+    command: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the kernel's lists of sockets say.
+
+    Attributes:
+        sockets: those bound as this file, or to this abstract name.
+        failure: why the list could not be read, or "".
+        elsewhere: the process in whose network namespace they were found, if not the asked one.
+        unseen: how many network namespaces would not let us in; None where some may be hidden.
+    """
+
+    sockets: tuple[DiagSocket, ...] = ()
+    failure: str = ""
+    elsewhere: int | None = None
+    unseen: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the verdict is made from.
+
+    `unreadable` processes would not show their descriptors; where we are `contained` there may
+    be others that nobody can see from here.
+    """
+
+    question: Question
+    way: Walk | None = None
+    listed: Listed = field(default_factory=Listed)
+    holders: tuple[Holder, ...] = ()
+    unreadable: int = 0
+    contained: bool = False
+    activation: SocketUnit | None = None
+    security: Security = field(default_factory=lambda: Security(""))
+    protected_links: bool = False
+
+
+def look(question: Question) -> Facts:
+    """Gather the facts.
+
+    Raises:
+        UsageError: the process of the question is gone.
+        NotPermittedError: it may not be looked at.
+    """
+    if len(question.name) > LONGEST:
+        return Facts(question)
+    if question.is_abstract:
+        return _served(Facts(question, listed=_named(question)), b"")
+    try:
+        with ExitStack() as closing:
+            way = _way(question, closing)
+            facts = Facts(question, way, _bound(question, way), protected_links=_protected())
+            return _served(facts, _outside(question, way))
+    except (FileNotFoundError, ProcessLookupError):
+        if question.pid is None:  # there is no /proc, which is no fault of the user's
+            raise
+        raise UsageError(f"there is no process {question.pid}", "see ps -e") from None
+    except PermissionError:
+        if question.pid is None:
+            raise
+        cause = f"process {question.pid} may not be looked at"
+        raise NotPermittedError(cause, "--pid of another user's process takes root") from None
+
+
+def of_sockets(sockets: Sequence[DiagSocket]) -> tuple[dict[int, list[Holder]], int]:
+    """Return the holders of each socket by its inode, and how many processes hid theirs."""
+    taken = take({each.inode for each in sockets})
+    known = {each.pid: each for held in taken.holders.values() for each in held}
+    named = {
+        pid: Holder(pid, user_name(each.uid), each.command, units.unit_of(pid))
+        for pid, each in known.items()
+    }
+    found = {inode: [named[each.pid] for each in held] for inode, held in taken.holders.items()}
+    return found, taken.unreadable
+
+
+def is_connection(each: DiagSocket) -> bool:
+    """True for a stream or seqpacket socket that has a peer."""
+    return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
+
+
+def _way(question: Question, closing: ExitStack) -> Walk:
+    process = "self" if question.pid is None else str(question.pid)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
+    closing.callback(os.close, root)
+    closing.callback(os.close, start)
+    return walk(question.name, root, start, mounts.table(question.pid or os.getpid()))
+
+
+def _protected() -> bool:
+    try:
+        return _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
+    except OSError:  # no such setting, so no such protection
+        return False
+
+
+def _named(question: Question) -> Listed:
+    try:
+        found = netns.inside(question.pid, lambda: diag.named(question.name))
+    except OSError as error:
+        return Listed(failure=_reason(error))
+    return Listed(tuple(found))
+
+
+def _bound(question: Question, way: Walk) -> Listed:
+    end = way.end
+    if end is None or not stat.S_ISSOCK(end.node.mode):
+        return Listed()
+
+    def ask() -> list[DiagSocket]:
+        return diag.bound_to(end.device, end.inode)
+
+    try:
+        found = netns.inside(question.pid, ask)
+    except OSError as error:
+        return Listed(failure=_reason(error))
+    return Listed(tuple(found)) if found else _elsewhere(question, ask)
+
+
+def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listed:
+    """Ask in all other network namespaces, as far as they let us in.
+
+    Processes come and go meanwhile, so namespaces are found again until there is no new one.
+    """
+    known = {netns.identity(question.pid or os.getpid())}
+    closed = 0
+    for _ in range(_ATTEMPTS):
+        there = netns.survey()
+        new = {number: pid for number, pid in there.pids.items() if number not in known}
+        if not new:
+            return Listed(unseen=closed if there.complete else None)
+        for number, pid in new.items():
+            try:
+                found = netns.inside(pid, ask)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # the process has ended; others may live in the same namespace
+            except OSError:
+                closed += 1
+            else:
+                if found:
+                    return Listed(tuple(found), elsewhere=pid)
+            known.add(number)
+    return Listed(unseen=None)
+
+
+def _served(facts: Facts, file: bytes) -> Facts:
+    """Add who holds it, which unit would start it, and whose labels count."""
+    sockets = _bound_ones(facts.listed.sockets)
+    found, unreadable = of_sockets(sockets) if sockets else ({}, 0)
+    holders = {each.pid: each for held in found.values() for each in held}
+    missing = facts.way is not None and facts.way.number == errno.ENOENT
+    client = facts.question.subject.pid or os.getpid()
+    return replace(
+        facts,
+        holders=tuple(holders[pid] for pid in sorted(holders)),
+        unreadable=unreadable,
+        contained=is_contained(),
+        activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
+        security=security.look(client, tuple(sorted(holders)), file),
+    )
+
+
+def _bound_ones(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
+    """Leave out accepted connections, which bear the name and file of their listener."""
+    own = [each for each in sockets if not is_connection(each)]
+    return own or list(sockets)
+
+
+def _addresses(facts: Facts) -> list[str]:
+    name = facts.question.name
+    if facts.question.is_abstract:
+        return ["@" + os.fsdecode(name[1:])]
+    end = facts.way.end if facts.way else None
+    return [os.fsdecode(path) for path in ({name, end.path} if end else {name})]
+
+
+def _outside(question: Question, way: Walk) -> bytes:
+    """Return a path to the file for ourselves, b"" where there is none."""
+    if way.end is None or not way.end.path.startswith(b"/"):
+        return b""
+    return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + way.end.path
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror} ({error.errno})"

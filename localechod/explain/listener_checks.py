@@ -1,0 +1,202 @@
+"""Judging what is behind a name: a listener, its type and queue, who holds it, who could refuse.
+
+From what `look` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
+net/unix/af_unix.c: the type is compared before anybody asks whether it listens.
+"""
+
+import errno
+import socket
+
+from localechod.explain.check import Check, ok
+from localechod.explain.facts import Facts, Holder, is_connection
+from localechod.localsocket import diag
+from localechod.localsocket.address import escape
+from localechod.localsocket.diag import DiagSocket
+
+TYPES: dict[int, str] = {
+    socket.SOCK_STREAM: "stream",
+    socket.SOCK_DGRAM: "datagram",
+    socket.SOCK_SEQPACKET: "seqpacket",
+}
+_ORDER = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
+
+
+def judge_serving(facts: Facts) -> list[Check]:
+    """Judge everything behind the file or abstract name."""
+    listed = facts.listed
+    if listed.failure:
+        detail = f"the kernel's list of sockets cannot be read: {listed.failure}"
+        checks = [Check("listener", "unknown", detail, remedy="--probe finds out")]
+    elif not listed.sockets:
+        checks = [_nobody(facts)]
+    else:
+        main = found(facts)
+        checks = _bound(facts, main) if main else [_other_type(facts)]
+        checks += [_holders(facts), *_activation(facts)]
+    return [*checks, *_namespace(facts), *_security(facts)]
+
+
+def found(facts: Facts) -> DiagSocket | None:
+    """Return the socket that a connect would reach: of a file the one, of a name that of the type.
+
+    Each type has abstract names of its own; without a type asked for it is the first that listens,
+    in the order in which `localechoctl send` tries.
+    """
+    candidates, asked = facts.listed.sockets, facts.question.type
+    if facts.question.is_abstract and asked is not None:
+        candidates = tuple(each for each in candidates if each.type == asked)
+    return min(candidates, key=_rank, default=None)
+
+
+def _rank(each: DiagSocket) -> tuple[bool, int]:
+    return not _takes(each), _ORDER.index(each.type)
+
+
+def _takes(each: DiagSocket) -> bool:
+    """Whether it takes connections, or datagrams, at all."""
+    if each.type == socket.SOCK_DGRAM:
+        return True
+    return each.state == diag.STATE_LISTEN and not each.is_shut
+
+
+def _nobody(facts: Facts) -> Check:
+    """Judge a name that no socket is known for."""
+    if facts.question.is_abstract:
+        return Check(
+            "listener",
+            "problem",
+            "nobody has bound this name in this network namespace",
+            errno.ECONNREFUSED,
+            "start the server, or look from its namespace with --pid",
+        )
+    unseen = facts.listed.unseen
+    mount = facts.way.end.mount if facts.way and facts.way.end else None
+    deleted = mount is not None and mount.is_deleted
+    remedy = (
+        "mount the directory instead of the file; for now, restart the container"
+        if deleted
+        else "start its server, which will replace the file, or remove it"
+    )
+    if unseen == 0:
+        left = "bound another file" if deleted else "ended without removing the file"
+        detail = f"nobody holds it: its server has {left}"
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
+    hidden = "other containers" if unseen is None else f"other network namespaces ({unseen})"
+    detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
+    return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
+
+
+def _other_type(facts: Facts) -> Check:
+    types = sorted({TYPES[each.type] for each in facts.listed.sockets})
+    return Check(
+        "type",
+        "problem",
+        f"the name is bound by a {'/'.join(types)} socket, and each type has names of its own",
+        errno.ECONNREFUSED,
+        f"use --type {types[0]}",
+    )
+
+
+def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
+    asked = facts.question.type
+    wrong = asked is not None and main.type != asked
+    checks = [_listener(facts, main, wrong=wrong)]
+    if wrong:
+        detail = f"it is a {TYPES[main.type]} socket, not {TYPES[asked or 0]}"
+        remedy = f"connect with a {TYPES[main.type]} socket"
+        return [*checks, Check("type", "problem", detail, errno.EPROTOTYPE, remedy)]
+    checks.append(ok("type", TYPES[main.type]))
+    if main.type == socket.SOCK_DGRAM:
+        return [*checks, _peer(main)]
+    return [*checks, _queue(main)] if _takes(main) else checks
+
+
+def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
+    who = _by(facts.holders)
+    if _takes(main):
+        return ok("listener", "bound" if main.type == socket.SOCK_DGRAM else f"listening{who}")
+    if is_connection(main):
+        detail = "nobody listens any more; what is left are connections made through it"
+        if wrong and len(facts.listed.sockets) == 1:
+            # A socket that is bound and connected has its name still, an accepted one has not;
+            # they look the same, and the kernel compares the type of the first only.
+            return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start its server")
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, "start its server")
+    number = errno.EPROTOTYPE if wrong else errno.ECONNREFUSED
+    detail = f"bound, but not listening{who}: its server is starting, or has shut it down"
+    return Check("listener", "problem", detail, number, "wait for its server, or look at its log")
+
+
+def _by(holders: tuple[Holder, ...]) -> str:
+    return f", by {holders[0].command or 'pid'} ({holders[0].pid})" if holders else ""
+
+
+def _queue(main: DiagSocket) -> Check:
+    waiting = f"waiting to be accepted: {main.queue}, backlog {main.backlog}"
+    # unix_recvq_full(): one more than the backlog fits
+    if main.queue <= main.backlog:
+        return ok("queue", waiting)
+    detail = f"{waiting}: full, and a blocking connect waits until the server accepts"
+    remedy = "see why the server does not accept; a larger backlog only postpones it"
+    return Check("queue", "problem", detail, errno.EAGAIN, remedy)
+
+
+def _peer(main: DiagSocket) -> Check:
+    if not main.has_peer:
+        return ok("peer", "takes datagrams from anybody who may write to it")
+    detail = "it is connected, and takes datagrams from its own peer only"
+    return Check("peer", "problem", detail, errno.EPERM, "a server must not connect its socket")
+
+
+def _holders(facts: Facts) -> Check:
+    hidden = (
+        f"processes that could not be looked at: {facts.unreadable}" if facts.unreadable else ""
+    )
+    if facts.holders:
+        return ok("holders", "; ".join([*map(describe, facts.holders), *filter(None, [hidden])]))
+    nowhere = (
+        "held by no process that can be seen from this container"
+        if facts.contained
+        else "held by no process: it is on its way between two, or kept by the kernel"
+    )
+    detail = hidden or nowhere
+    return Check("holders", "unknown", detail, remedy="ask as root", decides=False)
+
+
+def describe(holder: Holder) -> str:
+    """Return a process in one phrase: its command, pid, user and unit."""
+    rest = ", ".join(filter(None, [str(holder.pid), holder.user, holder.unit]))
+    return f"{holder.command or 'unknown'} ({rest})"
+
+
+def _activation(facts: Facts) -> list[Check]:
+    if all(holder.pid != 1 for holder in facts.holders):
+        return []
+    unit = facts.activation
+    if unit is None:
+        return [ok("activation", "held by pid 1, so probably for a service to be started")]
+    return [ok("activation", f"{escape(unit.name)} listens for {escape(unit.starts)}")]
+
+
+def _namespace(facts: Facts) -> list[Check]:
+    if facts.question.is_abstract:
+        return [ok("namespace", "abstract: whoever is in its network namespace may connect")]
+    if facts.listed.elsewhere is None:
+        return []
+    where = f"that of process {facts.listed.elsewhere}"
+    return [ok("namespace", f"in another network namespace, {where}: for a path no matter")]
+
+
+def _security(facts: Facts) -> list[Check]:
+    module = facts.security
+    if not module.module:
+        return []
+    labels = [f"client {escape(module.client or 'unknown')}"]
+    labels += [f"server {escape(label or 'unknown')}" for label in sorted(set(module.servers))]
+    labels += [f"file {escape(module.file)}"] if module.file else []
+    detail = f"{module.module}: {', '.join(labels)}"
+    if module.is_open:
+        return [ok("security", f"{detail}: not confined")]
+    remedy = "look for the refusal in the audit log (ausearch -m avc, journalctl -k)"
+    detail += ": its policy may refuse"
+    return [Check("security", "unknown", detail, errno.EACCES, remedy)]

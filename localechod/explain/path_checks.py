@@ -1,0 +1,215 @@
+"""Judging the way to a socket file: its name, the directories, what stands at the end, its mode.
+
+From what `look` has seen; only the names of users and groups are looked up here. The order of the
+errors is that of unix_find_bsd() in Linux's net/unix/af_unix.c: lookup, right to write, then
+whether it is a socket at all.
+"""
+
+import errno
+import shlex
+import stat
+from collections.abc import Sequence
+from dataclasses import replace
+
+from localechod.explain.access import Node, Ruling, Want, decide
+from localechod.explain.check import Check, ok
+from localechod.explain.facts import LONGEST, Facts, Question
+from localechod.explain.subject import Subject
+from localechod.explain.walk import Step, Walk
+from localechod.localsocket.address import escape
+from localechod.localsocket.hints import kind
+from localechod.localsocket.peer import group_name, user_name
+
+_AS_ROOT = "ask as root, or with --probe"
+_OUTSIDE = "ask from outside of this user namespace, with --pid"
+
+
+def judge_name(question: Question) -> Check:
+    """Judge syntax and length (unix(7))."""
+    length = len(question.name)
+    if question.is_abstract:
+        if length > LONGEST:
+            detail = f"{length} bytes with the leading NUL, and there is room for {LONGEST}"
+            return Check("name", "problem", detail, errno.EINVAL, "choose a shorter name")
+        return ok("name", f"abstract, {length} of {LONGEST} bytes")
+    if length > LONGEST:
+        detail = f"{length} bytes, and a socket's path has room for {LONGEST - 1}"
+        return Check("name", "problem", detail, errno.EINVAL, "choose a shorter directory")
+    if length == LONGEST:
+        detail = (
+            f"{length} bytes: Linux takes it without its closing NUL, but most programs and "
+            f"languages stop at {LONGEST - 1}"
+        )
+        return Check("name", "unknown", detail, remedy="choose a shorter directory")
+    shown = f"{length} of {LONGEST - 1} bytes"
+    if question.name.startswith(b"/"):
+        return ok("name", shown)
+    return ok("name", f"{shown}; relative, so another socket after a change of directory")
+
+
+def judge_way(facts: Facts, way: Walk) -> list[Check]:
+    """Judge each directory and link, what stands at the end, and the right to write to it."""
+    question = facts.question
+    checks: list[Check] = []
+    seen: set[bytes] = set()
+    for step in way.steps:
+        if step.target:
+            checks.append(_link(step, question.subject, protected=facts.protected_links))
+        elif step.path not in seen:
+            seen.add(step.path)
+            checks.append(_directory(step, question))
+    if way.blind:
+        detail = f"we cannot look at {escape(way.stopped)}: {way.blind}"
+        return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
+    if way.end is None:
+        return [*checks, _broken(facts, way)]
+    checks += [_end(way.end, question.subject), _permission(way.end, question)]
+    return [*checks, *_mount(way.end, way.steps)]
+
+
+def listing(node: Node) -> str:
+    """Show mode, owner and group as ``ls -l`` does, with its "+" for an ACL."""
+    plus = "+" if node.acl is not None else ""
+    return f"{stat.filemode(node.mode)}{plus} {user_name(node.uid)} {group_name(node.gid)}"
+
+
+def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
+    detail = f"{escape(step.path)} -> {escape(step.target)}"
+    parent = step.parent
+    # may_follow_link() in fs/namei.c: no capability helps here, not even root's
+    open_to_all = stat.S_ISVTX | stat.S_IWOTH
+    if not protected or parent is None or parent.mode & open_to_all != open_to_all:
+        return ok("symlink", detail)
+    if step.node.uid not in {subject.uid, parent.uid}:
+        return Check(
+            "symlink",
+            "problem",
+            f"{detail}: in a sticky directory only links of one's own or of its owner are "
+            f"followed (fs.protected_symlinks), and this one is {user_name(step.node.uid)}'s",
+            errno.EACCES,
+            "use the path it leads to",
+        )
+    if subject.blurred and step.node.uid == subject.blurred[0]:
+        return _blurred("symlink", f"follow {detail}", subject)
+    return ok("symlink", detail)
+
+
+def _directory(step: Step, question: Question) -> Check:
+    shown = f"{escape(step.path)} ({listing(step.node)})"
+    if step.mount and step.mount.is_foreign:
+        return _foreign("directory", f"{shown}, {step.mount.kind}")
+    ruling = decide(step.node, question.subject, Want.SEARCH)
+    if not ruling.certain:
+        return _blurred("directory", f"enter {shown}", question.subject)
+    if ruling.allowed:
+        return ok("directory", shown)
+    detail = f"{question.subject.name} may not enter {shown}, {ruling.why}"
+    remedy = _remedy(step, question, Want.SEARCH, "x")
+    return Check("directory", "problem", detail, errno.EACCES, remedy)
+
+
+def _broken(facts: Facts, way: Walk) -> Check:
+    where = escape(way.stopped)
+    if way.number == errno.ENOENT and not way.last:
+        remedy = "start the server, if it makes that directory, or correct the path"
+        return Check("directory", "problem", f"there is no {where}", errno.ENOENT, remedy)
+    if way.number == errno.ENOENT:
+        dangling = any(step.parent is not None for step in way.steps)
+        what = "a symbolic link that leads to nothing: " if dangling else ""
+        detail = f"{what}there is no {where}"
+        return Check("file", "problem", detail, errno.ENOENT, _start(facts))
+    causes = {
+        errno.ENOTDIR: (f"{where} is no directory", "correct the path"),
+        errno.ELOOP: (f"too many symbolic links, a loop perhaps: {where}", "correct the links"),
+        errno.ENAMETOOLONG: (f"a name on the way is too long: {where}", "correct the links"),
+    }
+    detail, remedy = causes[way.number]
+    return Check("directory", "problem", detail, way.number, remedy)
+
+
+def _start(facts: Facts) -> str:
+    unit = facts.activation
+    if unit is not None:
+        return f"systemctl start {escape(unit.name)}, which listens there"
+    return "start the server, or find out where it listens: localechoctl sockets --listening"
+
+
+def _end(end: Step, subject: Subject) -> Check:
+    shown = f"{kind(end.node.mode)} ({listing(end.node)})"
+    if stat.S_ISSOCK(end.node.mode):
+        return ok("file", shown)
+    read_only = end.mount is not None and end.mount.read_only
+    if read_only and stat.S_IFMT(end.node.mode) in {stat.S_IFREG, stat.S_IFDIR}:
+        number = errno.EROFS
+    elif not decide(end.node, subject, Want.WRITE).allowed:
+        number = errno.EACCES  # the kernel looks at the mode first
+    else:
+        number = errno.ECONNREFUSED
+    return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
+
+
+def _permission(end: Step, question: Question) -> Check:
+    subject = question.subject
+    if end.mount and end.mount.is_foreign:
+        return _foreign("permission", f"the file system is {end.mount.kind}")
+    ruling = decide(end.node, subject, Want.WRITE)
+    if not ruling.certain:
+        return _blurred("permission", "write to it", subject)
+    if not ruling.allowed:
+        detail = f"{subject.name} may not write to it, {ruling.why}, and connect needs that"
+        remedy = _remedy(end, question, Want.WRITE, "w")
+        return Check("permission", "problem", detail, errno.EACCES, remedy)
+    read_only = "; that the file system is read-only does not matter"
+    note = read_only if end.mount and end.mount.read_only else ""
+    return ok("permission", f"{subject.name} may write to it, {ruling.why}{note}")
+
+
+def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
+    """Say who can do what about a missing right; what changes least comes first."""
+    node, subject = step.node, question.subject
+    fresh = decide(node, replace(subject, groups=subject.groups | subject.listed), want)
+    if fresh.allowed:
+        who = "log in again" if question.pid is None else f"restart process {question.pid}"
+        return f"{who}: the group file lists {subject.name} in a group that may ({fresh.why})"
+    path = shlex.quote(escape(step.path))
+    if _lets_group(node, want):
+        group = group_name(node.gid)
+        command = f"usermod -aG {group} {subject.name}"
+        return f"add {subject.name} to group {group} ({command}) and log in again"
+    return f"setfacl -m u:{subject.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
+
+
+def _lets_group(node: Node, want: Want) -> bool:
+    """Whether members of the file's group have the right, which a user can be given by adding."""
+    somebody = Subject(
+        -1, frozenset({node.gid}), frozenset(), override=False, search=False, uids=(), gids=()
+    )
+    ruling: Ruling = decide(node, somebody, want)
+    return ruling.allowed and node.gid != 0
+
+
+def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
+    """Tell of a socket file that is itself a mount point: it stays what it was when mounted."""
+    if end.mount is None or not stat.S_ISSOCK(end.node.mode) or end.mount == steps[-1].mount:
+        return []
+    if end.mount.is_deleted:
+        detail = (
+            "a bind mount of a file that has been removed where it came from: a server that "
+            "binds anew makes another file, which is not seen here"
+        )
+        remedy = "mount the directory instead of the file; for now, restart the container"
+        return [Check("mount", "problem", detail, remedy=remedy)]
+    return [ok("mount", f"bind-mounted from {escape(end.mount.root)}")]
+
+
+def _blurred(name: str, what: str, subject: Subject) -> Check:
+    detail = (
+        f"whether {subject.name} may {what} depends on its owner and group, "
+        "which this user namespace does not know"
+    )
+    return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
+
+
+def _foreign(name: str, detail: str) -> Check:
+    text = f"{detail}: its server decides about rights, not the modes that are shown"
+    return Check(name, "unknown", text, errno.EACCES, "ask whoever runs that server")

@@ -1,0 +1,227 @@
+"""Why a bind or a connect failed, and what helps: the errno is the kernel's, the rest is looked up.
+
+Looking happens after the failure, so it can be late: every answer here is a hint, and a failure
+to find one is no failure. The checks use the effective ids, as the failed call did.
+"""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from localechod.localsocket import diag
+from localechod.localsocket.address import Address, escape
+from localechod.localsocket.entry import Place
+from localechod.localsocket.peer import group_name, user_name
+
+_KINDS = {
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFREG: "a regular file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+_TYPES: dict[int, str] = {
+    socket.SOCK_STREAM: "stream",
+    socket.SOCK_DGRAM: "datagram",
+    socket.SOCK_SEQPACKET: "seqpacket",
+}
+_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7): owners it does not know
+_ALL_UIDS = [b"0", b"0", b"4294967295"]
+_NOT_LISTENING = "its server holds it, but does not listen: it is starting, or has shut it down"
+_SECURITY_MODULE = (
+    "the modes allow it, so a security module (SELinux, AppArmor) may forbid it: "
+    "look into the audit log"
+)
+
+
+def kind(mode: int) -> str:
+    """Say what a st_mode is, with its article."""
+    return _KINDS.get(stat.S_IFMT(mode), "a file of unknown type")
+
+
+def listing(status: os.stat_result) -> str:
+    """Show mode, owner and group as ``ls -l`` does: "drwxr-xr-x root root"."""
+    mode = stat.filemode(status.st_mode)
+    return f"{mode} {user_name(status.st_uid)} {group_name(status.st_gid)}"
+
+
+def bind_hint(number: int, address: Address) -> str:
+    """Say what helps after a failed bind to a path; "" where nothing is known."""
+    try:
+        return _bind_hint(number, Path(address.path))
+    except OSError:
+        return ""
+
+
+def connect_hint(number: int, address: Address) -> str:
+    """Say what helps after a failed connect; "" where nothing is known."""
+    try:
+        return _connect_hint(number, address)
+    except OSError:
+        return ""
+
+
+def _bind_hint(number: int, path: Path) -> str:
+    parent = path.parent
+    match number:
+        case errno.EACCES:
+            if _may(parent, os.W_OK | os.X_OK):
+                return _SECURITY_MODULE
+            closed = _closed_directory(path)
+            return (
+                f"run as a user who may enter {closed}"
+                if closed
+                else f"run as a user who may write to {_shown(parent)}"
+            )
+        case errno.ENOENT | errno.ENOTDIR:
+            return _broken_directory(path)
+        case errno.EROFS:
+            return (
+                f"{escape(str(parent))} is read-only for this process; under systemd that is "
+                f"ProtectSystem=: add ReadWritePaths={escape(str(parent))} to the unit"
+            )
+        case errno.EADDRINUSE:
+            return "somebody else bound it in the same moment: try again"
+    return ""
+
+
+def _connect_hint(number: int, address: Address) -> str:
+    match number:
+        case errno.EAGAIN:
+            return "its backlog is full: the server does not accept connections fast enough"
+        case errno.EPROTOTYPE:
+            types = {_TYPES.get(each.type, "") for each in _known(address)}
+            return (
+                f"it is a {'/'.join(sorted(types))} socket"
+                if types
+                else "it is of another socket type"
+            )
+        case errno.EPERM:
+            return (
+                "either that datagram socket takes messages from one peer only, "
+                "or a security module (SELinux, AppArmor) forbids it"
+            )
+    if address.is_abstract:
+        return _abstract_refusal(address) if number == errno.ECONNREFUSED else ""
+    return _connect_path_hint(number, address)
+
+
+def _connect_path_hint(number: int, address: Address) -> str:
+    path = Path(address.path)
+    match number:
+        case errno.ENOENT | errno.ENOTDIR:
+            if path.is_symlink():
+                return "it is a symbolic link to something that does not exist"
+            return _broken_directory(path) or (
+                "there is no such file: the server is not running, or listens elsewhere"
+            )
+        case errno.ECONNREFUSED:
+            return _refusal(address)
+        case errno.EACCES:
+            return _denial(path)
+    return ""
+
+
+def _denial(path: Path) -> str:
+    """Find the permission that is missing: to enter a directory, or to write to the socket."""
+    user = user_name(os.geteuid())
+    closed = _closed_directory(path)
+    if closed:
+        return f"user {user} may not enter {closed}"
+    if _may(path, os.W_OK):
+        return _SECURITY_MODULE
+    status = path.stat()
+    return (
+        f"connecting takes the right to write to the socket, "
+        f"and user {user} has none ({listing(status)}){_beyond_root(status)}"
+    )
+
+
+def _beyond_root(status: os.stat_result) -> str:
+    """Explain why root has no right: it is a user namespace's, whose root is somebody outside."""
+    known = Path("/proc/self/uid_map").read_bytes().split()
+    if os.geteuid() or known == _ALL_UIDS or status.st_uid != int(_OVERFLOW_UID.read_bytes()):
+        return ""
+    return ": its owner is unknown in this user namespace, and root's rights end there"
+
+
+def _refusal(address: Address) -> str:
+    """Tell the three things apart that refuse: no socket, not listening yet, nobody any more."""
+    status = Path(address.path).stat()
+    if not stat.S_ISSOCK(status.st_mode):
+        return f"it is {kind(status.st_mode)}, not a socket"
+    try:
+        known = _known(address)
+    except OSError:
+        return "nobody listens on it"
+    if any(each.state != diag.STATE_ESTABLISHED for each in known):
+        return _NOT_LISTENING
+    if not status.st_nlink:
+        # Without a link it can only be reached because it is mounted here (or kept open).
+        return (
+            "it is a mount of a file that its server has removed, to bind another one: "
+            "mount the directory instead"
+        )
+    return "nobody listens on it any more: its server has ended without removing the file"
+
+
+def _abstract_refusal(address: Address) -> str:
+    """Tell nobody from somebody else: where files have EPROTOTYPE, abstract names just refuse."""
+    known = diag.named(address.raw)
+    if not known:
+        return "nobody has bound that name in this network namespace"
+    reachable = {
+        _TYPES.get(each.type, "")
+        for each in known
+        if each.type == socket.SOCK_DGRAM or each.state == diag.STATE_LISTEN
+    }
+    if not reachable:
+        return _NOT_LISTENING
+    return (
+        f"it is a {'/'.join(sorted(reachable))} socket, "
+        "and each socket type has abstract names of its own"
+    )
+
+
+def _known(address: Address) -> list[diag.DiagSocket]:
+    """Ask UNIX_DIAG about an address; a symbolic link is followed, as connect(2) does."""
+    if address.is_abstract:
+        return diag.named(address.raw)
+    real = Address(os.fsencode(Path(address.path).resolve()))
+    with closing(Place.open(real)) as place, closing(place.pin()) as pinned:
+        return diag.bound_to(*pinned.diag_identity)
+
+
+def _directories(path: Path) -> list[Path]:
+    """List the directories that lead to a path, from the root down."""
+    return list(reversed(path.parents))
+
+
+def _broken_directory(path: Path) -> str:
+    for directory in _directories(path):
+        if directory.is_dir():
+            continue
+        if directory.exists():
+            return f"{escape(str(directory))} is {kind(directory.stat().st_mode)}, not a directory"
+        if directory.is_symlink():
+            return f"{escape(str(directory))} is a symbolic link to nothing: create its target"
+        return f"there is no directory {escape(str(directory))}: create it"
+    return ""
+
+
+def _closed_directory(path: Path) -> str:
+    """Show the first directory that this user may not enter; "" if all are open."""
+    return next((_shown(each) for each in _directories(path) if not _may(each, os.X_OK)), "")
+
+
+def _may(path: Path, right: int) -> bool:
+    return os.access(path, right, effective_ids=True)
+
+
+def _shown(path: Path) -> str:
+    return f"{escape(str(path))} ({listing(path.stat())})"

@@ -1,0 +1,163 @@
+"""Who or what already has the address that a new socket wants, and whether it may be removed.
+
+A socket file outlives its process, so every server meets its own old files. A refused connect
+alone does not prove that a file is dead: a server between its bind and its listen refuses as
+well, and so does a file that is no socket at all. Only what refuses *and* is not known to
+UNIX_DIAG by device and inode is removed. Everything else stays, and the error says who holds it.
+"""
+
+import enum
+import errno
+import os
+import socket
+
+from localechod.errors import SocketError
+from localechod.localsocket import diag
+from localechod.localsocket.address import Address
+from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.hints import kind, listing
+from localechod.localsocket.peer import Credentials, command, credentials, user_name
+
+_STEP_ASIDE = "stop that process or choose another address"
+
+
+class Verdict(enum.Enum):
+    """What is known about a socket file."""
+
+    DEAD = "no process holds its socket"
+    ALIVE = "somebody holds its socket"
+    UNSURE = "it cannot be told"
+
+
+def judge(*, known: bool | None, answer: int) -> Verdict:
+    """Decide about a socket file.
+
+    Args:
+        known: whether UNIX_DIAG lists a socket that was bound as this file; None where it could
+            not be asked.
+        answer: the errno of a non-blocking stream connect to it, 0 for success.
+    """
+    if known:
+        return Verdict.ALIVE
+    if answer == errno.ECONNREFUSED:
+        return Verdict.UNSURE if known is None else Verdict.DEAD
+    # EAGAIN: alive and its backlog is full. EPROTOTYPE: alive and of another type; a dead one
+    # refuses whatever its type. UNIX_DIAG does not list it: another network namespace.
+    if answer in {0, errno.EAGAIN, errno.EPROTOTYPE}:
+        return Verdict.ALIVE
+    return Verdict.UNSURE
+
+
+def clear(place: Place, address: Address) -> None:
+    """Make way for a bind: remove a dead socket file, refuse everything else.
+
+    Raises:
+        SocketError: EADDRINUSE, as bind(2) itself would say; the hint tells what is in the way.
+        OSError: the place cannot be looked at.
+    """
+    try:
+        found = place.pin()
+    except FileNotFoundError:
+        return
+    try:
+        obstacle = _obstacle(found) or _removed(found)
+    finally:
+        found.close()
+    if obstacle:
+        raise SocketError("bind", errno.EADDRINUSE, str(address), obstacle)
+
+
+def holder_of_name(name: bytes, type_: int) -> str:
+    """Say who holds an abstract name; "" where that cannot be found out.
+
+    Each socket type has abstract names of its own: a datagram socket is in no stream's way.
+    """
+    try:
+        known = [each for each in diag.named(name) if each.type == type_]
+    except OSError:
+        return ""
+    return f"{_holder(known)}: {_STEP_ASIDE}" if known else ""
+
+
+def _obstacle(found: Pinned) -> str:
+    """Say why this entry must stay; "" for a dead socket file."""
+    status = found.status
+    if kind(status.st_mode) != "a socket":
+        return (
+            f"{kind(status.st_mode)} is in the way ({listing(status)}), and only sockets are "
+            "ever removed: move it or choose another path"
+        )
+    try:
+        known, unlisted = diag.bound_to(*found.diag_identity), ""
+    except OSError as error:
+        known, unlisted = None, error.strerror or str(error)
+    answer, server = (0, None) if known else _knock(found)
+    verdict = judge(known=None if known is None else bool(known), answer=answer)
+    if verdict is Verdict.DEAD:
+        return ""
+    if known:
+        return f"{_holder(known, found)}: {_STEP_ASIDE}"
+    if verdict is Verdict.ALIVE:
+        who = f"{_named(server)} answers" if server else "somebody holds it"
+        where = "" if unlisted else ", in another network namespace"
+        return f"{who}{where}: {_STEP_ASIDE}"
+    if answer == errno.ECONNREFUSED:
+        return (
+            f"nobody may listen on it any more, but the kernel's list of sockets could not be "
+            f"read to prove it ({unlisted}): remove the file by hand if it is stale"
+        )
+    return (
+        f"whether somebody listens on it could not be found out ({os.strerror(answer)}, "
+        f"{listing(status)}): remove the file by hand if it is stale"
+    )
+
+
+def _removed(found: Pinned) -> str:
+    """Remove a dead socket file; say why where that is not possible."""
+    try:
+        if found.unlink():
+            return ""
+    except OSError as error:
+        return (
+            f"nobody listens on it, but removing it failed: {error.strerror} "
+            f"({listing(found.status)})"
+        )
+    return "it was replaced while it was looked at: try again"
+
+
+def _holder(known: list[diag.DiagSocket], found: Pinned | None = None) -> str:
+    """Name the processes behind the sockets of one address, by the best source there is."""
+    # An accepted connection bears the name of its listener, which is the one to name.
+    main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
+    left_over = main.state == diag.STATE_ESTABLISHED and main.type != socket.SOCK_DGRAM
+    what = "a connection that was made through it" if left_over else "it"
+    holders = diag.holders(main.inode)
+    if holders:
+        first, others = holders[0], len(holders) - 1
+        who = _process(first.pid, first.uid, first.command)
+        return f"{who} and {others} more hold {what}" if others else f"{who} holds {what}"
+    # /proc tells only root about other users' descriptors; a listener tells everyone who may
+    # connect, at the price of one connection that is closed at once.
+    if found and main.state == diag.STATE_LISTEN:
+        _, server = _knock(found, main.type)
+        if server:
+            return f"{_named(server)} listens on it"
+    owner = "somebody" if main.uid is None else f"a process of user {user_name(main.uid)}"
+    return f"{owner} holds {what}"
+
+
+def _knock(found: Pinned, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
+    """Connect to exactly this file; return the errno and, where it worked, who listens."""
+    with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as probe:
+        number = probe.connect_ex(found.handle)
+        return number, None if number else credentials(probe)
+
+
+def _named(server: Credentials) -> str:
+    return _process(server.pid, server.uid, command(server.pid))
+
+
+def _process(pid: int, uid: int, name: str) -> str:
+    """Show a process; pid 0 is one in a pid namespace that we cannot see into."""
+    details = f"{name}, user {user_name(uid)}" if name else f"user {user_name(uid)}"
+    return f"pid {pid} ({details})" if pid else f"a process in another container ({details})"

@@ -1,0 +1,109 @@
+"""Made-up facts for judging: what cannot be put up for real on every machine."""
+
+import errno
+import socket
+import stat
+
+from localechod.explain.access import Acl, Node
+from localechod.explain.facts import Facts, Holder, Listed, Question
+from localechod.explain.mounts import Mount
+from localechod.explain.security import Security
+from localechod.explain.subject import Subject
+from localechod.explain.units import SocketUnit
+from localechod.explain.walk import Step, Walk
+from localechod.localsocket.diag import DiagSocket
+
+DISK = Mount(device=1, root=b"/", point=b"/", kind="ext4", read_only=False)
+EVERY = (range(2**32 - 1),)
+
+
+def subject(uid: int = 5, *groups: int, listed: tuple[int, ...] = ()) -> Subject:
+    """Return an ordinary user, games of Debian unless told otherwise."""
+    return Subject(
+        uid,
+        frozenset(groups),
+        frozenset(listed),
+        override=False,
+        search=False,
+        uids=EVERY,
+        gids=EVERY,
+    )
+
+
+def step(
+    path: str, mode: int, uid: int = 0, gid: int = 0, *, acl: Acl | None = None, mount: Mount = DISK
+) -> Step:
+    """Return one step on the way."""
+    return Step(path.encode(), Node(mode, uid, gid, acl), mount, inode=7, device=1)
+
+
+def link(path: str, target: str, uid: int, parent: Node | None) -> Step:
+    """Return a symbolic link; with its parent if it is the last of its path."""
+    node = Node(stat.S_IFLNK | 0o777, uid, 0)
+    return Step(path.encode(), node, DISK, target=target.encode(), parent=parent)
+
+
+def way(*steps: Step, end: Step | None = None, number: int = 0, stopped: str = "") -> Walk:
+    """Return a way that begins at the root directory."""
+    root = step("/", stat.S_IFDIR | 0o755)
+    return Walk((root, *steps), end, number, stopped.encode(), last=True)
+
+
+def listener(**changes: object) -> DiagSocket:
+    """Return a listening stream socket as UNIX_DIAG has it."""
+    fields: dict[str, object] = {
+        "type": socket.SOCK_STREAM,
+        "state": 10,
+        "inode": 42,
+        "name": b"/run/docker.sock",
+        "device": 1,
+        "file_inode": 7,
+        "peer": 0,
+        "queue": 0,
+        "backlog": 4096,
+        "pending": (),
+        "uid": 0,
+    }
+    return DiagSocket(**(fields | changes))  # type: ignore[arg-type]
+
+
+DOCKERD = Holder(812, "root", "dockerd", "docker.service")
+SYSTEMD = Holder(1, "root", "systemd", "init.scope")
+
+
+def docker(
+    who: Subject | None = None,
+    *,
+    listed: Listed | None = None,
+    security: Security | None = None,
+    pid: int | None = None,
+    kind: int | None = None,
+    **more: object,
+) -> Facts:
+    """Return the facts about a socket like docker's: root:staff 0660, listened on by two."""
+    question = Question(b"/var/run/docker.sock", kind, who or subject(), pid)
+    parent = Node(stat.S_IFDIR | 0o755, 0, 0)
+    steps = (
+        step("/var", stat.S_IFDIR | 0o755),
+        Step(b"/var/run", Node(stat.S_IFLNK | 0o777, 0, 0), DISK, target=b"/run"),
+        step("/run", parent.mode),
+    )
+    facts: dict[str, object] = {
+        "holders": (SYSTEMD, DOCKERD),
+        "activation": SocketUnit("docker.socket", "docker.service", active=True),
+    }
+    return Facts(
+        question,
+        way(*steps, end=step("/run/docker.sock", stat.S_IFSOCK | 0o660, 0, 50)),
+        listed or Listed((listener(),)),
+        security=security or Security(""),
+        **(facts | more),  # type: ignore[arg-type]
+    )
+
+
+def missing(unit: SocketUnit | None = None) -> Facts:
+    """Return the facts about a path where nothing stands."""
+    question = Question(b"/run/docker.sock", None, subject())
+    steps = (step("/run", stat.S_IFDIR | 0o755),)
+    absent = way(*steps, number=errno.ENOENT, stopped="/run/docker.sock")
+    return Facts(question, absent, activation=unit)

@@ -1,0 +1,18 @@
+"""The daemon's program: what its start leaves to the garbage collector."""
+
+import subprocess
+import sys
+
+_CHECK = """
+import gc, sys
+from localechod.daemon.__main__ import main
+assert main(["--check"]) == 0
+print(gc.isenabled(), gc.get_freeze_count() > 10_000, file=sys.stderr)
+"""
+
+
+def test_what_was_imported_is_not_collected_and_all_else_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHECK], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.splitlines()[-1] == "True True"

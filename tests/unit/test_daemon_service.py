@@ -1,0 +1,84 @@
+"""What the service itself does on a reload, whichever way it was asked."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localechod import config
+from localechod.control import admins
+from localechod.control.access import Admins
+from localechod.daemon.launch import Launch
+from localechod.daemon.restart import Keeper
+from localechod.daemon.service import Service
+from localechod.echo.binding import Owner
+from localechod.echo.persist.crash_slots import nowhere
+from localechod.echo.reactor import Engine
+from localechod.echo.supervisor import Supervisor
+from localechod.host.systemd import Notifier
+from tests.unit.restart_fakes import Kept
+
+SECONDS = 10.0
+
+
+async def called(service: Service) -> None:
+    await service.reload()
+
+
+async def signalled(service: Service) -> None:
+    service._hang_up()
+    await service._hung_up
+
+
+@pytest.mark.parametrize("reload", [called, signalled])
+def test_a_reload_looks_the_administrators_up_again(
+    sockdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reload: Callable[[Service], Coroutine[Any, Any, None]],
+) -> None:
+    file = sockdir / "localechod.toml"
+    file.write_text(
+        'version = 1\n[control]\nadmins = ["later"]\n[endpoints.a]\ntype = "stream"\n', "utf-8"
+    )
+    loaded = config.load(file, sockdir)
+    owner, store = Owner(os.geteuid(), os.getegid()), Kept()
+    launch = Launch(
+        file=file,
+        directory=sockdir,
+        config=loaded,
+        owner=owner,
+        opened={},
+        control=(),
+        started=time.monotonic(),
+        states=(),
+        sockets=(),
+        slots=nowhere(),
+        remark="",
+        dropped=False,
+    )
+    later = Admins(frozenset({4711}), frozenset())
+
+    async def main() -> None:
+        service, engine = Service(launch, Notifier({}), store), Engine(asyncio.get_running_loop())
+        service.supervisor = Supervisor(
+            loaded, engine, owner, Keeper(store, launch.slots), dropped=False
+        )
+        service.supervisor.begin({})
+        assert not await service._control.open(service, loaded.control, owner, ())
+        assert service._control._server is not None
+        guard = service._control._server._guard
+        assert guard.admins.uids == {os.geteuid()}
+        monkeypatch.setattr(admins, "resolve", lambda *_: later)
+        await reload(service)
+        assert guard.admins == later
+        await service._control.close()
+        service._control.remove()
+        await service.supervisor.drain(SECONDS)
+        engine.close()
+
+    asyncio.run(asyncio.wait_for(main(), SECONDS))
+    store.close()

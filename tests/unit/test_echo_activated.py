@@ -1,0 +1,74 @@
+"""A lent socket turns people away without spinning, and is left alone by who let go of it."""
+
+import asyncio
+import os
+import resource
+import select
+import socket
+from pathlib import Path
+
+import pytest
+
+from localechod.echo import activated
+from localechod.echo.activated import Lease
+from localechod.echo.counters import Counters
+from localechod.echo.reactor import Engine
+from localechod.errors import SocketError
+from localechod.localsocket.address import Address
+from localechod.localsocket.adopt import borrow
+
+SECONDS = 10.0
+
+
+def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[Lease, Counters, Engine]:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen()
+    counters, engine = Counters(), Engine(loop)
+    return Lease(engine, counters, borrow(sock, Address.parse(str(path)))), counters, engine
+
+
+def test_without_a_descriptor_it_rests_and_goes_on_later(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activated, "_REST", 0.01)
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        one, counters, engine = lent(sockdir / "a", loop)
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        client.connect(str(sockdir / "a"))
+        one.turn_away()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            one._refuse(select.EPOLLIN)
+            assert one._sock.fileno() not in engine  # so nothing spins
+            with pytest.raises(SocketError, match=r"^dup failed: Too many open files"):
+                one.bound()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await loop.sock_recv(client, 1) == b""
+        assert counters.errors == {"stopped": 1}
+        client.close()
+        one.close()
+        engine.close()
+
+    asyncio.run(asyncio.wait_for(life(), SECONDS))
+
+
+def test_let_go_of_while_it_rests_it_does_not_come_back(sockdir: Path) -> None:
+    async def life() -> None:
+        one, _, engine = lent(sockdir / "a", asyncio.get_running_loop())
+        one.turn_away()
+        one._engine.unregister(one._sock.fileno())
+        timer = one._resting = engine.loop.call_later(SECONDS, one._watch)
+        one.close()
+        assert timer.cancelled()
+        engine.close()
+
+    asyncio.run(asyncio.wait_for(life(), SECONDS))
+    assert (sockdir / "a").is_socket()

@@ -1,0 +1,126 @@
+"""All connections together keep so much and no more; whoever keeps most pays."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import msgspec
+import pytest
+
+from localechod.config import EndpointConfig
+from localechod.daemon.restart import Keeper
+from localechod.echo.counters import Counters
+from localechod.echo.persist.crash_keep import Keeping
+from localechod.echo.persist.crash_slots import nowhere
+from localechod.echo.reactor import Engine
+from localechod.echo.stream import buffers as module
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.framed import StreamConnection
+from localechod.host.fdstore import Store
+from localechod.host.systemd import Notifier
+from localechod.localsocket.peer import credentials
+
+KIB = 1024
+
+
+class Port:
+    """A listener's side of connections, that remembers who is there."""
+
+    buffer = bytearray()
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.counters = Counters()
+        self.config = EndpointConfig(
+            name="a", type="stream", path="@a", max_message=1 << 24, prefix=""
+        )
+        self.keeping = Keeping(engine.loop, Keeper(Store(Notifier({})), nowhere()), 0)
+        self.here: list[Connection] = []
+
+    def observe(self, message: bytes) -> None:
+        assert not message
+
+    def left(self, connection: Connection) -> None:
+        self.here.remove(connection)
+
+    def client(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self.here.append(StreamConnection(ours, credentials(ours), self))
+        return theirs
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
+    monkeypatch.setattr(module, "LIMIT", 100 * KIB)
+    loop = asyncio.new_event_loop()
+    engine = Engine(loop)
+    port = Port(engine)
+    yield port
+    for connection in list(port.here):
+        connection.release()
+    assert engine.memory._total == 0
+    assert not engine.memory._held
+    engine.close()
+    loop.close()
+
+
+def test_incomplete_messages_close_the_largest_and_nobody_else(port: Port) -> None:
+    with closing(port.client()) as large, closing(port.client()) as small:
+        first, second = port.here
+        for _ in range(3):
+            large.send(b"x" * 20 * KIB)
+            first.serve(0)
+        small.send(b"x" * 30 * KIB)
+        second.serve(0)
+        assert port.here == [first, second]
+        small.send(b"x" * 20 * KIB)
+        second.serve(0)
+        assert port.here == [second]
+        assert large.recv(1) == b""
+        small.send(b"\n")
+        second.serve(0)
+        assert small.recv(1 << 20) == b"x" * 50 * KIB + b"\n"
+    assert port.counters.errors == {"memory": 1}
+
+
+def test_unsent_replies_count_until_they_are_sent(port: Port) -> None:
+    with closing(port.client()) as client:
+        (connection,) = port.here
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.send(b"x" * 60 * KIB + b"\n")
+        connection.serve(0)
+        assert port.engine.memory._total > 60 * KIB
+        received = b""
+        while len(received) < 60 * KIB + 1:
+            received += client.recv(1 << 20)
+            connection.serve(0)
+        assert port.engine.memory._total == 0
+        assert port.here == [connection]
+
+
+def test_who_alone_keeps_too_much_is_closed(port: Port) -> None:
+    with closing(port.client()) as client:
+        (connection,) = port.here
+        while port.here:
+            client.send(b"x" * 20 * KIB)
+            connection.serve(0)
+        assert client.recv(1) == b""
+    assert port.counters.errors == {"memory": 1}
+
+
+def test_what_another_process_left_counts(port: Port) -> None:
+    with closing(port.client()):
+        (connection,) = port.here
+        state = msgspec.structs.replace(connection.freeze(), pending=b"x" * 50 * KIB)
+        connection.thaw(state)
+        assert port.engine.memory._total == 50 * KIB
+
+
+def test_little_is_not_counted(port: Port) -> None:
+    with closing(port.client()) as client:
+        client.send(b"x" * module.SMALL)
+        port.here[0].serve(0)
+    assert not port.engine.memory._held

@@ -1,0 +1,220 @@
+"""Who is kept for a crash: the oldest, a few at a time, and never more than there is room for."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from localechod.echo.persist.crash_keep import BATCH, Keeping
+from localechod.echo.persist.crash_slots import BOUNDARY, NOWHERE, Slot, Slots, format_memory, size
+
+PLACES = 40
+
+
+class Keeper:
+    """Writes down what it is told; whoever is told `drop` may still have the socket open."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.held: dict[str, socket.socket] = {}
+        self.told: list[str] = []
+
+    def keep(self, name: str, descriptor: int) -> None:
+        self.held[name] = socket.socket(fileno=os.dup(descriptor))
+        self.told.append(f"+{name.partition('@')[2]}")
+
+    def drop(self, name: str) -> None:
+        self.held.pop(name).close()
+        self.told.append(f"-{name.partition('@')[2]}")
+
+
+class Client:
+    def __init__(self, name: str, since: float) -> None:
+        self.sock, self.peer = socket.socketpair()
+        self.since = since
+        self.slot = NOWHERE
+        self.name = name
+
+    def guard(self, slot: Slot) -> None:
+        self.slot = slot
+        if slot is not NOWHERE:
+            slot.describe(self.name, "line", 0)
+            slot.mark(BOUNDARY)
+
+
+class Crowd:
+    """Keeping, and its clients, at a time of the test's choosing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> None:
+        self.loop = loop
+        self.now = 100.0
+        patch.setattr(time, "monotonic", lambda: self.now)
+        self.keeper = Keeper(format_memory(bytearray(size(PLACES)), PLACES))
+        self.clients: list[Client] = []
+        self.keeping = self.begin(PLACES)
+
+    def begin(self, wanted: int, others: int = 0) -> Keeping:
+        self.keeping = Keeping(self.loop, self.keeper, wanted)
+        self.keeping.make_room(others)
+        return self.keeping
+
+    def enter(self, name: str = "a") -> Client:
+        client = Client(name, self.now)
+        self.clients.append(client)
+        self.keeping.enter(client)
+        return client
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and the timer run if it is due."""
+        self.now += seconds
+        if self.keeping._timer is not None:
+            self.keeping._timer.cancel()
+            self.keeping._hold()
+
+    @property
+    def waits(self) -> bool:
+        return self.keeping._timer is not None
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    loop = asyncio.new_event_loop()
+    with pytest.MonkeyPatch.context() as patch:
+        crowd = Crowd(loop, patch)
+        yield crowd
+    for sock in crowd.keeper.held.values():
+        sock.close()
+    for client in crowd.clients:
+        client.sock.close()
+        client.peer.close()
+    loop.close()
+
+
+def test_who_is_passing_by_is_never_held_and_nothing_waits_after(crowd: Crowd) -> None:
+    assert not crowd.waits
+    client = crowd.enter()
+    crowd.wait(0.9)
+    assert crowd.waits
+    crowd.keeping.leave(client)
+    crowd.wait(0.2)
+    assert crowd.keeper.told == []
+    assert not crowd.waits
+
+
+def test_who_stays_is_held_under_a_name_of_his_own(crowd: Crowd) -> None:
+    clients = [crowd.enter("a"), crowd.enter("b")]
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+b"]
+    names = [client.slot.name for client in clients]
+    assert list(crowd.keeper.held) == names
+    assert len({name.partition("@")[0] for name in names}) == 2
+    assert not crowd.waits
+
+
+def test_a_crowd_is_held_a_few_at_a_time(crowd: Crowd) -> None:
+    for _ in range(2 * BATCH + 1):
+        crowd.enter()
+    for held in (BATCH, 2 * BATCH, 2 * BATCH + 1):
+        crowd.wait(1.1)
+        assert len(crowd.keeper.held) == held
+    assert not crowd.waits
+
+
+def test_where_there_is_no_place_nobody_waits_and_the_next_oldest_follows(crowd: Crowd) -> None:
+    crowd.begin(2)
+    clients = []
+    for name in "abcd":
+        clients.append(crowd.enter(name))
+        crowd.now += 1
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+b"]
+    assert not crowd.waits
+    crowd.keeping.leave(clients[2])
+    assert not crowd.waits
+    crowd.keeping.leave(clients[0])
+    crowd.wait(0)
+    assert crowd.keeper.told == ["+a", "+b", "-a", "+d"]
+
+
+def test_who_leaves_is_shut_down_and_leaves_no_word(crowd: Crowd) -> None:
+    client = crowd.enter()
+    crowd.wait(1.1)
+    with socket.socket(fileno=os.dup(next(iter(crowd.keeper.held.values())).fileno())):
+        crowd.keeping.leave(client)
+        client.sock.close()
+        client.peer.settimeout(10)
+        assert client.peer.recv(1) == b""  # although a duplicate is still open
+    assert crowd.keeper.held == {}
+    assert crowd.keeper.slots.records() == []
+
+
+def test_where_nobody_shall_be_kept_nothing_is_done(crowd: Crowd) -> None:
+    crowd.begin(0)
+    client = crowd.enter()
+    crowd.wait(1.1)
+    crowd.keeping.leave(client)
+    assert crowd.keeper.told == []
+    assert not crowd.keeping._candidates
+
+
+def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
+    crowd.begin(PLACES, others=1)
+    assert (
+        f"crash_keep = {PLACES}: beside 1 endpoints there is room for {PLACES - 1}" in caplog.text
+    )
+    crowd.begin(5)
+    for name in "abcdef":
+        crowd.enter(name)
+        crowd.now += 1
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+b", "+c", "+d", "+e"]
+    crowd.keeping.make_room(PLACES - 3)
+    assert crowd.keeper.told[5:] == ["-e", "-d"]
+    crowd.keeping.make_room(0)
+    crowd.wait(0)
+    assert crowd.keeper.told[7:] == ["+d", "+e"]
+
+
+def test_the_next_process_goes_on_with_those_it_has_and_lets_go_of_the_rest(crowd: Crowd) -> None:
+    clients = [crowd.enter(name) for name in "abc"]
+    crowd.wait(1.1)
+    serials = [client.slot.serial for client in clients]
+    crowd.keeper.told.clear()
+    crowd.begin(2)
+    for place in (2, 0):
+        clients[place].slot = NOWHERE
+        clients[place].since = place
+        crowd.keeping.enter(clients[place])
+        crowd.keeping.resume(clients[place], serials[place])
+    crowd.keeping.settle()
+    assert crowd.keeper.told == ["-b"]
+    assert [clients[0].slot.serial, clients[2].slot.serial] == [serials[0], serials[2]]
+    crowd.keeping.make_room(PLACES - 1)
+    assert crowd.keeper.told == ["-b", "-c"]
+
+
+def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None:
+    client = crowd.enter()
+    crowd.wait(1.1)
+    serial, client.slot = client.slot.serial, NOWHERE
+    crowd.begin(0)
+    crowd.keeping.enter(client)
+    crowd.keeping.resume(client, serial)
+    crowd.keeping.settle()
+    assert crowd.keeper.told == ["+a", "-a"]
+    client.peer.send(b"x")
+    assert client.sock.recv(1) == b"x"  # it is still connected
+
+
+def test_in_a_pause_nobody_more_is_held(crowd: Crowd) -> None:
+    crowd.enter()
+    crowd.keeping.pause()
+    assert not crowd.waits
+    crowd.enter()
+    assert not crowd.waits
+    crowd.keeping.go_on()
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+a"]

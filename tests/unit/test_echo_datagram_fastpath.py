@@ -1,0 +1,210 @@
+"""Datagrams read and answered, compiled and in Python, against real sockets."""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localechod.echo.datagram import fastpath, send_budget
+from localechod.echo.datagram.fastpath import Answered, Answerer, answerer
+from localechod.echo.fastpath import COMPILED, LONGEST_READ
+
+LIMIT = 4096
+PLENTY = 1 << 20
+compiled = pytest.mark.skipif(not COMPILED, reason="the compiled part is not there")
+EITHER = [pytest.param(fastpath._compiled, marks=compiled), fastpath._answer]
+
+
+@pytest.fixture
+def server(sockdir: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(sockdir / "server"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        sock.setblocking(False)
+        yield sock
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def client(stack: ExitStack, server: socket.socket, name: bytes | str = b"") -> socket.socket:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    sock.bind(name)  # b"": autobind, unix(7)
+    sock.connect(server.getsockname())
+    sock.settimeout(10)
+    return sock
+
+
+def ask(
+    sock: socket.socket,
+    function: Answerer = fastpath._compiled,
+    *,
+    prefix: bytes = b"",
+    most: int = 32,
+    slack: int = PLENTY,
+    answered: set[str | bytes] | None = None,
+    limit: int = LIMIT,
+) -> Answered:
+    return function(sock, prefix, limit, most, slack, set() if answered is None else answered)
+
+
+@compiled
+def test_each_sender_gets_its_own_datagram_behind_the_prefix(
+    server: socket.socket, stack: ExitStack
+) -> None:
+    clients = [client(stack, server) for _ in range(5)]
+    for turn in range(3):
+        messages = [f"{turn} {number}".encode() * (1 + number) for number in range(5)]
+        for sock, message in zip(clients, messages, strict=True):
+            sock.send(message)
+        answered: set[str | bytes] = set()
+        size = sum(map(len, messages))
+        count, received, sent, slack, rest = ask(server, prefix=b"Hi, ", answered=answered)
+        assert (count, received, sent, rest) == (5, size, size + 20, None)
+        assert slack == PLENTY - sum(2 * (len(message) + 4) + 1280 for message in messages)
+        assert answered == {sock.getsockname() for sock in clients}
+        for sock, message in zip(clients, messages, strict=True):
+            assert sock.recv(LIMIT) == b"Hi, " + message
+
+
+@compiled
+def test_no_more_are_read_than_asked_for(server: socket.socket, stack: ExitStack) -> None:
+    sock = client(stack, server)
+    for _ in range(3):
+        sock.send(b"x")
+    assert ask(server, most=2)[0] == 2
+    assert ask(server, most=2)[0] == 1
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_what_needs_thought_is_handed_over_with_its_sender(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: Answerer
+) -> None:
+    ourselves = (os.getpid(), os.getuid(), os.getgid())
+    path = str(sockdir / "client-\udcff")
+    client(stack, server, path).send(b"one\0two")
+    abstract = client(stack, server)
+    abstract.send(b"")
+    unnamed = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    unnamed.connect(server.getsockname())
+    unnamed.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+    unnamed.send(b"x" * LIMIT)
+    abstract.send(b"x" * LIMIT * 2)
+    handed_over = [ask(server, function)[-1] for _ in range(4)]
+    assert handed_over == [
+        (b"one\0two", ourselves, path),
+        (b"", ourselves, abstract.getsockname()),
+        (b"x" * LIMIT, ourselves, None),
+        # Longer than it may be: by one byte, and by that it is known.
+        (b"x" * (LIMIT + 1), ourselves, abstract.getsockname()),
+    ]
+    assert ask(server, function) == (0, 0, 0, PLENTY, None)
+
+
+@compiled
+@pytest.mark.parametrize("size", [1, 6912, 6913, 50_000])
+def test_what_a_reply_costs_is_counted_as_in_unread(
+    server: socket.socket, stack: ExitStack, size: int
+) -> None:
+    client(stack, server).send(b"x" * size)
+    assert ask(server, limit=50_000)[3] == PLENTY - send_budget._cost(size)
+
+
+@compiled
+def test_without_slack_or_a_place_for_its_name_a_sender_needs_thought(
+    server: socket.socket, stack: ExitStack
+) -> None:
+    sock = client(stack, server)
+    full: set[str | bytes] = {str(number) for number in range(send_budget._NAMES)}
+    for _ in range(3):
+        sock.send(b"x")
+    assert isinstance(ask(server, slack=1281)[-1], tuple)
+    assert ask(server, slack=2 * 1282)[:1] == (2,)
+    sock.send(b"x")
+    assert isinstance(ask(server, answered=full)[-1], tuple)
+    full.add(sock.getsockname())
+    sock.send(b"x")
+    assert ask(server, answered=full)[0] == 1
+
+
+@compiled
+def test_one_that_cannot_be_delivered_is_told_and_stops_no_other(
+    server: socket.socket, stack: ExitStack
+) -> None:
+    clients = [client(stack, server) for _ in range(3)]
+    for sock in clients:
+        sock.send(b"x")
+    clients[1].close()
+    assert ask(server)[::4] == (2, errno.ECONNREFUSED)
+    assert ask(server)[::4] == (1, None)
+    assert clients[0].recv(9) == clients[2].recv(9) == b"x"
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_the_longest_path_has_no_room_for_its_nul_and_is_told_whole(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: Answerer
+) -> None:
+    sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    path = os.fsencode(sockdir) + b"/"
+    path = path.ljust(108, b"n")
+    address = struct.pack("=H108s", socket.AF_UNIX, path)
+    # Python's own bind refuses what the kernel takes.
+    assert ctypes.CDLL(None).bind(sock.fileno(), address, len(address)) == 0
+    sock.connect(server.getsockname())
+    sock.send(b"x")
+    rest = ask(server, function)[-1]
+    assert isinstance(rest, tuple)
+    assert rest[-1] == os.fsdecode(path)
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_a_passed_descriptor_finds_no_room(
+    server: socket.socket, stack: ExitStack, function: Answerer
+) -> None:
+    sock = client(stack, server)
+    before = set(Path("/proc/self/fd").iterdir())
+    socket.send_fds(sock, [b"x"], [0, 1, 2])
+    ask(server, function)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_an_error_of_the_socket_is_raised(function: Answerer) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        with pytest.raises(OSError, match="Invalid argument"):
+            ask(sock, function)
+
+
+def test_what_has_no_room_in_the_compiled_part_is_pythons() -> None:
+    assert answerer(LONGEST_READ) is fastpath._answer
+    assert answerer(LONGEST_READ - 1) is fastpath._compiled
+
+
+@compiled
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=10))
+def test_bytes_come_back_as_they_were_sent(messages: list[bytes]) -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as theirs,
+    ):
+        ours.bind(b"")
+        theirs.bind(b"")
+        theirs.connect(ours.getsockname())
+        theirs.settimeout(10)
+        for message in messages:
+            theirs.send(message)
+        assert ask(ours, prefix=b"> ")[0] == len(messages)
+        assert [theirs.recv(LIMIT) for _ in messages] == [b"> " + each for each in messages]

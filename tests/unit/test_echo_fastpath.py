@@ -1,0 +1,317 @@
+"""The compiled inner loop does what the Python does that it takes the place of."""
+
+import asyncio
+import os
+import select
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localechod.config import EndpointConfig, parse
+from localechod.echo import fastpath
+from localechod.echo.counters import Counters
+from localechod.echo.persist.crash_slots import BOUNDARY, MIDDLE, UNSENT, format_memory, size
+from localechod.echo.reactor import Engine
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.framed import StreamConnection
+from localechod.echo.stream.seqpacket import SeqpacketConnection
+from localechod.framing import LineFramer
+from localechod.localsocket.peer import Credentials
+
+pytestmark = pytest.mark.skipif(not fastpath.COMPILED, reason="the compiled part is not there")
+
+KINDS = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET}
+
+
+@dataclass
+class Stage:
+    """One connection of an endpoint with these settings, and its client."""
+
+    engine: Engine
+    config: EndpointConfig
+    counters: Counters = field(default_factory=Counters)
+    keeping: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(leave=lambda _: None, forsake=lambda _: None)
+    )
+    seen: list[bytes] = field(default_factory=list)
+    companion: "Stage | None" = None
+
+    def __post_init__(self) -> None:
+        ours, self.client = socket.socketpair(socket.AF_UNIX, KINDS[self.config.type])
+        ours.setblocking(False)
+        self.client.setblocking(False)
+        kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
+        self.engine.now -= 1  # it did not come in this very turn
+        self.connection: Connection = kind(ours, Credentials(1, 2, 3, frozenset({3})), self)  # type: ignore[arg-type]
+
+    def observe(self, message: bytes) -> None:
+        self.seen.append(message)
+
+    def left(self, _connection: Connection) -> None:
+        self.seen.append(b"left")
+        if self.companion is not None:
+            self.companion.connection.release()
+
+    def ask(self, data: bytes) -> bytes:
+        self.client.send(data)
+        self.engine._turn()
+        try:
+            return self.client.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        if self.connection.sock.fileno() >= 0:
+            self.connection.close()
+        self.client.close()
+
+
+class Stages:
+    """Makes them, and puts them away."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.engine = Engine(self.loop)
+        self.made: list[Stage] = []
+
+    def __call__(self, kind: str = "stream", **keys: str | int) -> Stage:
+        text = "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
+        config = parse(f'version = 1\n[endpoints.e]\ntype = "{kind}"\n{text}', Path("/x"), "x")
+        self.made.append(Stage(self.engine, config.endpoints["e"]))
+        return self.made[-1]
+
+    def close(self) -> None:
+        for stage in self.made:
+            stage.close()
+        self.engine.close()
+        self.loop.close()
+
+
+def _toml(value: str | int) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+@pytest.fixture
+def stages() -> Iterator[Stages]:
+    stages = Stages()
+    yield stages
+    stages.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "sent", "reply"),
+    [
+        ("stream", {}, b"one\n", b"Hi, one\n"),
+        ("stream", {}, b"one\ntwo\n\n", b"Hi, one\nHi, two\nHi, \n"),
+        ("stream", {"prefix": ""}, b"one\ntwo\n", b"one\ntwo\n"),
+        ("stream", {"framing": "chunk", "prefix": ""}, b"\0one", b"\0one"),
+        ("seqpacket", {}, b"one\n", b"Hi, one\n"),
+        ("seqpacket", {"prefix": ""}, b"x" * 65536, b"x" * 65536),
+    ],
+)
+def test_it_answers_and_counts_without_python(
+    stages: Stages, kind: str, keys: dict[str, str | int], sent: bytes, reply: bytes
+) -> None:
+    stage = stages(kind, **keys)
+    assert stage.connection.kind != fastpath.PYTHON
+    before = stage.connection.active
+    assert stage.ask(sent) == reply
+    lines = sent.count(b"\n") if kind == "stream" and "framing" not in keys else 1
+    assert stage.connection.relayed == stage.connection.messages == lines
+    assert (stage.connection.received, stage.connection.sent) == (len(sent), len(reply))
+    assert stage.connection.active > before
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "sent", "reply"),
+    [
+        ("stream", {"framing": "chunk"}, b"one", b"Hi, one"),
+        ("stream", {"framing": "record", "record_size": 8}, b"one".ljust(8, b"\0"), b"Hi, one\0"),
+        ("stream", {"log_messages": True}, b"one\n", b"Hi, one\n"),
+        ("seqpacket", {"log_messages": True}, b"one", b"Hi, one"),
+        ("seqpacket", {"max_message": 1 << 20}, b"one", b"Hi, one"),
+    ],
+)
+def test_other_settings_are_left_to_python(
+    stages: Stages, kind: str, keys: dict[str, str | int], sent: bytes, reply: bytes
+) -> None:
+    stage = stages(kind, **keys)
+    assert stage.ask(sent) == reply
+    assert (stage.connection.relayed, stage.connection.messages) == (0, 1)
+
+
+def test_an_incomplete_line_is_pythons_until_it_is_complete(stages: Stages) -> None:
+    stage = stages()
+    assert stage.ask(b"one\ntw") == b"Hi, one\n"
+    assert stage.connection.kind == fastpath.PYTHON
+    assert stage.ask(b"o\n") == b"Hi, two\n"
+    assert stage.connection.kind == fastpath.LINES
+    assert stage.ask(b"three\n") == b"Hi, three\n"
+    assert (stage.connection.messages, stage.connection.relayed) == (3, 1)
+
+
+def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
+    line = stages(max_message=4)
+    assert line.ask(b"1234\n") == b"Hi, 1234\n"
+    assert line.ask(b"12345\n") == b""
+    assert line.counters.errors == {"too_long": 1}
+    assert (line.seen, line.connection.kind) == ([b"left"], fastpath.PYTHON)
+    record = stages("seqpacket", max_message=4)
+    assert [record.ask(b"12345"), record.ask(b"1234")] == [b"", b"Hi, 1234"]
+    assert record.counters.errors == {"too_long": 1}
+
+
+def test_an_empty_record_is_answered_and_the_end_is_the_end(stages: Stages) -> None:
+    stage = stages("seqpacket")
+    assert stage.ask(b"") == b"Hi, "
+    assert stage.connection.relayed == 1
+    stage.client.shutdown(socket.SHUT_WR)
+    stage.engine._turn()
+    assert stage.seen == [b"left"]
+
+
+def test_a_reply_that_does_not_fit_waits_and_nothing_is_read_meanwhile(stages: Stages) -> None:
+    stage = stages(framing="chunk", prefix="")
+    stage.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    sent = 0
+    while stage.connection.kind != fastpath.PYTHON:
+        sent += stage.client.send(b"x" * 1000)
+        stage.engine._turn()
+    assert stage.connection.kept()
+    sent += stage.client.send(b"y")
+    read = b""
+    while len(read) < sent:
+        stage.engine._turn()
+        read += stage.client.recv(1 << 20)
+    assert read == b"x" * (sent - 1) + b"y"
+    assert stage.connection.kind == fastpath.CHUNKS
+    assert stage.connection.sent == sent
+
+
+def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) -> None:
+    reset = stages()
+    assert reset.ask(b"one\n")
+    reset.client.send(b"two\n")
+    reset.engine._turn()
+    reset.client.close()  # with a reply unread
+    reset.engine._turn()
+    assert reset.counters.errors == {"reset": 1}
+    broken = stages()
+    broken.client.shutdown(socket.SHUT_RD)
+    broken.client.send(b"one\n")
+    broken.engine._turn()
+    assert broken.counters.errors == {"broken_pipe": 1}
+    assert reset.seen == broken.seen == [b"left"]
+    assert reset.connection.kind == broken.connection.kind == fastpath.PYTHON
+
+
+def test_a_slot_says_where_it_is_before_the_reply_is_sent(stages: Stages) -> None:
+    memory = bytearray(size(1))
+    stage, slot = stages(), format_memory(memory, 1).take(0.0, 1 << 20)
+    stage.connection.guard(slot)
+    states = []
+    for message in (b"one\n", b"tw", b"o\n"):
+        memory[slot.at] = UNSENT
+        stage.ask(message)
+        states.append(memory[slot.at])
+    assert states == [BOUNDARY, MIDDLE, BOUNDARY]
+    assert stage.connection.relayed == 1
+
+
+def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> None:
+    memory = bytearray(size(1))
+    stage = stages(framing="chunk", prefix="")  # of a chunk no reply may be lost
+    slot = format_memory(memory, 1).take(0.0, 1 << 20)
+    stage.connection.guard(slot)
+    assert stage.ask(b"one") == b"one"
+    assert (memory[slot.at], stage.connection.relayed) == (BOUNDARY, 1)
+    stage.connection.sock.shutdown(socket.SHUT_WR)
+    stage.ask(b"two")
+    assert memory[slot.at] == UNSENT
+
+
+def test_what_a_handler_raises_comes_out_and_the_others_are_served_next_time(
+    stages: Stages,
+) -> None:
+    def fail(_events: int) -> None:
+        raise ZeroDivisionError
+
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    stages.engine.register(reader, select.EPOLLIN, fail)
+    with pytest.raises(ZeroDivisionError):
+        stages.engine._turn()
+    stages.engine.unregister(reader)
+    os.close(reader)
+    os.close(writer)
+    assert stages().ask(b"one\n") == b"Hi, one\n"
+
+
+def test_a_handler_may_close_the_next_one(stages: Stages) -> None:
+    first, second = stages(), stages()
+    first.client.shutdown(socket.SHUT_WR)
+    first.companion = second
+    second.client.send(b"one\n")
+    stages.engine._turn()
+    assert first.seen == second.seen == [b"left"]
+    assert second.connection.messages == 0
+
+
+def test_values_that_it_has_no_room_for_are_refused(stages: Stages) -> None:
+    flow = stages().connection
+    with pytest.raises(ValueError, match="no room"):
+        flow.read_size = fastpath.LONGEST_READ + 1
+    with pytest.raises(ValueError, match="prefix"):
+        flow.prefix = b"x" * 1025
+    with pytest.raises(ValueError, match="one byte"):
+        flow.word = memoryview(bytearray(2))
+    with pytest.raises(BufferError):
+        flow.word = memoryview(b"x")
+    flow.word = memoryview(bytearray(1))
+    flow.word = None
+    assert flow.word is None
+
+
+def test_nothing_is_leaked_or_freed_too_early(stages: Stages) -> None:
+    stage, prefix = stages(), b"Salut, "
+    word = memoryview(bytearray(1))
+    stage.connection.prefix = prefix
+    stage.connection.word = word
+    handler = stages.engine._handlers[stage.connection.fd]
+    held = (prefix, word, stage.connection, stages.engine, handler)
+    counts = [sys.getrefcount(each) for each in held]
+    for message in [b"one\n", b"o", b"ne\n", b"\n" * 5] * 100:
+        stage.ask(message)
+    assert counts == [sys.getrefcount(each) for each in held]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"bc\n", b"\n\n", b"def\ng", b"h" * 300 + b"\n"])),
+    st.sampled_from(["", "> "]),
+)
+def test_lines_come_back_as_the_framing_has_them_however_they_are_cut(
+    pieces: list[bytes], prefix: str
+) -> None:
+    stages = Stages()
+    try:
+        stage = stages(prefix=prefix)
+        whole = b"".join(pieces)
+        framer = LineFramer(prefix.encode(), 65536)
+        expected = framer.feed(whole) + framer.finish() if whole else b""
+        got = b"".join(stage.ask(piece) for piece in pieces if piece)
+        stage.client.shutdown(socket.SHUT_WR)
+        stages.engine._turn()
+        while more := stage.client.recv(1 << 16):
+            got += more
+        assert got == expected
+        assert stage.connection.messages == framer.messages
+    finally:
+        stages.close()

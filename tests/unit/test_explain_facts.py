@@ -1,0 +1,116 @@
+"""Gathering facts where others get in the way: processes that end, hide, or never were."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from localechod.errors import NotPermittedError, UsageError
+from localechod.explain import facts, netns
+from localechod.explain.facts import Question
+from localechod.explain.netns import Namespaces
+from tests.unit.explain_fakes import subject
+
+
+def question(path: Path | str, pid: int | None = None) -> Question:
+    return Question(os.fsencode(path), None, subject(), pid)
+
+
+@pytest.fixture
+def stale(sockdir: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(sockdir / "stale"))
+    return sockdir / "stale"
+
+
+def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[int]:
+    """Have these namespaces found, one answer after the other; return who is entered."""
+    entered: list[int] = []
+    left = list(answers)
+
+    def survey() -> Namespaces:
+        return Namespaces({1: 1, **(left.pop(0) if len(left) > 1 else left[0])}, complete=True)
+
+    def inside(pid: int | None, _: object) -> list[object]:
+        if pid is None:
+            return []
+        entered.append(pid)
+        if pid < 100:
+            raise ProcessLookupError
+        if pid < 200:
+            raise PermissionError
+        return []
+
+    monkeypatch.setattr(netns, "identity", lambda _: 1)
+    monkeypatch.setattr(netns, "survey", survey)
+    monkeypatch.setattr(netns, "inside", inside)
+    return entered
+
+
+@pytest.mark.parametrize(
+    ("answers", "entered", "unseen"),
+    [
+        ([{}], [], 0),
+        ([{7: 300}], [300], 0),
+        ([{7: 150, 8: 300}], [150, 300], 1),
+        ([{7: 50}, {}], [50], 0),  # it was the last one there
+        ([{7: 50}, {7: 300}], [50, 300], 0),  # somebody else lives there
+        ([{7: 50}], [50, 50, 50, 50], None),  # whoever is asked has just ended
+    ],
+)
+def test_every_namespace_is_asked_once_or_it_is_said_that_it_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+    stale: Path,
+    answers: list[dict[int, int]],
+    entered: list[int],
+    unseen: int | None,
+) -> None:
+    asked = surveys(monkeypatch, *answers)
+    assert facts.look(question(stale)).listed.unseen == unseen
+    assert asked == entered
+
+
+def test_where_processes_may_be_hidden_it_is_not_known_how_many(
+    monkeypatch: pytest.MonkeyPatch, stale: Path
+) -> None:
+    surveys(monkeypatch, {})
+    monkeypatch.setattr(netns, "survey", lambda: Namespaces({1: 1}, complete=False))
+    assert facts.look(question(stale)).listed.unseen is None
+
+
+def test_a_list_that_is_refused_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, stale: Path
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(netns, "inside", refused)
+    assert facts.look(question(stale)).listed.failure == "Operation not permitted (1)"
+    abstract = Question(b"\0x", None, subject())
+    assert facts.look(abstract).listed.failure == "Operation not permitted (1)"
+
+
+@pytest.mark.parametrize(
+    ("error", "pid", "expected"),
+    [
+        (FileNotFoundError, 77, UsageError),
+        (PermissionError, 77, NotPermittedError),
+        (FileNotFoundError, None, FileNotFoundError),
+        (PermissionError, None, PermissionError),
+    ],
+)
+def test_a_process_that_cannot_be_looked_from(
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[OSError],
+    pid: int | None,
+    expected: type[Exception],
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(facts, "walk", failing)
+    monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(0))
+    monkeypatch.setattr("localechod.explain.mounts.table", lambda _: {})
+    with pytest.raises(expected):
+        facts.look(question("/x", pid))

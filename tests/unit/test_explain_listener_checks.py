@@ -1,0 +1,121 @@
+"""Judging what is behind a name, where it cannot be put up for real on every machine."""
+
+import errno
+import socket
+import stat
+from dataclasses import replace
+
+import pytest
+
+from localechod.explain.check import Check
+from localechod.explain.facts import Listed
+from localechod.explain.mounts import Mount
+from localechod.explain.report import Report, judge
+from localechod.explain.security import Security
+from tests.unit.explain_fakes import DOCKERD, docker, listener, step, subject, way
+
+MEMBER = subject(5, 50)
+DELETED = Mount(device=1, root=b"/run/a//deleted", point=b"/run/s", kind="ext4", read_only=False)
+
+
+def check(report: Report, name: str) -> Check:
+    return next(each for each in report.checks if each.name == name)
+
+
+def test_all_is_well_and_everybody_is_named() -> None:
+    report = judge(docker(MEMBER))
+    assert (report.verdict.number, report.verdict.remedy, report.exit_status) == (0, "", 0)
+    assert {each.result for each in report.checks} == {"ok"}
+    assert check(report, "holders").detail == (
+        "systemd (1, root, init.scope); dockerd (812, root, docker.service)"
+    )
+    assert check(report, "activation").detail == "docker.socket listens for docker.service"
+
+
+def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
+    report = judge(docker(MEMBER, activation=None))
+    assert "held by pid 1" in check(report, "activation").detail
+    report = judge(docker(MEMBER, holders=(DOCKERD,)))
+    assert "activation" not in [each.name for each in report.checks]
+
+
+@pytest.mark.parametrize(
+    ("unseen", "number", "words"),
+    [
+        (0, errno.ECONNREFUSED, "its server has ended without removing the file"),
+        (2, None, "other network namespaces (2) cannot be looked into"),
+        (None, None, "other containers cannot be looked into"),
+    ],
+)
+def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
+    unseen: int | None, number: int | None, words: str
+) -> None:
+    report = judge(docker(MEMBER, listed=Listed(unseen=unseen)))
+    assert report.verdict.number == number
+    assert words in report.verdict.text
+    assert report.exit_status == (1 if number else 5)
+
+
+def test_a_deleted_bind_mount_has_a_remedy_of_its_own() -> None:
+    end = step("/run/s", stat.S_IFSOCK | 0o666, mount=DELETED)
+    facts = replace(docker(MEMBER, listed=Listed()), way=way(end=end))
+    report = judge(facts)
+    assert report.verdict.number == errno.ECONNREFUSED
+    assert report.verdict.remedy.startswith("mount the directory instead of the file")
+    assert check(report, "mount").result == "problem"
+    # As long as its server lives, the deleted file is as good as any.
+    assert judge(replace(facts, listed=Listed((listener(),)))).verdict.number == 0
+
+
+def test_a_list_that_cannot_be_read_leaves_it_open() -> None:
+    report = judge(docker(MEMBER, listed=Listed(failure="Operation not permitted (1)")))
+    assert report.verdict.number is None
+    assert "Operation not permitted (1)" in report.verdict.text
+
+
+@pytest.mark.parametrize(
+    ("security", "number"),
+    [
+        (Security("AppArmor", "unconfined", ("unconfined",)), 0),
+        (Security("AppArmor", "cupsd (enforce)", ("unconfined",)), None),
+        (Security("SELinux", "user_t", ("container_t",), "container_file_t"), None),
+    ],
+)
+def test_a_security_module_makes_a_yes_uncertain_and_shows_labels(
+    security: Security, number: int | None
+) -> None:
+    report = judge(docker(MEMBER, security=security))
+    assert report.verdict.number == number
+    detail = check(report, "security").detail
+    assert all(label in detail for label in (security.client, *security.servers, security.file))
+
+
+def test_a_no_stays_a_no_under_a_security_module() -> None:
+    report = judge(docker(security=Security("SELinux", "user_t")))
+    assert report.verdict.number == errno.EACCES
+
+
+def test_a_socket_that_no_process_holds_still_counts() -> None:
+    report = judge(docker(MEMBER, holders=(), unreadable=3, activation=None))
+    assert report.verdict.number == 0
+    holders = check(report, "holders")
+    assert (holders.result, holders.detail) == (
+        "unknown",
+        "processes that could not be looked at: 3",
+    )
+    facts = docker(MEMBER, holders=(), activation=None)
+    assert check(judge(facts), "holders").detail.startswith("held by no process: it is on its way")
+    contained = judge(replace(facts, contained=True))
+    assert check(contained, "holders").detail.endswith("that can be seen from this container")
+
+
+def test_the_type_is_what_was_asked_for_else_what_is_there() -> None:
+    assert judge(docker(MEMBER)).type == "stream"
+    assert judge(docker(MEMBER, kind=socket.SOCK_DGRAM)).type == "datagram"
+    assert judge(docker(MEMBER, listed=Listed())).type is None
+
+
+def test_a_listener_of_another_network_namespace_is_said_to_be_there() -> None:
+    report = judge(docker(MEMBER, listed=Listed((listener(),), elsewhere=99)))
+    assert "process 99" in check(report, "namespace").detail
+    assert report.verdict.number == 0

@@ -1,0 +1,101 @@
+"""Judging the way: what no machine at hand can be brought to do, and the words of the remedies."""
+
+import errno
+import stat
+from dataclasses import replace
+
+import pytest
+
+from localechod.explain.access import Node
+from localechod.explain.check import Check
+from localechod.explain.facts import Facts, Question
+from localechod.explain.mounts import Mount
+from localechod.explain.report import Report, judge
+from localechod.explain.units import SocketUnit
+from localechod.explain.walk import Walk
+from tests.unit.explain_fakes import DISK, docker, link, missing, step, subject, way
+
+STICKY = Node(stat.S_IFDIR | 0o1777, 0, 0)
+NFS = Mount(device=9, root=b"/", point=b"/srv", kind="nfs4", read_only=False)
+
+
+def check(report: Report, name: str) -> Check:
+    return next(each for each in report.checks if each.name == name)
+
+
+@pytest.mark.parametrize(
+    ("owner", "parent", "protected", "number"),
+    [
+        (33, STICKY, True, errno.EACCES),
+        (33, STICKY, False, errno.ENOENT),
+        (5, STICKY, True, errno.ENOENT),  # the client's own
+        (0, STICKY, True, errno.ENOENT),  # the directory's owner's
+        (33, None, True, errno.ENOENT),  # not the last of its path
+        (33, Node(stat.S_IFDIR | 0o777, 0, 0), True, errno.ENOENT),
+    ],
+)
+def test_somebody_elses_link_in_a_sticky_directory_is_not_followed(
+    owner: int, parent: Node | None, number: int, *, protected: bool
+) -> None:
+    steps = link("/drop/l", "s", owner, parent)
+    question = Question(b"/drop/l", None, subject())
+    facts = Facts(question, way(steps, number=errno.ENOENT, stopped="/drop/s"))
+    report = judge(replace(facts, protected_links=protected))
+    assert report.verdict.number == number
+    assert (check(report, "symlink").result == "problem") == (number == errno.EACCES)
+
+
+def test_on_a_network_file_system_the_server_decides() -> None:
+    for end_mount, name in ((NFS, "permission"), (DISK, "directory")):
+        steps = step("/srv", stat.S_IFDIR | 0o755, mount=NFS)
+        end = step("/srv/s", stat.S_IFSOCK | 0o666, mount=end_mount)
+        report = judge(replace(docker(), way=way(steps, end=end)))
+        assert (report.verdict.number, report.exit_status) == (None, 5)
+        assert any(each.name == name and each.result == "unknown" for each in report.checks)
+
+
+def test_where_we_cannot_look_it_is_not_known() -> None:
+    blind = Walk((), stopped=b"/closed/\n", blind="Permission denied (13)")
+    report = judge(replace(docker(), way=blind))
+    assert report.verdict.number is None
+    assert "/closed/\\n: Permission denied (13)" in report.verdict.text
+
+
+def test_a_denial_before_that_is_known_all_the_same() -> None:
+    closed = step("/closed", stat.S_IFDIR | 0o700)
+    blind = Walk((closed,), stopped=b"/closed/s", blind="Permission denied (13)")
+    assert judge(replace(docker(), way=blind)).verdict.number == errno.EACCES
+
+
+@pytest.mark.parametrize(
+    ("who", "pid", "remedy"),
+    [
+        (subject(), None, "add games to group staff (usermod -aG staff games) and log in again"),
+        (subject(listed=(50,)), None, "log in again: the group file lists games in a group that"),
+        (subject(listed=(50,)), 77, "restart process 77: the group file lists games in a group"),
+    ],
+)
+def test_who_lacks_a_group_is_told_how_to_get_it(who: object, pid: int | None, remedy: str) -> None:
+    report = judge(docker(who, pid=pid))  # type: ignore[arg-type]
+    assert report.verdict.number == errno.EACCES
+    assert report.verdict.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(("mode", "gid"), [(0o600, 50), (0o660, 0)])
+def test_where_no_group_helps_an_acl_does(mode: int, gid: int) -> None:
+    end = step("/run/a b", stat.S_IFSOCK | mode, 0, gid)
+    report = judge(replace(docker(), way=way(end=end)))
+    expected = "setfacl -m u:games:w '/run/a b', or for everybody chmod o+w '/run/a b'"
+    assert report.verdict.remedy == expected
+
+
+def test_a_missing_socket_of_a_unit_is_started_by_it() -> None:
+    unit = SocketUnit("docker.socket", "docker.service", active=False)
+    report = judge(missing(unit))
+    assert report.verdict.remedy == "systemctl start docker.socket, which listens there"
+    assert judge(missing()).verdict.remedy.startswith("start the server, or find out where")
+
+
+def test_a_relative_path_is_said_to_be_one() -> None:
+    facts = replace(docker(), question=Question(b"x/s", None, subject(0)))
+    assert "relative" in judge(facts).checks[0].detail

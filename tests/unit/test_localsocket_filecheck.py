@@ -1,0 +1,83 @@
+"""What has become of a socket's file: the decision as a table, and what there is to be seen."""
+
+import errno
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from localechod.localsocket.address import Address
+from localechod.localsocket.entry import Place
+from localechod.localsocket.filecheck import File, Standing, difference, fate, judge, look
+
+WANTED = File((1, 2), 0o666, 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("found", "standing"),
+    [
+        (WANTED, Standing.OURS),
+        (File((1, 2), 0o600, 10, 20), Standing.CHANGED),
+        (File((1, 2), 0o1666, 10, 20), Standing.CHANGED),
+        (File((1, 2), 0o666, 11, 20), Standing.CHANGED),
+        (File((1, 2), 0o666, 10, 21), Standing.CHANGED),
+        (File((1, 3), 0o666, 10, 20), Standing.ANOTHER),
+        (File((2, 2), 0o666, 10, 20), Standing.ANOTHER),
+        (errno.ENOENT, Standing.GONE),
+        (errno.ENOTDIR, Standing.GONE),
+        (errno.EACCES, Standing.HIDDEN),
+        (errno.ELOOP, Standing.HIDDEN),
+        (errno.EIO, Standing.HIDDEN),
+    ],
+)
+def test_each_thing_that_can_be_found_has_its_verdict(
+    found: File | int, standing: Standing
+) -> None:
+    assert judge(found, WANTED) is standing
+
+
+def test_an_owner_that_nobody_asked_for_may_be_any() -> None:
+    wanted = File((1, 2), 0o666, -1, -1)
+    assert judge(File((1, 2), 0o666, 11, 21), wanted) is Standing.OURS
+    assert difference(File((1, 2), 0o644, 11, 21), wanted) == "mode 0644 instead of 0666"
+
+
+def test_the_difference_names_what_it_is_and_what_it_should_be() -> None:
+    found = File((1, 2), 0o600, 0, 0)
+    wanted = File((1, 2), 0o666, 4242424, 4242424)
+    assert difference(found, wanted) == (
+        "mode 0600 instead of 0666 and owner root instead of 4242424 "
+        "and group root instead of 4242424"
+    )
+
+
+def test_looking_follows_links_as_clients_do(sockdir: Path) -> None:
+    path = sockdir / "s"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    path.chmod(0o640)
+    (sockdir / "link").symlink_to("s")
+    (sockdir / "dangling").symlink_to("nothing")
+    status = path.stat()
+    expected = File((status.st_dev, status.st_ino), 0o640, os.geteuid(), os.getegid())
+    assert look(Address.parse(str(path))) == look(Address.parse(f"{sockdir}/link")) == expected
+    assert look(Address.parse(f"{sockdir}/dangling")) == errno.ENOENT
+    assert look(Address.parse(f"{path}/below")) == errno.ENOTDIR
+
+
+def test_the_fate_of_a_file_tells_its_removal_its_new_name_and_its_directory_apart(
+    sockdir: Path,
+) -> None:
+    directory = sockdir / "d"
+    directory.mkdir()
+    path = directory / "s"
+    path.touch()
+    with closing(Place.open(Address.parse(str(path)))) as place, closing(place.pin()) as file:
+        directory.rename(sockdir / "e")
+        assert fate(file) == "moved with its directory"
+        (sockdir / "e" / "s").rename(sockdir / "t")
+        assert fate(file) == "renamed"
+        (sockdir / "t").unlink()
+        assert fate(file) == "removed"
