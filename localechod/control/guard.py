@@ -16,7 +16,7 @@ from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import Bounds
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
-from localechod.echo.ratelimit import Tally
+from localechod.echo.ratelimit import RateLimit
 from localechod.echo.supervisor import UnknownEndpointError
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.address import escape
@@ -55,7 +55,7 @@ class Guard:
         self.connections: dict[asyncio.Transport, asyncio.Future[None]] = {}
         self.closing = False
         self._publish = publish
-        self._refusals = Tally()
+        self._refusals = RateLimit()
 
     def refuse(self, who: Credentials, method: str, reason: str) -> None:
         """Log a refusal and tell it as an event: who, what, and why.

@@ -15,7 +15,7 @@ from localechod.errors import ConfigError, UsageError
 from localechod.host.fdstore import Store
 from localechod.localsocket.address import Address, escape
 from localechod.localsocket.adopt import borrow, name_of, retire
-from localechod.localsocket.entry import Pinned
+from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, difference
 
 log = logging.getLogger("localechod.daemon.activation")
@@ -167,7 +167,7 @@ def lend(
     return lent
 
 
-def _difference(file: Pinned, endpoint: EndpointConfig, owner: Owner) -> str:
+def _difference(file: PinnedEntry, endpoint: EndpointConfig, owner: Owner) -> str:
     """Say in what owner and mode are not those of the configuration, or ""."""
     try:
         wanted = request(endpoint, owner)

@@ -18,7 +18,7 @@ from localechod.config import Config, EndpointConfig
 from localechod.echo.binding import SOCKET_TYPES
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import Record, SlotError, Slots
-from localechod.echo.persist.snapshot import ConnectionState, EndpointState
+from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
 from localechod.echo.stream.connection import hang_up
 from localechod.echo.stream.resync import go_on
 from localechod.host.fdstore import Store
@@ -89,12 +89,12 @@ def memory(inherited: dict[str, list[int]], store: Store) -> Slots:
             os.close(descriptor)
     count = store.capacity - _OTHERS
     if count <= 0:
-        return crash_slots.nowhere()
+        return crash_slots.no_slots()
     try:
         descriptor = os.memfd_create("localechod-kept", os.MFD_CLOEXEC)
     except OSError as error:
         log.warning("a crash will keep no connections: memfd_create failed: %s", error)
-        return crash_slots.nowhere()
+        return crash_slots.no_slots()
     try:
         os.ftruncate(descriptor, crash_slots.size(count))
         store.keep(MEMORY, descriptor)
@@ -117,10 +117,10 @@ def survivors(inherited: dict[str, list[int]]) -> Survivors:
 def revive(
     kept: Survivors,
     memory: Slots,
-    states: Sequence[EndpointState],
+    states: Sequence[EndpointSnapshot],
     config: Config,
     store: Store,
-) -> tuple[list[EndpointState], list[socket.socket]]:
+) -> tuple[list[EndpointSnapshot], list[socket.socket]]:
     """Find out what becomes of the connections that were kept.
 
     Those that a restart has brought along are in `states`, and the store's copy is closed. The
@@ -131,7 +131,7 @@ def revive(
     """
     records = {record.serial: record for record in memory.records()}
     brought = {connection.serial for state in states for connection in state.connections}
-    revived: list[tuple[EndpointState, socket.socket]] = []
+    revived: list[tuple[EndpointSnapshot, socket.socket]] = []
     for serial, survivor in kept.items():
         record = records.pop(serial, None)
         if serial in brought:
@@ -155,7 +155,7 @@ def revive(
 
 def _revive(
     descriptor: int, record: Record | None, config: Config
-) -> tuple[EndpointState, socket.socket] | None:
+) -> tuple[EndpointSnapshot, socket.socket] | None:
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError:  # ours are sockets, so who knows what this is
@@ -171,14 +171,14 @@ def _revive(
     return state, sock
 
 
-def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointState | None:
+def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointSnapshot | None:
     """Describe a connection for the process that goes on with it; None: it has to end."""
     skip = go_on(record, config)
     if skip is None or sock.type != SOCKET_TYPES[config.type]:
         return None
     sock.setblocking(False)  # it is already; Python does not know
     peer = credentials(sock)
-    connection = ConnectionState(
+    connection = ConnectionSnapshot(
         pid=peer.pid,
         uid=peer.uid,
         gid=peer.gid,
@@ -191,4 +191,4 @@ def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> Endpo
         skip=skip,
         serial=record.serial,
     )
-    return EndpointState(config=config, counters={}, errors={}, connections=(connection,))
+    return EndpointSnapshot(config=config, counters={}, errors={}, connections=(connection,))

@@ -8,7 +8,7 @@ from pathlib import Path
 from localechod.config import Config
 from localechod.echo.binding import Opened, Owner
 from localechod.echo.persist.crash_slots import Slots
-from localechod.echo.persist.snapshot import EndpointState
+from localechod.echo.persist.snapshot import EndpointSnapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Launch:
     opened: Mapping[str, Opened]
     control: Sequence[int]
     started: float
-    states: Sequence[EndpointState]
+    states: Sequence[EndpointSnapshot]
     sockets: Sequence[socket.socket]
     slots: Slots
     remark: str

@@ -17,7 +17,13 @@ from msgspec.structs import replace
 from localechod.config import Config
 from localechod.echo.binding import Opened, Owner, request
 from localechod.echo.persist.crash_slots import Slots
-from localechod.echo.persist.snapshot import EndpointState, ServiceState, StateError, decode, encode
+from localechod.echo.persist.snapshot import (
+    EndpointSnapshot,
+    ServiceSnapshot,
+    SnapshotError,
+    decode,
+    encode,
+)
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
@@ -36,7 +42,7 @@ _OWN = {STATE, CONNECTIONS, CONTROL}
 _A_MESSAGE = 250
 
 
-def pack(state: ServiceState, sockets: Sequence[socket.socket], store: Store) -> None:
+def pack(state: ServiceSnapshot, sockets: Sequence[socket.socket], store: Store) -> None:
     """Put state and connections into the store. Their sockets must not be shut down after this.
 
     Raises:
@@ -66,7 +72,7 @@ def discard(store: Store) -> None:
     store.drop(CONNECTIONS)
 
 
-def read_state(inherited: dict[str, list[int]]) -> ServiceState | None:
+def read_state(inherited: dict[str, list[int]]) -> ServiceSnapshot | None:
     """Read what the process before this one wrote down; taken out of `inherited`.
 
     State of another version is refused: better that its clients read end of file than an answer
@@ -78,14 +84,14 @@ def read_state(inherited: dict[str, list[int]]) -> ServiceState | None:
             file.seek(0)
             try:
                 state = decode(file.read())
-            except StateError as error:
+            except SnapshotError as error:
                 log.warning("%s", error)
     return state
 
 
 def receive(
-    inherited: dict[str, list[int]], state: ServiceState | None
-) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
+    inherited: dict[str, list[int]], state: ServiceSnapshot | None
+) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
     """Take the connections over; returns the endpoints' states, and the sockets in their order.
 
     Connections that do not match the state are closed, so that clients read end of file.
@@ -116,7 +122,7 @@ def _receive(pair: int) -> list[socket.socket]:
     return sockets
 
 
-class Keeper:
+class SocketStore:
     """Keeps sockets in the store, for the start after a crash as after a restart.
 
     Attributes:

@@ -17,12 +17,12 @@ from localechod.control.messages import About, ReloadReport
 from localechod.daemon import crash, restart
 from localechod.daemon.control_socket import ControlSocket
 from localechod.daemon.launch import Launch
-from localechod.daemon.restart import Keeper
+from localechod.daemon.restart import SocketStore
 from localechod.daemon.systemd_status import feed_watchdog, summary, tell_status
 from localechod.echo.events import Event
 from localechod.echo.lifecycle import State
-from localechod.echo.persist.snapshot import ServiceState
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.snapshot import ServiceSnapshot
+from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import LocalechodError
 from localechod.host import jobs, runtime
@@ -64,13 +64,13 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as ending:
-            engine = Engine(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
-            ending.callback(engine.close)
-            owner, keeper = self._launch.owner, Keeper(self._store, self._launch.slots)
+            reactor = Reactor(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
+            ending.callback(reactor.close)
+            owner, keeper = self._launch.owner, SocketStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
             ending.callback(crash.forget, self._store)
             self.supervisor = Supervisor(
-                self._config, engine, owner, keeper, dropped=self._launch.dropped
+                self._config, reactor, owner, keeper, dropped=self._launch.dropped
             )
             self.supervisor.begin(self._launch.opened)
             self.supervisor.thaw(self._launch.states, self._launch.sockets)
@@ -85,7 +85,7 @@ class Service:
             self._in_background(
                 tell_status(self._notifier, self.supervisor, self._what_is_wrong), ending
             )
-            self._in_background(feed_watchdog(self._notifier, engine), ending)
+            self._in_background(feed_watchdog(self._notifier, reactor), ending)
             ending.callback(self.supervisor.events.close)
             ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
             stop = asyncio.Event()
@@ -106,7 +106,7 @@ class Service:
         """Before a restart: leave everything to the next process; False where this is the end."""
         await self._control.close()  # while the endpoints still answer
         endpoints, sockets = self.supervisor.freeze()
-        state = ServiceState(started=self._launch.started, endpoints=endpoints)
+        state = ServiceSnapshot(started=self._launch.started, endpoints=endpoints)
         try:
             restart.pack(state, sockets, self._store)
             taken = self._store.barrier(_BARRIER)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from localechod.echo.reactor import Engine, Pulse
+from localechod.echo.reactor import Pulse, Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier, watchdog_period
 
@@ -35,12 +35,12 @@ def summary(supervisor: Supervisor, remark: str = "") -> str:
     return ", ".join(parts + [remark] * bool(remark))
 
 
-async def feed_watchdog(notifier: Notifier, engine: Engine) -> None:
+async def feed_watchdog(notifier: Notifier, reactor: Reactor) -> None:
     """Tell the watchdog that the data plane answers, for as long as it does."""
     period = watchdog_period()
     if period is None:
         return
-    pulse = Pulse(engine)
+    pulse = Pulse(reactor)
     try:
         while True:
             await pulse.beat()

@@ -27,12 +27,12 @@ static char memory[LONGEST_PREFIX + LONGEST_READ];
 static char *const data = memory + LONGEST_PREFIX;
 static char replies[LONGEST_REPLY];
 
-static PyObject *str_take, *str_settle, *str_fail, *str_end;
+static PyObject *str_take, *str_on_sent, *str_fail, *str_end;
 
 static void mark(Flow *flow, unsigned char state)
 {
-	if (flow->word)
-		*(volatile unsigned char *)flow->word->buf = state;
+	if (flow->slot_byte)
+		*(volatile unsigned char *)flow->slot_byte->buf = state;
 }
 
 /* Each returns what the method returned, or NULL with its exception. */
@@ -62,13 +62,13 @@ static PyObject *taken(Flow *flow, Py_ssize_t size)
 	return result;
 }
 
-static PyObject *unsettled(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize_t sent)
+static PyObject *unsent(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize_t sent)
 {
 	PyObject *bytes = PyBytes_FromStringAndSize(reply, size), *number = PyLong_FromSsize_t(sent);
 	PyObject *result = NULL;
 
 	if (bytes && number)
-		result = PyObject_CallMethodObjArgs((PyObject *)flow, str_settle, bytes, number, NULL);
+		result = PyObject_CallMethodObjArgs((PyObject *)flow, str_on_sent, bytes, number, NULL);
 	Py_XDECREF(bytes);
 	Py_XDECREF(number);
 	return result;
@@ -146,7 +146,7 @@ static PyObject *relay(Flow *flow, double now)
 	if (sent > 0)
 		flow->sent += sent;
 	if (sent != length)
-		return unsettled(flow, reply, length, sent);
+		return unsent(flow, reply, length, sent);
 	if (length > flow->whole)
 		mark(flow, BOUNDARY);
 	Py_RETURN_NONE;
@@ -233,10 +233,10 @@ PyMODINIT_FUNC PyInit__fastpath(void)
 	PyObject *module;
 
 	str_take = PyUnicode_InternFromString("take");
-	str_settle = PyUnicode_InternFromString("settle");
+	str_on_sent = PyUnicode_InternFromString("on_sent");
 	str_fail = PyUnicode_InternFromString("fail");
 	str_end = PyUnicode_InternFromString("end");
-	if (!str_take || !str_settle || !str_fail || !str_end || PyType_Ready(&FlowType) < 0)
+	if (!str_take || !str_on_sent || !str_fail || !str_end || PyType_Ready(&FlowType) < 0)
 		return NULL;
 	module = PyModule_Create(&definition);
 	if (!module)

@@ -22,47 +22,47 @@ typedef struct {
 	int fd, kind;
 	Py_ssize_t read_size, limit, whole;
 	PyObject *prefix;
-	Py_buffer *word; /* or NULL */
+	Py_buffer *slot_byte; /* or NULL */
 	unsigned long long relayed, received, sent;
 	double since, active;
 } Flow;
 
-static void release_word(Flow *flow)
+static void release_slot_byte(Flow *flow)
 {
-	if (flow->word)
-		PyBuffer_Release(flow->word);
-	PyMem_Free(flow->word);
-	flow->word = NULL;
+	if (flow->slot_byte)
+		PyBuffer_Release(flow->slot_byte);
+	PyMem_Free(flow->slot_byte);
+	flow->slot_byte = NULL;
 }
 
-static PyObject *get_word(Flow *flow, void *closure)
+static PyObject *get_slot_byte(Flow *flow, void *closure)
 {
-	return Py_NewRef(flow->word ? flow->word->obj : Py_None);
+	return Py_NewRef(flow->slot_byte ? flow->slot_byte->obj : Py_None);
 }
 
-static int set_word(Flow *flow, PyObject *value, void *closure)
+static int set_slot_byte(Flow *flow, PyObject *value, void *closure)
 {
-	Py_buffer *word;
+	Py_buffer *slot_byte;
 
 	if (!value || value == Py_None) {
-		release_word(flow);
+		release_slot_byte(flow);
 		return 0;
 	}
-	word = PyMem_Calloc(1, sizeof *word);
-	if (!word) {
+	slot_byte = PyMem_Calloc(1, sizeof *slot_byte);
+	if (!slot_byte) {
 		PyErr_NoMemory();
 		return -1;
 	}
-	if (PyObject_GetBuffer(value, word, PyBUF_WRITABLE) < 0) {
-		PyMem_Free(word);
+	if (PyObject_GetBuffer(value, slot_byte, PyBUF_WRITABLE) < 0) {
+		PyMem_Free(slot_byte);
 		return -1;
 	}
-	release_word(flow);
-	flow->word = word;
-	if (word->len == 1)
+	release_slot_byte(flow);
+	flow->slot_byte = slot_byte;
+	if (slot_byte->len == 1)
 		return 0;
-	release_word(flow);
-	PyErr_SetString(PyExc_ValueError, "a word is one byte");
+	release_slot_byte(flow);
+	PyErr_SetString(PyExc_ValueError, "a slot byte is one byte");
 	return -1;
 }
 
@@ -115,7 +115,7 @@ static PyObject *new_flow(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 static void free_flow(Flow *flow)
 {
-	release_word(flow);
+	release_slot_byte(flow);
 	Py_XDECREF(flow->prefix);
 	Py_TYPE(flow)->tp_free((PyObject *)flow);
 }
@@ -136,7 +136,7 @@ static PyMemberDef members[] = {
 static PyGetSetDef properties[] = {
 	{"prefix", (getter)get_prefix, (setter)set_prefix, NULL, NULL},
 	{"read_size", (getter)get_read_size, (setter)set_read_size, NULL, NULL},
-	{"word", (getter)get_word, (setter)set_word, NULL, NULL},
+	{"slot_byte", (getter)get_slot_byte, (setter)set_slot_byte, NULL, NULL},
 	{NULL},
 };
 

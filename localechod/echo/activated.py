@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from localechod.echo.counters import Counters
-from localechod.echo.reactor import Engine
+from localechod.echo.reactor import Reactor
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import borrow
@@ -33,7 +33,7 @@ HINT = (
 )
 
 
-class Lease:
+class ActivatedSocket:
     """Holds the lent socket for as long as the endpoint exists, serving or not.
 
     Args:
@@ -41,8 +41,8 @@ class Lease:
         bound: what was lent; taken over.
     """
 
-    def __init__(self, engine: Engine, counters: Counters, bound: Bound) -> None:
-        self._engine = engine
+    def __init__(self, reactor: Reactor, counters: Counters, bound: Bound) -> None:
+        self._reactor = reactor
         self._counters = counters
         self._address = bound.address
         self._sock = bound.sock
@@ -72,7 +72,7 @@ class Lease:
         if self._turning_away:
             self._turning_away = False
             if self._resting is None:
-                self._engine.unregister(self._sock.fileno())
+                self._reactor.unregister(self._sock.fileno())
             else:
                 self._resting.cancel()
                 self._resting = None
@@ -84,7 +84,7 @@ class Lease:
 
     def _watch(self) -> None:
         self._resting = None
-        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._refuse)
+        self._reactor.register(self._sock.fileno(), select.EPOLLIN, self._refuse)
 
     def _refuse(self, _events: int) -> None:
         for _ in range(_BATCH):
@@ -96,7 +96,7 @@ class Lease:
             except BlockingIOError:
                 return
             except OSError:
-                self._engine.unregister(self._sock.fileno())
-                self._resting = self._engine.loop.call_later(_REST, self._watch)
+                self._reactor.unregister(self._sock.fileno())
+                self._resting = self._reactor.loop.call_later(_REST, self._watch)
                 return
             self._counters.errors["stopped"] += 1

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 
 from localechod.echo.counters import Counters
-from localechod.echo.endpoint_log import Announcer
-from localechod.echo.persist.crash_keep import Keeper, Keeping
-from localechod.echo.reactor import Engine
+from localechod.echo.endpoint_log import EndpointLog
+from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
+from localechod.echo.reactor import Reactor
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The loop's engine, the endpoint's counters and voice, and who keeps its sockets."""
 
-    engine: Engine
+    reactor: Reactor
     counters: Counters
-    announcer: Announcer
-    keeper: Keeper
-    keeping: Keeping
+    endpoint_log: EndpointLog
+    store: SocketStore
+    crash_keeper: CrashKeeper

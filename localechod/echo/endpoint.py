@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 
 from localechod.config import EndpointConfig
-from localechod.echo.activated import HINT, Lease
+from localechod.echo.activated import HINT, ActivatedSocket
 from localechod.echo.binding import Opened, Owner, open_socket, request
 from localechod.echo.context import Context
 from localechod.echo.datagram.server import DatagramServer
-from localechod.echo.lifecycle import Happening, State, after
-from localechod.echo.persist.snapshot import EndpointState
+from localechod.echo.lifecycle import State, Trigger, after
+from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.connection import hang_up
 from localechod.echo.stream.listener import Listener
@@ -41,7 +41,7 @@ class Endpoint:
         self.state = State.STOPPED
         self.error: LocalechodError | None = None
         self.bound: Bound | None = None
-        self.lease: Lease | None = None
+        self.activated: ActivatedSocket | None = None
         self.next_attempt: float | None = None
         self.counters = context.counters
         self._context = context
@@ -56,17 +56,17 @@ class Endpoint:
         Args:
             opened: a socket that was bound before, or what refused it then.
         """
-        self._happen(Happening.START)
+        self._transition(Trigger.START)
         opened = self._bind() if opened is None else opened
         if isinstance(opened, LocalechodError):
-            self._happen(Happening.REFUSED, opened)
+            self._transition(Trigger.REFUSED, opened)
         else:
             self._serve(opened)
 
     def hold(self, lent: Bound) -> None:
         """Take a socket that was lent, and turn away whoever comes, until the endpoint starts."""
-        self.lease = Lease(self._context.engine, self.counters, lent)
-        self.lease.turn_away()
+        self.activated = ActivatedSocket(self._context.reactor, self.counters, lent)
+        self.activated.turn_away()
 
     def retry(self) -> LocalechodError | None:
         """Try once more to start what has failed; the same reason as before is not told again.
@@ -77,11 +77,11 @@ class Endpoint:
         opened = self._bind()
         if not isinstance(opened, LocalechodError):
             self.counters.restarts += 1
-            self._happen(Happening.START)
+            self._transition(Trigger.START)
             self._serve(opened)
             return self.error
         if self.error is None or opened.text != self.error.text:
-            self._happen(Happening.REFUSED, opened)
+            self._transition(Trigger.REFUSED, opened)
         self.error = opened
         return opened
 
@@ -95,7 +95,7 @@ class Endpoint:
         if isinstance(opened, LocalechodError):
             raise opened
         self.counters.restarts += 1
-        self._context.keeper.drop(self.config.name)
+        self._context.store.drop(self.config.name)
         if self._server is not None:
             self._server.rebind(opened)
         self._keep(opened)
@@ -114,7 +114,7 @@ class Endpoint:
         known = self._troubles.get(kind)
         self._troubles[kind] = error
         if known is None or known.text != error.text:
-            self._happen(Happening.IMPAIRED, error)
+            self._transition(Trigger.IMPAIRED, error)
         self.error = error
 
     def is_impaired(self, kind: str) -> bool:
@@ -128,19 +128,19 @@ class Endpoint:
         if self._troubles:
             self.error = next(iter(self._troubles.values()))
         else:
-            self._happen(Happening.CURED)
+            self._transition(Trigger.CURED)
 
     def _bind(self) -> Opened:
         try:
-            if self.lease is not None:
-                return self.lease.bound()
+            if self.activated is not None:
+                return self.activated.bound()
             return open_socket(self.config, self._owner)
         except LocalechodError as error:
             return error
 
     def _serve(self, bound: Bound) -> None:
-        if self.lease is not None:
-            self.lease.serve()
+        if self.activated is not None:
+            self.activated.serve()
         try:
             if self.config.type == "datagram":
                 self._server = DatagramServer(self._context, self.config, bound)
@@ -149,42 +149,42 @@ class Endpoint:
         except OSError as error:  # ENOSPC or ENOMEM, epoll_ctl(2)
             bound.remove()
             bound.sock.close()
-            if self.lease is not None:
-                self.lease.turn_away()
+            if self.activated is not None:
+                self.activated.turn_away()
             number = error.errno or errno.EIO
-            self._happen(Happening.REFUSED, SocketError("epoll_ctl", number, str(bound.address)))
+            self._transition(Trigger.REFUSED, SocketError("epoll_ctl", number, str(bound.address)))
             return
         self._keep(bound)
-        self._happen(Happening.BOUND)
+        self._transition(Trigger.BOUND)
 
     def _keep(self, bound: Bound) -> None:
         self.bound = bound
         if bound.lent:
             return  # its owner has it in any case, and decides about the file
         self.wanted = request(self.config, self._owner)
-        self._context.keeper.keep(self.config.name, bound.sock.fileno())
+        self._context.store.keep(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
         """Close the socket and every connection; what was received is answered first."""
         server, self._server, self.bound = self._server, None, None
         self._troubles.clear()
         if server is not None:
-            self._context.keeper.drop(self.config.name)
+            self._context.store.drop(self.config.name)
             server.close()
-        if self.lease is not None:
-            self.lease.turn_away()
-        self._happen(Happening.STOP)
+        if self.activated is not None:
+            self.activated.turn_away()
+        self._transition(Trigger.STOP)
 
     def close(self) -> None:
         """Give back what it was served with; after `stop`, and for good."""
-        if self.lease is not None:
-            self.lease.close()
-        self._context.engine.close()
+        if self.activated is not None:
+            self.activated.close()
+        self._context.reactor.close()
 
-    def freeze(self) -> tuple[EndpointState, list[socket.socket]]:
+    def freeze(self) -> tuple[EndpointSnapshot, list[socket.socket]]:
         """Describe it for the process that goes on with it, and its connections' sockets."""
         frozen = [] if self._server is None else self._server.freeze()
-        state = EndpointState(
+        state = EndpointSnapshot(
             config=self.config,
             counters=self.counters.freeze(),
             errors=dict(self.counters.errors),
@@ -192,7 +192,7 @@ class Endpoint:
         )
         return state, [sock for sock, _ in frozen]
 
-    def thaw(self, state: EndpointState, sockets: Sequence[socket.socket]) -> None:
+    def thaw(self, state: EndpointSnapshot, sockets: Sequence[socket.socket]) -> None:
         """Go on where another process stopped; clients that cannot be served read end of file."""
         self.counters.thaw(state.counters, state.errors)
         same = state.config.type == self.config.type
@@ -275,14 +275,14 @@ class Endpoint:
         if self.next_attempt is not None:
             left = max(0.0, self.next_attempt - time.monotonic())
             hints.append(f"next attempt in {left:.0f} s")
-        if self.lease is not None and self.state is State.STOPPED:
+        if self.activated is not None and self.state is State.STOPPED:
             hints.append(HINT)
         return "; ".join(filter(None, hints)) or None
 
-    def _happen(self, happening: Happening, error: LocalechodError | None = None) -> None:
-        self.state = after(self.state, happening)
+    def _transition(self, trigger: Trigger, error: LocalechodError | None = None) -> None:
+        self.state = after(self.state, trigger)
         self.error = error
         text = (
             f"{self.state} on {self.config.address}" if error is None else f"{self.state}: {error}"
         )
-        self._context.announcer.state(self.state, text)
+        self._context.endpoint_log.state(self.state, text)

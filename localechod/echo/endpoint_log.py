@@ -5,7 +5,7 @@ import time
 
 from localechod.echo.events import Event, EventBus
 from localechod.echo.lifecycle import State
-from localechod.echo.ratelimit import Tally
+from localechod.echo.ratelimit import RateLimit
 from localechod.localsocket.address import escape
 from localechod.localsocket.peer import Credentials, user_name
 
@@ -29,13 +29,13 @@ _LEVELS = {
 _SHOWN = 200
 
 
-class Announcer:
+class EndpointLog:
     """The voice of one endpoint."""
 
     def __init__(self, endpoint: str, bus: EventBus) -> None:
         self._endpoint = endpoint
         self._bus = bus
-        self._refusals = Tally()
+        self._refusals = RateLimit()
 
     def state(self, state: State, text: str) -> None:
         """The endpoint has changed its state."""

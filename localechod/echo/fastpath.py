@@ -40,7 +40,7 @@ class Flow:
 
     __slots__ = (
         *("active", "fd", "kind", "limit", "prefix", "read_size"),
-        *("received", "relayed", "sent", "since", "whole", "word"),
+        *("received", "relayed", "sent", "since", "whole", "slot_byte"),
     )
 
     fd: int
@@ -52,7 +52,7 @@ class Flow:
     def __init__(self) -> None:
         self.kind = PYTHON
         self.prefix = b""
-        self.word: memoryview | None = None
+        self.slot_byte: memoryview | None = None
         self.whole = sys.maxsize
         self.relayed = self.received = self.sent = 0
 

@@ -18,7 +18,7 @@ class State(StrEnum):
         return self in {State.LISTENING, State.DEGRADED}
 
 
-class Happening(StrEnum):
+class Trigger(StrEnum):
     """What can happen to an endpoint."""
 
     START = "start"  # by configuration or by hand
@@ -29,18 +29,18 @@ class Happening(StrEnum):
     STOP = "stop"  # by configuration or by hand
 
 
-TABLE: dict[tuple[State, Happening], State] = {
-    (State.STOPPED, Happening.START): State.STARTING,
-    (State.FAILED, Happening.START): State.STARTING,
-    (State.STARTING, Happening.BOUND): State.LISTENING,
-    (State.STARTING, Happening.REFUSED): State.FAILED,
-    (State.FAILED, Happening.REFUSED): State.FAILED,  # for another reason than before
-    (State.LISTENING, Happening.IMPAIRED): State.DEGRADED,
-    (State.DEGRADED, Happening.IMPAIRED): State.DEGRADED,  # for one more reason
-    (State.DEGRADED, Happening.CURED): State.LISTENING,
-    (State.LISTENING, Happening.STOP): State.STOPPED,
-    (State.DEGRADED, Happening.STOP): State.STOPPED,
-    (State.FAILED, Happening.STOP): State.STOPPED,
+TABLE: dict[tuple[State, Trigger], State] = {
+    (State.STOPPED, Trigger.START): State.STARTING,
+    (State.FAILED, Trigger.START): State.STARTING,
+    (State.STARTING, Trigger.BOUND): State.LISTENING,
+    (State.STARTING, Trigger.REFUSED): State.FAILED,
+    (State.FAILED, Trigger.REFUSED): State.FAILED,  # for another reason than before
+    (State.LISTENING, Trigger.IMPAIRED): State.DEGRADED,
+    (State.DEGRADED, Trigger.IMPAIRED): State.DEGRADED,  # for one more reason
+    (State.DEGRADED, Trigger.CURED): State.LISTENING,
+    (State.LISTENING, Trigger.STOP): State.STOPPED,
+    (State.DEGRADED, Trigger.STOP): State.STOPPED,
+    (State.FAILED, Trigger.STOP): State.STOPPED,
 }
 
 
@@ -48,15 +48,15 @@ class IllegalTransitionError(RuntimeError):
     """A defect in localechod, never a user's mistake: the caller did not look first."""
 
 
-def after(state: State, happening: Happening) -> State:
+def after(state: State, trigger: Trigger) -> State:
     """Return the state that follows.
 
     Raises:
         IllegalTransitionError: the table does not know it; nothing has changed.
     """
     try:
-        return TABLE[state, happening]
+        return TABLE[state, trigger]
     except KeyError:
         raise IllegalTransitionError(
-            f"{happening} cannot happen to an endpoint that is {state}"
+            f"{trigger} cannot happen to an endpoint that is {state}"
         ) from None

@@ -15,7 +15,7 @@ class _Entry:
     untold: int = 0
 
 
-class Tally:
+class RateLimit:
     """Says whether a refusal is to be told: a user's first one, then one in each pause.
 
     Whoever is refused may come again a hundred thousand times a second, and neither the journal nor

@@ -13,13 +13,13 @@ import socket
 import time
 
 from localechod.echo.fastpath import Handler, turn
-from localechod.echo.stream.buffers import Memory
+from localechod.echo.stream.buffers import BufferBudget
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
 # that the control plane and the signals never wait long behind a storm. In a lane: before the next
 # lane gets its turn, which is all that a storm in one can delay a reply in another.
 _BATCH = 64
-LANE_BATCH = 16
+CHILD_BATCH = 16
 
 # How long one batch is followed by another, in seconds, before the loop gets its turn: of small
 # messages these are a hundred, of large ones it is one batch.
@@ -30,7 +30,7 @@ _TURN = 0.0002
 _RESERVE = 128
 
 
-class Engine:
+class Reactor:
     """Calls a handler for each descriptor that is ready, level-triggered.
 
     Args:
@@ -47,14 +47,14 @@ class Engine:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        parent: "Engine | None" = None,
+        parent: "Reactor | None" = None,
         *,
         busy_poll: float = 0.0,
     ) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._parent = parent
-        self._batch = _BATCH if parent is None else LANE_BATCH
+        self._batch = _BATCH if parent is None else CHILD_BATCH
         self._busy_poll = busy_poll
         self._patience = 0.0
         self._again: asyncio.Handle | None = None
@@ -63,13 +63,13 @@ class Engine:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        self.memory: Memory = Memory() if parent is None else parent.memory
+        self.memory: BufferBudget = BufferBudget() if parent is None else parent.memory
         if parent is None:
             self.resume()
         else:
             parent.register(self._epoll.fileno(), select.EPOLLIN, self._turn)
 
-    def lane(self) -> "Engine":
+    def child(self) -> "Reactor":
         """Return an engine for a share of the descriptors, which gets a bounded share of the turns.
 
         With one epoll for all, the ready descriptors form one row, and who has a thousand of them
@@ -78,7 +78,7 @@ class Engine:
         Raises:
             OSError: EMFILE, ENFILE, ENOMEM, ENOSPC; epoll_create(2), epoll_ctl(2).
         """
-        return Engine(self.loop, self)
+        return Reactor(self.loop, self)
 
     def __contains__(self, fd: int) -> bool:
         return fd in self._handlers
@@ -110,10 +110,10 @@ class Engine:
         """Serve again after `pause`."""
         self.loop.add_reader(self._epoll.fileno(), self._serve)
 
-    def took(self, fd: int) -> None:
+    def note_fd(self, fd: int) -> None:
         """Note that a client has got this descriptor; the table is one for all lanes."""
         if self._parent is not None:
-            self._parent.took(fd)
+            self._parent.note_fd(fd)
         else:
             self._tight = self._tight or fd >= self.ceiling - 1
 
@@ -145,10 +145,10 @@ class Engine:
             self._poll_busily()
             return
         # A lane that has filled its batch has probably more, and coming back costs the loop's turn.
-        more = self._turn() >= LANE_BATCH
+        more = self._turn() >= CHILD_BATCH
         end = self.now + _TURN
         while more and time.monotonic() < end:
-            more = self._turn() >= LANE_BATCH
+            more = self._turn() >= CHILD_BATCH
 
     def _poll_busily(self) -> None:
         """Go on looking for more for a while: who waits for a reply has often the next question.
@@ -186,21 +186,21 @@ class Pulse:
     proves nothing.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self._ours, self._echo = socket.socketpair()
         self._ours.setblocking(False)
         self._echo.setblocking(False)
-        engine.register(self._echo.fileno(), select.EPOLLIN, self._reply)
+        reactor.register(self._echo.fileno(), select.EPOLLIN, self._reply)
 
     async def beat(self) -> None:
         """Return when the data plane has answered; the caller sets the deadline."""
-        await self._engine.loop.sock_sendall(self._ours, b"?")
-        await self._engine.loop.sock_recv(self._ours, 1)
+        await self._reactor.loop.sock_sendall(self._ours, b"?")
+        await self._reactor.loop.sock_recv(self._ours, 1)
 
     def close(self) -> None:
         """Close both ends."""
-        self._engine.unregister(self._echo.fileno())
+        self._reactor.unregister(self._echo.fileno())
         self._ours.close()
         self._echo.close()
 

@@ -15,13 +15,13 @@ from localechod.echo.binding import NEVER_ROOT, NEVER_ROOT_HINT, Opened, Owner, 
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint
-from localechod.echo.endpoint_log import Announcer
+from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.events import EventBus
 from localechod.echo.lifecycle import State
-from localechod.echo.monitor import Warden
-from localechod.echo.persist.crash_keep import Keeper, Keeping
-from localechod.echo.persist.snapshot import EndpointState
-from localechod.echo.reactor import Engine
+from localechod.echo.monitor import Monitor
+from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
+from localechod.echo.persist.snapshot import EndpointSnapshot
+from localechod.echo.reactor import Reactor
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import LocalechodError, SocketError, UsageError
@@ -48,17 +48,17 @@ class Supervisor:
     """
 
     def __init__(
-        self, config: Config, engine: Engine, owner: Owner, keeper: Keeper, *, dropped: bool
+        self, config: Config, reactor: Reactor, owner: Owner, store: SocketStore, *, dropped: bool
     ) -> None:
         self.events = EventBus()
         self._config = config
-        self._engine = engine
+        self._reactor = reactor
         self._owner = owner
-        self._keeper = keeper
-        self._keeping = Keeping(engine.loop, keeper, config.service.crash_keep)
-        self._keeping.make_room(len(config.endpoints))
+        self._store = store
+        self._crash_keeper = CrashKeeper(reactor.loop, store, config.service.crash_keep)
+        self._crash_keeper.make_room(len(config.endpoints))
         self._dropped = dropped
-        self._warden = Warden(engine, _watches(), self._may_bind)
+        self._monitor = Monitor(reactor, _watches(), self._may_bind)
         self._endpoints = {
             name: self._endpoint(endpoint) for name, endpoint in config.endpoints.items()
         }
@@ -76,9 +76,9 @@ class Supervisor:
                 found = None
             if endpoint.config.enabled:
                 endpoint.start(found)
-                self._warden.attend(endpoint)
+                self._monitor.attend(endpoint)
 
-    def freeze(self) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
+    def freeze(self) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
         """Describe everything for the process that goes on with it; nothing is served after this.
 
         Not even while the loop winds up: a byte that was read then would be answered by nobody.
@@ -86,18 +86,18 @@ class Supervisor:
         Returns:
             The endpoints, and the sockets of their connections in the same order.
         """
-        self._warden.close()
-        self._keeping.pause()
-        self._engine.pause()
+        self._monitor.close()
+        self._crash_keeper.pause()
+        self._reactor.pause()
         frozen = [endpoint.freeze() for endpoint in self._endpoints.values()]
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
 
     def unfreeze(self) -> None:
         """Serve after all: nobody goes on with what `freeze` described."""
-        self._engine.resume()
-        self._keeping.go_on()
+        self._reactor.resume()
+        self._crash_keeper.go_on()
 
-    def thaw(self, states: Sequence[EndpointState], sockets: Sequence[socket.socket]) -> None:
+    def thaw(self, states: Sequence[EndpointSnapshot], sockets: Sequence[socket.socket]) -> None:
         """Go on where another process stopped; call it after `begin`."""
         rest = iter(sockets)
         for state in states:
@@ -108,7 +108,7 @@ class Supervisor:
             else:
                 for sock in own:
                     hang_up(sock)
-        self._keeping.settle()
+        self._crash_keeper.settle()
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
         """Describe these endpoints, or all.
@@ -150,7 +150,7 @@ class Supervisor:
         endpoint = self._named(name)
         if endpoint.state is not State.STOPPED:
             endpoint.stop()
-            self._warden.attend(endpoint)
+            self._monitor.attend(endpoint)
 
     def restart(self, name: str) -> None:
         """Stop and start an endpoint; nothing is closed if it could not be bound again.
@@ -193,14 +193,14 @@ class Supervisor:
                 moved.get(name),
                 name in changes.rebound,
             )
-        self._keeping.make_room(len(config.endpoints))
+        self._crash_keeper.make_room(len(config.endpoints))
         self._endpoints |= added
         for endpoint in added.values():
             if endpoint.config.enabled:
                 endpoint.start()
-                self._warden.attend(endpoint)
+                self._monitor.attend(endpoint)
         for name in set(self._endpoints).difference(changes.added, changes.live, changes.rebound):
-            self._warden.retry(self._endpoints[name])
+            self._monitor.retry(self._endpoints[name])
         return changes
 
     async def drain(self, seconds: float) -> None:
@@ -208,8 +208,8 @@ class Supervisor:
 
         Clients read end of file, not a reset, also those who ran out of time.
         """
-        self._warden.close()
-        self._keeping.pause()
+        self._monitor.close()
+        self._crash_keeper.pause()
         for endpoint in self._endpoints.values():
             endpoint.shut()
         waiting = [asyncio.ensure_future(endpoint.drain()) for endpoint in self._endpoints.values()]
@@ -225,7 +225,7 @@ class Supervisor:
         endpoint.counters.restarts += 1
         endpoint.start()
         error = endpoint.error
-        self._warden.attend(endpoint)
+        self._monitor.attend(endpoint)
         if error is not None and not endpoint.state.serves:
             raise error
 
@@ -235,7 +235,7 @@ class Supervisor:
         """Apply one endpoint's settings; a stop by hand survives unless `enabled` has changed."""
         was_enabled, was_up = endpoint.config.enabled, endpoint.state is not State.STOPPED
         wanted = config.enabled and (was_up or not was_enabled)
-        if rebind and endpoint.lease is not None:
+        if rebind and endpoint.activated is not None:
             rebind = False
             log.warning("%s: owner, mode and backlog are its socket unit's to change", config.name)
         if was_up and (rebind or not wanted):
@@ -244,7 +244,7 @@ class Supervisor:
         if wanted and endpoint.state is State.STOPPED:
             endpoint.counters.restarts += was_up
             endpoint.start(opened)
-        self._warden.attend(endpoint)
+        self._monitor.attend(endpoint)
 
     def _to_bind(self, changes: Changes, config: Config) -> list[EndpointConfig]:
         """Return the settings, old and new, of everything that a reload would have to bind."""
@@ -275,7 +275,7 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             new = config.endpoints.get(name)
             here = endpoint.config.type, endpoint.config.path
-            if endpoint.lease is not None and (new is None or (new.type, new.path) != here):
+            if endpoint.activated is not None and (new is None or (new.type, new.path) != here):
                 what = "removed" if new is None else "another type or path"
                 raise NeedsRestartError(
                     f"{name}: {what}: its socket is systemd's, and stays where it is; nothing was "
@@ -296,7 +296,7 @@ class Supervisor:
 
     def _may_bind(self, config: EndpointConfig) -> bool:
         endpoint = self._endpoints.get(config.name)
-        if config.bind_as != "root" or (endpoint is not None and endpoint.lease is not None):
+        if config.bind_as != "root" or (endpoint is not None and endpoint.activated is not None):
             return True
         return not self._dropped and os.geteuid() == 0
 
@@ -313,12 +313,12 @@ class Supervisor:
             ) from None
 
     def _endpoint(self, config: EndpointConfig) -> Endpoint:
-        announcer = Announcer(config.name, self.events)
+        endpoint_log = EndpointLog(config.name, self.events)
         try:
-            lane = self._engine.lane()
+            lane = self._reactor.child()
         except OSError as error:
             raise SocketError("epoll_create", error.errno or errno.EIO) from error
-        context = Context(lane, Counters(), announcer, self._keeper, self._keeping)
+        context = Context(lane, Counters(), endpoint_log, self._store, self._crash_keeper)
         return Endpoint(config, context, self._owner)
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, is_own
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 
 
 def adopt(descriptor: int, request: Request) -> Bound:
@@ -102,10 +102,10 @@ def _fault(sock: socket.socket, request: Request) -> str:
     return "" if name == request.address else f"is bound to {name}"
 
 
-def _own_file(sock: socket.socket, address: Address) -> Pinned | None:
+def _own_file(sock: socket.socket, address: Address) -> PinnedEntry | None:
     """Pin the socket's own file, unless the path leads elsewhere: no client would find it then."""
     with ExitStack() as undo, suppress(OSError):
-        place = Place.open(address)
+        place = DirectoryEntry.open(address)
         undo.callback(place.close)
         file = place.pin()
         undo.callback(file.close)
@@ -123,7 +123,7 @@ def _difference(status: os.stat_result, request: Request) -> str:
     return ""
 
 
-def _remove(file: Pinned) -> None:
+def _remove(file: PinnedEntry) -> None:
     with suppress(OSError):
         file.unlink()
     file.close()

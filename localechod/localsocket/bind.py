@@ -30,7 +30,7 @@ from functools import partial
 from localechod.errors import SocketError
 from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import bind_hint
 
 
@@ -66,7 +66,7 @@ class Bound:
         self,
         sock: socket.socket,
         address: Address,
-        file: Pinned | None = None,
+        file: PinnedEntry | None = None,
         *,
         lent: bool = False,
     ) -> None:
@@ -134,7 +134,7 @@ def bind(request: Request) -> Bound:
             undo.pop_all()
             return Bound(sock, address)
         with _step("bind", address, bind_hint):
-            place = Place.open(address)
+            place = DirectoryEntry.open(address)
             undo.callback(place.close)
             stale.clear(place, address)
         sock = _create(request, undo)
@@ -168,7 +168,9 @@ def _create(request: Request, undo: ExitStack) -> socket.socket:
     return sock
 
 
-def _pin_own(sock: socket.socket, place: Place, address: Address, undo: ExitStack) -> Pinned:
+def _pin_own(
+    sock: socket.socket, place: DirectoryEntry, address: Address, undo: ExitStack
+) -> PinnedEntry:
     """Pin the file that bind has just created; from here on a failure removes it again."""
     try:
         file = place.pin()
@@ -191,7 +193,7 @@ def _pin_own(sock: socket.socket, place: Place, address: Address, undo: ExitStac
     return file
 
 
-def is_own(sock: socket.socket, file: Pinned) -> bool:
+def is_own(sock: socket.socket, file: PinnedEntry) -> bool:
     """Prove that the pinned file is the one that bind created for this very socket."""
     with suppress(OSError):
         return diag.of_socket(sock).is_bound_to(*file.diag_identity)
@@ -206,12 +208,12 @@ def is_own(sock: socket.socket, file: Pinned) -> bool:
     )
 
 
-def _remove_quietly(file: Pinned) -> None:
+def _remove_quietly(file: PinnedEntry) -> None:
     with suppress(OSError):
         file.unlink()
 
 
-def _own(file: Pinned, request: Request) -> None:
+def _own(file: PinnedEntry, request: Request) -> None:
     """Change owner and group where they differ: an ordinary user may ask for what is so already."""
     status = file.status
     uid = -1 if request.uid == status.st_uid else request.uid
@@ -221,7 +223,7 @@ def _own(file: Pinned, request: Request) -> None:
             os.chown(file.handle, uid, gid)
 
 
-def _open(file: Pinned, request: Request) -> None:
+def _open(file: PinnedEntry, request: Request) -> None:
     with _step("chmod", request.address, _chmod_hint):
         os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
 

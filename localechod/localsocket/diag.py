@@ -92,7 +92,7 @@ def bound_to(device: int, file_inode: int) -> list[DiagSocket]:
     """List the sockets that were bound as this file, whatever the file is called by now.
 
     Args:
-        device: of the file, as `localsocket.place.Pinned.diag_identity` finds it: st_dev is
+        device: of the file, as `localsocket.entry.PinnedEntry.diag_identity` finds it: st_dev is
             another number on overlayfs and btrfs.
         file_inode: of the file.
 

@@ -16,7 +16,7 @@ from localechod.localsocket.address import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedEntry:
     """A directory entry and the inode that it led to when it was looked at."""
 
     directory: int
@@ -78,7 +78,7 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DirectoryEntry:
     """An opened directory and a name that may or may not exist in it."""
 
     directory: int
@@ -95,14 +95,16 @@ class Place:
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         return cls(os.open(directory or b"/", flags), name)
 
-    def pin(self) -> Pinned:
+    def pin(self) -> PinnedEntry:
         """Pin what stands there; a symbolic link itself, never what it points to.
 
         Raises:
             OSError: nothing stands there (FileNotFoundError), or we may not enter the directory.
         """
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-        return Pinned(self.directory, self.name, os.open(self.name, flags, dir_fd=self.directory))
+        return PinnedEntry(
+            self.directory, self.name, os.open(self.name, flags, dir_fd=self.directory)
+        )
 
     def close(self) -> None:
         """Let go of the directory."""

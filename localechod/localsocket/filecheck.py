@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Self
 
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned
+from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.peer import group_name, user_name
 
 
-class Standing(enum.Enum):
+class FileState(enum.Enum):
     """Whether clients that come by the path find our socket, and may do what they should."""
 
     OURS = "it is our own socket, as we made it"
@@ -57,7 +57,7 @@ def look(address: Address) -> File | int:
     return File.of(status)
 
 
-def judge(found: File | int, wanted: File) -> Standing:
+def judge(found: File | int, wanted: File) -> FileState:
     """Decide what has become of a socket's file.
 
     Args:
@@ -66,11 +66,11 @@ def judge(found: File | int, wanted: File) -> Standing:
     """
     if isinstance(found, int):
         missing = found in {errno.ENOENT, errno.ENOTDIR}
-        return Standing.GONE if missing else Standing.HIDDEN
+        return FileState.GONE if missing else FileState.HIDDEN
     if found.identity != wanted.identity:
-        return Standing.ANOTHER
+        return FileState.ANOTHER
     owned = wanted.uid in {-1, found.uid} and wanted.gid in {-1, found.gid}
-    return Standing.OURS if owned and found.mode == wanted.mode else Standing.CHANGED
+    return FileState.OURS if owned and found.mode == wanted.mode else FileState.CHANGED
 
 
 def difference(found: File, wanted: File) -> str:
@@ -85,7 +85,7 @@ def difference(found: File, wanted: File) -> str:
     return " and ".join(said)
 
 
-def fate(file: Pinned) -> str:
+def fate(file: PinnedEntry) -> str:
     """Say what was done to a file that does not stand at its path any more."""
     if not file.status.st_nlink:
         return "removed"

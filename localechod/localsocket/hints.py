@@ -13,7 +13,7 @@ from pathlib import Path
 
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address, escape
-from localechod.localsocket.entry import Place
+from localechod.localsocket.entry import DirectoryEntry
 from localechod.localsocket.peer import group_name, user_name
 
 _KINDS = {
@@ -193,7 +193,7 @@ def _known(address: Address) -> list[diag.DiagSocket]:
     if address.is_abstract:
         return diag.named(address.raw)
     real = Address(os.fsencode(Path(address.path).resolve()))
-    with closing(Place.open(real)) as place, closing(place.pin()) as pinned:
+    with closing(DirectoryEntry.open(real)) as place, closing(place.pin()) as pinned:
         return diag.bound_to(*pinned.diag_identity)
 
 

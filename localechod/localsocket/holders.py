@@ -21,7 +21,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class HolderTable:
     """Holders by the sockets' inodes, in the order of their pids.
 
     Attributes:
@@ -33,7 +33,7 @@ class Census:
     unreadable: int
 
 
-def take(socket_inodes: Collection[int]) -> Census:
+def take(socket_inodes: Collection[int]) -> HolderTable:
     """Find who holds these sockets by reading /proc/*/fd once (proc_pid_fd(5)).
 
     Best effort: the descriptors of other users' processes are readable for root only, and a
@@ -52,7 +52,7 @@ def take(socket_inodes: Collection[int]) -> Census:
             holder = Holder(pid, uid, command(pid))
             for inode in held:
                 found[inode].append(holder)
-    return Census(found, unreadable)
+    return HolderTable(found, unreadable)
 
 
 def is_contained() -> bool:

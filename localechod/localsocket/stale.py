@@ -14,7 +14,7 @@ import socket
 from localechod.errors import SocketError
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import kind, listing
 from localechod.localsocket.peer import Credentials, command, credentials, user_name
 
@@ -48,7 +48,7 @@ def judge(*, known: bool | None, answer: int) -> Verdict:
     return Verdict.UNSURE
 
 
-def clear(place: Place, address: Address) -> None:
+def clear(place: DirectoryEntry, address: Address) -> None:
     """Make way for a bind: remove a dead socket file, refuse everything else.
 
     Raises:
@@ -79,7 +79,7 @@ def holder_of_name(name: bytes, type_: int) -> str:
     return f"{_holder(known)}: {_STEP_ASIDE}" if known else ""
 
 
-def _obstacle(found: Pinned) -> str:
+def _obstacle(found: PinnedEntry) -> str:
     """Say why this entry must stay; "" for a dead socket file."""
     status = found.status
     if kind(status.st_mode) != "a socket":
@@ -112,7 +112,7 @@ def _obstacle(found: Pinned) -> str:
     )
 
 
-def _removed(found: Pinned) -> str:
+def _removed(found: PinnedEntry) -> str:
     """Remove a dead socket file; say why where that is not possible."""
     try:
         if found.unlink():
@@ -125,7 +125,7 @@ def _removed(found: Pinned) -> str:
     return "it was replaced while it was looked at: try again"
 
 
-def _holder(known: list[diag.DiagSocket], found: Pinned | None = None) -> str:
+def _holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
     """Name the processes behind the sockets of one address, by the best source there is."""
     # An accepted connection bears the name of its listener, which is the one to name.
     main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
@@ -146,7 +146,7 @@ def _holder(known: list[diag.DiagSocket], found: Pinned | None = None) -> str:
     return f"{owner} holds {what}"
 
 
-def _knock(found: Pinned, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
+def _knock(found: PinnedEntry, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
     """Connect to exactly this file; return the errno and, where it worked, who listens."""
     with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as probe:
         number = probe.connect_ex(found.handle)

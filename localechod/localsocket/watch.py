@@ -24,7 +24,7 @@ from typing import Protocol
 import inotify_simple
 from inotify_simple import flags
 
-from localechod.localsocket.entry import Pinned
+from localechod.localsocket.entry import PinnedEntry
 
 # The file's own fate: an unlink shows as a changed number of links, because we hold the inode.
 _OF_FILE = flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF
@@ -52,7 +52,7 @@ class Watches(Protocol):
         """What becomes readable when there are events."""
         ...
 
-    def file(self, key: str, path: Path, file: Pinned) -> bool:
+    def file(self, key: str, path: Path, file: PinnedEntry) -> bool:
         """Watch a file that stands at its path, instead of what was watched for the key."""
         ...
 
@@ -96,7 +96,7 @@ class Watcher:
         """See Watches."""
         return self._files.descriptor, self._names.descriptor
 
-    def file(self, key: str, path: Path, file: Pinned) -> bool:
+    def file(self, key: str, path: Path, file: PinnedEntry) -> bool:
         """See Watches."""
         self.forget(key)
         # Where the path leads through symbolic links, these and the true directories count alike.
@@ -144,7 +144,7 @@ class Blind:
 
     descriptors: tuple[int, ...] = ()
 
-    def file(self, key: str, path: Path, file: Pinned) -> bool:  # noqa: ARG002 - see Watches
+    def file(self, key: str, path: Path, file: PinnedEntry) -> bool:  # noqa: ARG002 - see Watches
         """See Watches."""
         return False
 

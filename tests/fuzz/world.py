@@ -27,8 +27,8 @@ from localechod.daemon.service import Service
 from localechod.echo import retry
 from localechod.echo.binding import Owner
 from localechod.echo.endpoint import Endpoint
-from localechod.echo.persist.snapshot import ServiceState
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.snapshot import ServiceSnapshot
+from localechod.echo.reactor import Reactor
 from localechod.echo.stream import listener
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier
@@ -126,21 +126,21 @@ class World:
         """Hand everything over to a next life, as over `systemctl restart`."""
         self.do(self.service._control.close())
         endpoints, sockets = self.supervisor.freeze()
-        after = ServiceState(started=time.monotonic(), endpoints=endpoints)
+        after = ServiceSnapshot(started=time.monotonic(), endpoints=endpoints)
         restart.pack(after, sockets, self._store)
         self.supervisor.events.close()
         for endpoint in self.endpoints.values():
             if endpoint._server is not None:
                 endpoint._server._bound.close()
                 if endpoint.config.type == "datagram":
-                    endpoint._server._pins.close()  # type: ignore[union-attr] # by its type
+                    endpoint._server._pinned_senders.close()  # type: ignore[union-attr] # by its type
             endpoint.close()
         for sock in sockets:
             sock.close()
         bound = self.service._control._bound
         assert bound is not None
         bound.close()
-        self._engine.close()
+        self._reactor.close()
         self._memory.close()
         self._begin()
 
@@ -169,7 +169,7 @@ class World:
         self.supervisor.events.close()
         self.do(self.service._control.close())
         self.service._control.remove()
-        self._engine.close()
+        self._reactor.close()
         self._memory.close()
         self._store.close()
         self.settle()
@@ -215,9 +215,11 @@ class World:
             )
             assert inherited == {}
             self.service = Service(launch, Notifier({}), self._store)
-            self._engine = Engine(self.loop)
-            keeper = restart.Keeper(self._store, slots)
-            self.service.supervisor = Supervisor(loaded, self._engine, owner, keeper, dropped=False)
+            self._reactor = Reactor(self.loop)
+            keeper = restart.SocketStore(self._store, slots)
+            self.service.supervisor = Supervisor(
+                loaded, self._reactor, owner, keeper, dropped=False
+            )
             self.supervisor.begin(opened)
             self.supervisor.thaw(launch.states, launch.sockets)
             restart.discard(self._store)

@@ -16,8 +16,8 @@ import pytest
 from localechod import config
 from localechod.echo.binding import Owner
 from localechod.echo.datagram import server
-from localechod.echo.persist.crash_slots import nowhere
-from localechod.echo.reactor import LANE_BATCH, Engine
+from localechod.echo.persist.crash_slots import no_slots
+from localechod.echo.reactor import CHILD_BATCH, Reactor
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE
 
@@ -28,10 +28,10 @@ CLIENTS = 300
 READ = 65536
 
 
-class Keeper:
+class SocketStore:
     """Keeps nothing."""
 
-    slots = nowhere()
+    slots = no_slots()
 
     def keep(self, name: str, descriptor: int) -> None: ...
 
@@ -45,10 +45,10 @@ class House:
         self.directory = directory
         text = f'version = 1\n[endpoints.storm]\n{storm}\n[endpoints.calm]\ntype = "stream"\n'
         self.loop = asyncio.new_event_loop()
-        self.engine = Engine(self.loop)
+        self.reactor = Reactor(self.loop)
         owner = Owner(directory.stat().st_uid, directory.stat().st_gid)
         loaded = config.parse(text, directory, "the test")
-        self.supervisor = Supervisor(loaded, self.engine, owner, Keeper(), dropped=False)
+        self.supervisor = Supervisor(loaded, self.reactor, owner, SocketStore(), dropped=False)
         self.supervisor.begin({})
 
     def connect(self, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
@@ -85,7 +85,7 @@ class House:
 
     def close(self) -> None:
         self.loop.run_until_complete(self.supervisor.drain(0.0))
-        self.engine.close()
+        self.reactor.close()
         self.loop.close()
 
 
@@ -112,7 +112,7 @@ def test_a_flood_of_tiny_lines_from_many_clients(sockdir: Path, stack: ExitStack
         with suppress(BlockingIOError):
             client.send(b"\n" * READ)
     _, read, _ = there.during_a_calm_request(calm)
-    assert read <= TURNS * LANE_BATCH * READ
+    assert read <= TURNS * CHILD_BATCH * READ
     assert there.done()[1] < CLIENTS * READ  # the storm is not over yet
 
 
@@ -126,7 +126,7 @@ def test_long_lines_and_clients_that_never_read(sockdir: Path, stack: ExitStack)
             with suppress(BlockingIOError):
                 client.send(b"x" * READ)
         _, read, _ = there.during_a_calm_request(calm)
-        assert read <= TURNS * LANE_BATCH * READ
+        assert read <= TURNS * CHILD_BATCH * READ
 
 
 def test_a_flood_of_connections(sockdir: Path, stack: ExitStack) -> None:

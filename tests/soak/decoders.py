@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from localechod import config
 from localechod.control.convert import from_wire
 from localechod.control.wire import control_pb2 as pb
-from localechod.echo.persist.snapshot import StateError, decode
+from localechod.echo.persist.snapshot import SnapshotError, decode
 from localechod.echo.status import EndpointStatus
 from localechod.errors import ConfigError
 from localechod.framing import ChunkFramer, Framer, LineFramer, MessageTooLongError, RecordFramer
@@ -58,7 +58,7 @@ def wire(data: bytes) -> None:
 def state(data: bytes) -> None:
     """Read the state of a process before this one; also behind a good head."""
     for whole in (data, b"localechod-state" + (1).to_bytes(4, "big") + data):
-        with suppress(StateError):
+        with suppress(SnapshotError):
             decode(whole)
 
 

@@ -27,8 +27,8 @@ def epolls(pid: int) -> dict[int, set[int]]:
 def entry(found: dict[int, set[int]]) -> tuple[int, int]:
     """Return the loop's epoll and the engine's: the engine's has the lanes', the loop's has it."""
     engines = {fd for fd, watched in found.items() if watched & found.keys()}
-    ((loop, engine),) = [(fd, one) for fd in engines for one in found[fd] & engines]
-    return loop, engine
+    ((loop, reactor),) = [(fd, one) for fd in engines for one in found[fd] & engines]
+    return loop, reactor
 
 
 def get(pidfd: int, number: int) -> int:
@@ -41,12 +41,12 @@ def get(pidfd: int, number: int) -> int:
 
 
 def main(pid: int) -> None:
-    loop, engine = entry(epolls(pid))
+    loop, reactor = entry(epolls(pid))
     pidfd = os.pidfd_open(pid)
     own = os.dup2(get(pidfd, loop), 500)  # out of the way of the engine's number
-    os.dup2(get(pidfd, engine), engine)
-    select.epoll.fromfd(own).unregister(engine)
-    assert engine not in epolls(pid)[loop]
+    os.dup2(get(pidfd, reactor), reactor)
+    select.epoll.fromfd(own).unregister(reactor)
+    assert reactor not in epolls(pid)[loop]
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import pytest
 
 from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConfig
 from localechod.daemon import crash
-from localechod.daemon.restart import Keeper
+from localechod.daemon.restart import SocketStore
 from localechod.echo.counters import Counters
-from localechod.echo.persist.crash_keep import Keeping
+from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import Slots, format_memory, size
-from localechod.echo.reactor import Engine
+from localechod.echo.reactor import Reactor
 from localechod.echo.stream import framed
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
@@ -102,17 +102,17 @@ class Store(Kept):
 class Port:
     """A listener's side of the connection."""
 
-    def __init__(self, engine: Engine, config: EndpointConfig, keeping: Keeping) -> None:
-        self.engine = engine
+    def __init__(self, reactor: Reactor, config: EndpointConfig, crash_keeper: CrashKeeper) -> None:
+        self.reactor = reactor
         self.config = config
-        self.keeping = keeping
+        self.crash_keeper = crash_keeper
         self.counters = Counters()
         self.buffer = bytearray(config.max_message + 1)
 
     def observe(self, message: bytes) -> None:
         """Nobody looks."""
 
-    def left(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Nobody waits for its place."""
 
 
@@ -128,7 +128,7 @@ class World:
         self.kind = socket.SOCK_STREAM if config.type == "stream" else socket.SOCK_SEQPACKET
         monkeypatch.setattr(framed, "os", SimpleNamespace(read=self._read))
         self._loop = asyncio.new_event_loop()
-        self._engine = Engine(self._loop)
+        self._reactor = Reactor(self._loop)
         self._process: Connection | None = None
         ours, self.client = socket.socketpair(socket.AF_UNIX, self.kind)
         self.client.setblocking(False)
@@ -144,11 +144,11 @@ class World:
 
     def begin(self) -> None:
         """The first process: it accepts the client, and keeps it."""
-        keeping = self._keeping()
-        connection = self._connect(self._ours, credentials(self._ours), keeping)
+        crash_keeper = self._crash_keeper()
+        connection = self._connect(self._ours, credentials(self._ours), crash_keeper)
         connection.since = -10.0
-        keeping.enter(connection)
-        keeping._hold()
+        crash_keeper.enter(connection)
+        crash_keeper._hold()
 
     def go_on(self, config: EndpointConfig | None = None) -> bool:
         """The next process; False where it does not go on with the client."""
@@ -160,16 +160,16 @@ class World:
         inherited = self.store.pass_on()
         kept = crash.survivors(inherited)
         states, sockets = crash.revive(kept, slots, (), whole, self.store)
-        keeping = Keeping(self._loop, Keeper(self.store, slots), 1)
-        keeping.make_room(1)
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper.make_room(1)
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
             peer = Credentials(known.pid, known.uid, known.gid, frozenset(known.groups))
-            connection = self._connect(Socket(fileno=sock.detach()), peer, keeping)
-            keeping.enter(connection)
+            connection = self._connect(Socket(fileno=sock.detach()), peer, crash_keeper)
+            crash_keeper.enter(connection)
             connection.thaw(known)
-            keeping.resume(connection, known.serial)
-        keeping.settle()
+            crash_keeper.resume(connection, known.serial)
+        crash_keeper.settle()
         return bool(states)
 
     def restart(self) -> None:
@@ -181,19 +181,19 @@ class World:
         slots = Slots(self.memory)
         for survivor in crash.survivors(self.store.pass_on()).values():
             os.close(survivor.descriptor)
-        keeping = Keeping(self._loop, Keeper(self.store, slots), 1)
-        keeping.make_room(1)
-        connection = self._connect(sock, peer, keeping)
-        keeping.enter(connection)
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper.make_room(1)
+        connection = self._connect(sock, peer, crash_keeper)
+        crash_keeper.enter(connection)
         connection.thaw(state)
         self.fate.end = end
-        keeping.resume(connection, state.serial)
-        keeping.settle()
+        crash_keeper.resume(connection, state.serial)
+        crash_keeper.settle()
 
     def serve(self) -> None:
         """Let the process do what there is to do."""
-        while self.alive and self._engine._epoll.poll(0):
-            self._engine._turn()
+        while self.alive and self._reactor._epoll.poll(0):
+            self._reactor._turn()
 
     @property
     def alive(self) -> bool:
@@ -217,16 +217,16 @@ class World:
         self.client.close()
         self._ours.close()
         self.store.close()
-        self._engine.close()
+        self._reactor.close()
         self._loop.close()
 
-    def _keeping(self) -> Keeping:
-        keeping = Keeping(self._loop, Keeper(self.store, Slots(self.memory)), 1)
-        keeping.make_room(1)
-        return keeping
+    def _crash_keeper(self) -> CrashKeeper:
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, Slots(self.memory)), 1)
+        crash_keeper.make_room(1)
+        return crash_keeper
 
-    def _connect(self, sock: Socket, peer: Credentials, keeping: Keeping) -> Connection:
-        port = Port(self._engine, self.config, keeping)
+    def _connect(self, sock: Socket, peer: Credentials, crash_keeper: CrashKeeper) -> Connection:
+        port = Port(self._reactor, self.config, crash_keeper)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
         self._process = kind(sock, peer, port)
         return self._process
@@ -234,7 +234,7 @@ class World:
     def _die(self) -> None:
         self.fate.end = -1
         if self._process is not None and self._process.sock.fileno() >= 0:
-            if self._process.fd in self._engine:
-                self._engine.unregister(self._process.fd)
+            if self._process.fd in self._reactor:
+                self._reactor.unregister(self._process.fd)
             self._process.sock.close()
         self._process = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from localechod import config
 from localechod.daemon import crash, restart
 from localechod.echo.binding import Owner
-from localechod.echo.persist.snapshot import ServiceState
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.snapshot import ServiceSnapshot
+from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
@@ -63,7 +63,7 @@ def live(
     async def life() -> None:
         owner = Owner(os.geteuid(), os.getegid())
         loaded = config.parse(f"version = 1\n{text}", directory, "test")
-        engine = Engine(asyncio.get_running_loop())
+        reactor = Reactor(asyncio.get_running_loop())
         inherited = store.pass_on()
         state = restart.read_state(inherited)
         slots = crash.memory(inherited, store)
@@ -72,16 +72,16 @@ def live(
         states, sockets = restart.receive(inherited, state)
         revived, survivors = crash.revive(kept, slots, states, loaded, store)
         assert inherited == {}
-        keeper = restart.Keeper(store, slots)
-        supervisor = Supervisor(loaded, engine, owner, keeper, dropped=False)
+        keeper = restart.SocketStore(store, slots)
+        supervisor = Supervisor(loaded, reactor, owner, keeper, dropped=False)
         supervisor.begin(opened)
         supervisor.thaw([*states, *revived], [*sockets, *survivors])
         restart.discard(store)
         await act(supervisor)
         endpoints, sockets = supervisor.freeze()
-        after = ServiceState(started=time.monotonic(), endpoints=endpoints)
+        after = ServiceSnapshot(started=time.monotonic(), endpoints=endpoints)
         restart.pack(after, sockets, store)
-        engine.close()
+        reactor.close()
         for sock in sockets:
             sock.close()
         for endpoint in supervisor._endpoints.values():

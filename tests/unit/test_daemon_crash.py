@@ -9,7 +9,7 @@ import pytest
 from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConfig
 from localechod.daemon import crash
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, Slots
-from localechod.echo.persist.snapshot import ConnectionState, EndpointState
+from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
 from tests.unit.restart_fakes import Kept
 
 LINES = EndpointConfig(name="a", type="stream", path="@a")
@@ -36,8 +36,8 @@ def keep(store: Kept, slots: Slots, endpoint: str = "a", state: int = BOUNDARY) 
 
 
 def revived(
-    store: Kept, config: Config = CONFIG, states: tuple[EndpointState, ...] = ()
-) -> tuple[list[EndpointState], list[socket.socket]]:
+    store: Kept, config: Config = CONFIG, states: tuple[EndpointSnapshot, ...] = ()
+) -> tuple[list[EndpointSnapshot], list[socket.socket]]:
     inherited = store.pass_on()
     memory = crash.memory(inherited, store)
     kept = crash.survivors(inherited)
@@ -85,11 +85,11 @@ def test_of_what_a_restart_has_brought_the_copy_is_closed(store: Kept) -> None:
     slots = crash.memory({}, store)
     with keep(store, slots) as client:
         (record,) = slots.records()
-        brought = ConnectionState(
+        brought = ConnectionSnapshot(
             pid=1, uid=0, gid=0, groups=(), since=1, active=1, messages=1, received=1, sent=1,
             serial=record.serial,
         )  # fmt: skip
-        state = EndpointState(config=LINES, counters={}, errors={}, connections=(brought,))
+        state = EndpointSnapshot(config=LINES, counters={}, errors={}, connections=(brought,))
         (name,) = store.held.keys() - {crash.MEMORY}
         travelled = socket.socket(fileno=os.dup(store.held[name][0]))
         assert revived(store, states=(state,)) == ([], [])

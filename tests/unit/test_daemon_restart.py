@@ -12,7 +12,12 @@ import pytest
 
 from localechod.config import EndpointConfig
 from localechod.daemon import restart
-from localechod.echo.persist.snapshot import ConnectionState, EndpointState, ServiceState, decode
+from localechod.echo.persist.snapshot import (
+    ConnectionSnapshot,
+    EndpointSnapshot,
+    ServiceSnapshot,
+    decode,
+)
 from localechod.echo.supervisor import Supervisor
 from tests.unit.restart_fakes import Kept, live
 
@@ -26,20 +31,20 @@ def store() -> Iterator[Kept]:
     kept.close()
 
 
-def connection(pid: int) -> ConnectionState:
-    return ConnectionState(
+def connection(pid: int) -> ConnectionSnapshot:
+    return ConnectionSnapshot(
         pid=pid, uid=0, gid=0, groups=(0,), since=1, active=2, messages=3, received=4, sent=5
     )
 
 
-def state_of(count: int) -> ServiceState:
-    endpoint = EndpointState(
+def state_of(count: int) -> ServiceSnapshot:
+    endpoint = EndpointSnapshot(
         config=EndpointConfig(name="a", type="stream", path="/a"),
         counters={},
         errors={},
         connections=tuple(connection(number) for number in range(count)),
     )
-    return ServiceState(started=1.0, endpoints=(endpoint,))
+    return ServiceSnapshot(started=1.0, endpoints=(endpoint,))
 
 
 def packed(store: Kept, count: int, said: int) -> list[socket.socket]:
@@ -51,7 +56,7 @@ def packed(store: Kept, count: int, said: int) -> list[socket.socket]:
     return [theirs for _, theirs in pairs]
 
 
-def received(store: Kept) -> tuple[tuple[EndpointState, ...], list[socket.socket]]:
+def received(store: Kept) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
     inherited = store.pass_on()
     return restart.receive(inherited, restart.read_state(inherited))
 
@@ -220,7 +225,7 @@ def test_datagrams_that_nobody_has_read_wait_in_the_socket(store: Kept, sockdir:
     client.close()
 
 
-def kept_connection(store: Kept) -> ConnectionState:
+def kept_connection(store: Kept) -> ConnectionSnapshot:
     data = os.pread(store.held[restart.STATE][0], 1 << 25, 0)
     (found,) = decode(data).endpoints[0].connections
     return found

@@ -13,11 +13,11 @@ from localechod import config
 from localechod.control import admins
 from localechod.control.access import Admins
 from localechod.daemon.launch import Launch
-from localechod.daemon.restart import Keeper
+from localechod.daemon.restart import SocketStore
 from localechod.daemon.service import Service
 from localechod.echo.binding import Owner
-from localechod.echo.persist.crash_slots import nowhere
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.crash_slots import no_slots
+from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier
 from tests.unit.restart_fakes import Kept
@@ -56,16 +56,16 @@ def test_a_reload_looks_the_administrators_up_again(
         started=time.monotonic(),
         states=(),
         sockets=(),
-        slots=nowhere(),
+        slots=no_slots(),
         remark="",
         dropped=False,
     )
     later = Admins(frozenset({4711}), frozenset())
 
     async def main() -> None:
-        service, engine = Service(launch, Notifier({}), store), Engine(asyncio.get_running_loop())
+        service, reactor = Service(launch, Notifier({}), store), Reactor(asyncio.get_running_loop())
         service.supervisor = Supervisor(
-            loaded, engine, owner, Keeper(store, launch.slots), dropped=False
+            loaded, reactor, owner, SocketStore(store, launch.slots), dropped=False
         )
         service.supervisor.begin({})
         assert not await service._control.open(service, loaded.control, owner, ())
@@ -78,7 +78,7 @@ def test_a_reload_looks_the_administrators_up_again(
         await service._control.close()
         service._control.remove()
         await service.supervisor.drain(SECONDS)
-        engine.close()
+        reactor.close()
 
     asyncio.run(asyncio.wait_for(main(), SECONDS))
     store.close()

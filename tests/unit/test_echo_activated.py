@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from localechod.echo import activated
-from localechod.echo.activated import Lease
+from localechod.echo.activated import ActivatedSocket
 from localechod.echo.counters import Counters
-from localechod.echo.reactor import Engine
+from localechod.echo.reactor import Reactor
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import borrow
@@ -20,12 +20,16 @@ from localechod.localsocket.adopt import borrow
 SECONDS = 10.0
 
 
-def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[Lease, Counters, Engine]:
+def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[ActivatedSocket, Counters, Reactor]:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(path))
     sock.listen()
-    counters, engine = Counters(), Engine(loop)
-    return Lease(engine, counters, borrow(sock, Address.parse(str(path)))), counters, engine
+    counters, reactor = Counters(), Reactor(loop)
+    return (
+        ActivatedSocket(reactor, counters, borrow(sock, Address.parse(str(path)))),
+        counters,
+        reactor,
+    )
 
 
 def test_without_a_descriptor_it_rests_and_goes_on_later(
@@ -35,7 +39,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
 
     async def life() -> None:
         loop = asyncio.get_running_loop()
-        one, counters, engine = lent(sockdir / "a", loop)
+        one, counters, reactor = lent(sockdir / "a", loop)
         client = socket.socket(socket.AF_UNIX)
         client.setblocking(False)
         client.connect(str(sockdir / "a"))
@@ -46,7 +50,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
         try:
             one._refuse(select.EPOLLIN)
-            assert one._sock.fileno() not in engine  # so nothing spins
+            assert one._sock.fileno() not in reactor  # so nothing spins
             with pytest.raises(SocketError, match=r"^dup failed: Too many open files"):
                 one.bound()
         finally:
@@ -55,20 +59,20 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
         assert counters.errors == {"stopped": 1}
         client.close()
         one.close()
-        engine.close()
+        reactor.close()
 
     asyncio.run(asyncio.wait_for(life(), SECONDS))
 
 
 def test_let_go_of_while_it_rests_it_does_not_come_back(sockdir: Path) -> None:
     async def life() -> None:
-        one, _, engine = lent(sockdir / "a", asyncio.get_running_loop())
+        one, _, reactor = lent(sockdir / "a", asyncio.get_running_loop())
         one.turn_away()
-        one._engine.unregister(one._sock.fileno())
-        timer = one._resting = engine.loop.call_later(SECONDS, one._watch)
+        one._reactor.unregister(one._sock.fileno())
+        timer = one._resting = reactor.loop.call_later(SECONDS, one._watch)
         one.close()
         assert timer.cancelled()
-        engine.close()
+        reactor.close()
 
     asyncio.run(asyncio.wait_for(life(), SECONDS))
     assert (sockdir / "a").is_socket()

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from localechod.config import EndpointConfig
-from localechod.daemon.restart import Keeper
+from localechod.daemon.restart import SocketStore
 from localechod.echo.counters import Counters
-from localechod.echo.persist.crash_keep import Keeping
-from localechod.echo.persist.crash_slots import nowhere
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.crash_keep import CrashKeeper
+from localechod.echo.persist.crash_slots import no_slots
+from localechod.echo.reactor import Reactor
 from localechod.echo.stream import buffers as module
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
@@ -29,19 +29,21 @@ class Port:
 
     buffer = bytearray()
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, reactor: Reactor) -> None:
+        self.reactor = reactor
         self.counters = Counters()
         self.config = EndpointConfig(
             name="a", type="stream", path="@a", max_message=1 << 24, prefix=""
         )
-        self.keeping = Keeping(engine.loop, Keeper(Store(Notifier({})), nowhere()), 0)
+        self.crash_keeper = CrashKeeper(
+            reactor.loop, SocketStore(Store(Notifier({})), no_slots()), 0
+        )
         self.here: list[Connection] = []
 
     def observe(self, message: bytes) -> None:
         assert not message
 
-    def left(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         self.here.remove(connection)
 
     def client(self) -> socket.socket:
@@ -56,14 +58,14 @@ class Port:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     monkeypatch.setattr(module, "LIMIT", 100 * KIB)
     loop = asyncio.new_event_loop()
-    engine = Engine(loop)
-    port = Port(engine)
+    reactor = Reactor(loop)
+    port = Port(reactor)
     yield port
     for connection in list(port.here):
-        connection.release()
-    assert engine.memory._total == 0
-    assert not engine.memory._held
-    engine.close()
+        connection.close_now()
+    assert reactor.memory._total == 0
+    assert not reactor.memory._held
+    reactor.close()
     loop.close()
 
 
@@ -92,12 +94,12 @@ def test_unsent_replies_count_until_they_are_sent(port: Port) -> None:
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(b"x" * 60 * KIB + b"\n")
         connection.serve(0)
-        assert port.engine.memory._total > 60 * KIB
+        assert port.reactor.memory._total > 60 * KIB
         received = b""
         while len(received) < 60 * KIB + 1:
             received += client.recv(1 << 20)
             connection.serve(0)
-        assert port.engine.memory._total == 0
+        assert port.reactor.memory._total == 0
         assert port.here == [connection]
 
 
@@ -116,11 +118,11 @@ def test_what_another_process_left_counts(port: Port) -> None:
         (connection,) = port.here
         state = msgspec.structs.replace(connection.freeze(), pending=b"x" * 50 * KIB)
         connection.thaw(state)
-        assert port.engine.memory._total == 50 * KIB
+        assert port.reactor.memory._total == 50 * KIB
 
 
 def test_little_is_not_counted(port: Port) -> None:
     with closing(port.client()) as client:
         client.send(b"x" * module.SMALL)
         port.here[0].serve(0)
-    assert not port.engine.memory._held
+    assert not port.reactor.memory._held

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from localechod.echo.persist.crash_keep import BATCH, Keeping
-from localechod.echo.persist.crash_slots import BOUNDARY, NOWHERE, Slot, Slots, format_memory, size
+from localechod.echo.persist.crash_keep import BATCH, CrashKeeper
+from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot, Slots, format_memory, size
 
 PLACES = 40
 
 
-class Keeper:
+class SocketStore:
     """Writes down what it is told; whoever is told `drop` may still have the socket open."""
 
     def __init__(self, slots: Slots) -> None:
@@ -35,48 +35,48 @@ class Client:
     def __init__(self, name: str, since: float) -> None:
         self.sock, self.peer = socket.socketpair()
         self.since = since
-        self.slot = NOWHERE
+        self.slot = NO_SLOT
         self.name = name
 
-    def guard(self, slot: Slot) -> None:
+    def attach_slot(self, slot: Slot) -> None:
         self.slot = slot
-        if slot is not NOWHERE:
+        if slot is not NO_SLOT:
             slot.describe(self.name, "line", 0)
             slot.mark(BOUNDARY)
 
 
 class Crowd:
-    """Keeping, and its clients, at a time of the test's choosing."""
+    """CrashKeeper, and its clients, at a time of the test's choosing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> None:
         self.loop = loop
         self.now = 100.0
         patch.setattr(time, "monotonic", lambda: self.now)
-        self.keeper = Keeper(format_memory(bytearray(size(PLACES)), PLACES))
+        self.keeper = SocketStore(format_memory(bytearray(size(PLACES)), PLACES))
         self.clients: list[Client] = []
-        self.keeping = self.begin(PLACES)
+        self.crash_keeper = self.begin(PLACES)
 
-    def begin(self, wanted: int, others: int = 0) -> Keeping:
-        self.keeping = Keeping(self.loop, self.keeper, wanted)
-        self.keeping.make_room(others)
-        return self.keeping
+    def begin(self, wanted: int, others: int = 0) -> CrashKeeper:
+        self.crash_keeper = CrashKeeper(self.loop, self.keeper, wanted)
+        self.crash_keeper.make_room(others)
+        return self.crash_keeper
 
     def enter(self, name: str = "a") -> Client:
         client = Client(name, self.now)
         self.clients.append(client)
-        self.keeping.enter(client)
+        self.crash_keeper.enter(client)
         return client
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and the timer run if it is due."""
         self.now += seconds
-        if self.keeping._timer is not None:
-            self.keeping._timer.cancel()
-            self.keeping._hold()
+        if self.crash_keeper._timer is not None:
+            self.crash_keeper._timer.cancel()
+            self.crash_keeper._hold()
 
     @property
     def waits(self) -> bool:
-        return self.keeping._timer is not None
+        return self.crash_keeper._timer is not None
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_who_is_passing_by_is_never_held_and_nothing_waits_after(crowd: Crowd) -
     client = crowd.enter()
     crowd.wait(0.9)
     assert crowd.waits
-    crowd.keeping.leave(client)
+    crowd.crash_keeper.leave(client)
     crowd.wait(0.2)
     assert crowd.keeper.told == []
     assert not crowd.waits
@@ -132,9 +132,9 @@ def test_where_there_is_no_place_nobody_waits_and_the_next_oldest_follows(crowd:
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b"]
     assert not crowd.waits
-    crowd.keeping.leave(clients[2])
+    crowd.crash_keeper.leave(clients[2])
     assert not crowd.waits
-    crowd.keeping.leave(clients[0])
+    crowd.crash_keeper.leave(clients[0])
     crowd.wait(0)
     assert crowd.keeper.told == ["+a", "+b", "-a", "+d"]
 
@@ -143,7 +143,7 @@ def test_who_leaves_is_shut_down_and_leaves_no_word(crowd: Crowd) -> None:
     client = crowd.enter()
     crowd.wait(1.1)
     with socket.socket(fileno=os.dup(next(iter(crowd.keeper.held.values())).fileno())):
-        crowd.keeping.leave(client)
+        crowd.crash_keeper.leave(client)
         client.sock.close()
         client.peer.settimeout(10)
         assert client.peer.recv(1) == b""  # although a duplicate is still open
@@ -155,9 +155,9 @@ def test_where_nobody_shall_be_kept_nothing_is_done(crowd: Crowd) -> None:
     crowd.begin(0)
     client = crowd.enter()
     crowd.wait(1.1)
-    crowd.keeping.leave(client)
+    crowd.crash_keeper.leave(client)
     assert crowd.keeper.told == []
-    assert not crowd.keeping._candidates
+    assert not crowd.crash_keeper._candidates
 
 
 def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,9 +171,9 @@ def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) ->
         crowd.now += 1
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b", "+c", "+d", "+e"]
-    crowd.keeping.make_room(PLACES - 3)
+    crowd.crash_keeper.make_room(PLACES - 3)
     assert crowd.keeper.told[5:] == ["-e", "-d"]
-    crowd.keeping.make_room(0)
+    crowd.crash_keeper.make_room(0)
     crowd.wait(0)
     assert crowd.keeper.told[7:] == ["+d", "+e"]
 
@@ -185,25 +185,25 @@ def test_the_next_process_goes_on_with_those_it_has_and_lets_go_of_the_rest(crow
     crowd.keeper.told.clear()
     crowd.begin(2)
     for place in (2, 0):
-        clients[place].slot = NOWHERE
+        clients[place].slot = NO_SLOT
         clients[place].since = place
-        crowd.keeping.enter(clients[place])
-        crowd.keeping.resume(clients[place], serials[place])
-    crowd.keeping.settle()
+        crowd.crash_keeper.enter(clients[place])
+        crowd.crash_keeper.resume(clients[place], serials[place])
+    crowd.crash_keeper.settle()
     assert crowd.keeper.told == ["-b"]
     assert [clients[0].slot.serial, clients[2].slot.serial] == [serials[0], serials[2]]
-    crowd.keeping.make_room(PLACES - 1)
+    crowd.crash_keeper.make_room(PLACES - 1)
     assert crowd.keeper.told == ["-b", "-c"]
 
 
 def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None:
     client = crowd.enter()
     crowd.wait(1.1)
-    serial, client.slot = client.slot.serial, NOWHERE
+    serial, client.slot = client.slot.serial, NO_SLOT
     crowd.begin(0)
-    crowd.keeping.enter(client)
-    crowd.keeping.resume(client, serial)
-    crowd.keeping.settle()
+    crowd.crash_keeper.enter(client)
+    crowd.crash_keeper.resume(client, serial)
+    crowd.crash_keeper.settle()
     assert crowd.keeper.told == ["+a", "-a"]
     client.peer.send(b"x")
     assert client.sock.recv(1) == b"x"  # it is still connected
@@ -211,10 +211,10 @@ def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None
 
 def test_in_a_pause_nobody_more_is_held(crowd: Crowd) -> None:
     crowd.enter()
-    crowd.keeping.pause()
+    crowd.crash_keeper.pause()
     assert not crowd.waits
     crowd.enter()
     assert not crowd.waits
-    crowd.keeping.go_on()
+    crowd.crash_keeper.go_on()
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+a"]

@@ -12,7 +12,7 @@ from localechod.echo.persist.crash_slots import (
     SlotError,
     Slots,
     format_memory,
-    nowhere,
+    no_slots,
     size,
 )
 
@@ -88,5 +88,5 @@ def test_another_version_is_refused() -> None:
 
 
 def test_nowhere_has_no_place() -> None:
-    assert nowhere().count == 0
-    assert nowhere().records() == []
+    assert no_slots().count == 0
+    assert no_slots().records() == []

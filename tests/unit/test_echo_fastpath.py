@@ -18,7 +18,7 @@ from localechod.config import EndpointConfig, parse
 from localechod.echo import fastpath
 from localechod.echo.counters import Counters
 from localechod.echo.persist.crash_slots import BOUNDARY, MIDDLE, UNSENT, format_memory, size
-from localechod.echo.reactor import Engine
+from localechod.echo.reactor import Reactor
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
@@ -34,11 +34,11 @@ KINDS = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET}
 class Stage:
     """One connection of an endpoint with these settings, and its client."""
 
-    engine: Engine
+    reactor: Reactor
     config: EndpointConfig
     counters: Counters = field(default_factory=Counters)
-    keeping: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(leave=lambda _: None, forsake=lambda _: None)
+    crash_keeper: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(leave=lambda _: None, unkeep=lambda _: None)
     )
     seen: list[bytes] = field(default_factory=list)
     companion: "Stage | None" = None
@@ -48,20 +48,20 @@ class Stage:
         ours.setblocking(False)
         self.client.setblocking(False)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
-        self.engine.now -= 1  # it did not come in this very turn
+        self.reactor.now -= 1  # it did not come in this very turn
         self.connection: Connection = kind(ours, Credentials(1, 2, 3, frozenset({3})), self)  # type: ignore[arg-type]
 
     def observe(self, message: bytes) -> None:
         self.seen.append(message)
 
-    def left(self, _connection: Connection) -> None:
+    def connection_closed(self, _connection: Connection) -> None:
         self.seen.append(b"left")
         if self.companion is not None:
-            self.companion.connection.release()
+            self.companion.connection.close_now()
 
     def ask(self, data: bytes) -> bytes:
         self.client.send(data)
-        self.engine._turn()
+        self.reactor._turn()
         try:
             return self.client.recv(1 << 20)
         except BlockingIOError:
@@ -78,19 +78,19 @@ class Stages:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.engine = Engine(self.loop)
+        self.reactor = Reactor(self.loop)
         self.made: list[Stage] = []
 
     def __call__(self, kind: str = "stream", **keys: str | int) -> Stage:
         text = "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
         config = parse(f'version = 1\n[endpoints.e]\ntype = "{kind}"\n{text}', Path("/x"), "x")
-        self.made.append(Stage(self.engine, config.endpoints["e"]))
+        self.made.append(Stage(self.reactor, config.endpoints["e"]))
         return self.made[-1]
 
     def close(self) -> None:
         for stage in self.made:
             stage.close()
-        self.engine.close()
+        self.reactor.close()
         self.loop.close()
 
 
@@ -173,7 +173,7 @@ def test_an_empty_record_is_answered_and_the_end_is_the_end(stages: Stages) -> N
     assert stage.ask(b"") == b"Hi, "
     assert stage.connection.relayed == 1
     stage.client.shutdown(socket.SHUT_WR)
-    stage.engine._turn()
+    stage.reactor._turn()
     assert stage.seen == [b"left"]
 
 
@@ -183,12 +183,12 @@ def test_a_reply_that_does_not_fit_waits_and_nothing_is_read_meanwhile(stages: S
     sent = 0
     while stage.connection.kind != fastpath.PYTHON:
         sent += stage.client.send(b"x" * 1000)
-        stage.engine._turn()
+        stage.reactor._turn()
     assert stage.connection.kept()
     sent += stage.client.send(b"y")
     read = b""
     while len(read) < sent:
-        stage.engine._turn()
+        stage.reactor._turn()
         read += stage.client.recv(1 << 20)
     assert read == b"x" * (sent - 1) + b"y"
     assert stage.connection.kind == fastpath.CHUNKS
@@ -199,14 +199,14 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     reset = stages()
     assert reset.ask(b"one\n")
     reset.client.send(b"two\n")
-    reset.engine._turn()
+    reset.reactor._turn()
     reset.client.close()  # with a reply unread
-    reset.engine._turn()
+    reset.reactor._turn()
     assert reset.counters.errors == {"reset": 1}
     broken = stages()
     broken.client.shutdown(socket.SHUT_RD)
     broken.client.send(b"one\n")
-    broken.engine._turn()
+    broken.reactor._turn()
     assert broken.counters.errors == {"broken_pipe": 1}
     assert reset.seen == broken.seen == [b"left"]
     assert reset.connection.kind == broken.connection.kind == fastpath.PYTHON
@@ -215,7 +215,7 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
 def test_a_slot_says_where_it_is_before_the_reply_is_sent(stages: Stages) -> None:
     memory = bytearray(size(1))
     stage, slot = stages(), format_memory(memory, 1).take(0.0, 1 << 20)
-    stage.connection.guard(slot)
+    stage.connection.attach_slot(slot)
     states = []
     for message in (b"one\n", b"tw", b"o\n"):
         memory[slot.at] = UNSENT
@@ -229,7 +229,7 @@ def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> N
     memory = bytearray(size(1))
     stage = stages(framing="chunk", prefix="")  # of a chunk no reply may be lost
     slot = format_memory(memory, 1).take(0.0, 1 << 20)
-    stage.connection.guard(slot)
+    stage.connection.attach_slot(slot)
     assert stage.ask(b"one") == b"one"
     assert (memory[slot.at], stage.connection.relayed) == (BOUNDARY, 1)
     stage.connection.sock.shutdown(socket.SHUT_WR)
@@ -245,10 +245,10 @@ def test_what_a_handler_raises_comes_out_and_the_others_are_served_next_time(
 
     reader, writer = os.pipe()
     os.write(writer, b"x")
-    stages.engine.register(reader, select.EPOLLIN, fail)
+    stages.reactor.register(reader, select.EPOLLIN, fail)
     with pytest.raises(ZeroDivisionError):
-        stages.engine._turn()
-    stages.engine.unregister(reader)
+        stages.reactor._turn()
+    stages.reactor.unregister(reader)
     os.close(reader)
     os.close(writer)
     assert stages().ask(b"one\n") == b"Hi, one\n"
@@ -259,7 +259,7 @@ def test_a_handler_may_close_the_next_one(stages: Stages) -> None:
     first.client.shutdown(socket.SHUT_WR)
     first.companion = second
     second.client.send(b"one\n")
-    stages.engine._turn()
+    stages.reactor._turn()
     assert first.seen == second.seen == [b"left"]
     assert second.connection.messages == 0
 
@@ -271,21 +271,21 @@ def test_values_that_it_has_no_room_for_are_refused(stages: Stages) -> None:
     with pytest.raises(ValueError, match="prefix"):
         flow.prefix = b"x" * 1025
     with pytest.raises(ValueError, match="one byte"):
-        flow.word = memoryview(bytearray(2))
+        flow.slot_byte = memoryview(bytearray(2))
     with pytest.raises(BufferError):
-        flow.word = memoryview(b"x")
-    flow.word = memoryview(bytearray(1))
-    flow.word = None
-    assert flow.word is None
+        flow.slot_byte = memoryview(b"x")
+    flow.slot_byte = memoryview(bytearray(1))
+    flow.slot_byte = None
+    assert flow.slot_byte is None
 
 
 def test_nothing_is_leaked_or_freed_too_early(stages: Stages) -> None:
     stage, prefix = stages(), b"Salut, "
     word = memoryview(bytearray(1))
     stage.connection.prefix = prefix
-    stage.connection.word = word
-    handler = stages.engine._handlers[stage.connection.fd]
-    held = (prefix, word, stage.connection, stages.engine, handler)
+    stage.connection.slot_byte = word
+    handler = stages.reactor._handlers[stage.connection.fd]
+    held = (prefix, word, stage.connection, stages.reactor, handler)
     counts = [sys.getrefcount(each) for each in held]
     for message in [b"one\n", b"o", b"ne\n", b"\n" * 5] * 100:
         stage.ask(message)
@@ -308,7 +308,7 @@ def test_lines_come_back_as_the_framing_has_them_however_they_are_cut(
         expected = framer.feed(whole) + framer.finish() if whole else b""
         got = b"".join(stage.ask(piece) for piece in pieces if piece)
         stage.client.shutdown(socket.SHUT_WR)
-        stages.engine._turn()
+        stages.reactor._turn()
         while more := stage.client.recv(1 << 16):
             got += more
         assert got == expected

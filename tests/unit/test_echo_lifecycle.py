@@ -4,24 +4,24 @@ from itertools import product
 
 import pytest
 
-from localechod.echo.lifecycle import TABLE, Happening, IllegalTransitionError, State, after
+from localechod.echo.lifecycle import TABLE, IllegalTransitionError, State, Trigger, after
 
 
-@pytest.mark.parametrize(("state", "happening"), list(product(State, Happening)))
+@pytest.mark.parametrize(("state", "trigger"), list(product(State, Trigger)))
 def test_what_is_not_in_the_table_raises_and_what_is_leads_on(
-    state: State, happening: Happening
+    state: State, trigger: Trigger
 ) -> None:
-    if (state, happening) in TABLE:
-        assert after(state, happening) is TABLE[state, happening]
+    if (state, trigger) in TABLE:
+        assert after(state, trigger) is TABLE[state, trigger]
     else:
-        with pytest.raises(IllegalTransitionError, match=f"{happening} cannot happen .* {state}"):
-            after(state, happening)
+        with pytest.raises(IllegalTransitionError, match=f"{trigger} cannot happen .* {state}"):
+            after(state, trigger)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
     reached = {State.STOPPED}
     for _ in State:
-        reached |= {TABLE[state, happening] for state, happening in TABLE if state in reached}
+        reached |= {TABLE[state, trigger] for state, trigger in TABLE if state in reached}
     assert reached == set(State)
     assert {state for state, _ in TABLE} == set(State)
 

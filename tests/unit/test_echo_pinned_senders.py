@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localechod.echo.datagram import pinned_senders as module
-from localechod.echo.datagram.pinned_senders import Pins
+from localechod.echo.datagram.pinned_senders import PinnedSenders
 
 ME = os.geteuid()
 MANY = 1 << 20
@@ -26,8 +26,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def pins(loop: asyncio.AbstractEventLoop) -> Iterator[Pins]:
-    pins = Pins(loop, MANY)
+def pins(loop: asyncio.AbstractEventLoop) -> Iterator[PinnedSenders]:
+    pins = PinnedSenders(loop, MANY)
     yield pins
     pins.close()
 
@@ -43,7 +43,7 @@ def inode(handle: str) -> int:
     return Path(handle).stat().st_ino
 
 
-def test_a_pin_is_kept_and_leads_to_the_file(pins: Pins, sockdir: Path) -> None:
+def test_a_pin_is_kept_and_leads_to_the_file(pins: PinnedSenders, sockdir: Path) -> None:
     path = sockdir / "me"
     with bound(path):
         first = pins.handle(str(path), ME, 0.0)
@@ -51,7 +51,9 @@ def test_a_pin_is_kept_and_leads_to_the_file(pins: Pins, sockdir: Path) -> None:
         assert pins.handle(str(path), ME, 10.0) == first
 
 
-def test_who_takes_the_name_over_is_found_while_the_first_lives(pins: Pins, sockdir: Path) -> None:
+def test_who_takes_the_name_over_is_found_while_the_first_lives(
+    pins: PinnedSenders, sockdir: Path
+) -> None:
     path = sockdir / "me"
     with bound(path), ExitStack() as stack:
         pins.handle(str(path), ME, 0.0)
@@ -60,7 +62,9 @@ def test_who_takes_the_name_over_is_found_while_the_first_lives(pins: Pins, sock
         assert inode(pins.handle(str(path), ME, 0.002)) == path.stat().st_ino
 
 
-def test_a_name_that_has_become_a_link_leads_to_the_link(pins: Pins, sockdir: Path) -> None:
+def test_a_name_that_has_become_a_link_leads_to_the_link(
+    pins: PinnedSenders, sockdir: Path
+) -> None:
     path = sockdir / "me"
     with bound(path), bound(sockdir / "other"):
         pins.handle(str(path), ME, 0.0)
@@ -69,7 +73,7 @@ def test_a_name_that_has_become_a_link_leads_to_the_link(pins: Pins, sockdir: Pa
         assert Path(pins.handle(str(path), ME, 1.0)).readlink() == path
 
 
-def test_a_name_that_has_gone_is_no_pin_any_more(pins: Pins, sockdir: Path) -> None:
+def test_a_name_that_has_gone_is_no_pin_any_more(pins: PinnedSenders, sockdir: Path) -> None:
     path = sockdir / "me"
     with bound(path):
         pins.handle(str(path), ME, 0.0)
@@ -78,7 +82,7 @@ def test_a_name_that_has_gone_is_no_pin_any_more(pins: Pins, sockdir: Path) -> N
         pins.handle(str(path), ME, 1.0)
 
 
-def test_somebody_elses_file_is_refused_pinned_or_not(pins: Pins, sockdir: Path) -> None:
+def test_somebody_elses_file_is_refused_pinned_or_not(pins: PinnedSenders, sockdir: Path) -> None:
     path = sockdir / "me"
     with bound(path):
         for _ in range(2):
@@ -89,7 +93,7 @@ def test_somebody_elses_file_is_refused_pinned_or_not(pins: Pins, sockdir: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which takes root")
-def test_a_file_that_was_given_away_is_its_new_owners(pins: Pins, sockdir: Path) -> None:
+def test_a_file_that_was_given_away_is_its_new_owners(pins: PinnedSenders, sockdir: Path) -> None:
     path = sockdir / "me"
     with bound(path):
         pins.handle(str(path), ME, 0.0)
@@ -108,7 +112,7 @@ def open_pins(directory: Path) -> int:
 
 
 def test_they_are_bounded_and_closed(
-    pins: Pins, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    pins: PinnedSenders, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_KEPT", 3)
     with ExitStack() as stack:
@@ -123,7 +127,7 @@ def test_they_are_bounded_and_closed(
 def test_the_last_descriptors_are_left_to_others(
     loop: asyncio.AbstractEventLoop, sockdir: Path
 ) -> None:
-    pins = Pins(loop, 0)
+    pins = PinnedSenders(loop, 0)
     with bound(sockdir / "1"), bound(sockdir / "2"):
         pins.handle(str(sockdir / "1"), ME, 0.0)
         pins.handle(str(sockdir / "2"), ME, 0.0)
@@ -132,7 +136,7 @@ def test_the_last_descriptors_are_left_to_others(
 
 
 def test_without_descriptors_the_kept_ones_are_given_up(
-    pins: Pins, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    pins: PinnedSenders, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really_open = os.open
 
@@ -148,7 +152,10 @@ def test_without_descriptors_the_kept_ones_are_given_up(
 
 
 def test_what_is_not_used_is_let_go(
-    pins: Pins, loop: asyncio.AbstractEventLoop, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+    pins: PinnedSenders,
+    loop: asyncio.AbstractEventLoop,
+    sockdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_IDLE", 0.01)
     with bound(sockdir / "1"):

@@ -1,11 +1,11 @@
 """A refusal is told once, then counted: however often somebody comes again."""
 
 from localechod.echo import ratelimit as module
-from localechod.echo.ratelimit import PAUSE, USERS, Tally
+from localechod.echo.ratelimit import PAUSE, USERS, RateLimit
 
 
 def test_the_first_is_told_and_the_next_ones_are_counted() -> None:
-    tally = Tally()
+    tally = RateLimit()
     assert tally.note(5, 0.0) == ""
     assert {tally.note(5, PAUSE * number / 1000) for number in range(1, 1000)} == {None}
     assert tally.note(5, PAUSE) == " (and 999 times since the last line)"
@@ -15,12 +15,12 @@ def test_the_first_is_told_and_the_next_ones_are_counted() -> None:
 
 
 def test_one_user_does_not_silence_another() -> None:
-    tally = Tally()
+    tally = RateLimit()
     assert [tally.note(uid, 0.0) for uid in (5, 6, 5, 6)] == ["", "", None, None]
 
 
 def test_many_users_fill_neither_the_table_nor_the_log() -> None:
-    tally = Tally()
+    tally = RateLimit()
     told = [tally.note(uid, 0.0) for uid in range(10 * USERS)]
     assert told.count("") == USERS + 1
     assert len(tally._entries) <= USERS + 1
@@ -30,7 +30,7 @@ def test_many_users_fill_neither_the_table_nor_the_log() -> None:
 
 
 def test_who_has_room_again_is_told_apart_again() -> None:
-    tally = Tally()
+    tally = RateLimit()
     for uid in range(module.USERS + 1):
         tally.note(uid, 0.0)
     assert tally.note(module.USERS, PAUSE) == ""

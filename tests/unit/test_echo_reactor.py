@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from localechod.echo import reactor as module
-from localechod.echo.reactor import _TURN, LANE_BATCH, Engine
+from localechod.echo.reactor import _TURN, CHILD_BATCH, Reactor
 
 # Seconds that pass whenever somebody looks at the clock.
 TICK = 0.000_01
@@ -24,7 +24,7 @@ class World:
         self.served = self.yields = 0
         self.whenever_it_yields: Callable[[], object] = lambda: None
         self.loop = asyncio.new_event_loop()
-        self.engine = Engine(self.loop, busy_poll=busy_poll)
+        self.reactor = Reactor(self.loop, busy_poll=busy_poll)
         self.ours, self.client = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.ours.setblocking(False)
 
@@ -59,12 +59,12 @@ def worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=world.monotonic))
         yielding = SimpleNamespace(sched_yield=world.sched_yield, dup=os.dup, close=os.close)
         monkeypatch.setattr(module, "os", yielding)
-        world.engine.register(world.ours.fileno(), select.EPOLLIN, world.serve)
+        world.reactor.register(world.ours.fileno(), select.EPOLLIN, world.serve)
         return world
 
     yield make
     for world in made:
-        world.engine.close()
+        world.reactor.close()
         world.loop.close()
         world.ours.close()
         world.client.close()
@@ -120,11 +120,11 @@ def test_paused_it_looks_for_nothing(worlds: Callable[..., World]) -> None:
     world = worlds(busy_poll=3.5 * _TURN)
     world.ask()
     world.turn()
-    world.engine.pause()
+    world.reactor.pause()
     world.ask()
     world.turn()
     assert world.served == 1
-    world.engine.resume()
+    world.reactor.resume()
     world.turn()
     assert world.served == 2
 
@@ -133,13 +133,13 @@ def test_a_lane_with_more_goes_on_before_the_loop_but_not_for_long(
     worlds: Callable[..., World],
 ) -> None:
     world = worlds()
-    lane = world.engine.lane()
+    lane = world.reactor.child()
     served = []
-    descriptors = [os.eventfd(1) for _ in range(LANE_BATCH)]
+    descriptors = [os.eventfd(1) for _ in range(CHILD_BATCH)]
     for descriptor in descriptors:
         lane.register(descriptor, select.EPOLLIN, lambda _: served.append(1))
     world.turn()
-    assert LANE_BATCH < len(served) <= LANE_BATCH * _TURN / TICK
+    assert CHILD_BATCH < len(served) <= CHILD_BATCH * _TURN / TICK
     lane.close()
     for descriptor in descriptors:
         os.close(descriptor)

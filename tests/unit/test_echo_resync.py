@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from localechod.config import EndpointConfig
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, UNSENT, Record
-from localechod.echo.stream.resync import SkippingFramer, go_on, rest
+from localechod.echo.stream.resync import ResyncFramer, go_on, rest
 from localechod.framing import ChunkFramer, Framer, LineFramer, RecordFramer
 
 
@@ -81,7 +81,7 @@ def fed(behind: Framer, skip: int, data: bytes, cuts: list[int]) -> bytes:
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     replies = b""
     over: list[None] = []
-    framer = SkippingFramer(behind, skip, lambda: over.append(None))
+    framer = ResyncFramer(behind, skip, lambda: over.append(None))
     for start, end in pairwise(places):
         assert over or framer.pending
         replies += (behind if over else framer).feed(data[start:end])
@@ -102,14 +102,14 @@ def test_after_the_missing_bytes_every_record_is_answered(missing: int, cuts: li
 
 
 def test_the_end_of_what_is_lost_is_not_answered() -> None:
-    framer = SkippingFramer(LineFramer(b"> ", 100), NEXT_LINE, lambda: None)
+    framer = ResyncFramer(LineFramer(b"> ", 100), NEXT_LINE, lambda: None)
     assert framer.feed(b"rest") == framer.finish() == b""
     assert (framer.messages, framer.dropped) == (0, 0)
 
 
 def test_a_framer_that_finds_the_same_boundaries_may_go_on_instead() -> None:
-    lines = SkippingFramer(LineFramer(b"> ", 100), NEXT_LINE, lambda: None)
-    records = SkippingFramer(RecordFramer(b"", 100, 8), 3, lambda: None)
+    lines = ResyncFramer(LineFramer(b"> ", 100), NEXT_LINE, lambda: None)
+    records = ResyncFramer(RecordFramer(b"", 100, 8), 3, lambda: None)
     assert lines.fits(LineFramer(b"", 5))
     assert not lines.fits(ChunkFramer(b""))
     assert records.fits(RecordFramer(b"", 5, 8))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localechod.echo.datagram.send_budget import Unread, _cost
+from localechod.echo.datagram.send_budget import SendBudget, _cost
 from localechod.localsocket import diag
 
 ROOM = 212_992  # bytes asked for, what any usual system grants; the kernel doubles it
@@ -51,7 +51,7 @@ class Endpoint:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind("")
         self.sock.setblocking(False)
-        self.unread = Unread(self.sock, self.clock, room)
+        self.unread = SendBudget(self.sock, self.clock, room)
         self.stack = ExitStack()
         self.stack.enter_context(self.sock)
 
@@ -264,7 +264,7 @@ def test_one_in_another_network_namespace_takes_the_strangers_room_at_most(sockd
         sock.bind(str(sockdir / "d"))
         sock.setblocking(False)
         clock = Clock()
-        unread = Unread(sock, clock, ROOM)
+        unread = SendBudget(sock, clock, ROOM)
         process = stack.enter_context(
             subprocess.Popen(
                 [
@@ -305,7 +305,7 @@ def test_a_list_that_is_not_to_be_had_stops_who_floods(
 def test_the_cost_of_a_reply_is_never_thought_too_small() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("")
-        unread = Unread(sock, room=1 << 21)
+        unread = SendBudget(sock, room=1 << 21)
         before = 0
         for size in [0, 1, 63, 64, 300, 1000, 2000, 4000, 9000, 16_000, 17_000, 50_000, 100_000]:
             sock.sendto(bytes(size), sock.getsockname())
@@ -318,5 +318,5 @@ def test_what_lay_unread_before_a_restart_counts() -> None:
     with endpoint.stack:
         deaf = endpoint.client()
         endpoint.flood(deaf)
-        endpoint.unread = Unread(endpoint.sock, endpoint.clock, ROOM)
+        endpoint.unread = SendBudget(endpoint.sock, endpoint.clock, ROOM)
         assert endpoint.answer(deaf, SMALL) == "deaf"

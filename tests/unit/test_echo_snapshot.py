@@ -5,21 +5,21 @@ import pytest
 from localechod.config import EndpointConfig
 from localechod.echo.persist import snapshot
 from localechod.echo.persist.snapshot import (
-    ConnectionState,
-    EndpointState,
-    ServiceState,
-    StateError,
+    ConnectionSnapshot,
+    EndpointSnapshot,
+    ServiceSnapshot,
+    SnapshotError,
 )
 
-WHOLE = ServiceState(
+WHOLE = ServiceSnapshot(
     started=12.5,
     endpoints=(
-        EndpointState(
+        EndpointSnapshot(
             config=EndpointConfig(name="a", type="stream", path="/run/a", framing="record"),
             counters={"messages": 3},
             errors={"reset": 1},
             connections=(
-                ConnectionState(
+                ConnectionSnapshot(
                     pid=1,
                     uid=2,
                     gid=3,
@@ -47,7 +47,7 @@ def test_another_version_is_refused_and_not_misread(monkeypatch: pytest.MonkeyPa
     written, version = snapshot.encode(WHOLE), snapshot.VERSION
     monkeypatch.setattr(snapshot, "VERSION", version + 1)
     text = f"is of version {version}, and this program reads {version + 1}"
-    with pytest.raises(StateError, match=text):
+    with pytest.raises(SnapshotError, match=text):
         snapshot.decode(written)
 
 
@@ -63,5 +63,5 @@ def test_another_version_is_refused_and_not_misread(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_garbage_is_refused(data: bytes) -> None:
-    with pytest.raises(StateError):
+    with pytest.raises(SnapshotError):
         snapshot.decode(data)

@@ -19,7 +19,7 @@ from localechod.localsocket import bind as bind_module
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, bind
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
@@ -230,11 +230,13 @@ def test_an_abstract_name_that_no_kernel_takes_fails_without_a_hint() -> None:
     assert (error.action, error.errno, error.hint) == ("bind", errno.EIO, "")
 
 
-def pinned_after(path: Path, swap: Callable[[Path], object]) -> Callable[[Place], Pinned]:
+def pinned_after(
+    path: Path, swap: Callable[[Path], object]
+) -> Callable[[DirectoryEntry], PinnedEntry]:
     """Exchange the new file for another one between bind and pin, as only an attacker would."""
-    real = Place.pin
+    real = DirectoryEntry.pin
 
-    def pin(place: Place) -> Pinned:
+    def pin(place: DirectoryEntry) -> PinnedEntry:
         if path.exists():
             path.unlink()
             swap(path)
@@ -274,7 +276,7 @@ def test_a_file_that_was_exchanged_after_bind_is_not_touched(
 ) -> None:
     path, victim = sockdir / "s", sockdir / "victim"
     victim.touch(mode=0o600)
-    monkeypatch.setattr(Place, "pin", pinned_after(path, swap))
+    monkeypatch.setattr(DirectoryEntry, "pin", pinned_after(path, swap))
     if not listed:
         monkeypatch.setattr(diag, "of_socket", no_netlink)
     uid = NOBODY if os.geteuid() == 0 else -1
@@ -298,7 +300,7 @@ def test_without_a_kernel_list_a_socket_of_somebody_else_is_not_ours(
         os.chown(path, NOBODY, NOBODY)
 
     path = sockdir / "s"
-    monkeypatch.setattr(Place, "pin", pinned_after(path, foreign_socket))
+    monkeypatch.setattr(DirectoryEntry, "pin", pinned_after(path, foreign_socket))
     monkeypatch.setattr(diag, "of_socket", no_netlink)
     assert "replaced" in refused(request(path, mode=0o666)).hint
     assert stat.S_IMODE(path.stat().st_mode) == 0
@@ -395,7 +397,7 @@ def test_a_failing_chmod_takes_the_file_away_again(
 def test_without_proc_a_failing_chown_says_so(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pinned, "handle", "/nonexistent/fd")
+    monkeypatch.setattr(PinnedEntry, "handle", "/nonexistent/fd")
     error = refused(request(sockdir / "s", uid=os.geteuid() + 1))
     assert (error.action, error.errno) == ("chown", errno.ENOENT)
     assert "/proc" in error.hint

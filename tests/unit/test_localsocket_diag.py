@@ -145,13 +145,13 @@ GIANT = """
 import socket, sys
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Place
+from localechod.localsocket.entry import DirectoryEntry
 sock = socket.socket(socket.AF_UNIX)
 sock.bind(sys.argv[1])
 sock.listen(4096)
 print("listening", flush=True)
 sys.stdin.readline()
-(found,) = diag.bound_to(*Place.open(Address.parse(sys.argv[1])).pin().diag_identity)
+(found,) = diag.bound_to(*DirectoryEntry.open(Address.parse(sys.argv[1])).pin().diag_identity)
 (seen,) = diag.sockets()
 print(found.queue, len(seen.pending))
 """

@@ -12,18 +12,18 @@ import pytest
 import localechod
 from localechod.localsocket import entry
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounts, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 
 
-def pin(path: Path) -> Pinned:
-    return Place.open(Address.parse(str(path))).pin()
+def pin(path: Path) -> PinnedEntry:
+    return DirectoryEntry.open(Address.parse(str(path))).pin()
 
 
 def test_a_name_in_the_root_directory_has_a_place() -> None:
-    with closing(Place.open(Address(b"/proc"))) as root, closing(root.pin()) as pinned:
+    with closing(DirectoryEntry.open(Address(b"/proc"))) as root, closing(root.pin()) as pinned:
         assert pinned.status.st_ino == Path("/proc").stat().st_ino
 
 
@@ -93,7 +93,7 @@ from localechod.errors import SocketError
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Request, bind
-from localechod.localsocket.entry import Place
+from localechod.localsocket.entry import DirectoryEntry
 root = sys.argv[1]
 for command in (
     f"mount -t tmpfs tmpfs {root}",
@@ -107,7 +107,7 @@ for command in (
 address = Address.parse(f"{root}/m/s")
 request = Request(address, socket.SOCK_STREAM, 0o666, -1, -1, 5)
 bound = bind(request)
-pinned = Place.open(address).pin()
+pinned = DirectoryEntry.open(address).pin()
 assert pinned.identity == bound.identity
 assert pinned.identity != pinned.diag_identity, "this overlay shows nothing"
 assert diag.bound_to(*pinned.diag_identity), "not found by the file system's own device"

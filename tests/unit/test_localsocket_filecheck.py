@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Place
-from localechod.localsocket.filecheck import File, Standing, difference, fate, judge, look
+from localechod.localsocket.entry import DirectoryEntry
+from localechod.localsocket.filecheck import File, FileState, difference, fate, judge, look
 
 WANTED = File((1, 2), 0o666, 10, 20)
 
@@ -18,29 +18,29 @@ WANTED = File((1, 2), 0o666, 10, 20)
 @pytest.mark.parametrize(
     ("found", "standing"),
     [
-        (WANTED, Standing.OURS),
-        (File((1, 2), 0o600, 10, 20), Standing.CHANGED),
-        (File((1, 2), 0o1666, 10, 20), Standing.CHANGED),
-        (File((1, 2), 0o666, 11, 20), Standing.CHANGED),
-        (File((1, 2), 0o666, 10, 21), Standing.CHANGED),
-        (File((1, 3), 0o666, 10, 20), Standing.ANOTHER),
-        (File((2, 2), 0o666, 10, 20), Standing.ANOTHER),
-        (errno.ENOENT, Standing.GONE),
-        (errno.ENOTDIR, Standing.GONE),
-        (errno.EACCES, Standing.HIDDEN),
-        (errno.ELOOP, Standing.HIDDEN),
-        (errno.EIO, Standing.HIDDEN),
+        (WANTED, FileState.OURS),
+        (File((1, 2), 0o600, 10, 20), FileState.CHANGED),
+        (File((1, 2), 0o1666, 10, 20), FileState.CHANGED),
+        (File((1, 2), 0o666, 11, 20), FileState.CHANGED),
+        (File((1, 2), 0o666, 10, 21), FileState.CHANGED),
+        (File((1, 3), 0o666, 10, 20), FileState.ANOTHER),
+        (File((2, 2), 0o666, 10, 20), FileState.ANOTHER),
+        (errno.ENOENT, FileState.GONE),
+        (errno.ENOTDIR, FileState.GONE),
+        (errno.EACCES, FileState.HIDDEN),
+        (errno.ELOOP, FileState.HIDDEN),
+        (errno.EIO, FileState.HIDDEN),
     ],
 )
 def test_each_thing_that_can_be_found_has_its_verdict(
-    found: File | int, standing: Standing
+    found: File | int, standing: FileState
 ) -> None:
     assert judge(found, WANTED) is standing
 
 
 def test_an_owner_that_nobody_asked_for_may_be_any() -> None:
     wanted = File((1, 2), 0o666, -1, -1)
-    assert judge(File((1, 2), 0o666, 11, 21), wanted) is Standing.OURS
+    assert judge(File((1, 2), 0o666, 11, 21), wanted) is FileState.OURS
     assert difference(File((1, 2), 0o644, 11, 21), wanted) == "mode 0644 instead of 0666"
 
 
@@ -74,7 +74,10 @@ def test_the_fate_of_a_file_tells_its_removal_its_new_name_and_its_directory_apa
     directory.mkdir()
     path = directory / "s"
     path.touch()
-    with closing(Place.open(Address.parse(str(path)))) as place, closing(place.pin()) as file:
+    with (
+        closing(DirectoryEntry.open(Address.parse(str(path)))) as place,
+        closing(place.pin()) as file,
+    ):
         directory.rename(sockdir / "e")
         assert fate(file) == "moved with its directory"
         (sockdir / "e" / "s").rename(sockdir / "t")

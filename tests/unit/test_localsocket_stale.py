@@ -16,7 +16,7 @@ import localechod
 from localechod.errors import SocketError
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.peer import user_name
 from localechod.localsocket.stale import Verdict, judge
 
@@ -28,7 +28,7 @@ ME = f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()}, user "
 
 def clear(path: Path) -> None:
     address = Address.parse(str(path))
-    with closing(Place.open(address)) as place:
+    with closing(DirectoryEntry.open(address)) as place:
         stale.clear(place, address)
 
 
@@ -220,13 +220,13 @@ import os, sys
 from localechod.errors import SocketError
 from localechod.localsocket import stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Place
+from localechod.localsocket.entry import DirectoryEntry
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 address = Address.parse(sys.argv[1])
 try:
-    stale.clear(Place.open(address), address)
+    stale.clear(DirectoryEntry.open(address), address)
 except SocketError as error:
     print(error)
 """
@@ -265,7 +265,7 @@ def test_a_file_replaced_while_it_was_looked_at_stays(
     path = dead_socket(sockdir / "s")
     real = stale._obstacle
 
-    def slow(found: Pinned) -> str:
+    def slow(found: PinnedEntry) -> str:
         obstacle = real(found)
         path.unlink()
         dead_socket(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.watch import Blind, Watcher
 from tests.integration.harness import as_user, needs_root
 
@@ -35,9 +35,9 @@ def path(sockdir: Path) -> Path:
 
 
 @pytest.fixture
-def file(path: Path) -> Iterator[Pinned]:
+def file(path: Path) -> Iterator[PinnedEntry]:
     with ExitStack() as stack:
-        place = Place.open(Address.parse(str(path)))
+        place = DirectoryEntry.open(Address.parse(str(path)))
         stack.callback(place.close)
         file = place.pin()
         stack.callback(file.close)
@@ -62,7 +62,7 @@ HARM: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("harm", HARM)
 @pytest.mark.parametrize("by_names", [False, True])
 def test_every_harm_is_told_once_for_the_key(
-    watcher: Watcher, path: Path, file: Pinned, harm: str, *, by_names: bool
+    watcher: Watcher, path: Path, file: PinnedEntry, harm: str, *, by_names: bool
 ) -> None:
     if by_names:
         assert watcher.names("a", path)
@@ -76,7 +76,7 @@ def test_every_harm_is_told_once_for_the_key(
 
 
 def test_a_busy_directory_makes_no_event_while_the_file_is_well(
-    watcher: Watcher, path: Path, file: Pinned
+    watcher: Watcher, path: Path, file: PinnedEntry
 ) -> None:
     assert watcher.file("a", path, file)
     for directory in path.parents[:3]:
@@ -115,7 +115,7 @@ def test_a_directory_that_is_missing_is_awaited_from_the_nearest_that_is_not(
 
 
 def test_a_link_on_the_way_that_is_led_elsewhere_is_told(
-    watcher: Watcher, path: Path, file: Pinned
+    watcher: Watcher, path: Path, file: PinnedEntry
 ) -> None:
     link = path.parents[2] / "link"
     link.symlink_to("d")
@@ -176,7 +176,7 @@ def test_what_hides_events_is_said(sockdir: Path, mode: int, *, sees: bool) -> N
 
 
 @needs_root
-def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pinned) -> None:
+def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: PinnedEntry) -> None:
     path.chmod(0o600)
 
     def removed() -> int:
@@ -200,7 +200,7 @@ def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pi
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
-def test_without_inotify_nothing_is_watched_and_said_to_be(path: Path, file: Pinned) -> None:
+def test_without_inotify_nothing_is_watched_and_said_to_be(path: Path, file: PinnedEntry) -> None:
     blind = Blind()
     assert not blind.file("a", path, file)
     assert not blind.names("a", path)

@@ -38,7 +38,7 @@ class _Pin:
     seen: float
 
 
-class Pins:
+class PinnedSenders:
     """The pinned files of one endpoint's senders.
 
     Args:

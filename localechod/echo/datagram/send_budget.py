@@ -71,7 +71,7 @@ class _Receiver:
     pause: float = 0.0
 
 
-class Unread:
+class SendBudget:
     """Decides which replies of one datagram socket may be sent.
 
     Attributes:

@@ -8,10 +8,10 @@ from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.datagram.fastpath import answerer
-from localechod.echo.datagram.pinned_senders import Pins
-from localechod.echo.datagram.send_budget import Unread
+from localechod.echo.datagram.pinned_senders import PinnedSenders
+from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.limits import AllowList
-from localechod.echo.persist.snapshot import ConnectionState
+from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
@@ -40,9 +40,9 @@ class DatagramServer:
     """Serves one bound datagram socket."""
 
     def __init__(self, context: Context, config: EndpointConfig, bound: Bound) -> None:
-        self._engine = context.engine
+        self._reactor = context.reactor
         self._counters = context.counters
-        self._announcer = context.announcer
+        self._endpoint_log = context.endpoint_log
         self.configure(config)
         self._open(bound)
 
@@ -81,11 +81,11 @@ class DatagramServer:
         self.shut()
         # A client that called connect() can go on sending, so there has to be an end.
         self._answer(_LAST)
-        self._engine.unregister(self._sock.fileno())
-        self._pins.close()
+        self._reactor.unregister(self._sock.fileno())
+        self._pinned_senders.close()
         self._sock.close()
 
-    def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
+    def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
         """Return nothing: what has not been answered waits in the socket itself."""
         return []
 
@@ -95,16 +95,16 @@ class DatagramServer:
     def _open(self, bound: Bound) -> None:
         self._bound, self._sock = bound, bound.sock
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._unread = Unread(self._sock)
-        self._pins = Pins(self._engine.loop, self._engine.ceiling)
-        self._engine.register(self._sock.fileno(), select.EPOLLIN, self._serve)
+        self._send_budget = SendBudget(self._sock)
+        self._pinned_senders = PinnedSenders(self._reactor.loop, self._reactor.ceiling)
+        self._reactor.register(self._sock.fileno(), select.EPOLLIN, self._serve)
 
     def _serve(self, _events: int) -> int:
         return self._answer(_BATCH)
 
     def _answer(self, most: int) -> int:
         """Answer what waits, up to so many; return how many that were."""
-        counters, unread = self._counters, self._unread
+        counters, unread = self._counters, self._send_budget
         left = most
         while left > 0:
             slack = unread.slack if self._uniform else 0
@@ -137,14 +137,14 @@ class DatagramServer:
             return
         counters.messages += 1
         if self._config.log_messages:
-            self._announcer.received(message)
+            self._endpoint_log.received(message)
         self._reply(self._prefix + message, sender, uid)
 
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
             self._counters.errors["unnamed"] += 1
             return
-        refusal = self._unread.refusal(sender, len(reply))
+        refusal = self._send_budget.refusal(sender, len(reply))
         if refusal:
             self._counters.errors[refusal] += 1
             return
@@ -164,9 +164,9 @@ class DatagramServer:
         """Send to the sender's own socket, whatever stands at its path; see pinned_senders.py.
 
         Raises:
-            OSError: as Pins.handle, and sendto(2).
+            OSError: as PinnedSenders.handle, and sendto(2).
         """
-        pins, now = self._pins, self._engine.now
+        pins, now = self._pinned_senders, self._reactor.now
         try:
             return self._sock.sendto(reply, pins.handle(path, uid, now))
         except ConnectionRefusedError:
@@ -181,5 +181,5 @@ class DatagramServer:
         if self._allow.admits(peer):
             return True
         self._counters.errors["refused"] += 1
-        self._announcer.refused(peer, "not in allow")
+        self._endpoint_log.refused(peer, "not in allow")
         return False

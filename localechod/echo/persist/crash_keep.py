@@ -13,7 +13,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Protocol
 
-from localechod.echo.persist.crash_slots import NOWHERE, Slot, Slots
+from localechod.echo.persist.crash_slots import NO_SLOT, Slot, Slots
 
 log = logging.getLogger("localechod.echo")
 
@@ -26,7 +26,7 @@ BATCH = 16
 PAUSE = 0.25
 
 
-class Keeper(Protocol):
+class SocketStore(Protocol):
     """Somebody who holds duplicates of our sockets, should we end without a word.
 
     Attributes:
@@ -60,12 +60,12 @@ class Client(Protocol):
     since: float
     slot: Slot
 
-    def guard(self, slot: Slot) -> None:
+    def attach_slot(self, slot: Slot) -> None:
         """Leave word in this slot from now on, and in no other."""
         ...
 
 
-class Keeping:
+class CrashKeeper:
     """Decides who is kept, and sees to it.
 
     Args:
@@ -73,10 +73,10 @@ class Keeping:
         wanted: how many connections at most.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper, wanted: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: SocketStore, wanted: int) -> None:
         self._loop = loop
-        self._keeper = keeper
-        self._slots = keeper.slots
+        self._store = store
+        self._slots = store.slots
         self._wanted = wanted
         self._places = 0
         # Both in the order of their age. A plain dict would look for its first entry among all that
@@ -113,7 +113,7 @@ class Keeping:
         if slot is not None and self._places:
             del self._candidates[client]
             self._kept[client] = None
-            client.guard(slot)
+            client.attach_slot(slot)
 
     def settle(self) -> None:
         """Let go of what is kept and belongs to nobody here; after everyone has been resumed."""
@@ -121,7 +121,7 @@ class Keeping:
         for record in self._slots.records():
             if record.serial not in ours:
                 self._slots.free(record.serial)
-                self._keeper.drop(f"{record.serial}@{record.endpoint}")
+                self._store.drop(f"{record.serial}@{record.endpoint}")
         for clients in (self._kept, self._candidates):
             for client in sorted(clients, key=lambda client: client.since):
                 clients.move_to_end(client)
@@ -133,16 +133,16 @@ class Keeping:
 
         Whoever holds a duplicate may be late to close it, so this one is shut down for both.
         """
-        if client.slot is NOWHERE:
+        if client.slot is NO_SLOT:
             self._candidates.pop(client, None)
             return
-        self.forsake(client)
+        self.unkeep(client)
         with suppress(OSError):  # the peer has gone already
             client.sock.shutdown(socket.SHUT_RDWR)
 
-    def forsake(self, client: Client) -> None:
+    def unkeep(self, client: Client) -> None:
         """A crash from now on ends this connection, whatever it is in the middle of."""
-        if client.slot is not NOWHERE:
+        if client.slot is not NO_SLOT:
             del self._kept[client]
             self._let_go(client)
             self._schedule()
@@ -170,10 +170,10 @@ class Keeping:
 
     def _let_go(self, client: Client) -> None:
         slot = client.slot
-        client.guard(NOWHERE)
+        client.attach_slot(NO_SLOT)
         # In this order: a socket without a slot is closed by the process after a crash.
         self._slots.free(slot.serial)
-        self._keeper.drop(slot.name)
+        self._store.drop(slot.name)
 
     def _schedule(self) -> None:
         """Wait for the next one to be old enough, while there is one, and a place for it."""
@@ -195,8 +195,8 @@ class Keeping:
             client, _nothing = self._candidates.popitem(last=False)
             slot = self._slots.take(client.since, _piece(client.sock))
             self._kept[client] = None
-            client.guard(slot)
-            self._keeper.keep(slot.name, client.sock.fileno())
+            client.attach_slot(slot)
+            self._store.keep(slot.name, client.sock.fileno())
         if self._is_wanting():
             self._timer = self._loop.call_later(PAUSE, self._hold)
 

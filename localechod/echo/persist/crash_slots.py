@@ -185,10 +185,10 @@ def format_memory(memory: Room, count: int) -> Slots:
     return Slots(memory)
 
 
-def nowhere() -> Slots:
+def no_slots() -> Slots:
     """Return no slots: where nobody holds a socket for us, nothing is to be remembered."""
     return format_memory(bytearray(size(0)), 0)
 
 
 # The slot of everyone who has none. No reply is longer than this one sends whole.
-NOWHERE = Slot(bytearray(_SLOT.size), 0, 0, sys.maxsize)
+NO_SLOT = Slot(bytearray(_SLOT.size), 0, 0, sys.maxsize)

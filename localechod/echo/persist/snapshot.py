@@ -18,7 +18,7 @@ _MAGIC = b"localechod-state"
 T = TypeVar("T")
 
 
-class ConnectionState(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One connection between two processes of this program.
 
     Attributes:
@@ -47,16 +47,16 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True, array_like=True
     serial: int = 0
 
 
-class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint: what it was told to be, what it has counted, and who is connected."""
 
     config: EndpointConfig
     counters: dict[str, int]
     errors: dict[str, int]
-    connections: tuple[ConnectionState, ...] = ()
+    connections: tuple[ConnectionSnapshot, ...] = ()
 
 
-class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The whole service.
 
     Attributes:
@@ -64,34 +64,34 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     started: float
-    endpoints: tuple[EndpointState, ...]
+    endpoints: tuple[EndpointSnapshot, ...]
 
 
-class StateError(LocalechodError):
+class SnapshotError(LocalechodError):
     """This is not the state of this version of the program."""
 
 
-def encode(state: ServiceState) -> bytes:
+def encode(state: ServiceSnapshot) -> bytes:
     """Write the state down."""
     return _MAGIC + VERSION.to_bytes(4, "big") + msgspec.msgpack.encode(state)
 
 
-def decode(data: bytes) -> ServiceState:
+def decode(data: bytes) -> ServiceSnapshot:
     """Read the state.
 
     Raises:
-        StateError: it was written by another version, or is no state at all.
+        SnapshotError: it was written by another version, or is no state at all.
     """
     head = len(_MAGIC) + 4
     if data[: len(_MAGIC)] != _MAGIC:
-        raise StateError("what was stored is no state of localechod", "connections start anew")
+        raise SnapshotError("what was stored is no state of localechod", "connections start anew")
     version = int.from_bytes(data[len(_MAGIC) : head], "big")
     if version != VERSION:
-        raise StateError(
+        raise SnapshotError(
             f"the stored state is of version {version}, and this program reads {VERSION}",
             "connections start anew",
         )
     try:
-        return msgspec.msgpack.decode(data[head:], type=ServiceState)
+        return msgspec.msgpack.decode(data[head:], type=ServiceSnapshot)
     except msgspec.DecodeError as error:
-        raise StateError(f"the stored state cannot be read: {error}") from error
+        raise SnapshotError(f"the stored state cannot be read: {error}") from error

@@ -18,7 +18,7 @@ class Holder(Protocol):
         ...
 
 
-class Memory:
+class BufferBudget:
     """Counts what is kept; beyond the limit, whoever keeps most has to go.
 
     Not the one who asked for more last: somebody may keep all but a little for ever, and with that

@@ -12,10 +12,10 @@ from typing import Protocol
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.fastpath import COMPILED, PYTHON, Flow
-from localechod.echo.persist.crash_keep import Keeping
-from localechod.echo.persist.crash_slots import BOUNDARY, NOWHERE, Slot
-from localechod.echo.persist.snapshot import ConnectionState
-from localechod.echo.reactor import Engine
+from localechod.echo.persist.crash_keep import CrashKeeper
+from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot
+from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reactor import Reactor
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import SMALL
 from localechod.localsocket.peer import Credentials
@@ -26,16 +26,16 @@ READ_SIZE = 65536
 class Port(Protocol):
     """What a connection needs to know of the listener that accepted it."""
 
-    engine: Engine
+    reactor: Reactor
     config: EndpointConfig
     counters: Counters
-    keeping: Keeping
+    crash_keeper: CrashKeeper
 
     def observe(self, message: bytes) -> None:
         """Log a message, on an endpoint with `log_messages`."""
         ...
 
-    def left(self, connection: "Connection") -> None:
+    def connection_closed(self, connection: "Connection") -> None:
         """Take back the place of a connection that has closed."""
         ...
 
@@ -47,7 +47,7 @@ class Connection(Flow):
         slot: where it leaves word, should we end without one; NOWHERE for most.
     """
 
-    __slots__ = (*("_afterwards", "_engine", "_held", "_unsent", "peer", "port", "slot", "sock"),)
+    __slots__ = (*("_afterwards", "_reactor", "_held", "_unsent", "peer", "port", "slot", "sock"),)
 
     # What it waits for while nothing is unsent; epoll_ctl(2).
     events = select.EPOLLIN
@@ -64,13 +64,13 @@ class Connection(Flow):
         self.fd = sock.fileno()
         self.peer = peer
         self.port = port
-        self._engine = port.engine
-        self.since = self.active = self._engine.now
+        self._reactor = port.reactor
+        self.since = self.active = self._reactor.now
         self._unsent: memoryview | None = None
         self._afterwards = None
         self._held = 0
-        self.slot = NOWHERE
-        self._engine.register(self.fd, self.events, self.serve)
+        self.slot = NO_SLOT
+        self._reactor.register(self.fd, self.events, self.serve)
 
     def configure(self, config: EndpointConfig) -> None:
         """Go on under other settings; what was read and not answered falls under them too."""
@@ -94,18 +94,18 @@ class Connection(Flow):
             plain = self._unsent is None and self._afterwards is None
             self.kind = self._plain() if plain and self.sock.fileno() >= 0 else PYTHON
 
-    def guard(self, slot: Slot) -> None:
+    def attach_slot(self, slot: Slot) -> None:
         """Leave word in this slot from now on; in NOWHERE, none."""
         config = self.port.config
         self.slot = slot
         framing = config.framing if config.type == "stream" else ""
         slot.describe(config.name, framing, config.record_size)
         self.whole = slot.whole
-        self.word = None if slot is NOWHERE else memoryview(slot.memory)[slot.at : slot.at + 1]
-        self.leave_word()
+        self.slot_byte = None if slot is NO_SLOT else memoryview(slot.memory)[slot.at : slot.at + 1]
+        self.record_state()
         self.tune()
 
-    def leave_word(self, size: int = 0) -> None:
+    def record_state(self, size: int = 0) -> None:
         """Write into the slot where the connection is in its client's bytes.
 
         Args:
@@ -114,9 +114,9 @@ class Connection(Flow):
         del size  # a record is sent whole or not at all
         self.slot.mark(BOUNDARY)
 
-    def freeze(self) -> ConnectionState:
+    def freeze(self) -> ConnectionSnapshot:
         """Describe the connection for the process that goes on with it."""
-        return ConnectionState(
+        return ConnectionSnapshot(
             pid=self.peer.pid,
             uid=self.peer.uid,
             gid=self.peer.gid,
@@ -131,7 +131,7 @@ class Connection(Flow):
             serial=self.slot.serial,
         )
 
-    def thaw(self, state: ConnectionState) -> None:
+    def thaw(self, state: ConnectionSnapshot) -> None:
         """Go on where another process stopped; see `freeze`."""
         self.since, self.active = state.since, state.active
         self.messages = state.messages
@@ -140,7 +140,7 @@ class Connection(Flow):
             self._afterwards = self.close
         if state.unsent is not None:
             self._unsent = memoryview(state.unsent)
-            self._engine.modify(self.fd, select.EPOLLOUT)
+            self._reactor.modify(self.fd, select.EPOLLOUT)
         self.account()
         self.tune()
 
@@ -170,12 +170,12 @@ class Connection(Flow):
 
     def finish(self) -> None:
         """Answer what has been received as far as the peer takes it at once, then close."""
-        self.port.keeping.forsake(self)
+        self.port.crash_keeper.unkeep(self)
         self.drain()
         # After SHUT_RD every read returns, and the queue is finite: this ends with end of file.
-        while self.fd in self._engine and self._unsent is None:
+        while self.fd in self._reactor and self._unsent is None:
             self.serve(select.EPOLLIN | select.EPOLLRDHUP)
-        if self.fd in self._engine:
+        if self.fd in self._reactor:
             self.close()
 
     def close(self) -> None:
@@ -188,7 +188,7 @@ class Connection(Flow):
             self.sock.shutdown(socket.SHUT_RDWR)
             while self.discard():
                 pass
-        self.release()
+        self.close_now()
 
     def kept(self) -> int:
         """Return the bytes kept for this client: a reply that is not sent yet, all of it."""
@@ -200,7 +200,7 @@ class Connection(Flow):
         size = size if size > SMALL else 0
         if size != self._held and self.sock.fileno() >= 0:
             self._held = size
-            self._engine.memory.hold(self, size)
+            self._reactor.memory.hold(self, size)
 
     def evict(self) -> None:
         """Close: all connections together keep too much, and this one most."""
@@ -211,16 +211,16 @@ class Connection(Flow):
         """Read something and forget it; False at end of file."""
         return bool(os.read(self.fd, READ_SIZE))
 
-    def release(self) -> None:
+    def close_now(self) -> None:
         """Close at once; right where nothing is left to read."""
-        self.port.keeping.leave(self)
+        self.port.crash_keeper.leave(self)
         self.kind = PYTHON
-        self._engine.unregister(self.fd)
+        self._reactor.unregister(self.fd)
         self.sock.close()
         if self._held:
             self._held = 0
-            self._engine.memory.hold(self, 0)
-        self.port.left(self)
+            self._reactor.memory.hold(self, 0)
+        self.port.connection_closed(self)
 
     def fail(self, error: OSError) -> None:
         """Count why the connection broke, and close it."""
@@ -228,7 +228,7 @@ class Connection(Flow):
             error.errno or 0, errno.errorcode.get(error.errno or 0, "unknown").lower()
         )
         self.port.counters.errors[reason] += 1
-        self.release()
+        self.close_now()
 
     def send(self, reply: bytes | memoryview) -> None:
         """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
@@ -242,9 +242,9 @@ class Connection(Flow):
         if sent > 0:
             self.sent += sent
         if sent != len(reply) or self._unsent is not None or self._afterwards is not None:
-            self.settle(reply, sent)
+            self.on_sent(reply, sent)
 
-    def settle(self, reply: bytes | memoryview, sent: int) -> None:
+    def on_sent(self, reply: bytes | memoryview, sent: int) -> None:
         """Keep what of a reply was not sent, or go on after all of it was.
 
         Args:
@@ -253,15 +253,15 @@ class Connection(Flow):
         """
         if sent < len(reply):
             if self._unsent is None:
-                self._engine.modify(self.fd, select.EPOLLOUT)
+                self._reactor.modify(self.fd, select.EPOLLOUT)
             self._unsent = memoryview(reply)[max(sent, 0) :]
             self.account()
         elif self._afterwards is not None:
             self._afterwards()
         elif self._unsent is not None:
             self._unsent = None
-            self._engine.modify(self.fd, self.events)
-            self.leave_word()
+            self._reactor.modify(self.fd, self.events)
+            self.record_state()
             self.account()
         self.tune()
 

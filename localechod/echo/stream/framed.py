@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
-from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NOWHERE, UNSENT
-from localechod.echo.persist.snapshot import ConnectionState
+from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NO_SLOT, UNSENT
+from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.stream.buffers import SMALL
 from localechod.echo.stream.connection import READ_SIZE, Connection, Port
-from localechod.echo.stream.resync import SkippingFramer, rest
+from localechod.echo.stream.resync import ResyncFramer, rest
 from localechod.framing import (
     ChunkFramer,
     Framer,
@@ -32,7 +32,7 @@ class StreamConnection(Connection):
 
     __slots__ = ("_feed", "_framer")
 
-    _framer: Framer | SkippingFramer
+    _framer: Framer | ResyncFramer
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
@@ -42,7 +42,7 @@ class StreamConnection(Connection):
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
         before, framer = self._framer, _framer(config, self.port)
-        if not isinstance(before, SkippingFramer):
+        if not isinstance(before, ResyncFramer):
             framer.pending, framer.messages = before.pending, before.messages
             self._use(framer)
         elif before.fits(framer):
@@ -50,15 +50,15 @@ class StreamConnection(Connection):
         else:
             self.close()  # nobody knows where a message of the new kind begins
             return
-        self.guard(self.slot)
+        self.attach_slot(self.slot)
 
-    def freeze(self) -> ConnectionState:
+    def freeze(self) -> ConnectionSnapshot:
         """See Connection; with the bytes of an incomplete message."""
-        if isinstance(self._framer, SkippingFramer):
+        if isinstance(self._framer, ResyncFramer):
             return replace(super().freeze(), skip=self._framer.skip)
         return replace(super().freeze(), pending=bytes(self._framer.pending))
 
-    def thaw(self, state: ConnectionState) -> None:
+    def thaw(self, state: ConnectionSnapshot) -> None:
         """See Connection."""
         self._framer.pending = state.pending
         super().thaw(state)
@@ -66,7 +66,7 @@ class StreamConnection(Connection):
             self._skip(_framer(self.port.config, self.port), state.skip)
             self.tune()
 
-    def leave_word(self, size: int = 0) -> None:
+    def record_state(self, size: int = 0) -> None:
         """See Connection."""
         ending = self._afterwards is not None
         if ending or self._unsent is not None or size > self.slot.whole:
@@ -88,9 +88,9 @@ class StreamConnection(Connection):
     def _skip(self, framer: Framer, skip: int) -> None:
         """Go on where the beginning of a message is lost, then with this framer."""
         framer.messages = self._framer.messages
-        self._use(SkippingFramer(framer, skip, lambda: self._use(framer)))
+        self._use(ResyncFramer(framer, skip, lambda: self._use(framer)))
 
-    def _use(self, framer: Framer | SkippingFramer) -> None:
+    def _use(self, framer: Framer | ResyncFramer) -> None:
         self._framer = framer
         config = self.port.config
         self.read_size = _read_size(config)
@@ -108,16 +108,16 @@ class StreamConnection(Connection):
     def serve(self, _events: int) -> None:
         """See Connection."""
         if self._unsent is not None:
-            self.active = self._engine.now
+            self.active = self._reactor.now
             self.send(self._unsent)
             return
         slot = self.slot
-        if slot is not NOWHERE:
+        if slot is not NO_SLOT:
             slot.memory[slot.at] = BUSY
         try:
             data = os.read(self.fd, self.read_size)
         except BlockingIOError:
-            self.leave_word()
+            self.record_state()
             return
         except OSError as error:
             self.fail(error)
@@ -129,7 +129,7 @@ class StreamConnection(Connection):
 
     def take(self, data: bytes) -> None:
         """See Connection."""
-        self.active = self._engine.now
+        self.active = self._reactor.now
         self.received += len(data)
         try:
             reply = self._feed(data)
@@ -138,17 +138,17 @@ class StreamConnection(Connection):
             self._say_last(error.replies, self.close)
             return
         slot = self.slot
-        kept = slot is not NOWHERE
+        kept = slot is not NO_SLOT
         if kept:
             # Before the reply: it wakes the client up, and most kills would come right after it.
             if self._framer.pending or len(reply) > slot.whole:
-                self.leave_word(len(reply))
+                self.record_state(len(reply))
             else:
                 slot.memory[slot.at] = BOUNDARY
         if reply:
             self.send(reply)
         if kept and len(reply) > slot.whole:
-            self.leave_word()
+            self.record_state()
         # What is pending can have grown past what need not be counted only in these cases.
         if not reply or self._held or len(data) > SMALL:
             self.account()
@@ -170,11 +170,11 @@ class StreamConnection(Connection):
         reply = self._framer.finish()
         if self._framer.dropped != dropped:
             self.port.counters.errors["incomplete"] += 1
-        self._say_last(reply, self.release)
+        self._say_last(reply, self.close_now)
 
     def _say_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
         self._afterwards = afterwards
-        self.leave_word()
+        self.record_state()
         if reply:
             self.send(reply)
         else:

@@ -13,7 +13,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.limits import AllowList, UserLimit
-from localechod.echo.persist.snapshot import ConnectionState
+from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
@@ -48,12 +48,12 @@ class Listener:
         bound: Bound,
         trouble: Callable[[str], None],
     ) -> None:
-        self.engine = context.engine
+        self.reactor = context.reactor
         self.counters = context.counters
-        self.observe = context.announcer.received
+        self.observe = context.endpoint_log.received
         self.config = config
-        self.keeping = context.keeping
-        self._announcer = context.announcer
+        self.crash_keeper = context.crash_keeper
+        self._endpoint_log = context.endpoint_log
         self._trouble = trouble
         self._bound = bound
         self._sock = bound.sock
@@ -95,7 +95,7 @@ class Listener:
         self._watch_idle()
         self._admit_again()
 
-    def left(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Take back a connection's place, and accept again if that was what was missing."""
         self._connections.discard(connection)
         self.counters.add(connection)
@@ -140,7 +140,7 @@ class Listener:
             connection.drain()
         await self._empty.wait()
 
-    def freeze(self) -> list[tuple[socket.socket, ConnectionState]]:
+    def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
         """Describe every connection, beside its socket; nothing may be served after this."""
         # A timer would still fire while the loop winds up, and hang up on somebody for good: a
         # connection that is shut down is shut down for every process that has it.
@@ -149,13 +149,13 @@ class Listener:
         self._pause()
         return [(connection.sock, connection.freeze()) for connection in self._connections]
 
-    def thaw(self, sock: socket.socket, state: ConnectionState) -> None:
+    def thaw(self, sock: socket.socket, state: ConnectionSnapshot) -> None:
         """Go on with a connection that another process accepted."""
         peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
         connection = self._keep(sock, peer)
         connection.thaw(state)
         if state.serial:
-            self.keeping.resume(connection, state.serial)
+            self.crash_keeper.resume(connection, state.serial)
 
     def _take_leave(self) -> None:
         """Let nobody new connect, and in who has connected already."""
@@ -173,7 +173,7 @@ class Listener:
                 self._pause()
                 self._cured()
                 return
-            if not self.engine.has_room():
+            if not self.reactor.has_room():
                 self._accept_failed(OSError(errno.EMFILE, ""))
                 return
             try:
@@ -186,7 +186,7 @@ class Listener:
             except OSError as error:
                 self._accept_failed(error)
                 return
-            self.engine.took(descriptor)
+            self.reactor.note_fd(descriptor)
             self._welcome(socket.socket(socket.AF_UNIX, self._type, 0, descriptor))
 
     def _accept_failed(self, error: OSError) -> None:
@@ -194,7 +194,7 @@ class Listener:
         if error.errno in _EXHAUSTED:
             self.counters.errors["accept_failed"] += 1
             self._pause()
-            self._resting = self.engine.loop.call_later(_REST, self._rested)
+            self._resting = self.reactor.loop.call_later(_REST, self._rested)
             self._impaired = True
             self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
 
@@ -210,7 +210,7 @@ class Listener:
         if refusal:
             reason, why = refusal
             self.counters.errors[reason] += 1
-            self._announcer.refused(peer, why)
+            self._endpoint_log.refused(peer, why)
             sock.close()
             return
         self.counters.accepted += 1
@@ -221,7 +221,7 @@ class Listener:
         self._empty.clear()
         connection = self._kind(sock, peer, self)
         self._connections.add(connection)
-        self.keeping.enter(connection)
+        self.crash_keeper.enter(connection)
         if self._sweep is None:
             self._watch_idle()
         return connection
@@ -235,7 +235,7 @@ class Listener:
 
     def _pause(self) -> None:
         if self._accepting:
-            self.engine.unregister(self._sock.fileno())
+            self.reactor.unregister(self._sock.fileno())
             self._accepting = False
         if self._resting is not None:
             self._resting.cancel()
@@ -255,7 +255,7 @@ class Listener:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
-        self.engine.register(self._sock.fileno(), select.EPOLLIN, self._accept)
+        self.reactor.register(self._sock.fileno(), select.EPOLLIN, self._accept)
         self._accepting = True
         if self._impaired:
             self._accept(select.EPOLLIN)  # the listener itself would tell only of a next client
@@ -269,7 +269,7 @@ class Listener:
         if timeout and self._connections:
             first = min(connection.active for connection in self._connections) + timeout
             wait = max(first - time.monotonic(), timeout / 10)
-            self._sweep = self.engine.loop.call_later(wait, self._close_idle)
+            self._sweep = self.reactor.loop.call_later(wait, self._close_idle)
 
     def _close_idle(self) -> None:
         due = time.monotonic() - self.config.idle_timeout

@@ -7,9 +7,9 @@ from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LIN
 from localechod.framing import Framer, LineFramer, RecordFramer
 
 
-def rest(framer: "Framer | SkippingFramer") -> int:
+def rest(framer: "Framer | ResyncFramer") -> int:
     """Return what is to come of the message that has begun, as Record.skip does."""
-    if isinstance(framer, SkippingFramer):
+    if isinstance(framer, ResyncFramer):
         return framer.skip
     if isinstance(framer, RecordFramer):
         return framer.size - len(framer.pending)
@@ -36,7 +36,7 @@ def go_on(record: Record, config: EndpointConfig) -> int | None:
     return record.skip if known and fits else None
 
 
-class SkippingFramer:
+class ResyncFramer:
     """Forgets the rest of a message, then lets another framer go on; see Framer.
 
     Args:

@@ -54,7 +54,7 @@ class SeqpacketConnection(Connection):
 
     def serve(self, events: int) -> None:
         """See Connection."""
-        now = self._engine.now
+        now = self._reactor.now
         if self._unsent is not None:
             self.active = now
             self.send(self._unsent)
@@ -71,13 +71,13 @@ class SeqpacketConnection(Connection):
             self.fail(error)
             return
         if record is None:
-            self.release()
+            self.close_now()
         else:
             self.take(record)
 
     def take(self, record: bytes) -> None:
         """See Connection."""
-        self.active = self._engine.now
+        self.active = self._reactor.now
         self.received += len(record)
         if len(record) > self.limit:
             self.port.counters.errors["too_long"] += 1
