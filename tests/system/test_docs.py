@@ -29,7 +29,17 @@ def test_no_command_stands_where_it_is_not_tried(page: Path) -> None:
         assert len(reason.split()) > 2
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub calls the headings of a page in a link."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text())
+    headings = re.findall(r"(?m)^#+ (.*)$", text)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"(?:\]\(|src(?:set)?=\")(?!https?:|#)([^)#\"]+)", page.read_text()):
-        assert (page.parent / link).exists(), link
+def test_links_between_pages_lead_to_a_file_and_a_heading(page: Path) -> None:
+    links = r"(?:\]\(|src(?:set)?=\")(?!https?:)([^)#\"]*)(?:#([^)\"]*))?"
+    for file, heading in re.findall(links, page.read_text()):
+        target = page.parent / file if file else page
+        assert target.exists(), file
+        assert not heading or heading in anchors(target), f"{file}#{heading}"
