@@ -67,7 +67,7 @@ def test_the_exposure_is_bounded(tmp_path: Path, variant: str, most: float) -> N
 
 
 @pytest.mark.parametrize(
-    ("variant", "words"), [("shipped", "gives it"), ("never root", "never-root.conf` it is")]
+    ("variant", "words"), [("shipped", "rates it"), ("never root", "never-root.conf` it is")]
 )
 def test_the_exposure_is_what_the_page_says(tmp_path: Path, variant: str, words: str) -> None:
     by_the_judge_of_the_page()
