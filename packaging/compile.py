@@ -1,7 +1,7 @@
-"""The build step of the wheel, and of an editable install: compile what is in C, if possible.
+"""The build step of the wheel, and of an editable install: compile the C modules, if possible.
 
-Without a compiler, or Python's headers, the wheel has the same program in Python alone; and with
-LOCALECHOD_PURE_PYTHON in the environment, as a release has it, so that it fits any machine.
+Without a compiler or Python's headers, the wheel has the same program in pure Python. So it does
+with LOCALECHOD_PURE_PYTHON in the environment, as in a release, so that it fits any machine.
 """
 
 import os
@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 
 _MODULES = ("localechod/echo/_fastpath", "localechod/echo/_fastpath_datagrams")
 
-# -g0: no path of the machine that it was built on, so that the same source gives the same bytes.
+# -g0: no path of the build machine, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 _FLAGS += ["-Wno-missing-field-initializers", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 
@@ -25,7 +25,7 @@ class Compile(BuildHookInterface[Any]):
     """Called by hatchling; see [tool.hatch.build.targets.wheel.hooks.custom] in pyproject.toml."""
 
     def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
-        """Compile the modules beside their sources; the wheel is one for this Python then."""
+        """Compile the modules beside their sources; the wheel is then for this Python only."""
         root = Path(self.root)
         for name in _MODULES:
             (root / _built(name)).unlink(missing_ok=True)
@@ -48,7 +48,7 @@ class Compile(BuildHookInterface[Any]):
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
         else:
-            sys.stderr.write("localechod: built without its compiled part, which is slower\n")
+            sys.stderr.write("localechod: built without its compiled part; it will be slower\n")
 
 
 def _built(name: str) -> str:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The part of `./dev deb` after everything has been fetched: lays out a source tree and builds the package from it, without
+# The part of `./dev deb` after everything has been fetched: makes a source tree and builds the package from it, without
 # root and without the network. Prints the path of the package.
-#   deb.sh PLACE VENV WHEELS OWN_WHEEL     PLACE: a directory of its own, made anew; VENV: to ask localechoctl
+#   deb.sh PLACE VENV WHEELS OWN_WHEEL     PLACE: a directory that is removed and made again; VENV: has localechoctl
 set -eu
 umask 022
 cd "$(dirname -- "$0")/.."
@@ -9,16 +9,16 @@ place=$1 venv=$2 wheels=$3 own=$4
 
 die() { printf 'deb: %s\n' "$*" >&2; exit 1; }
 
-# As Debian orders them: 1.0~rc1 comes before 1.0.
+# In Debian's order 1.0~rc1 comes before 1.0.
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' localechod/__init__.py | sed 's/\.\{0,1\}\(a\|b\|rc\|dev\)\([0-9]\)/~\1\2/')
-[ -n "$version" ] || die 'there is no version in localechod/__init__.py'
+[ -n "$version" ] || die 'localechod/__init__.py has no version'
 
-# One time for everything that has one, so that the same source gives the same bytes: the last commit's; of a source tree
-# without commits, when its changelog was written.
+# One timestamp for all files, so that the same source gives the same bytes: the last commit's, or in a source tree without
+# commits that of the changelog.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export SOURCE_DATE_EPOCH
 
-# libraries: put the wheels that the package brings along into its tree.
+# libraries: copy the wheels that the package bundles into its tree.
 libraries() {
     sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' requirements/runtime.lock | while read -r name; do
         how=$(sed -n "s/^$name  *\([a-z]*\).*/\1/p" packaging/debian/libraries)
@@ -33,12 +33,12 @@ libraries() {
     done
 }
 
-# What has changed is in CHANGELOG.md, which the package has as changelog.gz.
+# CHANGELOG.md has the changes; the package has it as changelog.gz.
 changelog() {
     cat <<EOF
 localechod ($version) unstable; urgency=medium
 
-  * As its authors publish it; what has changed is in changelog.gz.
+  * Upstream release; changelog.gz has the changes.
 
  -- $(sed -n 's/^Maintainer: //p' packaging/debian/control)  $(LC_ALL=C date -uR -d "@$SOURCE_DATE_EPOCH")
 EOF
@@ -52,7 +52,7 @@ print(get_completion_script(prog_name='localechoctl', complete_var='_LOCALECHOCT
     done
     mv "$tree/completions/bash" "$tree/completions/localechoctl"
     mv "$tree/completions/fish" "$tree/completions/localechoctl.fish"
-    # zsh reads the file when somebody first presses Tab, and the script only gets ready for the next time.
+    # zsh reads the file at the first Tab, and the script only prepares completion for the next one.
     # shellcheck disable=SC2016 # zsh's variables
     { cat "$tree/completions/zsh"; echo '[[ $zsh_eval_context[-1] != loadautofunc ]] || _localechoctl_completion "$@"'; } \
         >"$tree/completions/_localechoctl"
@@ -60,8 +60,8 @@ print(get_completion_script(prog_name='localechoctl', complete_var='_LOCALECHOCT
 }
 
 [ "$("$venv/bin/python" -c 'import sys; print(sys.version_info[:2])')" = "$(/usr/bin/python3 -c 'import sys; print(sys.version_info[:2])')" ] ||
-    die "$venv has another Python than /usr/bin/python3, and the package would be for that one"
-# A compiler that is missing or fails costs only speed, elsewhere: here it would also make another package of the same source.
+    die "$venv has another Python than /usr/bin/python3, so the package would not fit this system"
+# Elsewhere, a missing or failing compiler only costs speed. Here it would make another package from the same source.
 case $own in *-none-any.whl) die "$own has no compiled part" ;; esac
 rm -rf "$place"
 tree=$place/localechod-$version
@@ -72,6 +72,6 @@ libraries
 completions
 changelog >"$tree/debian/changelog"
 log=$place/build.log
-# Not looked for are build dependencies: all is compiled by now, so a compiler (build-essential) is none; ./dev sees to debhelper.
+# Build dependencies are not checked: everything is compiled by now, so build-essential is not needed; ./dev provides debhelper.
 (cd "$tree" && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps) >"$log" 2>&1 || { cat "$log" >&2; die 'dpkg-buildpackage failed'; }
 echo "$place/localechod_${version}_$(dpkg --print-architecture).deb"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `./dev install --user` and `./dev uninstall --user` do once all is built: a service of one's own, without root.
+# The part of `./dev install --user` and `./dev uninstall --user` after the build: one user's own service, without root.
 #   install-user.sh install PYTHON VENV WHEEL...     as install.sh
 #   install-user.sh uninstall
 set -eu
@@ -8,7 +8,7 @@ cd "$(dirname -- "$0")/.."
 
 service=localechod.service
 socket=localechod.socket
-# Fixed places below the home directory, and not those of XDG_*_HOME: this shell may have other ones than the manager.
+# Fixed paths below the home directory, not those of XDG_*_HOME, which may differ between this shell and the manager.
 prefix=$HOME/.local/share/localechod
 bin=$HOME/.local/bin
 units=$HOME/.config/systemd/user
@@ -18,7 +18,7 @@ manuals=$HOME/.local/share/man
 # shellcheck source=packaging/placing.sh
 . packaging/placing.sh
 
-# A shell by su has no XDG_RUNTIME_DIR, or another user's; the manager listens below this one all the same.
+# A shell by su has no XDG_RUNTIME_DIR, or another user's. The manager listens below this one in any case.
 XDG_RUNTIME_DIR=/run/user/$(id -u)
 export XDG_RUNTIME_DIR
 runtime=$XDG_RUNTIME_DIR/localechod
@@ -37,7 +37,7 @@ install_all() {
     *) say "$bin is not in your PATH: log in again, or put it there" ;;
     esac
     if ! manager_runs; then
-        say 'done; no systemd runs for you here (that takes libpam-systemd and a login); by hand: localechod --detach'
+        say 'done; your own systemd does not run here (it needs libpam-systemd and a login); without it: localechod --detach'
         return
     fi
     systemctl --user daemon-reload
@@ -55,10 +55,10 @@ uninstall_all() {
     fi
     drop "$units/$service" "$units/$socket" "$manuals"/man[158]/localecho* "$prefix"
     unlink_commands
-    # One that was started by hand is not ours to end.
-    if [ -e "$runtime/control.sock" ]; then say "a localechod runs on, in $runtime"; else drop "$runtime"; fi
+    # A daemon that was started by hand is left running.
+    if [ -e "$runtime/control.sock" ]; then say "a localechod still runs, in $runtime"; else drop "$runtime"; fi
     if [ -z "$changed" ]; then say 'not installed; nothing to do'; return; fi
-    # The directories that install made, where nobody else has put something into them.
+    # Directories that install may have made, if they are empty.
     for directory in "$manuals"/man[158] "$manuals" "$bin" "$units" "${units%/*}"; do
         rmdir "$directory" 2>/dev/null || :
     done
@@ -69,7 +69,7 @@ uninstall_all() {
     say "done; ${settings%/*} is kept"
 }
 
-[ "$(id -u)" != 0 ] || die "this is for ordinary users; root's is install.sh"
+[ "$(id -u)" != 0 ] || die "this is for ordinary users; root uses install.sh"
 case ${1-} in
 install) shift; install_all "$@" ;;
 uninstall) uninstall_all ;;

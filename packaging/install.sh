@@ -1,9 +1,9 @@
 #!/bin/sh
-# The part of `./dev install` and `./dev uninstall` that needs root: puts what is built already in place, without the network.
+# The part of `./dev install` and `./dev uninstall` that needs root: installs the built files, without the network.
 #   install.sh install PYTHON VENV WHEEL...     PYTHON: the service's; VENV: one that has pip
 #   install.sh uninstall
 set -eu
-umask 022 # sudo may have brought the caller's: everything here must be readable for the service's account
+umask 022 # sudo may pass the caller's on; the service's account must be able to read all of this
 cd "$(dirname -- "$0")/.."
 
 service=localechod.service
@@ -11,11 +11,11 @@ socket=localechod.socket
 account=localecho
 prefix=/opt/localechod
 bin=/usr/local/bin
-# /usr/local/lib is read by systemd, sysusers and tmpfiles alike, and leaves /etc/systemd to the administrator:
-# `systemctl mask` fails where a unit file already has the name there.
+# systemd, sysusers and tmpfiles all read /usr/local/lib. /etc/systemd is left to the administrator: `systemctl mask` fails
+# if a unit file has the name there.
 unit=/usr/local/lib/systemd/system/$service
 socket_unit=/usr/local/lib/systemd/system/$socket
-# Of no effect there: who wants it copies it to /etc/systemd/system, as its first lines say.
+# Has no effect there; an administrator copies it to /etc/systemd/system, as its first lines say.
 never_root=/usr/local/share/localechod/never-root.conf
 sysusers=/usr/local/lib/sysusers.d/localechod.conf
 tmpfiles=/usr/local/lib/tmpfiles.d/localechod.conf
@@ -65,7 +65,7 @@ install_all() {
 
 uninstall_all() {
     if systemd_runs; then
-        # The socket first: as long as it listens, the next client would start the service again.
+        # The socket unit first: while it listens, the next client starts the service again.
         [ ! -e "$socket_unit" ] || systemctl -q disable --now $socket
         [ ! -e "$unit" ] || systemctl -q disable --now $service
     fi
@@ -78,7 +78,7 @@ uninstall_all() {
         changed=yes
     fi
     if [ -z "$changed" ]; then say 'not installed; nothing to do'; return; fi
-    # The directories that install made, where nobody else has put something into them.
+    # Directories that install may have made, if they are empty.
     rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
     rmdir --ignore-fail-on-non-empty "$manuals"/man[158] 2>/dev/null || :
     if systemd_runs; then

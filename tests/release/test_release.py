@@ -79,9 +79,9 @@ def unchanged(clone: Path) -> None:
     ("spoil", "options", "said"),
     [
         (dirty, DRY, " M README.md"),
-        (tagged, DRY, f"v{VERSION}.post1 is there already"),
+        (tagged, DRY, f"v{VERSION}.post1 exists already"),
         (unchanged, DRY, "nothing to release"),
-        (None, DRY[1:], "only a --dry-run may go --without-tests --without-debian"),
+        (None, DRY[1:], "only with --dry-run: --without-tests --without-debian"),
         (None, ("--push",), "--push is none of"),
     ],
 )

@@ -82,7 +82,7 @@ def test_install_does_not_replace_a_command_of_somebody_else(installed: Machine)
     installed.write(link, "mine")
     refused = installed.process(f"{CHECKOUT}/dev", "install")
     assert refused.returncode == 1
-    assert f"{link} is there and not ours" in refused.stderr
+    assert f"{link} exists and was not installed by this script" in refused.stderr
     assert installed.run("cat", link) == "mine"
     installed.run("rm", link)
     install(installed)
