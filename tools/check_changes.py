@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Check the fragments in changes/, which towncrier makes CHANGELOG.md from at a release.
+"""Check the fragments in changes/, from which towncrier makes CHANGELOG.md at a release.
 
-It prints a line for each mistake, and its exit status is 1 if there is one. The standard library is
-enough: towncrier is needed for a release alone, and brings four packages along.
+Prints a line for each mistake; the exit status is 1 if there is one. It needs the standard library
+only: towncrier is needed for a release alone, and has four dependencies.
 """
 
 import re
@@ -17,20 +17,20 @@ WIDTH = 118  # of a line: in CHANGELOG.md it is indented
 
 
 def mistakes(name: str, text: str, categories: Collection[str]) -> Iterator[str]:
-    """Yield what is wrong with a fragment."""
+    """Yield the mistakes in a fragment."""
     known = NAME.fullmatch(name)
     if known is None or known["category"] not in categories:
-        yield f"is not called NAME.CATEGORY.md, with one of {', '.join(categories)}"
+        yield f"is not named NAME.CATEGORY.md, with one of {', '.join(categories)}"
     if not text.endswith(".\n") or text != text.strip() + "\n":
-        yield "is not made of sentences, with a newline at the end"
+        yield "does not end with a full stop and one newline"
     if text.startswith(("- ", "* ", "#")):
-        yield "is a heading or an item of a list already"
+        yield "is a heading or a list item; towncrier adds that"
     if any(len(line) > WIDTH for line in text.splitlines()):
         yield f"has a line of more than {WIDTH} characters"
 
 
 def main() -> int:
-    """Check all of them; return the exit status."""
+    """Check all fragments; return the exit status."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
     found = [
         f"{file.relative_to(ROOT)} {mistake}\n"

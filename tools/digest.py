@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Hash what ./dev makes files from, so that it can tell which of them are stale.
+"""Hash the inputs of generated files, so that ./dev can tell which of them are stale.
 
-    tools/digest.py inputs       what requirements/*.lock are resolved from
-    tools/digest.py environment  what .venv is made from
+    tools/digest.py inputs       the inputs of requirements/*.lock
+    tools/digest.py environment  the inputs of .venv
 
-Runs before anything is installed: the standard library only.
+Runs before anything is installed: it needs the standard library only.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def digest(of: str) -> str:
-    """Return the hash, in hexadecimal."""
+    """Return the hash of "inputs" or "environment", in hexadecimal."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = settings["project"]
     parts = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
     files = [ROOT / "requirements/build.in"]
     if of == "environment":
-        # An environment knows its own path and its Python; the project is in it by its metadata.
+        # An environment contains its own path, its Python, and the project's metadata.
         parts += [project, settings["build-system"], settings["tool"]["hatch"]]
         parts += [str(ROOT), sys.version]
         files += sorted(ROOT.glob("requirements/*.lock"))

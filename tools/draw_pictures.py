@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Draw docs/pictures/*.svg: what localechoctl prints in a terminal of 80 columns.
+"""Draw docs/pictures/*.svg: the output of localechoctl in a terminal of 80 columns.
 
     systemctl start localechod; tools/draw_pictures.py [DIRECTORY]
 
-The commands are run, with the localechoctl on PATH, as root beside the running service; nothing is
-made up. A picture is text in one font, whatever the viewer has: each word stands at its column, and
-colours follow the viewer's light or dark mode.
+It runs the commands as root, with the localechoctl on PATH and the service running. A picture is
+text in the viewer's monospaced font: each word is placed at its column, and colors follow the
+viewer's light or dark mode.
 """
 
 import fcntl
@@ -26,9 +26,9 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = Path("/run/localechod")
 COLUMNS = 80
-CELL, LINE, MARGIN, BAR = 8.4, 20, 16, 28  # pixels: a letter, a line, the space around, the title
+CELL, LINE, MARGIN, BAR = 8.4, 20, 16, 28  # pixels: of a letter, a line, the margin, the title bar
 
-# SGR codes as a class, with its colour in light and in dark mode.
+# CSS classes, most of them SGR codes, with their color in light and in dark mode.
 COLOURS = {
     "t": ("#1f2328", "#e6edf3"),
     "1": ("#1f2328", "#ffffff"),
@@ -54,11 +54,11 @@ SCENES = {
 _CODE = re.compile(r"\x1b\[([\d;]*)m")
 
 
-# ---- what is printed -----------------------------------------------------------------------------
+# ---- running the commands ------------------------------------------------------------------------
 
 
 def printed(command: str) -> str:
-    """Run a command in a terminal of 80 columns and return what it prints there, codes included."""
+    """Run a command in a terminal of 80 columns and return its output with the SGR codes."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     with subprocess.Popen(
@@ -77,14 +77,14 @@ def printed(command: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # EIO: that is how a terminal says that its last program has ended
+    except OSError:  # EIO: the last program on the terminal has ended
         return b""
 
 
 @contextmanager
 def company() -> Iterator[None]:
-    """Let two clients be connected, who have said something, and a socket that not all may use."""
-    directory = Path("/tmp/app")  # noqa: S108 - what the picture shows; it must not be there yet
+    """Connect two clients that have sent messages, and bind a socket of restricted use."""
+    directory = Path("/tmp/app")  # noqa: S108 - shown in the picture; it must not exist yet
     with ExitStack() as stack:
         for user, lines in (("root", "1\n2\n3\n"), ("nobody", "hello\n")):
             client = stack.enter_context(
@@ -111,11 +111,11 @@ def company() -> Iterator[None]:
         yield
 
 
-# ---- how it is drawn -----------------------------------------------------------------------------
+# ---- drawing -------------------------------------------------------------------------------------
 
 
 def drawing(commands: list[str]) -> str:
-    """Return the picture of commands and what they print."""
+    """Return the picture of commands and their output."""
     rows: list[list[tuple[str, str]]] = []
     for command in commands:
         rows += [[]] * bool(rows)
@@ -148,11 +148,11 @@ white-space:pre}}
 
 
 def wrapped(text: str) -> str:
-    """Break lines where a terminal of 80 columns breaks them."""
+    """Break lines as a terminal of 80 columns does."""
     lines = []
     for line in text.split("\n"):
         rest, plain = line, _CODE.sub("", line)
-        while len(plain) > COLUMNS and rest == plain:  # what is coloured is short
+        while len(plain) > COLUMNS and rest == plain:  # colored lines are short
             lines.append(rest[:COLUMNS])
             rest = plain = rest[COLUMNS:]
         lines.append(rest)
@@ -160,7 +160,7 @@ def wrapped(text: str) -> str:
 
 
 def coloured(text: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield each line in pieces of one colour."""
+    """Yield each line in pieces of one color."""
     code = "t"
     for line in text.split("\n"):
         pieces: list[tuple[str, str]] = []
@@ -173,7 +173,7 @@ def coloured(text: str) -> Iterator[list[tuple[str, str]]]:
 
 
 def words(row: list[tuple[str, str]], y: float) -> Iterator[str]:
-    """Yield the words of a line, each at its column and as wide as its letters."""
+    """Yield the words of a line, each placed at its column, with the width of its letters."""
     column = 0
     for code, piece in row:
         for word in re.finditer(r"\S+(?: \S+)*", piece):
@@ -187,14 +187,14 @@ def words(row: list[tuple[str, str]], y: float) -> Iterator[str]:
 
 
 def _name(code: str) -> str:
-    return code if code.isalpha() else f"c{code}"  # a class begins with a letter
+    return code if code.isalpha() else f"c{code}"  # a class name begins with a letter
 
 
 def main() -> None:
-    """Draw every scene, or say what is missing."""
+    """Draw every scene, or exit with the reason."""
     directory = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs/pictures"
     if os.geteuid() != 0 or not RUNTIME.exists():
-        sys.exit("as root, please, with the service running: systemctl start localechod")
+        sys.exit("run this as root, with the service running: systemctl start localechod")
     with company():
         for name, commands in SCENES.items():
             (directory / f"{name}.svg").write_text(drawing(commands))

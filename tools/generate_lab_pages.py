@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/lab.md and docs/lab.zh.md from the lab's catalogue, or check them.
+"""Write docs/lab.md and docs/lab.zh.md from the lab's texts, or check them.
 
 tools/generate_lab_pages.py           write both pages
 tools/generate_lab_pages.py --check   write nothing; exit 1 with a diff where they differ
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from localechod.lab.catalogue import Catalogue  # noqa: E402 - this checkout's, installed or not
+from localechod.lab.catalogue import Catalogue  # noqa: E402 - from this checkout, installed or not
 from localechod.lab.experiment import Experiment, Judgement, known_verdict  # noqa: E402
 from localechod.lab.registry import EXPERIMENTS  # noqa: E402
 
@@ -21,7 +21,7 @@ PAGES = {"en": ROOT / "docs" / "lab.md", "zh": ROOT / "docs" / "lab.zh.md"}
 
 
 def page(language: str) -> str:
-    """Return the page of one language: a table with a row for each experiment."""
+    """Return the page in one language: a table with a row for each experiment."""
     texts = Catalogue.load(language)
     words = texts.words
     headers = words.page_headers.split(" | ")
@@ -53,7 +53,7 @@ def _row(cells: list[str]) -> str:
 
 def main() -> int:
     """Return 0, or 1 where --check found a difference."""
-    parser = argparse.ArgumentParser(description="Write the pages about the lab.")
+    parser = argparse.ArgumentParser(description="Generate docs/lab.md and docs/lab.zh.md.")
     parser.add_argument("--check", action="store_true", help="compare with the committed pages")
     check = parser.parse_args().check
     lines: list[str] = []

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-r"""Write into the manual pages what the programs say of themselves, or check that it is there.
+r"""Write the generated parts of the manual pages, or check that they are current.
 
     tools/generate_manuals.py           write the generated parts of man/*
     tools/generate_manuals.py --check   write nothing; exit 1 with a diff where they are not current
 
-A page is written by hand, in mdoc(7), but for the lines between `.\" generated: PART` and
-`.\" end`: options and commands as the programs' own --help has them, keys of the configuration as
-docs/configuration.md describes them, which has to agree with the schema.
+A page is written by hand, in mdoc(7), except the lines between `.\" generated: PART` and `.\" end`.
+These are options and commands, from the programs' --help, and keys of the configuration, from
+docs/configuration.md, which has to agree with the schema.
 """
 
 import argparse
@@ -33,38 +33,38 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "control": schema.ControlConfig,
     "endpoints.NAME": schema.EndpointConfig,
 }
-WIDTH = 78  # of the source's lines: mandoc complains beyond 80
+WIDTH = 78  # columns of a source line: mandoc warns beyond 80
 
 
-# ---- text as mdoc(7) has it ----------------------------------------------------------------------
+# ---- text in mdoc(7) -----------------------------------------------------------------------------
 
 
 def escaped(text: str) -> str:
-    """Return text without a meaning to roff; the "-" of an option stays one that can be copied."""
+    """Return text with roff's special characters escaped; the "-" of an option can be copied."""
     text = text.replace("\\", "\\e").replace('"', "\\(dq").replace("'", "\\(aq")
     text = re.sub(r"(?<![\w-])-(?=[\w-])|(?<=\s-)-(?=\w)|(?<=\\--)-", r"\\-", text)
     return text.replace("--", "-\\-").replace("`", "\\(ga").replace("~", "\\(ti")
 
 
 def prose(text: str) -> Iterator[str]:
-    """Yield the lines of a paragraph, each sentence on a new one; `code` becomes bold."""
+    """Yield the lines of a paragraph; a sentence begins a new line, and `code` becomes bold."""
     for sentence in re.split(r"(?<=[.!?]) +(?=[^a-z])", " ".join(text.split())):
         marked = re.sub(r"`([^`]*)`", "\1\\1\2", sentence)
         bold = escaped(marked).replace("\1", "\\fB").replace("\2", "\\fR")
         lines = textwrap.wrap(bold, WIDTH, break_long_words=False, break_on_hyphens=False)
-        # A line that begins like a request would be taken for one.
+        # \& keeps a line that begins with . or ' from being read as a request.
         yield from (f"\\&{line}" if line[0] in ".'" else line for line in lines)
 
 
 def literal(lines: list[str]) -> Iterator[str]:
-    """Yield a block to be shown as it is."""
+    """Yield a block that is shown unchanged."""
     yield ".Bd -literal -offset indent"
     yield from ("\\&" + escaped(line).replace("\\-", "-").replace("-", "\\-") for line in lines)
     yield ".Ed"
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield a docstring as --help has it; what begins with a backspace is an example."""
+    """Yield a docstring as in --help; a paragraph that begins with a backspace is an example."""
     for number, paragraph in enumerate(text.split("\n\n")):
         first, *rest = paragraph.removeprefix("\b\n").splitlines()
         if paragraph.startswith("\b"):
@@ -79,12 +79,12 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def sentence(text: str) -> str:
-    """Return what a table or a help text has as a sentence."""
+    """Return a help text or a cell of a table as a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def flag(words: str) -> str:
-    """Return an option as it is written, "--size BYTES", in macros."""
+    """Return an option such as "--size BYTES" in macros."""
     name, _, value = words.partition(" ")
     value = f" Ar \\&{escaped(value)}" if value else ""
     return f"Fl {escaped(name[1:])}{value}"
@@ -96,17 +96,17 @@ def joined(names: list[str]) -> str:
 
 
 def items(pairs: Iterator[tuple[str, str]]) -> Iterator[str]:
-    """Yield a list of things and what they mean."""
+    """Yield a list of tags and their descriptions."""
     listed = [line for tag, text in pairs for line in (f".It {tag}", *prose(text))]
     if listed:
         yield from [".Bl -tag -width Ds", *listed, ".El"]
 
 
-# ---- what there is to say ------------------------------------------------------------------------
+# ---- the generated parts -------------------------------------------------------------------------
 
 
 def daemon_options() -> list[tuple[list[str], str]]:
-    """Return the daemon's options, each in all its spellings, and what it does."""
+    """Return the daemon's options: each one's spellings, and its help."""
     made = parser()
     return [
         ([f"{name} {action.metavar or ''}".strip() for name in action.option_strings],
@@ -116,7 +116,7 @@ def daemon_options() -> list[tuple[list[str], str]]:
 
 
 def daemon_synopsis() -> Iterator[str]:
-    """Yield how localechod is called."""
+    """Yield the synopsis of localechod."""
     yield ".Nm"
     yield from (f".Op {flag(names[0])}" for names, _ in daemon_options())
 
@@ -127,7 +127,7 @@ def daemon_list() -> Iterator[str]:
 
 
 def control_list() -> Iterator[str]:
-    """Yield the options that stand before a command of localechoctl."""
+    """Yield the options before a command of localechoctl."""
     group = build()
     yield from items(parameters(group, typer.Context(group, info_name=PROGRAM)))
 
@@ -138,7 +138,7 @@ def parameters(command: Any, ctx: Any) -> Iterator[tuple[str, str]]:
         names, text = param.get_help_record(ctx) or ("", "")
         if param.param_type_name == "argument":
             yield f"Ar \\&{names}", text
-        elif names and param.name != "help":  # that is said once, for all
+        elif names and param.name != "help":  # the page has it once, for all commands
             yield joined(names.split(", ")), text
 
 
@@ -165,7 +165,7 @@ def described(group: Any, parent: Any) -> Iterator[str]:
 
 
 def usage(command: Any, ctx: Any) -> Iterator[str]:
-    """Yield what follows the command's name, in macros: typer has {NAME}... or [NAME]... for it."""
+    """Yield the arguments of a command in macros; typer has them as {NAME}... or [NAME]..."""
     for piece in command.collect_usage_pieces(ctx):
         word = escaped(piece.strip("{}[]."))
         word = "Ar options" if word == "OPTIONS" else f"Ar \\&{word}"
@@ -177,7 +177,7 @@ def keys() -> Iterator[str]:
     """Yield a part for each table of the configuration, with its keys."""
     text = DESCRIBED.read_text()
     for table, struct in TABLES.items():
-        yield f".Ss [{table}]\\&"  # or mandoc takes the bracket for punctuation
+        yield f".Ss [{table}]\\&"  # \&: mandoc would read the bracket as punctuation
         rows = rows_of(text, table)
         fields = {f.encode_name: f for f in msgspec.structs.fields(struct) if f.name != "name"}
         require(set(rows) == set(fields), table, set(rows) ^ set(fields))
@@ -185,7 +185,7 @@ def keys() -> Iterator[str]:
 
 
 def rows_of(text: str, table: str) -> dict[str, dict[str, str]]:
-    """Return the cells of a table of docs/configuration.md by key and by heading."""
+    """Return the cells of a table in docs/configuration.md, by key and by heading."""
     section = text.partition(f"## [{table}]\n")[2].partition("\n## ")[0]
     cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"]
     headings = [heading.strip(" |") for heading in cells[0]]
@@ -197,14 +197,14 @@ def rows_of(text: str, table: str) -> dict[str, dict[str, str]]:
 
 
 def entry(field: Any, row: dict[str, str], table: str) -> str:
-    """Return what is to be said of a key: its default, its values, where it applies."""
+    """Return the description of a key: its meaning, values, default, and where it applies."""
     default = row["default"]
     if field.default not in (None, msgspec.NODEFAULT):
         require(default == f"`{json.dumps(field.default)}`", f"{table}.{field.name}", default)
     reason = schema.REASONS[field.name]
     words = re.findall(r'"\w+"', reason)
     listed = words and all(word in row["what"] for word in words)
-    # [control] path takes other values than the one an endpoint has.
+    # REASONS describes the path of an endpoint; that of [control] takes other values.
     if listed or (table, field.name) == ("control", "path"):
         reason = ""
     said = [row["what"], f"it {reason}" if reason else "", f"default: {default}"]
@@ -213,7 +213,7 @@ def entry(field: Any, row: dict[str, str], table: str) -> str:
 
 
 def require(true: bool, where: str, what: object) -> None:
-    """End the program where the description and the schema differ."""
+    """Exit if the description and the schema differ."""
     if not true:
         sys.exit(f"{DESCRIBED.relative_to(ROOT)} and config/schema.py differ: {where}: {what}")
 
@@ -230,7 +230,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def current(page: str) -> str:
-    """Return a page with its generated parts as they ought to be."""
+    """Return a page with its generated parts up to date."""
     return re.sub(
         r'(?ms)^(\.\\" generated: (.*?)\n).*?(?=^\.\\" end$)',
         lambda part: part[1] + "".join(f"{line}\n" for line in PARTS[part[2]]()),

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make the Python code of the control socket's messages from control.proto, or check it.
+"""Generate the Python code of the control socket's messages from control.proto, or check it.
 
     tools/generate_wire.py           write control_pb2.py, control_pb2.pyi and control_grpc.py
     tools/generate_wire.py --check   write nothing; exit 1 with a diff where they are not current
 
-The generated files are committed, so that an installation needs no compiler. Needs grpcio-tools
-and grpclib (the extra `dev`).
+The generated files are committed, so that an installation needs no protobuf compiler. This script
+needs grpcio-tools and grpclib (the extra `dev`).
 """
 
 import argparse
@@ -25,10 +25,10 @@ GENERATED = [
 
 
 def generate(directory: Path) -> None:
-    """Run protoc, with grpclib's plugin from this interpreter's own environment.
+    """Run protoc with grpclib's plugin from this interpreter's environment.
 
     Raises:
-        subprocess.CalledProcessError: protoc refused the file; it has said why on stderr.
+        subprocess.CalledProcessError: protoc failed; it has printed the reason on stderr.
     """
     plugin = Path(sys.executable).with_name("protoc-gen-grpclib_python")
     subprocess.run(
@@ -47,7 +47,7 @@ def generate(directory: Path) -> None:
 
 
 def differences(directory: Path) -> list[str]:
-    """Return the lines of a diff between the committed code and the code made in `directory`."""
+    """Return the lines of a diff between the committed code and the code in `directory`."""
     lines: list[str] = []
     for name in GENERATED:
         committed = ROOT / name
