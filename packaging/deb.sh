@@ -25,7 +25,7 @@ libraries() {
         case $how in
         bundled)
             file=$(echo "$name" | tr - _)
-            grep -q "^Files: wheels/$file-" packaging/debian/copyright || die "$name has no licence in packaging/debian/copyright"
+            grep -q "^Files: wheels/$file-" packaging/debian/copyright || die "$name has no license in packaging/debian/copyright"
             cp "$wheels/$file"-*.whl "$tree/wheels" ;;
         debian | unused) ;;
         *) die "$name is in requirements/runtime.lock and not in packaging/debian/libraries" ;;
