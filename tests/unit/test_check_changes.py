@@ -1,4 +1,4 @@
-"""The fragments that the changelog is made from: what ./dev check says of a wrong one."""
+"""Fragments of the changelog: `./dev check` names each wrong one with its mistake."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def check(directory: Path, name: str, text: str) -> str:
-    """Check one fragment beside the template; return what is said, "" if it is fine."""
+    """Check one fragment beside the template; return the mistakes printed, "" if there are none."""
     for needed in ("pyproject.toml", "tools/check_changes.py", "changes/template.md"):
         (directory / needed).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / needed, directory / needed)
@@ -22,7 +22,7 @@ def check(directory: Path, name: str, text: str) -> str:
     return done.stderr
 
 
-def test_a_fragment_is_called_after_its_subject_and_category(tmp_path: Path) -> None:
+def test_a_fragment_is_named_after_its_subject_and_category(tmp_path: Path) -> None:
     assert check(tmp_path, "daemon-limits.fixed.md", "A limit\nholds.\n") == ""
 
 
@@ -33,14 +33,14 @@ def test_a_fragment_is_called_after_its_subject_and_category(tmp_path: Path) -> 
         ("limits.mended.md", "It holds.\n", "NAME.CATEGORY.md"),
         ("Limits.fixed.md", "It holds.\n", "NAME.CATEGORY.md"),
         ("limits.fixed.txt", "It holds.\n", "NAME.CATEGORY.md"),
-        ("limits.fixed.md", "", "not made of sentences"),
-        ("limits.fixed.md", "It holds", "not made of sentences"),
-        ("limits.fixed.md", "It holds.\n\n", "not made of sentences"),
-        ("limits.fixed.md", "- It holds.\n", "an item of a list"),
+        ("limits.fixed.md", "", "does not end with a full stop"),
+        ("limits.fixed.md", "It holds", "does not end with a full stop"),
+        ("limits.fixed.md", "It holds.\n\n", "does not end with a full stop"),
+        ("limits.fixed.md", "- It holds.\n", "a list item"),
         ("limits.fixed.md", f"It {'h' * 120}olds.\n", "more than 118 characters"),
     ],
 )
-def test_a_wrong_one_is_named_with_what_is_wrong(
+def test_a_wrong_fragment_is_named_with_its_mistake(
     tmp_path: Path, name: str, text: str, said: str
 ) -> None:
     told = check(tmp_path, name, text)
