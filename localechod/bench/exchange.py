@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from localechod.errors import LocalechodError
 from localechod.framing import encode
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 _SHOWN = 40
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"

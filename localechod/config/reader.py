@@ -1,8 +1,6 @@
 """From a TOML file to a valid Config, or to one line for each mistake: file, key, value, reason."""
 
 import difflib
-import grp
-import pwd
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from localechod.accounts import gid_of, uid_of
 from localechod.config.schema import (
     REASONS,
     Config,
@@ -22,7 +21,8 @@ from localechod.config.schema import (
     inapplicable,
 )
 from localechod.errors import ConfigError, UsageError
-from localechod.localsocket.address import Address, escape
+from localechod.localsocket.address import Address
+from localechod.text import escape
 
 Table = Mapping[str, Any]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -257,11 +257,8 @@ def _address(text: str, key: str, value: object) -> str:
 
 
 def _exists(name: str) -> bool:
-    try:
-        grp.getgrnam(name[1:]) if name.startswith("@") else pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
+    found = gid_of(name[1:]) if name.startswith("@") else uid_of(name)
+    return found is not None
 
 
 def _toml(value: object) -> str:

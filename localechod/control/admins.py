@@ -1,10 +1,8 @@
 """The names in `[control] admins`, looked up in the user database."""
 
-import grp
-import pwd
 from collections.abc import Collection
-from contextlib import suppress
 
+from localechod.accounts import members
 from localechod.control.access import Admins
 
 
@@ -17,11 +15,5 @@ def resolve(names: Collection[str], own_uid: int) -> Admins:
         names: user names, and group names with a leading "@".
         own_uid: the daemon's own user, who may always change things.
     """
-    uids, gids = {own_uid}, set()
-    for name in names:
-        with suppress(KeyError):
-            if name.startswith("@"):
-                gids.add(grp.getgrnam(name[1:]).gr_gid)
-            else:
-                uids.add(pwd.getpwnam(name).pw_uid)
-    return Admins(frozenset(uids), frozenset(gids))
+    uids, gids = members(names)
+    return Admins(uids | {own_uid}, gids)

@@ -15,7 +15,7 @@ from typing import Any
 from localechod.control.connect import start_hint
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
 from localechod.host import runtime
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 # A catalogue of a thousand endpoints takes a fifth of this. More is not read.
 LIMIT_BYTES = 1024 * 1024

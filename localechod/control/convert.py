@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localechod.localsocket.address import escape
+from localechod.text import printable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -27,20 +27,6 @@ def from_wire(message: "Message", kind: type[V]) -> V:
     """
     present = message.DESCRIPTOR.fields_by_name
     return kind(**{f.name: _read(message, present[f.name]) for f in fields(kind)})
-
-
-def printable(text: str) -> str:
-    """Return text that came over the wire as one line that a terminal can take.
-
-    What localechod sends is escaped already and stays as it is; the other end may be another
-    program, or the service's user gone astray, talking to an administrator's terminal.
-    """
-    return text if text.isprintable() else escape(text)
-
-
-def printable_lines(text: str) -> str:
-    """Return text of several lines, each as `printable` makes it."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def _clean(item: Any) -> Any:

@@ -27,7 +27,7 @@ from localechod.control.connect import (
     late,
     lost,
 )
-from localechod.control.convert import from_wire, printable, printable_lines
+from localechod.control.convert import from_wire
 from localechod.control.messages import About, Notice, PeersReport, ReloadReport, StatusReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlStub
@@ -35,6 +35,7 @@ from localechod.control.wire_errors import error_of
 from localechod.echo.status import EndpointStatus, Event, PeerRow
 from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
+from localechod.text import printable, printable_lines
 
 # A change binds sockets, reads files, waits for what it closes.
 CHANGE_SECONDS = 60.0

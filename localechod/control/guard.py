@@ -11,6 +11,7 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
+from localechod.accounts import user_name
 from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import Bounds
@@ -19,8 +20,8 @@ from localechod.echo.events import Event
 from localechod.echo.ratelimit import RateLimit
 from localechod.echo.supervisor import UnknownEndpointError
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
-from localechod.localsocket.address import escape
-from localechod.localsocket.peer import Credentials, command, user_name
+from localechod.localsocket.peer import Credentials, command
+from localechod.text import escape
 
 logger = logging.getLogger(__name__)
 

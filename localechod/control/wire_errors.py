@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from grpclib.const import Status
 
-from localechod.control.convert import printable, printable_lines
 from localechod.errors import (
     ConfigError,
     DaemonNotRunningError,
@@ -18,6 +17,7 @@ from localechod.errors import (
     NotPermittedError,
     UsageError,
 )
+from localechod.text import printable, printable_lines
 
 TEXT = "localechod-text-bin"
 HINT = "localechod-hint-bin"

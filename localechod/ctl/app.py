@@ -11,7 +11,7 @@ from localechod.ctl.group import Entry, LazyGroup, prepare
 from localechod.ctl.options import Options
 from localechod.ctl.values import HELP
 from localechod.errors import LocalechodError
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 PROGRAM = "localechoctl"
 

@@ -8,7 +8,7 @@ from localechod.control import catalog
 from localechod.ctl.options import Options
 from localechod.errors import DaemonNotRunningError, LocalechodError, UsageError
 from localechod.host import runtime
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Whom `send` talks to: an address, or an endpoint's name looked up in the catalogue."""
 
 import shlex
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,18 +17,13 @@ from localechod.errors import (
     UsageError,
 )
 from localechod.host import runtime
-from localechod.localsocket.address import Address, escape
+from localechod.localsocket.address import Address
 from localechod.localsocket.connect import Connected, connect
+from localechod.localsocket.types import TYPES
+from localechod.text import escape
 
 Type = Literal["stream", "datagram", "seqpacket"]
 Framing = Literal["auto", "line", "record", "chunk"]
-
-TYPES = {
-    "stream": socket.SOCK_STREAM,
-    "datagram": socket.SOCK_DGRAM,
-    "seqpacket": socket.SOCK_SEQPACKET,
-}
-TYPE_NAMES = {int(number): name for name, number in TYPES.items()}
 
 _LARGEST_RECORD = 1 << 20
 

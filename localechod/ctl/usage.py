@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from localechod.errors import UsageError
-from localechod.host.text import printable
+from localechod.text import printable
 
 # click's UsageError. typer used to import click and has a click of its own today; what it exports
 # of either is BadParameter, which is a child of that one.

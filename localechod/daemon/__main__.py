@@ -12,7 +12,7 @@ from typing import NoReturn
 from localechod import __version__
 from localechod.errors import LocalechodError, UsageError
 from localechod.host.daemonize import open_standard_streams
-from localechod.host.text import printable
+from localechod.text import printable
 
 _EPILOG = """\
 Without a configuration file it serves the built-in default: try `localechod`, then, from another

@@ -10,20 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from localechod.config import Config, EndpointConfig
-from localechod.echo.binding import SOCKET_TYPES, Opened, Owner, request
+from localechod.echo.binding import Opened, Owner, request
 from localechod.errors import ConfigError, UsageError
 from localechod.host.fdstore import Store
-from localechod.localsocket.address import Address, escape
+from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import borrow, name_of, retire
 from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, difference
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 log = logging.getLogger("localechod.daemon.activation")
 
 # What systemd calls every descriptor of the unit that does not say FileDescriptorName=.
 UNIT = "localechod.socket"
 
-_TYPES = {number: name for name, number in SOCKET_TYPES.items()}
 _HINT = (
     f"see `systemctl cat {UNIT}`: FileDescriptorName= is the name of an endpoint, or is not "
     "there, and each Listen...= has an endpoint's type and path"
@@ -128,7 +129,7 @@ def _look(descriptor: int, name: str) -> Passed:
         listening = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         address = name_of(sock)
         bound = address if address.raw else None
-        return Passed(descriptor, name, _TYPES[sock.type], bound, listening)
+        return Passed(descriptor, name, TYPE_NAMES[sock.type], bound, listening)
     finally:
         sock.detach()
 

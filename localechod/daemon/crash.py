@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from localechod.config import Config, EndpointConfig
-from localechod.echo.binding import SOCKET_TYPES
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import Record, SlotError, Slots
 from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
@@ -23,6 +22,7 @@ from localechod.echo.stream.connection import hang_up
 from localechod.echo.stream.resync import go_on
 from localechod.host.fdstore import Store
 from localechod.localsocket.peer import credentials
+from localechod.localsocket.types import TYPES
 
 log = logging.getLogger("localechod.daemon.crash")
 
@@ -174,7 +174,7 @@ def _revive(
 def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointSnapshot | None:
     """Describe a connection for the process that goes on with it; None: it has to end."""
     skip = go_on(record, config)
-    if skip is None or sock.type != SOCKET_TYPES[config.type]:
+    if skip is None or sock.type != TYPES[config.type]:
         return None
     sock.setblocking(False)  # it is already; Python does not know
     peer = credentials(sock)

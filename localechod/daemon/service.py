@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 import msgspec
 
 from localechod import __version__, config
+from localechod.accounts import user_name
 from localechod.config.changes import restart_needed
 from localechod.control import catalog
 from localechod.control.messages import About, ReloadReport
@@ -28,7 +29,6 @@ from localechod.errors import LocalechodError
 from localechod.host import jobs, runtime
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
-from localechod.localsocket.peer import user_name
 
 log = logging.getLogger("localechod.service")
 

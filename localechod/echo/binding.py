@@ -1,22 +1,15 @@
 """How an endpoint's socket comes to be: as whom it is bound, whose it is, what refuses it."""
 
-import grp
 import os
-import pwd
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from localechod.accounts import gid_of, uid_of
 from localechod.config import Config, EndpointConfig
 from localechod.errors import ConfigError, LocalechodError
 from localechod.localsocket.bind import Bound, Request, bind
-
-SOCKET_TYPES = {
-    "stream": socket.SOCK_STREAM,
-    "datagram": socket.SOCK_DGRAM,
-    "seqpacket": socket.SOCK_SEQPACKET,
-}
+from localechod.localsocket.types import TYPES
 
 # A socket, or what refused it.
 Opened: TypeAlias = Bound | LocalechodError
@@ -53,10 +46,10 @@ def request(config: EndpointConfig, owner: Owner) -> Request:
     """
     return Request(
         address=config.address,
-        type=SOCKET_TYPES[config.type],
+        type=TYPES[config.type],
         mode=config.bits,
-        uid=owner.uid if config.user is None else _uid(config.user),
-        gid=owner.gid if config.group is None else _gid(config.group),
+        uid=owner.uid if config.user is None else _known("user", config.user, uid_of),
+        gid=owner.gid if config.group is None else _known("group", config.group, gid_of),
         backlog=config.backlog,
     )
 
@@ -92,15 +85,8 @@ def _refuse(_config: EndpointConfig, _owner: Owner) -> Opened:
     return LocalechodError(NEVER_ROOT, NEVER_ROOT_HINT)
 
 
-def _uid(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise ConfigError(f'chown failed: there is no user "{name}" here') from None
-
-
-def _gid(name: str) -> int:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise ConfigError(f'chown failed: there is no group "{name}" here') from None
+def _known(kind: str, name: str, find: Callable[[str], int | None]) -> int:
+    number = find(name)
+    if number is None:
+        raise ConfigError(f'chown failed: there is no {kind} "{name}" here')
+    return number

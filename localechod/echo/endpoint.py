@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Sequence
 
+from localechod.accounts import group_name, user_name
 from localechod.config import EndpointConfig
 from localechod.echo.activated import HINT, ActivatedSocket
 from localechod.echo.binding import Opened, Owner, open_socket, request
@@ -18,7 +19,6 @@ from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
 from localechod.localsocket.filecheck import File
-from localechod.localsocket.peer import group_name, user_name
 
 
 class Endpoint:

@@ -3,11 +3,12 @@
 import logging
 import time
 
+from localechod.accounts import user_name
 from localechod.echo.events import Event, EventBus
 from localechod.echo.lifecycle import State
 from localechod.echo.ratelimit import RateLimit
-from localechod.localsocket.address import escape
-from localechod.localsocket.peer import Credentials, user_name
+from localechod.localsocket.peer import Credentials
+from localechod.text import escape
 
 log = logging.getLogger("localechod.echo")
 

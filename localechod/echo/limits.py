@@ -1,10 +1,9 @@
 """Who may use an endpoint: decided from what the kernel says of a peer, without any I/O on it."""
 
-import grp
-import pwd
 from collections import Counter
 from collections.abc import Iterable
 
+from localechod.accounts import members
 from localechod.localsocket.peer import Credentials
 
 
@@ -18,8 +17,7 @@ class AllowList:
     def __init__(self, names: Iterable[str]) -> None:
         names = tuple(names)
         self.everyone = not names
-        self._uids = {_uid(name) for name in names if not name.startswith("@")}
-        self._gids = {_gid(name[1:]) for name in names if name.startswith("@")}
+        self._uids, self._gids = members(names)
 
     def admits(self, peer: Credentials) -> bool:
         """Whether this peer is on the list, as a user or by one of its groups."""
@@ -46,17 +44,3 @@ class UserLimit:
         self._open[uid] -= 1
         if not self._open[uid]:
             del self._open[uid]
-
-
-def _uid(name: str) -> int | None:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def _gid(name: str) -> int | None:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None

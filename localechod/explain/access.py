@@ -12,8 +12,8 @@ import stat
 import struct
 from dataclasses import dataclass, replace
 
+from localechod.accounts import group_name, user_name
 from localechod.explain.subject import Subject
-from localechod.localsocket.peer import group_name, user_name
 
 # linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
 _VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")

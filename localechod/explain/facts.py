@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from localechod.accounts import user_name
 from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import mounts, netns, security, units
 from localechod.explain.security import Security
@@ -23,7 +24,6 @@ from localechod.explain.walk import Walk, walk
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained, take
-from localechod.localsocket.peer import user_name
 
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 

@@ -10,15 +10,9 @@ import socket
 from localechod.explain.check import Check, ok
 from localechod.explain.facts import Facts, Holder, is_connection
 from localechod.localsocket import diag
-from localechod.localsocket.address import escape
 from localechod.localsocket.diag import DiagSocket
-
-TYPES: dict[int, str] = {
-    socket.SOCK_STREAM: "stream",
-    socket.SOCK_DGRAM: "datagram",
-    socket.SOCK_SEQPACKET: "seqpacket",
-}
-_ORDER = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 
 def judge_serving(facts: Facts) -> list[Check]:
@@ -49,7 +43,7 @@ def found(facts: Facts) -> DiagSocket | None:
 
 
 def _rank(each: DiagSocket) -> tuple[bool, int]:
-    return not _takes(each), _ORDER.index(each.type)
+    return not _takes(each), list(TYPE_NAMES).index(each.type)
 
 
 def _takes(each: DiagSocket) -> bool:
@@ -87,7 +81,7 @@ def _nobody(facts: Facts) -> Check:
 
 
 def _other_type(facts: Facts) -> Check:
-    types = sorted({TYPES[each.type] for each in facts.listed.sockets})
+    types = sorted({TYPE_NAMES[each.type] for each in facts.listed.sockets})
     return Check(
         "type",
         "problem",
@@ -102,10 +96,10 @@ def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
     wrong = asked is not None and main.type != asked
     checks = [_listener(facts, main, wrong=wrong)]
     if wrong:
-        detail = f"it is a {TYPES[main.type]} socket, not {TYPES[asked or 0]}"
-        remedy = f"connect with a {TYPES[main.type]} socket"
+        detail = f"it is a {TYPE_NAMES[main.type]} socket, not {TYPE_NAMES[asked or 0]}"
+        remedy = f"connect with a {TYPE_NAMES[main.type]} socket"
         return [*checks, Check("type", "problem", detail, errno.EPROTOTYPE, remedy)]
-    checks.append(ok("type", TYPES[main.type]))
+    checks.append(ok("type", TYPE_NAMES[main.type]))
     if main.type == socket.SOCK_DGRAM:
         return [*checks, _peer(main)]
     return [*checks, _queue(main)] if _takes(main) else checks

@@ -11,14 +11,14 @@ import stat
 from collections.abc import Sequence
 from dataclasses import replace
 
+from localechod.accounts import group_name, user_name
 from localechod.explain.access import Node, Ruling, Want, decide
 from localechod.explain.check import Check, ok
 from localechod.explain.facts import LONGEST, Facts, Question
 from localechod.explain.subject import Subject
 from localechod.explain.walk import Step, Walk
-from localechod.localsocket.address import escape
 from localechod.localsocket.hints import kind
-from localechod.localsocket.peer import group_name, user_name
+from localechod.text import escape
 
 _AS_ROOT = "ask as root, or with --probe"
 _OUTSIDE = "ask from outside of this user namespace, with --pid"

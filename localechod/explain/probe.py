@@ -13,13 +13,13 @@ from typing import NoReturn
 
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain.facts import Question
+from localechod.localsocket.types import TYPES
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _PR_SET_KEEPCAPS = 8  # prctl(2)
 _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
 _DAC_OVERRIDE, _DAC_READ_SEARCH = 1 << 1, 1 << 2
-_TYPES = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM)
 
 
 def probe(question: Question) -> int:
@@ -66,7 +66,7 @@ def _answer(question: Question, writing: int, *, become: bool) -> NoReturn:
 def _connect(question: Question) -> int:
     wrong_type = errno.ECONNREFUSED if question.is_abstract else errno.EPROTOTYPE
     number = 0
-    for type_ in _TYPES if question.type is None else (question.type,):
+    for type_ in TYPES.values() if question.type is None else (question.type,):
         with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK) as sock:
             number = sock.connect_ex(question.name)
         if number != wrong_type:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from localechod.explain.check import Check, Verdict, conclude, ok
 from localechod.explain.facts import LONGEST, Facts, Holder, Question, look
-from localechod.explain.listener_checks import TYPES, found, judge_serving
+from localechod.explain.listener_checks import found, judge_serving
 from localechod.explain.path_checks import judge_name, judge_way
 from localechod.explain.probe import probe
-from localechod.localsocket.address import escape
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 CAN, CANNOT, UNKNOWN = 0, 1, 5
 """Exit statuses."""
@@ -47,7 +48,7 @@ def explain(question: Question, *, probing: bool = False) -> Report:
     report = judge(facts)
     if not probing:
         return report
-    kind = next((number for number, name in TYPES.items() if name == report.type), None)
+    kind = next((number for number, name in TYPE_NAMES.items() if name == report.type), None)
     return _probed(report, probe(replace(question, type=kind)))
 
 
@@ -64,7 +65,7 @@ def judge(facts: Facts) -> Report:
         kind = main.type
     return Report(
         question,
-        None if kind is None else TYPES[kind],
+        None if kind is None else TYPE_NAMES[kind],
         tuple(checks),
         facts.holders,
         conclude(checks),

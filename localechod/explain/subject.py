@@ -5,13 +5,12 @@ counts at the next login only, so both are known here, and the difference is a f
 """
 
 import os
-import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from localechod.accounts import find_user, groups_of, user_name, user_of
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
-from localechod.localsocket.address import escape
-from localechod.localsocket.peer import user_name
+from localechod.text import escape
 
 # linux/capability.h, as bit numbers
 _DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
@@ -100,11 +99,10 @@ def of_user(text: str) -> Subject:
     Raises:
         UsageError: there is no such user.
     """
-    try:
-        account = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
-    except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"no such user: {escape(text)}", "see getent passwd") from None
-    groups = frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
+    account = find_user(text)
+    if account is None:
+        raise UsageError(f"no such user: {escape(text)}", "see getent passwd")
+    groups = groups_of(account)
     bounding = _bounding() if account.pw_uid == 0 else 0
     return Subject(
         uid=account.pw_uid,
@@ -119,11 +117,8 @@ def of_user(text: str) -> Subject:
 
 
 def _listed(uid: int) -> frozenset[int]:
-    try:
-        account = pwd.getpwuid(uid)
-    except KeyError:  # a uid without an account, as containers have them
-        return frozenset()
-    return frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
+    account = user_of(uid)
+    return frozenset() if account is None else groups_of(account)
 
 
 def _mapped(pid: int | str, name: str) -> Ids:

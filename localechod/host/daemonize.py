@@ -15,7 +15,7 @@ from typing import TextIO
 from daemon import DaemonContext
 
 from localechod.errors import LocalechodError
-from localechod.host.text import failure, printable
+from localechod.text import failure, printable
 
 _STREAMS = ("stdin", "stdout", "stderr")
 # pipe(7): up to PIPE_BUF (4096) bytes are written whole or not at all.

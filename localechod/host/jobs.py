@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.host.text import printable
+from localechod.text import printable
 
 _log = logging.getLogger("localechod.host.jobs")
 _LIST_JOBS = ("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--no-pager")

@@ -12,7 +12,7 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 
 from localechod.errors import UsageError
-from localechod.host.text import printable
+from localechod.text import printable
 
 _LEVELS = {
     "debug": logging.DEBUG,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from localechod.errors import LocalechodError
-from localechod.host.text import failure, printable
+from localechod.text import failure, printable
 
 
 class PidFile:

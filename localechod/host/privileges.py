@@ -7,16 +7,15 @@ Half a drop looks like a whole one from outside, therefore what the kernel says 
 
 import contextlib
 import ctypes
-import grp
 import os
-import pwd
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localechod.accounts import find_group, find_user, groups_of, is_number
 from localechod.errors import ConfigError, NotPermittedError
-from localechod.host.text import failure, printable
+from localechod.text import failure, printable
 
 # prctl(2); the numbers are part of the kernel's ABI.
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
@@ -59,9 +58,16 @@ def resolve(user: str, group: str | None) -> Identity:
     Raises:
         ConfigError: there is no such user or group, or it is root's.
     """
-    account = _user(user)
-    gid = account.pw_gid if group is None else _group(group).gr_gid
-    groups = frozenset(os.getgrouplist(account.pw_name, gid))
+    account = find_user(user)
+    if account is None:
+        raise _unknown("user", user, "useradd --system --no-create-home --shell /usr/sbin/nologin")
+    gid = account.pw_gid
+    if group is not None:
+        named = find_group(group)
+        if named is None:
+            raise _unknown("group", group, "groupadd --system")
+        gid = named.gr_gid
+    groups = groups_of(account, gid)
     if account.pw_uid == 0:
         raise ConfigError(
             "[service] user is root, and the service never serves as root",
@@ -75,29 +81,12 @@ def resolve(user: str, group: str | None) -> Identity:
     return Identity(account.pw_name, account.pw_uid, gid, groups)
 
 
-def _user(text: str) -> pwd.struct_passwd:
-    # ValueError: a NUL in the name, or bytes that are no text.
-    with contextlib.suppress(KeyError, ValueError):
-        return pwd.getpwuid(int(text)) if _is_number(text) else pwd.getpwnam(text)
-    raise _unknown("user", text, "useradd --system --no-create-home --shell /usr/sbin/nologin")
-
-
-def _group(text: str) -> grp.struct_group:
-    with contextlib.suppress(KeyError, ValueError):
-        return grp.getgrgid(int(text)) if _is_number(text) else grp.getgrnam(text)
-    raise _unknown("group", text, "groupadd --system")
-
-
 def _unknown(kind: str, text: str, command: str) -> ConfigError:
     other = f"name an existing one as [service] {kind}"
-    if not _is_number(text):  # useradd gives ids to names, and takes no id for a name
+    if not is_number(text):  # useradd gives ids to names, and takes no id for a name
         create = f"{command} {printable(shlex.quote(text))}"
         other = f'create it with "systemd-sysusers" or "{create}", or {other}'
     return ConfigError(f'unknown {kind} "{printable(text)}"', other)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
 
 
 def drop(identity: Identity) -> None:

@@ -5,14 +5,14 @@ the same for both: they look at the environment and the uid, and never at what h
 """
 
 import os
-import pwd
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localechod.accounts import user_of
 from localechod.errors import ConfigError, LocalechodError, UsageError
-from localechod.host.text import failure, printable
+from localechod.text import failure, printable
 
 if TYPE_CHECKING:
     from localechod.host.privileges import Identity
@@ -217,10 +217,8 @@ def _user_config(environ: Mapping[str, str], uid: int) -> Path | None:
 
 
 def _home(uid: int) -> Path | None:
-    try:
-        return Path(pwd.getpwuid(uid).pw_dir)
-    except KeyError:  # a uid without an account, as containers have them
-        return None
+    account = user_of(uid)
+    return None if account is None else Path(account.pw_dir)
 
 
 def _exists(path: Path) -> bool:

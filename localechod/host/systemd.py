@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from localechod.errors import LocalechodError
-from localechod.host.text import printable
+from localechod.text import printable
 
 _log = logging.getLogger("localechod.host.systemd")
 _ADDRESS = "NOTIFY_SOCKET"

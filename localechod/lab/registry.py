@@ -14,7 +14,7 @@ from localechod.lab import (
     replies,
 )
 from localechod.lab.experiment import Experiment, Judgement
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 _JUDGEMENTS = (
     Judgement("easy", verdict=True),

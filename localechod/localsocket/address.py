@@ -10,42 +10,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from localechod.errors import UsageError
+from localechod.text import escape
 
 # sizeof(sockaddr_un.sun_path). A path also needs its closing NUL in there; an abstract name has
 # no closing NUL, but spends one byte on its leading one.
 _SUN_PATH = 108
 _LONGEST_PATH = _SUN_PATH - 1
-
-_SHORTHAND = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
-
-
-def escape(name: bytes | str) -> str:
-    r"""Return any name as one printable line; two different byte strings never look alike.
-
-    A leading NUL (abstract) is shown as "@"; bytes that really begin with "@" (a relative path)
-    as ``\x40``. Printable letters of any script stay, everything else becomes ``\n``, ``\t``,
-    ``\r``, ``\\`` or one ``\xNN`` for each byte.
-    """
-    if isinstance(name, bytes):
-        text = name.decode("utf-8", "surrogateescape")
-        prefix, text = (r"\x40", text[1:]) if text.startswith("@") else ("", text)
-    else:
-        prefix, text = "", name
-    if not prefix and text.startswith("\0"):
-        prefix, text = "@", text[1:]
-    return prefix + "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    if character in _SHORTHAND:
-        return _SHORTHAND[character]
-    if character.isprintable():
-        return character
-    # U+DC80..U+DCFF is how Python carries a byte that is no UTF-8; any other lone surrogate can
-    # only come from text that never was a name, and must not raise here.
-    carried = "\udc80" <= character <= "\udcff"
-    encoded = character.encode("utf-8", "surrogateescape" if carried else "surrogatepass")
-    return "".join(f"\\x{byte:02x}" for byte in encoded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from typing import Self
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
+from localechod.localsocket.types import TYPES
 
 _TIMEVAL = struct.Struct("ll")  # seconds, microseconds
 
@@ -85,9 +86,7 @@ def connect(address: Address, type: int | None, timeout: float) -> Connected:  #
     """
     deadline = time.monotonic() + timeout
     wrong_type = errno.ECONNREFUSED if address.is_abstract else errno.EPROTOTYPE
-    *candidates, last = (
-        (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM) if type is None else (type,)
-    )
+    *candidates, last = TYPES.values() if type is None else (type,)
     for candidate in candidates:
         try:
             return _connect(address, candidate, deadline)

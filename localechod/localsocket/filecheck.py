@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from localechod.accounts import group_name, user_name
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import PinnedEntry
-from localechod.localsocket.peer import group_name, user_name
 
 
 class FileState(enum.Enum):

@@ -11,10 +11,12 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+from localechod.accounts import group_name, user_name
 from localechod.localsocket import diag
-from localechod.localsocket.address import Address, escape
+from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry
-from localechod.localsocket.peer import group_name, user_name
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 _KINDS = {
     stat.S_IFSOCK: "a socket",
@@ -24,11 +26,6 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
-}
-_TYPES: dict[int, str] = {
-    socket.SOCK_STREAM: "stream",
-    socket.SOCK_DGRAM: "datagram",
-    socket.SOCK_SEQPACKET: "seqpacket",
 }
 _OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7): owners it does not know
 _ALL_UIDS = [b"0", b"0", b"4294967295"]
@@ -95,7 +92,7 @@ def _connect_hint(number: int, address: Address) -> str:
         case errno.EAGAIN:
             return "its backlog is full: the server does not accept connections fast enough"
         case errno.EPROTOTYPE:
-            types = {_TYPES.get(each.type, "") for each in _known(address)}
+            types = {TYPE_NAMES.get(each.type, "") for each in _known(address)}
             return (
                 f"it is a {'/'.join(sorted(types))} socket"
                 if types
@@ -176,7 +173,7 @@ def _abstract_refusal(address: Address) -> str:
     if not known:
         return "nobody has bound that name in this network namespace"
     reachable = {
-        _TYPES.get(each.type, "")
+        TYPE_NAMES.get(each.type, "")
         for each in known
         if each.type == socket.SOCK_DGRAM or each.state == diag.STATE_LISTEN
     }

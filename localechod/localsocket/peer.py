@@ -7,16 +7,14 @@ to decide by; the pid, and the command found through it, are only good enough to
 
 import ctypes
 import errno
-import grp
 import os
-import pwd
 import socket
 import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 _SO_PEERGROUPS = 59  # asm-generic/socket.h, since Linux 4.13; not in Python's socket module
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
@@ -105,19 +103,3 @@ def pid_namespace() -> int:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return 0
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, escaped, or the number as text where it has none."""
-    try:
-        return escape(pwd.getpwuid(uid).pw_name)
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    """Return the name of a group, escaped, or the number as text where it has none."""
-    try:
-        return escape(grp.getgrgid(gid).gr_name)
-    except KeyError:
-        return str(gid)

@@ -11,12 +11,13 @@ import errno
 import os
 import socket
 
+from localechod.accounts import user_name
 from localechod.errors import SocketError
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import kind, listing
-from localechod.localsocket.peer import Credentials, command, credentials, user_name
+from localechod.localsocket.peer import Credentials, command, credentials
 
 _STEP_ASIDE = "stop that process or choose another address"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from localechod.accounts import group_name, user_name
 from localechod.control.events import ControlClient
 from localechod.localsocket.hints import listing
-from localechod.localsocket.peer import group_name, user_name
 from tests.integration.harness import SERVICE_USER, Daemon, needs_root
 
 KINDS = {

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localechod.control.convert import from_wire, printable, to_wire
+from localechod.control.convert import from_wire, to_wire
 from localechod.control.messages import About, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.status import EndpointStatus, PeerRow
+from localechod.text import printable
 
 PAIRS = [
     (About, pb.Daemon),

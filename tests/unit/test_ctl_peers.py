@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from localechod.accounts import user_name
 from localechod.ctl import app
 from localechod.echo.status import PeerRow
-from localechod.localsocket.peer import command, user_name
+from localechod.localsocket.peer import command
 from tests.unit.control_fakes import Live, live
 
 Run = Callable[..., int]

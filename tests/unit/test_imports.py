@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2] / "localechod"
 
 # From the ground up; a module may import from its own floor's room and from floors below.
 FLOORS = [
-    ["errors", "__init__"],
+    ["errors", "text", "__init__"],
+    ["accounts"],
     ["localsocket"],
     ["host"],
     ["framing", "config"],

@@ -15,7 +15,7 @@ import pytest
 
 import localechod
 from localechod.localsocket import diag, netlink
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import localechod
+from localechod.accounts import user_name
 from localechod.errors import SocketError
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
-from localechod.localsocket.peer import user_name
 from localechod.localsocket.stale import Verdict, judge
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")

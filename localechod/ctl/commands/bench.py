@@ -18,10 +18,11 @@ from localechod.bench.peers import TRANSPORTS, peer
 from localechod.ctl import render
 from localechod.ctl.bench_report import Report
 from localechod.ctl.completion import endpoint_names
-from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.ctl.target import Framing, Target, Type, reach, resolve
 from localechod.errors import LocalechodError, UsageError
-from localechod.localsocket.address import escape
 from localechod.localsocket.peer import credentials
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 _LARGEST = 1 << 20
 _MOST = 10_000

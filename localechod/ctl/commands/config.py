@@ -10,7 +10,7 @@ from localechod import config
 from localechod.ctl import render
 from localechod.ctl.session import ask
 from localechod.ctl.usage import Group
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None)
 

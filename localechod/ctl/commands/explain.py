@@ -12,12 +12,12 @@ from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
 from localechod.ctl.places import Place, all_places, find
-from localechod.ctl.target import TYPES
 from localechod.errors import UsageError
 from localechod.explain import report as answer
 from localechod.explain.facts import Question
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
 from localechod.explain.subject import Subject, of_process, of_user
+from localechod.localsocket.types import TYPES
 
 Type = Literal["stream", "datagram", "seqpacket"]
 

@@ -13,7 +13,7 @@ from localechod.ctl.wrap import fill
 from localechod.lab import registry
 from localechod.lab.catalogue import Catalogue, Words, language
 from localechod.lab.experiment import Result, Status, conduct
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 _WIDEST = 120  # columns; longer lines are harder to read than to look at
 

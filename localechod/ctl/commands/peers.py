@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from localechod.accounts import user_name
 from localechod.ctl import render
 from localechod.ctl.commands.status import duration
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.session import ask
-from localechod.localsocket.peer import command, pid_namespace, user_name
+from localechod.localsocket.peer import command, pid_namespace
 
 if TYPE_CHECKING:
     from localechod.control.messages import PeerRow

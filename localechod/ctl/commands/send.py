@@ -1,20 +1,21 @@
 """localechoctl send: messages to any local socket, replies to standard output."""
 
 import os
-import pwd
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
+from localechod.accounts import find_user
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.send.codec import choose
 from localechod.ctl.send.conversation import Conversation
-from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.ctl.target import Framing, Target, Type, reach, resolve
 from localechod.errors import NotPermittedError, UsageError
-from localechod.localsocket.address import escape
 from localechod.localsocket.connect import import_all
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 _LONGEST = 86400
 
@@ -126,10 +127,9 @@ def _become(user: str) -> None:
         UsageError: there is no such user.
         NotPermittedError: the caller is not root.
     """
-    try:
-        account = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"no such user: {escape(user)}", "see getent passwd") from None
+    account = find_user(user)
+    if account is None:
+        raise UsageError(f"no such user: {escape(user)}", "see getent passwd")
     import_all()
     try:
         os.initgroups(account.pw_name, account.pw_gid)

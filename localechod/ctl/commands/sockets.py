@@ -1,7 +1,6 @@
 """localechoctl sockets: every local socket of this host, and who holds it."""
 
 import os
-import pwd
 import socket
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,15 +9,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from localechod.accounts import is_number, uid_of, user_name
 from localechod.ctl import render
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import netns
 from localechod.explain.facts import Holder, of_sockets
-from localechod.explain.listener_checks import TYPES, describe
+from localechod.explain.listener_checks import describe
 from localechod.localsocket import diag
-from localechod.localsocket.address import escape
 from localechod.localsocket.diag import DiagSocket
-from localechod.localsocket.peer import user_name
+from localechod.localsocket.types import TYPE_NAMES
+from localechod.text import escape
 
 Type = Literal["stream", "datagram", "seqpacket"]
 
@@ -66,7 +66,7 @@ def sockets(
     wanted = [
         each
         for each in listed
-        if (kind is None or TYPES.get(each.type) == kind)
+        if (kind is None or TYPE_NAMES.get(each.type) == kind)
         and (not listening or _waits(each))
         and (pattern is None or fnmatchcase(_name(each) or "", pattern))
     ]
@@ -141,7 +141,7 @@ def _row(each: DiagSocket) -> list[str]:
 
 
 def _type(each: DiagSocket) -> str:
-    return TYPES.get(each.type, str(each.type))
+    return TYPE_NAMES.get(each.type, str(each.type))
 
 
 def _state(each: DiagSocket) -> str:
@@ -173,8 +173,7 @@ def _user(text: str) -> str:
     Raises:
         UsageError: there is no such user.
     """
-    try:
-        uid = int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
-    except KeyError:
-        raise UsageError(f"no such user: {escape(text)}", "see getent passwd") from None
+    uid = int(text) if is_number(text) else uid_of(text)
+    if uid is None:
+        raise UsageError(f"no such user: {escape(text)}", "see getent passwd")
     return user_name(uid)

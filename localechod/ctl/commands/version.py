@@ -8,7 +8,7 @@ from localechod import __version__
 from localechod.ctl import render
 from localechod.ctl.session import look
 from localechod.errors import DaemonNotRunningError
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 
 def version(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from localechod.ctl.send.codec import Exchange
 from localechod.errors import LocalechodError, SocketError
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 PAUSE = 0.2
 """Seconds without a byte after which a reply without any mark is taken for whole."""
