@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def sockdir() -> Iterator[Path]:
-    """A short directory that everyone may enter: pytest's own paths overflow sun_path."""
+    """A short directory open to every user: pytest's own paths overflow sun_path."""
     directory = Path(tempfile.mkdtemp(prefix="le-", dir="/tmp"))
     directory.chmod(0o755)
     yield directory

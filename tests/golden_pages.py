@@ -1,4 +1,4 @@
-"""Pages as somebody has looked at them: what a command prints is compared with a file.
+"""Golden pages: the output of a command is compared with a file that a person has reviewed.
 
 After a wanted change `UPDATE_GOLDEN=1 ./dev test -k page` writes them anew, to be looked at in the
 diff.

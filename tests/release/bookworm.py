@@ -68,7 +68,7 @@ def copy_project(debian: Machine) -> None:
 
 
 def _base() -> Path:
-    """Return the directory of the bare system; whoever comes first makes it."""
+    """Return the directory of the bare system; the first caller makes it."""
     with _BASE.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (_BASE / "etc/made").exists():

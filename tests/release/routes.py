@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.system.machine import CHECKOUT, Machine
 from tests.system.pages import Step, alike, steps
 
-# Whoever follows a page on the bare Debian; `make_user` makes him.
+# The account that follows a page on the bare Debian; `make_user` creates it.
 USER = "someone"
 HOME = f"/home/{USER}"
 _PATH = f"{HOME}/.local/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,7 +31,7 @@ def _steps(block: str) -> Iterator[Step]:
 
 
 def make_user(debian: Machine) -> str:
-    """Make an ordinary user with the project in his home; return where."""
+    """Create an ordinary user with the project in their home; return its directory."""
     debian.run("useradd", "--create-home", USER)
     debian.run("cp", "-R", "/root/localechod", HOME)
     debian.run("chown", "-R", f"{USER}:", f"{HOME}/localechod")
@@ -54,7 +54,7 @@ def follow(debian: Machine, step: Step, directory: str) -> None:
     Raises:
         AssertionError: it failed, or printed something else than the page shows.
     """
-    # A user's own commands come first for him, as after a login.
+    # The user's own commands come first on PATH, as after a login.
     environment = ["env", f"HOME={HOME}", f"PATH={_PATH}"] if "runuser" in step.command else []
     script = f"cd {directory}\n{step.command}"
     printed = debian.run(

@@ -1,7 +1,7 @@
 """The Debian package on a bare Debian 12: made, installed, upgraded under load, removed, purged.
 
 One machine for all of it, and the tests follow one another as an administrator's days do; `-s`
-shows what he would see.
+shows what they would see.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def debian() -> Iterator[Machine]:
     if missing():
         pytest.skip(missing())
     with bookworm() as debian:
-        # Whoever follows README says yes to apt.
+        # A reader of README says yes to apt.
         debian.write("/etc/apt/apt.conf.d/90tests", 'APT::Get::Assume-Yes "true";\n')
         make_user(debian)
         version = f"{PROJECT}/localechod/__init__.py"
@@ -76,7 +76,7 @@ def debian() -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def project(debian: Machine) -> str:
-    """Where the ordinary user has the checkout, and the package that he has built from it."""
+    """The ordinary user's checkout, and the package that they have built from it."""
     directory = "/home/someone/localechod"
     follow(debian, WAY[0], directory)
     return directory

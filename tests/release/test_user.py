@@ -19,7 +19,7 @@ _SECONDS = 600.0  # of what fetches and compiles
 
 
 def log_in(debian: Machine) -> Session:
-    """Return the session of a new user, who has the project in his home."""
+    """Return the session of a new user with the project in their home."""
     debian.run("apt-get", "-qq", "update")
     debian.run("apt-get", "-qq", "install", "-y", "libpam-systemd", seconds=_SECONDS)
     debian.run("useradd", "--create-home", "--home-dir", HOME, "--shell", "/bin/sh", NAME)

@@ -15,7 +15,7 @@ from tests.system.machine import CHECKOUT, Machine
 ENVIRONMENT = "/srv/echo"
 HEADERS = ("gcc", "pkg-config", "python3-dev", "libsystemd-dev")
 
-# What an ordinary user does with the commands alone: first without a daemon, then with his own.
+# What an ordinary user does with the commands: first without a daemon, then with their own.
 USE = f"""
 PATH={ENVIRONMENT}/bin:$PATH
 localechoctl --help
@@ -60,7 +60,7 @@ def debian(artifacts: Artifacts) -> Iterator[Machine]:
     with bookworm() as debian:
         bring(debian, artifacts.wheel, artifacts.sdist)
         make_user(debian)
-        # Whoever follows README says yes to apt.
+        # A reader of README says yes to apt.
         debian.write("/etc/apt/apt.conf.d/90tests", 'APT::Get::Assume-Yes "true";\n')
         debian.run("apt-get", "-qq", "update")
         yield debian

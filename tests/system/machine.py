@@ -231,7 +231,7 @@ def _control_groups(name: str) -> Iterator[list[str]]:
             hierarchy = "/sys/fs/cgroup/systemd"
         else:
             continue
-        # "/..": who was put into a container by nsenter; its own groups begin at the root.
+        # "/..": a process that nsenter has put into a container; its own groups begin at the root.
         group = Path(hierarchy, path.removeprefix("/").partition("..")[0], name)
         group.mkdir()
         made.append(group)

@@ -1,4 +1,4 @@
-"""An ordinary user of the machine: his home, his own copy of the checkout, his service manager."""
+"""An ordinary user of the machine: their home, copy of the checkout and service manager."""
 
 import shlex
 import subprocess
@@ -24,7 +24,7 @@ _MANAGERS = {"systemctl", "systemd-run", "systemd-analyze", "journalctl"}
 
 
 class Session(Machine):
-    """The machine as this user has it; every command runs as him, systemctl with --user."""
+    """The machine for this user: every command runs as them, systemctl with --user."""
 
     def __init__(self, machine: Machine) -> None:
         """Keep whose session it is; the machine has to have the account."""
@@ -40,7 +40,7 @@ class Session(Machine):
     def process(
         self, *argv: str, user: str = "root", stdin: str = "", seconds: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as the user, in his home; root, whom a machine means, is not to be had."""
+        """Run a command as the user, in their home; a machine's `as root` is refused here."""
         program, *rest = argv
         words = [program, "--user", *rest] if program in _MANAGERS else list(argv)
         variables = [f"{name}={value}" for name, value in self.variables.items()]

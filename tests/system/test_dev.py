@@ -1,4 +1,4 @@
-"""`./dev run`, as root and as somebody else, on a machine without the service's account."""
+"""`./dev run`, as root and as another user, on a machine without the service's account."""
 
 import pytest
 
