@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from localechod.lab.catalogue import Catalogue  # noqa: E402 - from this checkout, installed or not
+from localechod.lab.catalog import Catalogue  # noqa: E402 - this checkout's, installed or not
 from localechod.lab.experiment import Experiment, Judgement, known_verdict  # noqa: E402
 from localechod.lab.registry import EXPERIMENTS  # noqa: E402
 

@@ -3,7 +3,7 @@
 import socket
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.peers import RECORD, record
+from localechod.lab.programs import RECORD, record
 from localechod.lab.sandbox import DATA, STREAM, Facts, Stage, call, local
 
 

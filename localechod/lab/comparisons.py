@@ -88,9 +88,9 @@ def _note(stage: Stage, ratio: Ratio) -> None:
 def grpc(stage: Stage) -> Facts:
     """Ask the daemon, in the directory, for its status."""
     # gRPC takes longer to import than all other experiments take to run.
-    from localechod.lab import remote  # noqa: PLC0415 - see above
+    from localechod.lab import grpc_daemon  # noqa: PLC0415 - see above
 
-    return remote.grpc(stage)
+    return grpc_daemon.grpc(stage)
 
 
 EXPERIMENTS = (

@@ -7,11 +7,12 @@ from localechod.errors import UsageError
 from localechod.lab import (
     addresses,
     boundaries,
+    client_address,
+    client_exit,
     comparisons,
-    endings,
-    kinds,
     permissions,
-    replies,
+    server_exit,
+    socket_types,
 )
 from localechod.lab.experiment import Experiment, Judgement
 from localechod.text import escape
@@ -41,7 +42,16 @@ _ORDER = """
     datagram-to-stream
 """.split()  # noqa: SIM905 - a list of words for a reader, not 56 lines of quotation marks
 
-_ROOMS = (addresses, boundaries, comparisons, endings, kinds, permissions, replies)
+_ROOMS = (
+    addresses,
+    boundaries,
+    client_address,
+    client_exit,
+    comparisons,
+    permissions,
+    server_exit,
+    socket_types,
+)
 _BY_NAME: dict[str, Experiment | Judgement] = {
     each.name: each for each in (*_JUDGEMENTS, *(e for room in _ROOMS for e in room.EXPERIMENTS))
 }

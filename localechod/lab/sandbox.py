@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localechod.lab import peers
+from localechod.lab import programs
 from localechod.lab.process import SECONDS, Actor, Process
 
 Fact = str | int | bool
@@ -90,7 +90,7 @@ class Stage:
     def peer(self, name: str, *paths: str, ids: tuple[int, int] | None = None) -> Process:
         """Start one of the peers in the directory; its paths are names in there."""
         absolute = [self.path(each) for each in paths]
-        main = peers.PEERS[name][0]
+        main = programs.PEERS[name][0]
         heading = _prompted(" ".join((name, *absolute)), ids)
         return self._start(Actor(name, str(self.directory), ids), lambda: main(*absolute), heading)
 
@@ -157,14 +157,14 @@ def call(shown: str, make: Callable[[], object]) -> str:
         got = make()
     except OSError as error:
         name = _NAMES.get(error.errno or 0, str(error.errno))
-        peers.show(f"{shown} = -1 {name} ({error.strerror})")
+        programs.show(f"{shown} = -1 {name} ({error.strerror})")
         return name
     if isinstance(got, bytes):
         text = repr(got)[1:].replace("'", '"')
         answer = f"{len(got)} {text}" if got else "0"
     else:
         answer = "0" if got is None else str(got)
-    peers.show(f"{shown} = {answer}")
+    programs.show(f"{shown} = {answer}")
     return answer
 
 

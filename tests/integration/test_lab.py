@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.lab.catalogue import Catalogue
+from localechod.lab.catalog import Catalogue
 from localechod.lab.experiment import Experiment, Judgement, Status, conduct, known_verdict
 from localechod.lab.registry import EXPERIMENTS
 from tests.integration.harness import CHECKOUT, DEADLINE, as_user, needs_root, until

@@ -10,7 +10,7 @@ from localechod.ctl.commands import lab as command
 from localechod.ctl.commands.lab import block, summary
 from localechod.ctl.render import width
 from localechod.lab import registry
-from localechod.lab.catalogue import LANGUAGES, Catalogue
+from localechod.lab.catalog import LANGUAGES, Catalogue
 from localechod.lab.experiment import Experiment, Judgement, Result, Status, known_verdict
 from localechod.lab.registry import EXPERIMENTS
 from localechod.lab.sandbox import Facts, SkippedError, Stage

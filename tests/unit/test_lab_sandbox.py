@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from localechod.lab import process
-from localechod.lab.peers import show
 from localechod.lab.process import StalledError
+from localechod.lab.programs import show
 from localechod.lab.sandbox import Stage, call, pause, result
 
 

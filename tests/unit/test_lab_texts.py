@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.lab.catalogue import LANGUAGES, Catalogue, Text, Words, language
+from localechod.lab.catalog import LANGUAGES, Catalogue, Text, Words, language
 from localechod.lab.registry import EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ import typer
 
 from localechod.bench import processor
 from localechod.bench.channel import Lane
+from localechod.bench.echo_servers import TRANSPORTS, peer
 from localechod.bench.measurement import Plan, Subject, measure
-from localechod.bench.peers import TRANSPORTS, peer
 from localechod.ctl import render
 from localechod.ctl.bench_report import Report
 from localechod.ctl.completion import endpoint_names

@@ -11,7 +11,7 @@ import typer
 from localechod.ctl import render
 from localechod.ctl.wrap import fill
 from localechod.lab import registry
-from localechod.lab.catalogue import Catalogue, Words, language
+from localechod.lab.catalog import Catalogue, Words, language
 from localechod.lab.experiment import Result, Status, conduct
 from localechod.text import escape
 
@@ -48,7 +48,7 @@ def lab(
     happened, why, and whether the claim holds. No daemon need run; one takes root.
 
     Exit status: 0 all happened as it is known to, be the claim right or wrong; 1 a surprise.
-    What its small servers and clients do can be tried by hand: python3 -m localechod.lab.peers
+    What its small servers and clients do can be tried by hand: python3 -m localechod.lab.programs
 
     Examples:
         localechoctl lab

@@ -42,7 +42,7 @@ class Programs:
             command = [str(self.article / name), str(path)]
         else:
             own = [str(self.directory / f"own{len(self.started)}")] * (name == "unixdataclient")
-            command = [sys.executable, "-m", "localechod.lab.peers", OURS[name], str(path), *own]
+            command = [sys.executable, "-m", "localechod.lab.programs", OURS[name], str(path), *own]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -189,11 +189,11 @@ def test_the_client_says_when_the_server_ends_before_its_reply(
 @pytest.mark.parametrize("words", [[], ["nope"], ["streamserver"], ["dataclient", "/x"]])
 def test_wrong_words_are_a_usage_error(words: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "localechod.lab.peers", *words],
+        [sys.executable, "-m", "localechod.lab.programs", *words],
         capture_output=True,
         text=True,
         check=False,
         timeout=DEADLINE,
         cwd=CHECKOUT,
     )
-    assert (done.returncode, done.stderr.splitlines()[0][:13]) == (2, "usage: peers ")
+    assert (done.returncode, done.stderr.splitlines()[0][:16]) == (2, "usage: programs ")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from localechod.bench.echo_servers import TRANSPORTS, Transport, peer
 from localechod.bench.measurement import Plan, Subject, measure
-from localechod.bench.peers import TRANSPORTS, Transport, peer
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(100, 3, 2, seconds=0.01, repeats=2, timeout=20, processor=None)
@@ -60,7 +60,7 @@ def test_peers_end_also_where_their_parent_is_killed(sockdir: Path) -> None:
         "import sys\n"
         "from contextlib import ExitStack\n"
         "from pathlib import Path\n"
-        "from localechod.bench.peers import TRANSPORTS, peer\n"
+        "from localechod.bench.echo_servers import TRANSPORTS, peer\n"
         "with ExitStack() as stack:\n"
         "    for each in TRANSPORTS:\n"
         "        pid, _ = stack.enter_context(peer(each, 2, Path(sys.argv[1])))\n"

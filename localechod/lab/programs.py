@@ -1,8 +1,8 @@
 """Four small peers that behave as the article's programs do, weaknesses included.
 
-Each can be run by hand, in place of the article's: ``python3 -m localechod.lab.peers``. They show
-two things more than those: when a server may be connected to, and an error that read(2) returns,
-which the article's programs take for data.
+Each can be run by hand, in place of the article's: ``python3 -m localechod.lab.programs``. They
+show two things more than those: when a server may be connected to, and an error that read(2)
+returns, which the article's programs take for data.
 """
 
 import os
@@ -142,7 +142,8 @@ def main(words: list[str]) -> int:
     peer, paths = PEERS.get(words[0] if words else "", (None, 0))
     if peer is None or len(words) != 1 + paths:
         sys.stderr.write(
-            "usage: peers streamserver|streamclient|dataserver PATH, or dataclient PATH OWN_PATH\n"
+            "usage: programs streamserver|streamclient|dataserver PATH\n"
+            "   or: programs dataclient PATH OWN_PATH\n"
         )
         return 2
     for number in (signal.SIGINT, signal.SIGPIPE):
