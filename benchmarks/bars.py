@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localechod.bench.drawing import box, document, line, text
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 _WIDTH = 800
 _LEFT, _RIGHT = 264, 60  # for the names of groups, and for the number behind the longest bar
@@ -20,11 +20,11 @@ class Bar:
     """One figure.
 
     Attributes:
-        spread: its length is the median, its whiskers are the quartiles.
+        quartiles: its length is the median, its whiskers are the quartiles.
         tone: its colour, as in localechod.bench.drawing.
     """
 
-    spread: Spread
+    quartiles: Quartiles
     tone: str
 
 
@@ -47,7 +47,7 @@ def picture(
         legend: what each tone stands for, as (tone, words).
         base: what is written at 1, which is whom all are compared with.
     """
-    largest = max(1.0, *(bar.spread.high for group in groups for bar in group.bars))
+    largest = max(1.0, *(bar.quartiles.high for group in groups for bar in group.bars))
     step = next((each for each in _STEPS if largest / each <= _MOST_TICKS), _STEPS[-1])
     end = step * math.ceil(largest / step)
 
@@ -78,12 +78,12 @@ def _height(group: Group) -> int:
 
 
 def _bar(bar: Bar, y: float, at: Callable[[float], float]) -> list[str]:
-    low, middle, high = at(bar.spread.low), at(bar.spread.median), at(bar.spread.high)
+    low, middle, high = at(bar.quartiles.low), at(bar.quartiles.median), at(bar.quartiles.high)
     return [
         box(at(0), y - _THICK / 2, middle - at(0), _THICK, bar.tone),
         line([(low, y), (high, y)], "text"),
         *(line([(x, y - 3), (x, y + 3)], "text") for x in (low, high)),
-        text(max(high, middle) + 6, y + 4, f"{bar.spread.median:.2f}", "note"),
+        text(max(high, middle) + 6, y + 4, f"{bar.quartiles.median:.2f}", "note"),
     ]
 
 

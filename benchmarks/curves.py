@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from localechod.bench.drawing import document, dot, line, text
 from localechod.bench.figures import Axis
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 _WIDTH = 800
 _LEFT, _RIGHT = 76, 126  # for the numbers of the axis, and for the names of the lines
@@ -25,7 +25,7 @@ class Line:
 
     name: str
     tone: str
-    points: Sequence[tuple[float, Spread]]
+    points: Sequence[tuple[float, Quartiles]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ def _panel(panel: Panel, top: int, wide: Axis) -> list[str]:
         parts.append(line([(x, bottom), (x, bottom - _PLOT)], "grid"))
     free = float("inf")
     for each in sorted(panel.lines, key=lambda each: -up(each.points[-1][1].median)):
-        points = [(_across(wide, x), up(spread.median)) for x, spread in each.points]
+        points = [(_across(wide, x), up(quartiles.median)) for x, quartiles in each.points]
         parts.append(line(points, each.tone, 2))
-        for (x, y), (_, spread) in zip(points, each.points, strict=True):
+        for (x, y), (_, quartiles) in zip(points, each.points, strict=True):
             parts += [
-                line([(x, up(spread.low)), (x, up(spread.high))], each.tone),
+                line([(x, up(quartiles.low)), (x, up(quartiles.high))], each.tone),
                 dot(x, y, each.tone),
             ]
         # From below: a name moves up where another one stands already.

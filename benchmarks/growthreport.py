@@ -7,7 +7,7 @@ from benchmarks.curves import Line, Panel, picture
 from benchmarks.measure import Figure
 from benchmarks.page import shown, table
 from benchmarks.results import Machine
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 # A median of ratios this little above 1 is not told from 1 where others work on the same machine.
 _NOISE = 0.03
@@ -34,19 +34,19 @@ class Step:
     memory_kib: float = 0.0
 
     @property
-    def rate(self) -> Spread:
+    def rate(self) -> Quartiles:
         """Messages a second."""
-        return Spread.of([figure.rate for figure in self.figures])
+        return Quartiles.of([figure.rate for figure in self.figures])
 
     @property
-    def cost(self) -> Spread:
+    def cost(self) -> Quartiles:
         """Microseconds of processor time for a message."""
-        return Spread.of([figure.cost or 0.0 for figure in self.figures])
+        return Quartiles.of([figure.cost or 0.0 for figure in self.figures])
 
     @property
-    def memory(self) -> Spread:
+    def memory(self) -> Quartiles:
         """Resident MiB."""
-        return Spread.of([self.memory_kib / 1024])
+        return Quartiles.of([self.memory_kib / 1024])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def quiet_words(steps: Sequence[Step]) -> str:
     """Return whether endpoints without traffic cost the others anything, and the figures."""
     alone, last = steps[0], steps[-1]
     rates, costs = (
-        Spread.of_ratios(
+        Quartiles.of_ratios(
             [get(each) for each in last.figures], [get(each) for each in alone.figures]
         )
         for get in (_rate, _cost)
@@ -104,7 +104,7 @@ def linear_words(growth: Growth) -> str:
     return (
         f"{verdict} faster than linearly: from {ours[0].count:,} to {ours[-1].count:,} connections "
         f"a message from each takes {work:,.0f} times the processor time (C: {theirs:,.0f} times; "
-        f"linear: {more:,.0f} times), and each connection takes {memory:.2f} KiB. Spread over "
+        f"linear: {more:,.0f} times), and each connection takes {memory:.2f} KiB. Quartiles over "
         f"{growth.busy[-1].count:,} endpoints instead of one, as many messages take {spread:.2f} "
         f"times the processor time; an endpoint takes {room:.2f} KiB."
     )
@@ -183,7 +183,7 @@ _TONES = {"localechod": "first", "C epoll": "third", "all are busy": "second"}
 
 
 def _panels(lines: _Lines, idle: _Lines) -> list[Panel]:
-    def panel(title: str, which: _Lines, get: Callable[[Step], Spread]) -> Panel:
+    def panel(title: str, which: _Lines, get: Callable[[Step], Quartiles]) -> Panel:
         drawn = [
             Line(name, _TONES.get(name, "first"), [(step.count, get(step)) for step in steps])
             for name, steps in which.items()
@@ -210,5 +210,5 @@ def _each_more(steps: Sequence[Step]) -> float:
     return (steps[-1].memory_kib - steps[0].memory_kib) / (steps[-1].count - steps[0].count)
 
 
-def _brackets(spread: Spread) -> str:
-    return f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
+def _brackets(quartiles: Quartiles) -> str:
+    return f"{quartiles.median:.2f} ({quartiles.low:.2f} - {quartiles.high:.2f})"

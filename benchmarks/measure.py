@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.servers import BUILD, Server
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 _ATTEMPTS = 5
 
@@ -83,6 +83,6 @@ def alternate(
     return figures
 
 
-def ratios(figures: Sequence[Figure], yardstick: Sequence[Figure]) -> Spread:
+def ratios(figures: Sequence[Figure], yardstick: Sequence[Figure]) -> Quartiles:
     """Return the rate as a share of the yardstick's in the same round."""
-    return Spread.of_ratios([each.rate for each in figures], [each.rate for each in yardstick])
+    return Quartiles.of_ratios([each.rate for each in figures], [each.rate for each in yardstick])

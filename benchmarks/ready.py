@@ -24,7 +24,7 @@ from benchmarks.manager import Started, keep_bytecode, started
 from benchmarks.measure import cores
 from benchmarks.results import Machine
 from benchmarks.servers import ROOT, raise_limits, workplace
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 BARE = "python -c 'import asyncio, uvloop'"
 OURS = "localechod"
@@ -111,8 +111,8 @@ def table(starts: Starts) -> str:
     bare = starts.programs[BARE]
     rows = []
     for name, each in starts.programs.items():
-        clock, processor = Spread.of(each.clock), Spread.of(each.processor)
-        beside = Spread.of_ratios(each.processor, bare.processor)
+        clock, processor = Quartiles.of(each.clock), Quartiles.of(each.processor)
+        beside = Quartiles.of_ratios(each.processor, bare.processor)
         row = [f"`{name}`", _scaled(clock, 1e3), _scaled(processor, 1e3)]
         row.append("" if each is bare else _scaled(beside, 1, 2))
         rows.append(row)
@@ -125,8 +125,8 @@ def sizes(starts: Starts) -> str:
         [
             name,
             kind,
-            f"{Spread.of(each.memory[kind]).median / 1024:.1f}",
-            f"{Spread.of(each.connection[kind]).median:.2f}",
+            f"{Quartiles.of(each.memory[kind]).median / 1024:.1f}",
+            f"{Quartiles.of(each.connection[kind]).median:.2f}",
         ]
         for name, each in starts.programs.items()
         if name != BARE
@@ -135,9 +135,9 @@ def sizes(starts: Starts) -> str:
     return page.table(["", "memory", "MiB when ready", "KiB for a connection"], rows)
 
 
-def _scaled(spread: Spread, scale: float, digits: int = 0) -> str:
+def _scaled(quartiles: Quartiles, scale: float, digits: int = 0) -> str:
     low, median, high = (
-        f"{value * scale:.{digits}f}" for value in (spread.low, spread.median, spread.high)
+        f"{value * scale:.{digits}f}" for value in (quartiles.low, quartiles.median, quartiles.high)
     )
     return f"{median} ({low} - {high})"
 

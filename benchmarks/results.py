@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from benchmarks.measure import Figure
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 T = TypeVar("T")
 
@@ -62,22 +62,22 @@ class Outcome:
     yardstick: str
     servers: dict[str, list[Figure]]
 
-    def ratio(self, name: str, base: str = "") -> Spread:
+    def ratio(self, name: str, base: str = "") -> Quartiles:
         """Return a server's rate as a share of another's, or of the yardstick's, round by round."""
         rates, others = (
             [figure.rate for figure in self.servers[each]]
             for each in (name, base or self.yardstick)
         )
-        return Spread.of_ratios(rates, others)
+        return Quartiles.of_ratios(rates, others)
 
-    def rate(self, name: str) -> Spread:
+    def rate(self, name: str) -> Quartiles:
         """Return messages, or visits, a second."""
-        return Spread.of([figure.rate for figure in self.servers[name]])
+        return Quartiles.of([figure.rate for figure in self.servers[name]])
 
-    def cost(self, name: str) -> Spread | None:
+    def cost(self, name: str) -> Quartiles | None:
         """Return microseconds of processor time for each; None where that is not known."""
         costs = [figure.cost for figure in self.servers[name] if figure.cost is not None]
-        return Spread.of(costs) if costs else None
+        return Quartiles.of(costs) if costs else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 BIN = Path(sys.executable).parent
 CTL = str(BIN / "localechoctl")
@@ -74,7 +74,7 @@ def seconds(command: Sequence[str]) -> tuple[float, float]:
 
 def spread(values: Sequence[float], scale: float, digits: int) -> str:
     """Return the median and, in brackets, the quartiles."""
-    found = Spread.of([value * scale for value in values])
+    found = Quartiles.of([value * scale for value in values])
     return f"{found.median:.{digits}f} ({found.low:.{digits}f} - {found.high:.{digits}f})"
 
 

@@ -7,7 +7,7 @@ from benchmarks.page import shown, table
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import OURS, POLLING, RIVALS
 from benchmarks.servers import OTHERS, PURE
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 _PLAIN = (OURS, PURE, *RIVALS)
 _TONES = ("first", "pale", "second", "third")
@@ -57,9 +57,9 @@ def drawn(run: Run) -> dict[str, str]:
     return pictures
 
 
-def share(spread: Spread) -> str:
+def share(quartiles: Quartiles) -> str:
     """Return a ratio as a cell: the median, and the quartiles in brackets."""
-    return f"{spread.median:.2f} ({spread.low:.2f} - {spread.high:.2f})"
+    return f"{quartiles.median:.2f} ({quartiles.low:.2f} - {quartiles.high:.2f})"
 
 
 def _servers(outcomes: Sequence[Outcome]) -> str:

@@ -5,7 +5,7 @@ import os
 import select
 from collections import deque
 
-from localechod.bench.exchange import Shape
+from localechod.bench.exchange import Exchange
 from localechod.errors import LocalechodError, SocketError
 
 _READ = 1 << 16  # larger reads pay for memory that the C library maps and unmaps each time
@@ -13,7 +13,7 @@ _LONGEST = 1 << 21  # bytes of a message; more than any socket's buffer takes by
 _QUIET = 0.2  # seconds without a byte after which the first reply is taken for whole
 
 
-class Lane:
+class Channel:
     """A connection on which requests are written and replies read, without ever blocking.
 
     Descriptors and not sockets: read(2) and write(2) do for streams, messages and pipes alike.
@@ -63,7 +63,7 @@ class Lane:
             self._rest = data[count:]
         return True
 
-    def receive(self, shape: Shape) -> int:
+    def receive(self, exchange: Exchange) -> int:
         """Read once, check what came, and return how many replies it completed.
 
         Raises:
@@ -72,7 +72,7 @@ class Lane:
         """
         try:
             # One byte more than is due shows a message that is too long.
-            data = os.read(self.read, shape.size + 1 if shape.boundaries else _READ)
+            data = os.read(self.read, exchange.size + 1 if exchange.boundaries else _READ)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -80,12 +80,12 @@ class Lane:
         if not data:
             # The end, or an empty message, which no message here is answered with.
             raise self._closed()
-        if not shape.boundaries:
-            count = self._whole(self._received + data if self._received else data, shape)
-        elif len(data) == shape.size and data.startswith(shape.text):
+        if not exchange.boundaries:
+            count = self._whole(self._received + data if self._received else data, exchange)
+        elif len(data) == exchange.size and data.startswith(exchange.text):
             count = 1
         else:
-            raise shape.wrong(data, self.path)
+            raise exchange.wrong(data, self.path)
         self.answered += count
         if count > len(self.begun) or (self._received and count == len(self.begun)):
             raise LocalechodError(
@@ -95,7 +95,7 @@ class Lane:
         return count
 
     def first_reply(self, request: bytes, timeout: float) -> bytes:
-        """Send a request and return what comes back, up to a pause, for `shape.learn`.
+        """Send a request and return what comes back, up to a pause, for `exchange.learn`.
 
         Raises:
             SocketError: ETIMEDOUT (`timeout` is in seconds), and what the kernel reports.
@@ -135,14 +135,14 @@ class Lane:
             poll.register(self.write, both if self.write == self.read else select.POLLOUT)
         return bool(poll.poll(timeout * 1000))
 
-    def _whole(self, data: bytes, shape: Shape) -> int:
+    def _whole(self, data: bytes, exchange: Exchange) -> int:
         """Check the whole replies in a stream's bytes, keep the rest, and return how many."""
-        count = len(data) // shape.size
+        count = len(data) // exchange.size
         for number in range(count):
-            start = number * shape.size
-            if not data.startswith(shape.text, start):
-                raise shape.wrong(data[start : start + shape.size], self.path)
-        self._received = data[count * shape.size :]
+            start = number * exchange.size
+            if not data.startswith(exchange.text, start):
+                raise exchange.wrong(data[start : start + exchange.size], self.path)
+        self._received = data[count * exchange.size :]
         return count
 
     def _closed(self) -> LocalechodError:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.bench.channel import Lane
+from localechod.bench.channel import Channel
 
 _READ = 1 << 16  # bytes; no message of UDP is longer
 _LOOPBACK = "127.0.0.1"
@@ -56,7 +56,7 @@ _Route = Callable[[], bool]
 @contextmanager
 def peer(
     transport: Transport, connections: int, directory: Path
-) -> Iterator[tuple[int, list[Lane]]]:
+) -> Iterator[tuple[int, list[Channel]]]:
     """Start an echo process; give its pid and so many connections to it, and end it afterwards.
 
     It ends by itself when this process does, however that happens.
@@ -73,7 +73,7 @@ def peer(
         if not transport.family:
             ours, theirs = _pipes(connections, stack)
             with _child(lambda: [_forward(*ends) for ends in theirs]) as pid:
-                yield pid, [Lane(*ends, "pipe", boundaries=False) for ends in ours]
+                yield pid, [Channel(*ends, "pipe", boundaries=False) for ends in ours]
             return
         listener = stack.enter_context(socket.socket(transport.family, transport.type))
         local = transport.family == socket.AF_UNIX
@@ -91,7 +91,7 @@ def peer(
             clients.append(client.fileno())
         with _child(lambda: _routes(listener, transport, connections)) as pid:
             kept = transport.boundaries
-            yield pid, [Lane(end, end, transport.name, boundaries=kept) for end in clients]
+            yield pid, [Channel(end, end, transport.name, boundaries=kept) for end in clients]
 
 
 @contextmanager

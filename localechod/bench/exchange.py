@@ -16,7 +16,7 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Exchange:
     """One exchange in bytes.
 
     Attributes:
@@ -52,8 +52,8 @@ def request(text: bytes, framing: str, record_size: int, *, boundaries: bool) ->
     return encode(text, "line" if framing == "auto" else framing, record_size)
 
 
-def learn(written: bytes, text: bytes, reply: bytes, path: str, *, boundaries: bool) -> Shape:
-    """Return the shape of an exchange by its first reply, in which the message has to come back.
+def learn(written: bytes, text: bytes, reply: bytes, path: str, *, boundaries: bool) -> Exchange:
+    """Return an exchange as its first reply shows it, in which the message has to come back.
 
     A greeting may stand before it, and a newline, NULs and garbage behind it.
 
@@ -65,9 +65,9 @@ def learn(written: bytes, text: bytes, reply: bytes, path: str, *, boundaries: b
         rest = reply[end:]
         line = rest.removeprefix(b"\r").removeprefix(b"\n")
         if not line:
-            return Shape(written, len(reply), reply, boundaries)
+            return Exchange(written, len(reply), reply, boundaries)
         if line.startswith(b"\0"):
-            return Shape(written, len(reply), reply[:end], boundaries)
+            return Exchange(written, len(reply), reply[:end], boundaries)
     raise LocalechodError(
         f"bench failed: that is no echo: {path}",
         f"it was sent {_shown(text)} and answered {_shown(reply)}; --framing and --type may help",

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from localechod.bench.channel import Lane
-from localechod.bench.exchange import Shape
+from localechod.bench.channel import Channel
+from localechod.bench.exchange import Exchange
 from localechod.bench.histogram import Histogram
 
 _NS = 1_000_000_000
@@ -43,8 +43,8 @@ class Load:
     """Some connections to one peer, and what is asked on them.
 
     Args:
-        lanes: at least one.
-        shape: the exchange, the same on each.
+        channels: at least one.
+        exchange: the exchange, the same on each.
         in_flight: how many requests each has under way.
         timeout: seconds without any reply after which the peer counts as stuck.
         server: returns the peer's processor seconds so far, or None.
@@ -52,18 +52,20 @@ class Load:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
-        shape: Shape,
+        channels: Sequence[Channel],
+        exchange: Exchange,
         in_flight: int,
         timeout: float,
         server: Callable[[], float | None],
     ) -> None:
-        self._lanes = lanes
-        self._shape = shape
+        self._channels = channels
+        self._exchange = exchange
         self._in_flight = in_flight
         self._timeout = timeout
         self._server = server
-        self._by_descriptor = {end: lane for lane in lanes for end in (lane.read, lane.write)}
+        self._by_descriptor = {
+            end: channel for channel in channels for end in (channel.read, channel.write)
+        }
         self._stuck: set[int] = set()  # descriptors that are watched for room to write
 
     def round(self, seconds: float) -> Round:
@@ -74,8 +76,8 @@ class Load:
         """
         latencies = Histogram()
         with select.epoll() as epoll:
-            for lane in self._lanes:
-                epoll.register(lane.read, select.EPOLLIN)
+            for channel in self._channels:
+                epoll.register(channel.read, select.EPOLLIN)
             server = self._server()
             client = time.process_time()
             begun = time.perf_counter_ns()
@@ -87,42 +89,44 @@ class Load:
         return Round(latencies, elapsed / _NS, client, used)
 
     def _run(self, epoll: select.epoll, end: int, latencies: Histogram) -> None:
-        for lane in self._lanes:
-            self._ask(epoll, lane, self._in_flight, time.perf_counter_ns())
-        under_way = self._in_flight * len(self._lanes)
+        for channel in self._channels:
+            self._ask(epoll, channel, self._in_flight, time.perf_counter_ns())
+        under_way = self._in_flight * len(self._channels)
         while under_way:
             events = epoll.poll(self._timeout)
             if not events:
-                raise next(lane for lane in self._lanes if lane.begun).late(self._timeout)
+                raise next(channel for channel in self._channels if channel.begun).late(
+                    self._timeout
+                )
             for descriptor, event in events:
-                lane = self._by_descriptor[descriptor]
+                channel = self._by_descriptor[descriptor]
                 if descriptor in self._stuck and event & ~select.EPOLLIN:
-                    self._watch(epoll, lane, written=lane.flush(self._shape.request))
-                if not event & _INPUT or descriptor != lane.read:
+                    self._watch(epoll, channel, written=channel.flush(self._exchange.request))
+                if not event & _INPUT or descriptor != channel.read:
                     continue
-                replies = lane.receive(self._shape)
+                replies = channel.receive(self._exchange)
                 now = time.perf_counter_ns()
                 for _ in range(replies):
-                    latencies.record(now - lane.begun.popleft())
+                    latencies.record(now - channel.begun.popleft())
                 if now >= end:
                     under_way -= replies
                 elif replies:
-                    self._ask(epoll, lane, replies, now)
+                    self._ask(epoll, channel, replies, now)
 
-    def _ask(self, epoll: select.epoll, lane: Lane, count: int, now: int) -> None:
+    def _ask(self, epoll: select.epoll, channel: Channel, count: int, now: int) -> None:
         """Send at least one request; what does not fit is sent when there is room."""
         for _ in range(count):
-            written = lane.send(self._shape.request, now)
-        self._watch(epoll, lane, written=written)
+            written = channel.send(self._exchange.request, now)
+        self._watch(epoll, channel, written=written)
 
-    def _watch(self, epoll: select.epoll, lane: Lane, *, written: bool) -> None:
+    def _watch(self, epoll: select.epoll, channel: Channel, *, written: bool) -> None:
         """Watch for room to write as long as something waits for it."""
-        if written == (lane.write not in self._stuck):
+        if written == (channel.write not in self._stuck):
             return
-        self._stuck ^= {lane.write}
-        if lane.write == lane.read:
-            epoll.modify(lane.read, select.EPOLLIN | (0 if written else select.EPOLLOUT))
+        self._stuck ^= {channel.write}
+        if channel.write == channel.read:
+            epoll.modify(channel.read, select.EPOLLIN | (0 if written else select.EPOLLOUT))
         elif written:
-            epoll.unregister(lane.write)
+            epoll.unregister(channel.write)
         else:
-            epoll.register(lane.write, select.EPOLLOUT)
+            epoll.register(channel.write, select.EPOLLOUT)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from localechod.bench import processor
-from localechod.bench.channel import Lane
+from localechod.bench.channel import Channel
 from localechod.bench.exchange import learn, message, request
 from localechod.bench.histogram import Histogram
 from localechod.bench.load import Load, Round
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 from localechod.errors import LocalechodError
 
 _WARM_UP = 0.25  # seconds at most: caches, buffers and the processor's clock settle much faster
@@ -54,9 +54,9 @@ class Result:
     failure: LocalechodError | None = None
 
     @property
-    def rate(self) -> Spread:
+    def rate(self) -> Quartiles:
         """Replies per second, over the rounds."""
-        return Spread.of([each.rate for each in self.rounds])
+        return Quartiles.of([each.rate for each in self.rounds])
 
     @property
     def latencies(self) -> Histogram:
@@ -83,27 +83,27 @@ class Result:
         return sum(used) / self.latencies.count
 
 
-class Subject:
+class EchoTarget:
     """A peer with its connections, ready to be measured.
 
     Args:
         name: what it is called in tables.
-        lanes: connections to it, at least one.
+        channels: connections to it, at least one.
         pid: the server's process, or None.
-        framing: of a stream, as `shape.request` takes it.
+        framing: of a stream, as `exchange.request` takes it.
         record_size: bytes of a record.
     """
 
     def __init__(
         self,
         name: str,
-        lanes: Sequence[Lane],
+        channels: Sequence[Channel],
         pid: int | None,
         framing: str = "auto",
         record_size: int = 0,
     ) -> None:
         self.result = Result(name, pid)
-        self._lanes = lanes
+        self._channels = channels
         self._framing = framing
         self._record_size = record_size
         self._load: Load | None = None
@@ -114,14 +114,14 @@ class Subject:
         Raises:
             LocalechodError: it does not answer, or is no echo.
         """
-        first, text = self._lanes[0], message(plan.size)
+        first, text = self._channels[0], message(plan.size)
         kept = first.boundaries
         written = request(text, self._framing, self._record_size, boundaries=kept)
         # The second reply: before the first there may be a greeting.
         for _ in range(2):
             reply = first.first_reply(written, plan.timeout)
-            shape = learn(written, text, reply, first.path, boundaries=kept)
-        self._load = Load(self._lanes, shape, plan.in_flight, plan.timeout, self._server)
+            exchange = learn(written, text, reply, first.path, boundaries=kept)
+        self._load = Load(self._channels, exchange, plan.in_flight, plan.timeout, self._server)
         self._load.round(min(_WARM_UP, plan.seconds))
 
     def measure(self, seconds: float) -> None:
@@ -138,24 +138,24 @@ class Subject:
         return None if self.result.pid is None else processor.seconds(self.result.pid)
 
 
-def measure(subjects: Sequence[Subject], plan: Plan, tick: Callable[[], object]) -> None:
+def measure(targets: Sequence[EchoTarget], plan: Plan, tick: Callable[[], object]) -> None:
     """Measure peers in turn, one round each, so that a drift of the machine hits all alike.
 
     A peer that fails keeps its reason and is left out from there on.
 
     Args:
-        subjects: the peers; their results grow.
+        targets: the peers; their results grow.
         plan: how often and how long.
         tick: called `plan.repeats + 1` times for each peer, for a progress bar.
     """
     for number in range(plan.repeats + 1):
-        for subject in subjects:
-            if subject.result.failure is None:
+        for target in targets:
+            if target.result.failure is None:
                 try:
                     if number:
-                        subject.measure(plan.seconds)
+                        target.measure(plan.seconds)
                     else:
-                        subject.prepare(plan)
+                        target.prepare(plan)
                 except LocalechodError as error:
-                    subject.result.failure = error
+                    target.result.failure = error
             tick()

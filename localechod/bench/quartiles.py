@@ -7,7 +7,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Quartiles:
     """The median of repeats and the quartiles around it.
 
     Not the mean and its deviation: one repeat that something else disturbed would move both.

@@ -10,7 +10,7 @@ from localechod.bench.figures import PERCENTS, percentiles, rounded
 from localechod.bench.histogram import RELATIVE_ERROR
 from localechod.bench.measurement import Plan, Result
 from localechod.bench.plot import LEGEND, plot
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 from localechod.bench.svg import picture
 from localechod.ctl import render
 
@@ -104,13 +104,13 @@ def _rates(results: Sequence[Result]) -> list[list[str]]:
     return rows
 
 
-def _ratio(result: Result, base: Result) -> Spread:
+def _ratio(result: Result, base: Result) -> Quartiles:
     rates, others = ([each.rate for each in one.rounds] for one in (result, base))
-    return Spread.of_ratios(rates, others)
+    return Quartiles.of_ratios(rates, others)
 
 
-def _quartiles(spread: Spread) -> str:
-    return f"{rounded(spread.low)} - {rounded(spread.high)}"
+def _quartiles(quartiles: Quartiles) -> str:
+    return f"{rounded(quartiles.low)} - {rounded(quartiles.high)}"
 
 
 def _latencies(result: Result) -> list[str]:
@@ -133,8 +133,8 @@ def _entry(result: Result, base: Result) -> dict[str, Any]:
         "name": result.name,
         "server_pid": result.pid,
         "replies": result.latencies.count,
-        "replies_per_second": _spread(result.rate),
-        "ratio": None if result is base else _spread(_ratio(result, base)),
+        "replies_per_second": _as_dict(result.rate),
+        "ratio": None if result is base else _as_dict(_ratio(result, base)),
         "latency_us": {n: v / _US for n, v in zip(_NAMES, values, strict=True)},
         "cpu_us_per_message": {
             "client": result.client_cost * 1e6,
@@ -143,5 +143,5 @@ def _entry(result: Result, base: Result) -> dict[str, Any]:
     }
 
 
-def _spread(spread: Spread) -> dict[str, float]:
-    return {"low": spread.low, "median": spread.median, "high": spread.high}
+def _as_dict(quartiles: Quartiles) -> dict[str, float]:
+    return {"low": quartiles.low, "median": quartiles.median, "high": quartiles.high}

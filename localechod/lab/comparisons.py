@@ -79,10 +79,8 @@ def pipes(stage: Stage) -> Facts:
 def _note(stage: Stage, ratio: Ratio) -> None:
     for name, microseconds in ratio.medians.items():
         stage.note(f"{name:<32} {microseconds:6.1f} µs")
-    spread = ratio.spread
-    stage.note(
-        f"{'ratio (quartiles)':<32} {spread.median:6.2f} ({spread.low:.2f} .. {spread.high:.2f})"
-    )
+    low, median, high = ratio.quartiles.low, ratio.quartiles.median, ratio.quartiles.high
+    stage.note(f"{'ratio (quartiles)':<32} {median:6.2f} ({low:.2f} .. {high:.2f})")
 
 
 def grpc(stage: Stage) -> Facts:

@@ -1,4 +1,4 @@
-"""How long a message and its echo take, two transports in turns: a ratio, and how far it spreads.
+"""How long a message and its echo take, two transports in turns: a ratio, and how far it quartiles.
 
 Both sides are processes of ours that block in read(2), so what is compared is the kernel's way from
 one to the other; the interpreter adds the same to each, which makes every ratio look smaller than
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from localechod.bench.processor import pinned, usable
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 from localechod.lab.process import Actor, Process
 
 MESSAGE = b"x" * 64
@@ -41,21 +41,21 @@ class Ratio:
 
     Attributes:
         medians: microseconds for a round trip, by the transport's name.
-        spread: of the ratios of the rounds, each of neighbours in time.
+        quartiles: of the ratios of the rounds, each of neighbours in time.
     """
 
     medians: dict[str, float]
-    spread: Spread
+    quartiles: Quartiles
 
     @property
     def clearly_faster(self) -> bool:
         """Whether three quarters of the rounds say that the first is faster."""
-        return self.spread.low > _CLEARLY
+        return self.quartiles.low > _CLEARLY
 
     @property
     def clearly_slower(self) -> bool:
         """Whether three quarters of the rounds say that the first is slower."""
-        return self.spread.high < 1 / _CLEARLY
+        return self.quartiles.high < 1 / _CLEARLY
 
 
 def compare(one: Echo, other: Echo) -> Ratio:
@@ -76,7 +76,7 @@ def compare(one: Echo, other: Echo) -> Ratio:
                 if round_:
                     took[echo].append(microseconds)
     medians = {echo.value: statistics.median(each) for echo, each in took.items()}
-    return Ratio(medians, Spread.of_ratios(took[other], took[one]))
+    return Ratio(medians, Quartiles.of_ratios(took[other], took[one]))
 
 
 def _round(reads: int, writes: int) -> float:

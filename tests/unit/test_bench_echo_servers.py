@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localechod.bench.echo_servers import TRANSPORTS, Transport, peer
-from localechod.bench.measurement import Plan, Subject, measure
+from localechod.bench.measurement import EchoTarget, Plan, measure
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(100, 3, 2, seconds=0.01, repeats=2, timeout=20, processor=None)
@@ -21,25 +21,25 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda eac
 def test_a_peer_echoes_and_ends(transport: Transport, sockdir: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, nothing else
     steps = []
-    with peer(transport, PLAN.connections, sockdir) as (pid, lanes):
-        subject = Subject(transport.name, lanes, pid)
-        measure([subject], PLAN, lambda: steps.append(1))
+    with peer(transport, PLAN.connections, sockdir) as (pid, channels):
+        target = EchoTarget(transport.name, channels, pid)
+        measure([target], PLAN, lambda: steps.append(1))
         os.kill(pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - see above
-    assert subject.result.failure is None
-    assert len(subject.result.rounds) == PLAN.repeats
+    assert target.result.failure is None
+    assert len(target.result.rounds) == PLAN.repeats
     assert len(steps) == PLAN.repeats + 1
-    assert subject.result.latencies.count >= PLAN.repeats * PLAN.connections * PLAN.in_flight
+    assert target.result.latencies.count >= PLAN.repeats * PLAN.connections * PLAN.in_flight
 
 
 def test_a_peer_that_dies_has_a_failure_and_the_others_go_on(sockdir: Path) -> None:
     with (
-        peer(TRANSPORTS[0], 1, sockdir) as (pid, lanes),
+        peer(TRANSPORTS[0], 1, sockdir) as (pid, channels),
         peer(TRANSPORTS[-1], 1, sockdir) as (other, pipes),
     ):
-        subjects = [Subject("dies", lanes, pid), Subject("lives", pipes, other)]
+        targets = [EchoTarget("dies", channels, pid), EchoTarget("lives", pipes, other)]
         told = []
 
         def kill() -> None:
@@ -47,8 +47,8 @@ def test_a_peer_that_dies_has_a_failure_and_the_others_go_on(sockdir: Path) -> N
             if len(told) == 2:
                 os.kill(pid, signal.SIGKILL)
 
-        measure(subjects, PLAN, kill)
-    dead, alive = (subject.result for subject in subjects)
+        measure(targets, PLAN, kill)
+    dead, alive = (target.result for target in targets)
     assert dead.failure is not None
     assert not dead.rounds
     assert alive.failure is None

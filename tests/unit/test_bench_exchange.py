@@ -2,7 +2,7 @@
 
 import pytest
 
-from localechod.bench.exchange import Shape, learn, message, request
+from localechod.bench.exchange import Exchange, learn, message, request
 from localechod.errors import LocalechodError
 
 
@@ -32,7 +32,7 @@ def test_a_request_is_framed_as_the_peer_wants_it() -> None:
     ],
 )
 def test_a_greeting_before_and_padding_behind_are_an_echo(reply: bytes, text: bytes) -> None:
-    assert learn(b"abc\n", b"abc", reply, "/x", boundaries=False) == Shape(
+    assert learn(b"abc\n", b"abc", reply, "/x", boundaries=False) == Exchange(
         b"abc\n", len(reply), text, boundaries=False
     )
 
@@ -44,7 +44,7 @@ def test_anything_else_is_no_echo_and_is_shown(reply: bytes) -> None:
 
 
 def test_a_wrong_reply_is_shown_escaped_and_cut() -> None:
-    error = Shape(b"", 50, b"a" * 50, boundaries=False).wrong(b"\x1b" + b"b" * 60, "/x")
+    error = Exchange(b"", 50, b"a" * 50, boundaries=False).wrong(b"\x1b" + b"b" * 60, "/x")
     assert str(error) == (
         "bench failed: wrong reply: /x; it sent \\x1b"
         + "b" * 39

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from localechod.bench.channel import Lane
+from localechod.bench.channel import Channel
 from localechod.bench.exchange import learn, message, request
 from localechod.bench.load import Load, Round
 from localechod.errors import LocalechodError, SocketError
@@ -18,8 +18,8 @@ Peer = Callable[[socket.socket], object]
 
 
 @contextmanager
-def answered(peer: Peer, kind: str = "stream", count: int = 1) -> Iterator[list[Lane]]:
-    """Connect lanes to a peer each, in threads that end when the lanes are closed."""
+def answered(peer: Peer, kind: str = "stream", count: int = 1) -> Iterator[list[Channel]]:
+    """Connect channels to a peer each, in threads that end when the channels are closed."""
     pairs = [socket.socketpair(socket.AF_UNIX, KINDS[kind]) for _ in range(count)]
 
     def run(sock: socket.socket) -> None:
@@ -31,7 +31,7 @@ def answered(peer: Peer, kind: str = "stream", count: int = 1) -> Iterator[list[
         thread.start()
     try:
         yield [
-            Lane(ours.fileno(), ours.fileno(), "/x", boundaries=kind != "stream")
+            Channel(ours.fileno(), ours.fileno(), "/x", boundaries=kind != "stream")
             for ours, _ in pairs
         ]
     finally:
@@ -47,13 +47,13 @@ def echo(sock: socket.socket) -> None:
         sock.sendall(data)
 
 
-def load(lanes: list[Lane], size: int = 64, in_flight: int = 1, timeout: float = 20) -> Load:
-    """Learn from the first lane, as `bench` does."""
-    kept = lanes[0].boundaries
+def load(channels: list[Channel], size: int = 64, in_flight: int = 1, timeout: float = 20) -> Load:
+    """Learn from the first channel, as `bench` does."""
+    kept = channels[0].boundaries
     written = request(message(size), "line", 0, boundaries=kept)
-    reply = lanes[0].first_reply(written, timeout)
-    shape = learn(written, message(size), reply, "/x", boundaries=kept)
-    return Load(lanes, shape, in_flight, timeout, lambda: None)
+    reply = channels[0].first_reply(written, timeout)
+    exchange = learn(written, message(size), reply, "/x", boundaries=kept)
+    return Load(channels, exchange, in_flight, timeout, lambda: None)
 
 
 def well(done: Round, least: int) -> None:
@@ -66,16 +66,16 @@ def well(done: Round, least: int) -> None:
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize(("count", "in_flight"), [(1, 1), (3, 1), (1, 7), (3, 7)])
 def test_every_request_under_way_is_answered(kind: str, count: int, in_flight: int) -> None:
-    with answered(echo, kind, count) as lanes:
-        loaded = load(lanes, in_flight=in_flight)
+    with answered(echo, kind, count) as channels:
+        loaded = load(channels, in_flight=in_flight)
         for _ in range(2):
             well(loaded.round(0.01), count * in_flight)
-        assert not any(lane.begun for lane in lanes)
+        assert not any(channel.begun for channel in channels)
 
 
 def test_messages_larger_than_the_socket_holds_go_out_and_come_back_in_pieces() -> None:
-    with answered(echo) as lanes:
-        well(load(lanes, size=1 << 20, in_flight=3).round(0.001), 3)
+    with answered(echo) as channels:
+        well(load(channels, size=1 << 20, in_flight=3).round(0.001), 3)
 
 
 def test_a_peer_that_dribbles_is_understood() -> None:
@@ -84,8 +84,8 @@ def test_a_peer_that_dribbles_is_understood() -> None:
             for at in range(len(data)):
                 sock.sendall(data[at : at + 1])
 
-    with answered(dribble) as lanes:
-        well(load(lanes, size=5, in_flight=2).round(0.01), 2)
+    with answered(dribble) as channels:
+        well(load(channels, size=5, in_flight=2).round(0.01), 2)
 
 
 def test_two_descriptors_serve_as_one_connection() -> None:
@@ -99,7 +99,9 @@ def test_two_descriptors_serve_as_one_connection() -> None:
     thread = threading.Thread(target=forward)
     thread.start()
     try:
-        well(load([Lane(ends[0], ends[3], "pipe", boundaries=False)], 300_000, 2).round(0.001), 2)
+        well(
+            load([Channel(ends[0], ends[3], "pipe", boundaries=False)], 300_000, 2).round(0.001), 2
+        )
     finally:
         os.close(ends[3])
         thread.join(20)
@@ -129,8 +131,8 @@ def after(count: int, then: Peer) -> Peer:
     ],
 )
 def test_a_peer_that_goes_astray_is_told(kind: str, then: Peer, text: str) -> None:
-    with answered(after(6, then), kind) as lanes:
-        loaded = load(lanes)
+    with answered(after(6, then), kind) as channels:
+        loaded = load(channels)
         with pytest.raises(LocalechodError, match=text):
             loaded.round(20)
 
@@ -143,8 +145,8 @@ def test_a_reset_is_told_with_how_far_it_went() -> None:
         sock.sendall(sock.recv(1 << 16))
         reset(sock)
 
-    with answered(peer) as lanes:
-        loaded = load(lanes)
+    with answered(peer) as channels:
+        loaded = load(channels)
         with pytest.raises(SocketError, match=r"read failed: Connection reset by peer \(104\): /x"):
             loaded.round(20)
 
@@ -156,10 +158,10 @@ def test_a_peer_that_falls_silent_is_waited_for_only_so_long(count: int) -> None
             pass
 
     with (
-        answered(after(count, silence)) as lanes,
+        answered(after(count, silence)) as channels,
         pytest.raises(SocketError, match=r"receive failed: Connection timed out \(110\): /x"),
     ):
-        load(lanes, timeout=0.3).round(20)
+        load(channels, timeout=0.3).round(20)
 
 
 def test_one_lost_reply_among_many_lanes_is_noticed() -> None:
@@ -168,7 +170,7 @@ def test_one_lost_reply_among_many_lanes_is_noticed() -> None:
     def one_of_them(sock: socket.socket) -> None:
         next(peers)(sock)
 
-    with answered(one_of_them, count=2) as lanes:
-        loaded = load(lanes, timeout=0.5)
+    with answered(one_of_them, count=2) as channels:
+        loaded = load(channels, timeout=0.5)
         with pytest.raises(SocketError, match=r"no reply within 0\.5 s"):
             loaded.round(0.1)

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.bars import Bar, Group, picture
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 SVG = "{http://www.w3.org/2000/svg}"
-SPREADS = st.lists(st.floats(0.001, 30), min_size=3, max_size=3).map(
-    lambda values: Spread(*sorted(values))
+QUARTILES = st.lists(st.floats(0.001, 30), min_size=3, max_size=3).map(
+    lambda values: Quartiles(*sorted(values))
 )
 GROUPS = st.lists(
     st.builds(
         Group,
         st.text("abc <&", max_size=30),
-        st.lists(st.builds(Bar, SPREADS, st.just("first")), min_size=1, max_size=3),
+        st.lists(st.builds(Bar, QUARTILES, st.just("first")), min_size=1, max_size=3),
     ),
     min_size=1,
     max_size=5,
@@ -50,12 +50,12 @@ def test_everything_lies_on_the_picture(groups: list[Group]) -> None:
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 7.0, 200.0])
 def test_a_bar_is_as_long_as_its_median_says(size: float) -> None:
-    group = Group("x", [Bar(Spread(m, m, m), "first") for m in (size, size / 2)])
+    group = Group("x", [Bar(Quartiles(m, m, m), "first") for m in (size, size / 2)])
     long, short = (float(bar.attrib["width"]) for bar in bars(drawn([group])))
     assert short == pytest.approx(long / 2, abs=0.1)
 
 
 def test_the_number_stands_beside_it() -> None:
-    group = Group("scenario", [Bar(Spread(0.5, 0.812, 0.9), "first")])
+    group = Group("scenario", [Bar(Quartiles(0.5, 0.812, 0.9), "first")])
     words = [text.text for text in drawn([group]).iter(f"{SVG}text")]
     assert {"0.81", "scenario", "title", "ours", "C"} <= {*words}

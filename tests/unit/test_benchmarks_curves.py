@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.curves import Line, Panel, picture
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 SVG = "{http://www.w3.org/2000/svg}"
 COUNTS = (1, 10, 100, 1000, 10_000)
-SPREADS = st.lists(st.floats(0.01, 1e7), min_size=3, max_size=3).map(
-    lambda values: Spread(*sorted(values))
+QUARTILES = st.lists(st.floats(0.01, 1e7), min_size=3, max_size=3).map(
+    lambda values: Quartiles(*sorted(values))
 )
 
 
-def _line(name: str, *spreads: Spread) -> Line:
-    return Line(name, "first", list(zip(COUNTS, spreads, strict=False)))
+def _line(name: str, *quartiles: Quartiles) -> Line:
+    return Line(name, "first", list(zip(COUNTS, quartiles, strict=False)))
 
 
-LINES = st.lists(st.lists(SPREADS, min_size=5, max_size=5), min_size=1, max_size=3).map(
+LINES = st.lists(st.lists(QUARTILES, min_size=5, max_size=5), min_size=1, max_size=3).map(
     lambda several: [_line(f"line {place}", *each) for place, each in enumerate(several)]
 )
 
@@ -52,8 +52,8 @@ def test_no_name_stands_upon_another(lines: list[Line]) -> None:
 
 
 def test_ten_times_as_much_is_one_step_up_wherever_it_is() -> None:
-    spreads = [Spread(value, value, value) for value in (1.0, 10.0, 100.0, 1000.0, 10_000.0)]
-    circles = drawn([_line("x", *spreads)]).findall(f"{SVG}circle")
+    quartiles = [Quartiles(value, value, value) for value in (1.0, 10.0, 100.0, 1000.0, 10_000.0)]
+    circles = drawn([_line("x", *quartiles)]).findall(f"{SVG}circle")
     steps = [
         float(one.attrib["cy"]) - float(other.attrib["cy"]) for one, other in pairwise(circles)
     ]

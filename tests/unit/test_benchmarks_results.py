@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.measure import Figure
 from benchmarks.results import Machine, Outcome, Run, joined, load, save
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2, uvloop 0.22.1", 0.25)
 
@@ -50,14 +50,14 @@ def test_a_file_that_is_not_there_is_told_in_a_line(tmp_path: Path) -> None:
 
 
 def test_rates_are_compared_round_by_round() -> None:
-    assert outcome().ratio("localechod") == Spread(0.5, 0.5, 0.5)
-    assert outcome().ratio("localechod", "socat PIPE") == Spread(6.25, 7.5, 8.75)
+    assert outcome().ratio("localechod") == Quartiles(0.5, 0.5, 0.5)
+    assert outcome().ratio("localechod", "socat PIPE") == Quartiles(6.25, 7.5, 8.75)
     assert outcome().rate("C epoll").median == 150.0
 
 
 def test_a_cost_that_nobody_knows_is_none() -> None:
     assert outcome().cost("socat PIPE") is None
-    assert outcome().cost("localechod") == Spread(3.5, 4.0, 4.5)
+    assert outcome().cost("localechod") == Quartiles(3.5, 4.0, 4.5)
 
 
 def test_of_two_runs_the_later_word_counts_and_the_order_stays() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localechod.bench.quartiles import Spread
+from localechod.bench.quartiles import Quartiles
 from localechod.lab import comparisons
 from localechod.lab.experiment import Experiment, Status, conduct
 from localechod.lab.registry import find
@@ -23,7 +23,7 @@ from localechod.lab.timing import Echo, Ratio, compare
 def test_noise_is_no_claim(
     quartiles: tuple[float, float, float], *, faster: bool, slower: bool
 ) -> None:
-    ratio = Ratio({}, Spread(*quartiles))
+    ratio = Ratio({}, Quartiles(*quartiles))
     assert (ratio.clearly_faster, ratio.clearly_slower) == (faster, slower)
 
 
@@ -42,7 +42,7 @@ def test_an_unclear_ratio_is_no_verdict_and_a_clear_reversal_is_a_surprise(
     surprises: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ratio = Ratio({"one": 10.0, "other": 12.5}, Spread(*quartiles))
+    ratio = Ratio({"one": 10.0, "other": 12.5}, Quartiles(*quartiles))
     monkeypatch.setattr(comparisons, "compare", lambda *_: ratio)
     (experiment,) = find(["faster-than-tcp"])
     assert isinstance(experiment, Experiment)
@@ -57,4 +57,4 @@ def test_every_transport_gives_back_what_it_was_sent(echo: Echo) -> None:
     ratio = compare(echo, Echo.LOCAL_STREAM)
     assert all(median > 0 for median in ratio.medians.values())
     assert set(ratio.medians) == {echo.value, Echo.LOCAL_STREAM.value}
-    assert ratio.spread.low <= ratio.spread.median <= ratio.spread.high
+    assert ratio.quartiles.low <= ratio.quartiles.median <= ratio.quartiles.high

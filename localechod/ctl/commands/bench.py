@@ -12,9 +12,9 @@ from typing import Annotated, TextIO
 import typer
 
 from localechod.bench import processor
-from localechod.bench.channel import Lane
+from localechod.bench.channel import Channel
 from localechod.bench.echo_servers import TRANSPORTS, peer
-from localechod.bench.measurement import Plan, Subject, measure
+from localechod.bench.measurement import EchoTarget, Plan, measure
 from localechod.ctl import render
 from localechod.ctl.bench_report import Report
 from localechod.ctl.completion import endpoint_names
@@ -110,14 +110,14 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         drawing = stack.enter_context(_opened(svg)) if svg else None
         if target is None:
             title = "local sockets, loopback and pipes"
-            subjects = _transports(stack, connections)
+            targets = _transports(stack, connections)
         else:
             found = resolve(target, ctx.obj).refined(kind, framing, record_size)
             title = str(found.address)
-            subjects = [_target(stack, found, plan)]
-        with _progress((repeats + 1) * len(subjects)) as tick:
-            measure(subjects, plan, tick)
-        results = [subject.result for subject in subjects]
+            targets = [_target(stack, found, plan)]
+        with _progress((repeats + 1) * len(targets)) as tick:
+            measure(targets, plan, tick)
+        results = [target.result for target in targets]
         _tell(Report(title, results, plan), drawing, as_json=as_json)
 
 
@@ -148,28 +148,28 @@ def _processor(text: str | None, *, own: bool) -> int | None:
     return int(text)
 
 
-def _transports(stack: ExitStack, connections: int) -> list[Subject]:
+def _transports(stack: ExitStack, connections: int) -> list[EchoTarget]:
     # A short path, whatever TMPDIR is: a socket's has 107 bytes.
     directory = Path(
         stack.enter_context(tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
     )
-    subjects = []
+    targets = []
     for transport in TRANSPORTS:
-        pid, lanes = stack.enter_context(peer(transport, connections, directory))
-        subjects.append(Subject(transport.name, lanes, pid))
-    return subjects
+        pid, channels = stack.enter_context(peer(transport, connections, directory))
+        targets.append(EchoTarget(transport.name, channels, pid))
+    return targets
 
 
-def _target(stack: ExitStack, target: Target, plan: Plan) -> Subject:
-    lanes = []
+def _target(stack: ExitStack, target: Target, plan: Plan) -> EchoTarget:
+    channels = []
     for _ in range(plan.connections):
         connected = stack.enter_context(reach(target, plan.timeout))
         end = connected.sock.fileno()
         kind = TYPE_NAMES[connected.type]
-        lanes.append(Lane(end, end, str(target.address), boundaries=kind != "stream"))
+        channels.append(Channel(end, end, str(target.address), boundaries=kind != "stream"))
     # Of a datagram socket the kernel does not tell who answers.
     pid = credentials(connected.sock).pid if kind != "datagram" else None
-    return Subject(kind, lanes, pid or None, target.framing, target.record_size)
+    return EchoTarget(kind, channels, pid or None, target.framing, target.record_size)
 
 
 @contextmanager
