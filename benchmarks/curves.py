@@ -64,7 +64,7 @@ def _panel(panel: Panel, top: int, wide: Axis) -> list[str]:
     bottom = top + _TITLE + _PLOT
 
     def up(value: float) -> float:
-        return bottom - high.place(value) * _PLOT
+        return bottom - high.position(value) * _PLOT
 
     parts = [text(_LEFT, top + _TITLE - 8, panel.title)]
     for decade in high.decades():
@@ -90,4 +90,4 @@ def _panel(panel: Panel, top: int, wide: Axis) -> list[str]:
 
 
 def _across(axis: Axis, value: float) -> float:
-    return _LEFT + axis.place(value) * (_WIDTH - _LEFT - _RIGHT)
+    return _LEFT + axis.position(value) * (_WIDTH - _LEFT - _RIGHT)

@@ -1,1 +1,1 @@
-"""Measuring an echo: load, latencies and their spread, for any peer that gives messages back."""
+"""Measuring the throughput and the latencies of any echo server."""

@@ -1,4 +1,4 @@
-"""One connection under load: two descriptors, what is under way on them, and who is at the end."""
+"""One connection under load: its descriptors, the requests in flight, and its errors."""
 
 import errno
 import os
@@ -8,21 +8,27 @@ from collections import deque
 from localechod.bench.exchange import Exchange
 from localechod.errors import LocalechodError, SocketError
 
-_READ = 1 << 16  # larger reads pay for memory that the C library maps and unmaps each time
-_LONGEST = 1 << 21  # bytes of a message; more than any socket's buffer takes by default
-_QUIET = 0.2  # seconds without a byte after which the first reply is taken for whole
+# Bytes of one read from a stream. For larger ones the C library maps and unmaps memory each time.
+_READ = 1 << 16
+_LONGEST = 1 << 21  # bytes of a message; the default buffer of any socket is smaller
+_QUIET = 0.2  # seconds without a byte after which the first reply counts as complete
 
 
 class Channel:
-    """A connection on which requests are written and replies read, without ever blocking.
+    """A connection on which requests are written and replies are read without blocking.
 
-    Descriptors and not sockets: read(2) and write(2) do for streams, messages and pipes alike.
+    It takes descriptors, not sockets: read(2) and write(2) do for streams, messages and pipes
+    alike.
 
     Args:
-        read: the descriptor replies come from.
-        write: the descriptor requests go to; the same one for a socket.
-        path: the peer's address, escaped, for errors.
-        boundaries: whether the kernel keeps messages apart.
+        read: the descriptor that replies come from.
+        write: the descriptor that requests go to; for a socket, the same one.
+        path: the server's address, escaped, for errors.
+        boundaries: whether the kernel preserves message boundaries.
+
+    Attributes:
+        due: when each unanswered request was due, in ns; the oldest comes first.
+        answered: the number of replies so far.
     """
 
     def __init__(self, read: int, write: int, path: str, *, boundaries: bool) -> None:
@@ -32,79 +38,85 @@ class Channel:
         self.write = write
         self.path = path
         self.boundaries = boundaries
-        self.begun: deque[int] = deque()  # when each request was due that has no reply yet
+        self.due: deque[int] = deque()
         self.answered = 0
-        self._waiting = 0  # requests that did not fit yet
-        self._rest = b""  # of one that fitted in part
-        self._received = b""  # of a reply that is not whole
+        self._unsent = 0  # requests of which nothing has been written
+        self._partial_request = b""  # what is left of one that was written in part
+        self._partial_reply = b""
 
     def send(self, request: bytes, now: int) -> bool:
-        """Write a request that is due now (ns); return whether all that is due is written.
+        """Write a request that is due now (ns); return False if anything is left to write.
 
         Raises:
-            SocketError: what the kernel reports.
+            SocketError: write(2) failed.
         """
-        self.begun.append(now)
-        self._waiting += 1
+        self.due.append(now)
+        self._unsent += 1
         return self.flush(request)
 
     def flush(self, request: bytes) -> bool:
-        """Write what did not fit before; return whether nothing is left."""
-        while self._rest or self._waiting:
-            data = self._rest or request
+        """Write what the buffer did not take before; return False if anything is left.
+
+        Raises:
+            SocketError: write(2) failed.
+        """
+        while self._partial_request or self._unsent:
+            data = self._partial_request or request
             try:
                 count = os.write(self.write, data)
             except BlockingIOError:
                 return False
             except OSError as error:
                 raise self._failed("send", error) from error
-            if not self._rest:
-                self._waiting -= 1
-            self._rest = data[count:]
+            if not self._partial_request:
+                self._unsent -= 1
+            self._partial_request = data[count:]
         return True
 
     def receive(self, exchange: Exchange) -> int:
-        """Read once, check what came, and return how many replies it completed.
+        """Read once, check the data, and return the number of replies that it completed.
 
         Raises:
-            SocketError: what the kernel reports.
-            LocalechodError: a wrong reply, more replies than requests, or the peer has closed.
+            SocketError: read(2) failed.
+            LocalechodError: a reply is wrong or surplus, or the server closed the connection.
         """
         try:
-            # One byte more than is due shows a message that is too long.
+            # The additional byte shows a message that is too long.
             data = os.read(self.read, exchange.size + 1 if exchange.boundaries else _READ)
         except BlockingIOError:
             return 0
         except OSError as error:
             raise self._failed("read", error) from error
         if not data:
-            # The end, or an empty message, which no message here is answered with.
+            # End of file, or an empty message. No request here has an empty reply.
             raise self._closed()
         if not exchange.boundaries:
-            count = self._whole(self._received + data if self._received else data, exchange)
-        elif len(data) == exchange.size and data.startswith(exchange.text):
+            count = self._complete_replies(
+                self._partial_reply + data if self._partial_reply else data, exchange
+            )
+        elif exchange.matches(data):
             count = 1
         else:
-            raise exchange.wrong(data, self.path)
+            raise exchange.wrong_reply(data, self.path)
         self.answered += count
-        if count > len(self.begun) or (self._received and count == len(self.begun)):
+        if count > len(self.due) or (self._partial_reply and count == len(self.due)):
             raise LocalechodError(
-                f"bench failed: more came than was asked for: {self.path}",
-                "its replies are not all of one length; --framing may help",
+                f"bench failed: more replies than requests: {self.path}",
+                "the replies differ in length; --framing may help",
             )
         return count
 
     def first_reply(self, request: bytes, timeout: float) -> bytes:
-        """Send a request and return what comes back, up to a pause, for `exchange.learn`.
+        """Send a request and return all that arrives before a pause, for `exchange.learn`.
 
         Raises:
-            SocketError: ETIMEDOUT (`timeout` is in seconds), and what the kernel reports.
-            LocalechodError: the peer closed without an answer.
+            SocketError: no reply within `timeout` seconds (ETIMEDOUT), or a system call failed.
+            LocalechodError: the server closed the connection without a reply.
         """
         reply = b""
         written = self.send(request, 0)
-        while self._ready(_QUIET if reply and written else timeout, to_write=not written):
-            # Reading goes on while writing does: the peer may answer before it has heard all.
+        while self._wait(_QUIET if reply and written else timeout, to_write=not written):
+            # Read before everything is written: a server may reply to the part that it has read.
             written = written or self.flush(request)
             try:
                 data = os.read(self.read, _LONGEST if self.boundaries else _READ)
@@ -118,16 +130,16 @@ class Channel:
             if self.boundaries:
                 break
         if not reply:
-            raise self.late(timeout)
-        self.begun.clear()
+            raise self.timed_out(timeout)
+        self.due.clear()
         return reply
 
-    def late(self, timeout: float) -> SocketError:
-        """Return the error for a reply that did not come within `timeout` seconds."""
+    def timed_out(self, timeout: float) -> SocketError:
+        """Return the error for a reply that did not arrive within `timeout` seconds."""
         hint = f"no reply within {timeout:g} s, {self._progress()}"
         return SocketError("receive", errno.ETIMEDOUT, self.path, hint)
 
-    def _ready(self, timeout: float, *, to_write: bool) -> bool:
+    def _wait(self, timeout: float, *, to_write: bool) -> bool:
         poll = select.poll()
         poll.register(self.read, select.POLLIN)
         if to_write:
@@ -135,14 +147,13 @@ class Channel:
             poll.register(self.write, both if self.write == self.read else select.POLLOUT)
         return bool(poll.poll(timeout * 1000))
 
-    def _whole(self, data: bytes, exchange: Exchange) -> int:
-        """Check the whole replies in a stream's bytes, keep the rest, and return how many."""
+    def _complete_replies(self, data: bytes, exchange: Exchange) -> int:
+        """Check and count the complete replies in a stream's bytes; keep what follows them."""
         count = len(data) // exchange.size
-        for number in range(count):
-            start = number * exchange.size
+        for start in range(0, count * exchange.size, exchange.size):
             if not data.startswith(exchange.text, start):
-                raise exchange.wrong(data[start : start + exchange.size], self.path)
-        self._received = data[count * exchange.size :]
+                raise exchange.wrong_reply(data[start : start + exchange.size], self.path)
+        self._partial_reply = data[count * exchange.size :]
         return count
 
     def _closed(self) -> LocalechodError:

@@ -1,14 +1,14 @@
-"""What SVG pictures are made of: one file without anything outside it, for light and dark screens.
+"""The elements of SVG pictures: self-contained files, for light and dark screens.
 
-A tone is a colour by its purpose. Which of its two shades it has is decided where the picture is
-looked at (`prefers-color-scheme`), also by a browser that shows the file as an image.
+A color is named by its purpose and has two shades. The viewer chooses between them
+(`prefers-color-scheme`); so does a browser that shows the file as an image.
 """
 
 from collections.abc import Sequence
 from html import escape
 
-_TONES = {
-    "ground": ("#ffffff", "#0d1117"),
+_COLORS = {
+    "background": ("#ffffff", "#0d1117"),
     "text": ("#1f2328", "#e6edf3"),
     "dim": ("#57606a", "#9198a1"),
     "grid": ("#d8dee4", "#30363d"),
@@ -21,19 +21,19 @@ _TONES = {
     "rare": ("#8fc1d9", "#1f4e8c"),
     "alarm": ("#b23a48", "#ff7b72"),
 }
-"""For each tone its shade on a light ground and on a dark one."""
+"""For each color its shade on a light and on a dark background."""
 
-_LETTERS = {
+_TEXTS = {
     "title": ("text", "bold 15px"),
     "label": ("text", "13px"),
     "note": ("dim", "12px"),
     "small": ("dim", "10px"),
 }
-"""For each kind of text its tone and its font."""
+"""For each kind of text its color and its font."""
 
 
 def document(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    """Return an SVG 1.1 document; `title` is for who hears it read out."""
+    """Return an SVG 1.1 document; screen readers read the `title`."""
     light, dark = (_shades(side) for side in (0, 1))
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     return "\n".join(
@@ -41,46 +41,46 @@ def document(width: int, height: int, title: str, parts: Sequence[str]) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
             f"<title>{escape(title)}</title>",
             f"<style>{light}@media (prefers-color-scheme:dark){{{dark}}}</style>",
-            box(0, 0, width, height, "ground"),
+            box(0, 0, width, height, "background"),
             *parts,
             "</svg>\n",
         ]
     )
 
 
-def text(x: float, y: float, words: str, kind: str = "label", anchor: str = "start") -> str:
-    """Return words that start, end or have their middle at a point of their base line.
+def text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
+    """Return a text that starts, ends or is centered at a point of its baseline.
 
     Args:
         x: pixels from the left.
-        y: pixels from above.
-        words: what is written.
+        y: pixels from the top.
+        content: the text.
         kind: title, label, note or small.
         anchor: start, middle or end.
     """
     return (
         f'<text class="{kind}" x="{_short(x)}" y="{_short(y)}" text-anchor="{anchor}">'
-        f"{escape(words)}</text>"
+        f"{escape(content)}</text>"
     )
 
 
-def box(x: float, y: float, width: float, height: float, tone: str) -> str:
+def box(x: float, y: float, width: float, height: float, color: str) -> str:
     """Return a filled rectangle."""
     return (
-        f'<rect class="{tone}" x="{_short(x)}" y="{_short(y)}" '
+        f'<rect class="{color}" x="{_short(x)}" y="{_short(y)}" '
         f'width="{_short(width)}" height="{_short(height)}"/>'
     )
 
 
-def dot(x: float, y: float, tone: str) -> str:
-    """Return a filled circle of six pixels."""
-    return f'<circle class="{tone}" cx="{_short(x)}" cy="{_short(y)}" r="3"/>'
+def dot(x: float, y: float, color: str) -> str:
+    """Return a filled circle with a diameter of six pixels."""
+    return f'<circle class="{color}" cx="{_short(x)}" cy="{_short(y)}" r="3"/>'
 
 
-def line(points: Sequence[tuple[float, float]], tone: str, width: float = 1) -> str:
+def line(points: Sequence[tuple[float, float]], color: str, width: float = 1) -> str:
     """Return a line from point to point."""
-    way = "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
-    return f'<path class="{tone}" d="M{way}" stroke-width="{_short(width)}"/>'
+    path = "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
+    return f'<path class="{color}" d="M{path}" stroke-width="{_short(width)}"/>'
 
 
 def _short(number: float) -> str:
@@ -88,14 +88,14 @@ def _short(number: float) -> str:
 
 
 def _shades(side: int) -> str:
-    # Around letters lies a seam of the ground's colour, so that no line runs through them.
-    seam = f"text{{paint-order:stroke;stroke:{_TONES['ground'][side]};stroke-width:3px}}"
-    tones = (
-        f".{tone}{{fill:{shades[side]}}}path.{tone}{{fill:none;stroke:{shades[side]}}}"
-        for tone, shades in _TONES.items()
+    # Letters have an outline in the background's color, so that no line runs through them.
+    outline = f"text{{paint-order:stroke;stroke:{_COLORS['background'][side]};stroke-width:3px}}"
+    colors = (
+        f".{color}{{fill:{shades[side]}}}path.{color}{{fill:none;stroke:{shades[side]}}}"
+        for color, shades in _COLORS.items()
     )
-    letters = (
-        f".{kind}{{fill:{_TONES[tone][side]};font:{font} sans-serif}}"
-        for kind, (tone, font) in _LETTERS.items()
+    texts = (
+        f".{kind}{{fill:{_COLORS[color][side]};font:{font} sans-serif}}"
+        for kind, (color, font) in _TEXTS.items()
     )
-    return "".join([seam, *tones, *letters])
+    return "".join([outline, *colors, *texts])

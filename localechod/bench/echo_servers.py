@@ -1,7 +1,7 @@
-"""Small echo processes of our own, one for each transport, to compare the transports themselves.
+"""A small echo server for each transport, to compare the transports themselves.
 
-The same loop serves all of them, and neither side has any other work, so that what differs is the
-kernel's part. For a service's own speed, measure that service.
+The same loop serves all of them, and neither side does anything else: the differences are the
+kernel's. To learn the speed of a service, measure that service.
 """
 
 import os
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from localechod.bench.channel import Channel
 
-_READ = 1 << 16  # bytes; no message of UDP is longer
+_READ = 1 << 16  # bytes; no UDP message is longer
 _LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """A way from one process to another on this machine.
+    """A means of communication between two processes of one machine.
 
     Attributes:
-        name: as people call it.
+        name: its name in tables.
         family: socket.AF_UNIX or socket.AF_INET; 0 for a pair of pipes.
         type: socket.SOCK_*; 0 for pipes.
     """
@@ -35,7 +35,7 @@ class Transport:
 
     @property
     def boundaries(self) -> bool:
-        """True where the kernel keeps messages apart."""
+        """True where the kernel preserves message boundaries."""
         return self.type in {socket.SOCK_DGRAM, socket.SOCK_SEQPACKET}
 
 
@@ -47,32 +47,32 @@ TRANSPORTS = (
     Transport("udp", socket.AF_INET, socket.SOCK_DGRAM),
     Transport("pipe", 0, 0),
 )
-"""Local sockets first; the first one is what the others are compared with."""
+"""Local sockets come first; the others are compared with the first one."""
 
-_Route = Callable[[], bool]
-"""Answers what can be read now; False at the end."""
+_Handler = Callable[[], bool]
+"""Echoes what a descriptor has to read; returns False at end of file."""
 
 
 @contextmanager
-def peer(
+def echo_server(
     transport: Transport, connections: int, directory: Path
 ) -> Iterator[tuple[int, list[Channel]]]:
-    """Start an echo process; give its pid and so many connections to it, and end it afterwards.
+    """Run an echo server in a child process; yield its pid and the connections to it.
 
-    It ends by itself when this process does, however that happens.
+    The child also exits when this process does, however that happens.
 
     Args:
-        transport: which way to it.
-        connections: how many.
-        directory: private, with a short path; sockets are bound in it.
+        transport: how to communicate with it.
+        connections: how many connections to make.
+        directory: a private one with a short path, for sockets.
 
     Raises:
-        OSError: no descriptors or processes are left, or no such transport in this kernel.
+        OSError: too many descriptors or processes, or the kernel lacks the transport.
     """
     with ExitStack() as stack:
         if not transport.family:
             ours, theirs = _pipes(connections, stack)
-            with _child(lambda: [_forward(*ends) for ends in theirs]) as pid:
+            with _child(lambda: [_copier(*ends) for ends in theirs]) as pid:
                 yield pid, [Channel(*ends, "pipe", boundaries=False) for ends in ours]
             return
         listener = stack.enter_context(socket.socket(transport.family, transport.type))
@@ -81,90 +81,90 @@ def peer(
         if transport.type != socket.SOCK_DGRAM:
             listener.listen(connections)
         clients = []
-        # Before there is a process to accept them: it then never waits for one that does not come.
+        # Connect before the child exists: it then never waits for a connection that does not come.
         for number in range(connections):
             client = stack.enter_context(socket.socket(transport.family, transport.type))
             if local and transport.type == socket.SOCK_DGRAM:
                 client.bind(str(directory / f"{transport.name}-{number}"))
             client.connect(listener.getsockname())
-            _without_delay(client)
+            _set_nodelay(client)
             clients.append(client.fileno())
-        with _child(lambda: _routes(listener, transport, connections)) as pid:
-            kept = transport.boundaries
-            yield pid, [Channel(end, end, transport.name, boundaries=kept) for end in clients]
+        with _child(lambda: _handlers(listener, transport, connections)) as pid:
+            boundaries = transport.boundaries
+            yield pid, [Channel(fd, fd, transport.name, boundaries=boundaries) for fd in clients]
 
 
 @contextmanager
-def _child(routes: Callable[[], Sequence[tuple[int, _Route]]]) -> Iterator[int]:
-    """Run an echo in a process of its own, which ends when the other end of a pipe is closed."""
-    lifeline, hold = os.pipe()
+def _child(handlers: Callable[[], Sequence[tuple[int, _Handler]]]) -> Iterator[int]:
+    """Run an echo loop in a child process, which exits when its pipe from the parent is closed."""
+    parent_alive, keep_open = os.pipe()
     pid = os.fork()
     if not pid:
-        # A Ctrl-C goes to the whole group; the end comes by the lifeline alone.
+        # Ctrl-C signals the whole process group. Only the closed pipe shall end the child.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = 1
         try:
-            os.close(hold)
-            _serve(lifeline, dict(routes()))
+            os.close(keep_open)
+            _serve(parent_alive, dict(handlers()))
             status = 0
         finally:
             os._exit(status)
-    os.close(lifeline)
+    os.close(parent_alive)
     try:
         yield pid
     finally:
-        os.close(hold)
+        os.close(keep_open)
         os.waitpid(pid, 0)
 
 
-def _serve(lifeline: int, routes: dict[int, _Route]) -> None:
+def _serve(parent_alive: int, handlers: dict[int, _Handler]) -> None:
     with select.epoll() as epoll:
-        epoll.register(lifeline, select.EPOLLIN)
-        for descriptor in routes:
+        epoll.register(parent_alive, select.EPOLLIN)
+        for descriptor in handlers:
             epoll.register(descriptor, select.EPOLLIN)
         while True:
             for descriptor, _ in epoll.poll():
-                if descriptor == lifeline:
+                if descriptor == parent_alive:
                     return
-                if not routes[descriptor]():
+                if not handlers[descriptor]():
                     epoll.unregister(descriptor)
 
 
-def _routes(
+def _handlers(
     listener: socket.socket, transport: Transport, connections: int
-) -> list[tuple[int, _Route]]:
+) -> list[tuple[int, _Handler]]:
     if transport.type == socket.SOCK_DGRAM:
 
-        def answer() -> bool:
+        def reply() -> bool:
             data, sender = listener.recvfrom(_READ)
             listener.sendto(data, sender)
             return True
 
-        return [(listener.fileno(), answer)]
-    routes = []
+        return [(listener.fileno(), reply)]
+    handlers = []
     for _ in range(connections):
         sock = listener.accept()[0]
-        _without_delay(sock)
+        _set_nodelay(sock)
         descriptor = sock.detach()
-        routes.append(_forward(descriptor, descriptor))
-    return routes
+        handlers.append(_copier(descriptor, descriptor))
+    return handlers
 
 
-def _forward(source: int, sink: int) -> tuple[int, _Route]:
-    """Return a route that writes what it reads."""
+def _copier(source: int, sink: int) -> tuple[int, _Handler]:
+    """Return a descriptor and the handler that writes to `sink` what it reads from it."""
 
-    def answer() -> bool:
+    def copy() -> bool:
         data = os.read(source, _READ)
         view = memoryview(data)
         while view:
             view = view[os.write(sink, view) :]
         return bool(data)
 
-    return source, answer
+    return source, copy
 
 
 def _pipes(count: int, stack: ExitStack) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return pairs to (read, write) for us and for the peer."""
+    """Return pairs of descriptors to read from and to write to: the parent's, then the child's."""
     ours, theirs = [], []
     for _ in range(count):
         ends = [*os.pipe(), *os.pipe()]
@@ -175,7 +175,7 @@ def _pipes(count: int, stack: ExitStack) -> tuple[list[tuple[int, int]], list[tu
     return ours, theirs
 
 
-def _without_delay(sock: socket.socket) -> None:
-    """Let small messages leave at once (tcp(7), TCP_NODELAY), as every client of this kind does."""
+def _set_nodelay(sock: socket.socket) -> None:
+    """Send small messages at once (tcp(7), TCP_NODELAY), as every request-reply client does."""
     if sock.family == socket.AF_INET and sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,4 +1,4 @@
-"""Figures as people read them, and the axis that latencies are drawn on: pure functions."""
+"""Numbers for people to read, and the axis on which latencies are drawn: pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 from localechod.bench.histogram import Histogram
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
-"""The percentiles that are told, beside the maximum."""
+"""The percentiles that are shown beside the maximum."""
 
 _UNITS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
 def percentiles(latencies: Histogram) -> list[int]:
-    """Return those of PERCENTS, then the maximum, in the histogram's unit."""
+    """Return the PERCENTS, then the maximum, in the histogram's unit."""
     return [*map(latencies.percentile, PERCENTS), latencies.largest]
 
 
 def rounded(value: float) -> str:
-    """Return a number with three digits that count, or with all before the point: 1,234 or 0.0123.
+    """Return a number with three significant digits, or with all digits before the point.
 
-    More would not be true of any of these measurements.
+    For example 1,234 or 0.0123. None of these measurements is more precise.
     """
     if value >= 100 or not value:
         return f"{value:,.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
 
 
-def span(nanoseconds: float) -> str:
+def duration(nanoseconds: float) -> str:
     """Return a time in the unit that suits it: "1 ms", "12.3 us"."""
     name, size = next((each for each in _UNITS if nanoseconds >= each[1]), _UNITS[-1])
     value = nanoseconds / size
@@ -34,20 +34,20 @@ def span(nanoseconds: float) -> str:
 
 
 class Axis:
-    """A logarithmic axis in whole decades around some values.
+    """A logarithmic axis that covers some values in whole decades.
 
     Args:
-        values: more than 0 each, at least one.
+        values: one or more, each greater than 0.
     """
 
     def __init__(self, values: Sequence[float]) -> None:
         self._low = math.floor(math.log10(min(values)))
         self._high = max(math.ceil(math.log10(max(values))), self._low + 1)
 
-    def place(self, value: float) -> float:
-        """Return where a value lies: 0 at the beginning, 1 at the end."""
+    def position(self, value: float) -> float:
+        """Return the position of a value: 0 at the beginning of the axis, 1 at its end."""
         return (math.log10(value) - self._low) / (self._high - self._low)
 
     def decades(self) -> list[float]:
-        """Return the powers of ten on it, both ends included."""
+        """Return the powers of ten on the axis, both ends included."""
         return [10.0**power for power in range(self._low, self._high + 1)]

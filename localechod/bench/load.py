@@ -1,7 +1,8 @@
-"""The load generator: every connection has its number of requests under way, for a while.
+"""The load generator: each connection has a fixed number of requests in flight, for a while.
 
-Closed loop: a reply is what the next request waits for, so that a slow peer is asked less and not
-drowned. It is one epoll over plain descriptors; asyncio would be most of what it measures.
+It is a closed loop: a reply triggers the next request, so a slow server gets fewer requests and no
+queue of them. It is one epoll loop on bare descriptors: with asyncio, most of the measured time
+would be asyncio's.
 """
 
 import select
@@ -19,19 +20,19 @@ _INPUT = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one stretch of time brought.
+    """The figures of one round.
 
     Attributes:
         latencies: of every reply, in ns.
         seconds: from the first request to the last reply.
-        client: processor seconds of this process.
-        server: of the peer's, None where they cannot be known.
+        client_cpu: processor seconds of this process.
+        server_cpu: processor seconds of the server, or None where they are unknown.
     """
 
     latencies: Histogram
     seconds: float
-    client: float
-    server: float | None
+    client_cpu: float
+    server_cpu: float | None
 
     @property
     def rate(self) -> float:
@@ -40,14 +41,14 @@ class Round:
 
 
 class Load:
-    """Some connections to one peer, and what is asked on them.
+    """Connections to one server, and the exchange that is repeated on them.
 
     Args:
-        channels: at least one.
-        exchange: the exchange, the same on each.
-        in_flight: how many requests each has under way.
-        timeout: seconds without any reply after which the peer counts as stuck.
-        server: returns the peer's processor seconds so far, or None.
+        channels: one or more connections.
+        exchange: the request and its reply, the same on each connection.
+        in_flight: the number of requests in flight on each connection.
+        timeout: seconds without any reply after which the measurement fails.
+        server_cpu: returns the server's processor seconds so far, or None.
     """
 
     def __init__(
@@ -56,20 +57,18 @@ class Load:
         exchange: Exchange,
         in_flight: int,
         timeout: float,
-        server: Callable[[], float | None],
+        server_cpu: Callable[[], float | None],
     ) -> None:
         self._channels = channels
         self._exchange = exchange
         self._in_flight = in_flight
         self._timeout = timeout
-        self._server = server
-        self._by_descriptor = {
-            end: channel for channel in channels for end in (channel.read, channel.write)
-        }
-        self._stuck: set[int] = set()  # descriptors that are watched for room to write
+        self._server_cpu = server_cpu
+        self._by_descriptor = {fd: each for each in channels for fd in (each.read, each.write)}
+        self._full: set[int] = set()  # descriptors with a full buffer, watched with EPOLLOUT
 
     def round(self, seconds: float) -> Round:
-        """Keep the peer busy for so long, then wait for the last replies.
+        """Keep the server busy for so many seconds, then wait for the last replies.
 
         Raises:
             LocalechodError: a reply is wrong or missing, or a connection failed.
@@ -78,52 +77,50 @@ class Load:
         with select.epoll() as epoll:
             for channel in self._channels:
                 epoll.register(channel.read, select.EPOLLIN)
-            server = self._server()
+            server = self._server_cpu()
             client = time.process_time()
-            begun = time.perf_counter_ns()
-            self._run(epoll, begun + round(seconds * _NS), latencies)
-            elapsed = time.perf_counter_ns() - begun
+            started = time.perf_counter_ns()
+            self._run(epoll, started + round(seconds * _NS), latencies)
+            elapsed = time.perf_counter_ns() - started
             client = time.process_time() - client
-            after = self._server()
+            after = self._server_cpu()
         used = None if server is None or after is None else after - server
         return Round(latencies, elapsed / _NS, client, used)
 
     def _run(self, epoll: select.epoll, end: int, latencies: Histogram) -> None:
         for channel in self._channels:
-            self._ask(epoll, channel, self._in_flight, time.perf_counter_ns())
-        under_way = self._in_flight * len(self._channels)
-        while under_way:
+            self._send(epoll, channel, self._in_flight, time.perf_counter_ns())
+        unanswered = self._in_flight * len(self._channels)
+        while unanswered:
             events = epoll.poll(self._timeout)
             if not events:
-                raise next(channel for channel in self._channels if channel.begun).late(
-                    self._timeout
-                )
+                raise next(each for each in self._channels if each.due).timed_out(self._timeout)
             for descriptor, event in events:
                 channel = self._by_descriptor[descriptor]
-                if descriptor in self._stuck and event & ~select.EPOLLIN:
+                if descriptor in self._full and event & ~select.EPOLLIN:
                     self._watch(epoll, channel, written=channel.flush(self._exchange.request))
                 if not event & _INPUT or descriptor != channel.read:
                     continue
                 replies = channel.receive(self._exchange)
                 now = time.perf_counter_ns()
                 for _ in range(replies):
-                    latencies.record(now - channel.begun.popleft())
+                    latencies.record(now - channel.due.popleft())
                 if now >= end:
-                    under_way -= replies
+                    unanswered -= replies
                 elif replies:
-                    self._ask(epoll, channel, replies, now)
+                    self._send(epoll, channel, replies, now)
 
-    def _ask(self, epoll: select.epoll, channel: Channel, count: int, now: int) -> None:
-        """Send at least one request; what does not fit is sent when there is room."""
+    def _send(self, epoll: select.epoll, channel: Channel, count: int, now: int) -> None:
+        """Send one or more requests; the rest follows when the buffer has space."""
         for _ in range(count):
             written = channel.send(self._exchange.request, now)
         self._watch(epoll, channel, written=written)
 
     def _watch(self, epoll: select.epoll, channel: Channel, *, written: bool) -> None:
-        """Watch for room to write as long as something waits for it."""
-        if written == (channel.write not in self._stuck):
+        """Watch for buffer space (EPOLLOUT) as long as anything is left to write."""
+        if written == (channel.write not in self._full):
             return
-        self._stuck ^= {channel.write}
+        self._full ^= {channel.write}
         if channel.write == channel.read:
             epoll.modify(channel.read, select.EPOLLIN | (0 if written else select.EPOLLOUT))
         elif written:

@@ -1,4 +1,4 @@
-"""Measuring peers side by side: warm-up, rounds in alternation, and what they come to."""
+"""Measuring echo servers in turns: the warm-up, the rounds, and the results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ from localechod.bench.load import Load, Round
 from localechod.bench.quartiles import Quartiles
 from localechod.errors import LocalechodError
 
-_WARM_UP = 0.25  # seconds at most: caches, buffers and the processor's clock settle much faster
+_WARM_UP = 0.25  # seconds at most: caches, buffers and the clock frequency settle much faster
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of every peer.
+    """The load on each server, and how often it is measured.
 
     Attributes:
         size: bytes of a message, without what a framing adds.
-        connections: how many at once.
-        in_flight: requests under way on each.
-        seconds: length of a round.
-        repeats: rounds for each peer.
+        connections: the number of connections at once.
+        in_flight: requests in flight on each connection.
+        seconds: the length of a round.
+        repeats: the number of rounds for each server.
         timeout: seconds to wait for a reply.
-        processor: that all processes of ours are kept on, or None.
+        processor: the one that this process and its children run on, or None for any.
     """
 
     size: int
@@ -39,13 +39,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    """A peer and what was measured of it.
+    """What was measured of one server.
 
     Attributes:
-        name: what it is called in tables.
-        pid: the server's, or None where it cannot be known.
-        rounds: those that went well.
-        failure: why there are no more of them, or None.
+        name: the server's name in tables.
+        pid: the server's process, or None where it is unknown.
+        rounds: those that succeeded.
+        failure: why a round failed, after which there were no more; or None.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Result:
 
     @property
     def latencies(self) -> Histogram:
-        """All of them together: a percentile of percentiles would say nothing."""
+        """The latencies of all rounds together: a percentile of percentiles would mean nothing."""
         merged = Histogram()
         for each in self.rounds:
             merged.add(each.latencies)
@@ -69,27 +69,28 @@ class Result:
     @property
     def client_cost(self) -> float:
         """Processor seconds of this program for each message."""
-        return sum(each.client for each in self.rounds) / self.latencies.count
+        return sum(each.client_cpu for each in self.rounds) / self.latencies.count
 
     @property
     def server_cost(self) -> float | None:
-        """Processor seconds of the server for each message, where they can be known.
+        """Processor seconds of the server for each message, or None where they are unknown.
 
-        A process that hands every client to another one seems to use nothing.
+        They are unknown for a server that hands each client to another process: it seems to use no
+        processor time.
         """
-        used = [each.server for each in self.rounds if each.server is not None]
+        used = [each.server_cpu for each in self.rounds if each.server_cpu is not None]
         if len(used) < len(self.rounds) or not sum(used):
             return None
         return sum(used) / self.latencies.count
 
 
 class EchoTarget:
-    """A peer with its connections, ready to be measured.
+    """An echo server with its connections, ready to be measured.
 
     Args:
-        name: what it is called in tables.
-        channels: connections to it, at least one.
-        pid: the server's process, or None.
+        name: the server's name in tables.
+        channels: one or more connections to it.
+        pid: the server's process, or None where it is unknown.
         framing: of a stream, as `exchange.request` takes it.
         record_size: bytes of a record.
     """
@@ -109,23 +110,23 @@ class EchoTarget:
         self._load: Load | None = None
 
     def prepare(self, plan: Plan) -> None:
-        """Learn how its replies look and let it warm up.
+        """Learn the form of the replies, and warm up.
 
         Raises:
-            LocalechodError: it does not answer, or is no echo.
+            LocalechodError: the server does not reply, or is not an echo server.
         """
         first, text = self._channels[0], message(plan.size)
-        kept = first.boundaries
-        written = request(text, self._framing, self._record_size, boundaries=kept)
-        # The second reply: before the first there may be a greeting.
+        boundaries = first.boundaries
+        written = request(text, self._framing, self._record_size, boundaries=boundaries)
+        # Learn from the second reply: a greeting may precede the first one.
         for _ in range(2):
             reply = first.first_reply(written, plan.timeout)
-            exchange = learn(written, text, reply, first.path, boundaries=kept)
-        self._load = Load(self._channels, exchange, plan.in_flight, plan.timeout, self._server)
+            exchange = learn(written, text, reply, first.path, boundaries=boundaries)
+        self._load = Load(self._channels, exchange, plan.in_flight, plan.timeout, self._server_cpu)
         self._load.round(min(_WARM_UP, plan.seconds))
 
     def measure(self, seconds: float) -> None:
-        """Measure one round more.
+        """Measure one more round.
 
         Raises:
             LocalechodError: a reply is wrong or missing.
@@ -134,19 +135,19 @@ class EchoTarget:
             raise AssertionError("measured before it was prepared")
         self.result.rounds.append(self._load.round(seconds))
 
-    def _server(self) -> float | None:
-        return None if self.result.pid is None else processor.seconds(self.result.pid)
+    def _server_cpu(self) -> float | None:
+        return None if self.result.pid is None else processor.cpu_seconds(self.result.pid)
 
 
 def measure(targets: Sequence[EchoTarget], plan: Plan, tick: Callable[[], object]) -> None:
-    """Measure peers in turn, one round each, so that a drift of the machine hits all alike.
+    """Measure servers in turns, a round of each, so that a drift of the machine affects all alike.
 
-    A peer that fails keeps its reason and is left out from there on.
+    A server that fails keeps the error as its result and is not measured again.
 
     Args:
-        targets: the peers; their results grow.
-        plan: how often and how long.
-        tick: called `plan.repeats + 1` times for each peer, for a progress bar.
+        targets: the servers; their results grow.
+        plan: the load, and how often and how long it is measured.
+        tick: called `plan.repeats + 1` times for each server, for a progress bar.
     """
     for number in range(plan.repeats + 1):
         for target in targets:

@@ -1,11 +1,11 @@
-"""A plot of latencies in plain characters, for any terminal."""
+"""A plot of latencies in ASCII characters, for any terminal."""
 
 from collections.abc import Mapping, Sequence
 
-from localechod.bench.figures import Axis, span
+from localechod.bench.figures import Axis, duration
 
 _MARKS = "=-."
-"""What fills p50 to p90, p90 to p99, p99 to p99.9."""
+"""The characters from p50 to p90, from p90 to p99, and from p99 to p99.9."""
 
 LEGEND = "p50 = p90 - p99 . p99.9, * max"
 
@@ -15,16 +15,16 @@ def plot(rows: Mapping[str, Sequence[int]], width: int) -> list[str]:
 
     Args:
         rows: for each name its percentiles as `figures.percentiles` returns them, in ns.
-        width: columns of a line at most.
+        width: the most columns of a line.
     """
     axis = Axis([max(1, value) for values in rows.values() for value in values])
     margin = max(map(len, rows)) + 2
     columns = width - margin - 1
 
     def column(value: float) -> int:
-        return round(axis.place(max(1.0, value)) * columns)
+        return round(axis.position(max(1.0, value)) * columns)
 
-    lines = [" " * margin + _labels([(column(each), span(each)) for each in axis.decades()])]
+    lines = [" " * margin + _labels([(column(each), duration(each)) for each in axis.decades()])]
     lines.append(
         " " * margin
         + "".join("|" if at in map(column, axis.decades()) else " " for at in range(columns + 1))
@@ -40,7 +40,7 @@ def plot(rows: Mapping[str, Sequence[int]], width: int) -> list[str]:
 
 
 def _labels(wanted: Sequence[tuple[int, str]]) -> str:
-    """Write each label at its column; the last one ends there, so that the line is not longer."""
+    """Write each label from its column on; the last one ends at its column, to keep the width."""
     line = ""
     for at, text in wanted[:-1]:
         if at >= len(line):

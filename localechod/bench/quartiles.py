@@ -1,4 +1,4 @@
-"""What repeated measurements say together: the middle, and how far they lie apart."""
+"""The median and the quartiles of repeated measurements."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """The median of repeats and the quartiles around it.
+    """The median of repeated measurements, and the quartiles around it.
 
-    Not the mean and its deviation: one repeat that something else disturbed would move both.
+    Not the mean and the standard deviation: a single disturbed measurement would move both.
     """
 
     low: float
@@ -19,15 +19,22 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Return the spread of at least one value; quartiles are interpolated between values."""
+        """Return the quartiles of one or more values, interpolated between the values."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
     @classmethod
     def of_ratios(cls, values: Sequence[float], base: Sequence[float]) -> Self:
-        """Return the spread of values over those measured beside them, one by one.
+        """Return the quartiles of the ratios between values and those measured beside them.
 
-        Each repeat is divided by its neighbour, as the machine's speed drifts from one to the next.
+        Each value is divided by the one measured next to it: the machine's speed drifts over time.
         """
         return cls.of([value / other for value, other in zip(values, base, strict=True)])
+
+    def text(self, digits: int = 2, scale: float = 1.0) -> str:
+        """Return the median, with the quartiles in brackets: "0.90 (0.88 - 0.94)"."""
+        low, median, high = (
+            f"{value * scale:.{digits}f}" for value in (self.low, self.median, self.high)
+        )
+        return f"{median} ({low} - {high})"

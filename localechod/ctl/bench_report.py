@@ -1,4 +1,4 @@
-"""What `bench` prints of its results: a page, JSON, a picture."""
+"""The results of `bench` as text, as JSON and as a picture."""
 
 import os
 import platform
@@ -20,12 +20,12 @@ _NAMES = [f"p{percent:g}" for percent in PERCENTS] + ["max"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was measured, and how it is told.
+    """The results of a measurement.
 
     Attributes:
-        title: what it was measured of.
-        results: each with at least one round, to be told; others are compared with the first.
-        plan: what was asked.
+        title: the server, or the servers, that were measured.
+        results: each with one or more rounds; the others are compared with the first.
+        plan: the load.
     """
 
     title: str
@@ -33,11 +33,11 @@ class Report:
     plan: Plan
 
     def without_failures(self) -> "Report":
-        """Return the report of those that went well to the end."""
+        """Return the report without the servers that failed."""
         return replace(self, results=[each for each in self.results if not each.failure])
 
     def as_text(self, width: int) -> str:
-        """Return the page for a reader: rates, latencies and what they cost, and a plot.
+        """Return a page with rates, latencies, processor time and a plot.
 
         Args:
             width: columns of the terminal.
@@ -48,7 +48,7 @@ class Report:
             rates += [f"OF {results[0].name.upper()}", "QUARTILES"]
         times = ["LATENCY, us", *(name.upper() for name in _NAMES), "CPU, us: CLIENT", "SERVER"]
         paragraphs = [
-            f"{self.title}\n{_asked(self.plan)}",
+            f"{self.title}\n{_load(self.plan)}",
             render.table(rates, _rates(results)),
             render.table(
                 times, [[each.name, *_latencies(each), *_costs(each)] for each in results]
@@ -59,7 +59,7 @@ class Report:
         return "\n\n".join(paragraphs)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the documented form; ratios are those to the first result."""
+        """Return the documented JSON; each ratio is the one to the first result."""
         return {
             "title": self.title,
             "machine": {
@@ -75,22 +75,22 @@ class Report:
     def as_svg(self) -> str:
         """Return the plot as a picture."""
         notes = {each.name: f"{rounded(each.rate.median)} replies/s" for each in self.results}
-        return picture(_rows(self.results), f"{self.title}: {_asked(self.plan)}", notes)
+        return picture(_rows(self.results), f"{self.title}: {_load(self.plan)}", notes)
 
 
-def _asked(plan: Plan) -> str:
-    asked = [
+def _load(plan: Plan) -> str:
+    parts = [
         _count(plan.size, "byte"),
         _count(plan.connections, "connection"),
         f"{plan.in_flight} in flight",
         f"{_count(plan.repeats, 'round')} of {plan.seconds:g} s",
         "any CPU" if plan.processor is None else f"all on CPU {plan.processor}",
     ]
-    return ", ".join(asked)
+    return ", ".join(parts)
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _rates(results: Sequence[Result]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""`localechoctl bench` as a user runs it: our daemon, other people's servers, a bad day."""
+"""`localechoctl bench` with this project's daemon, with other servers, and with failures."""
 
 import json
 import os
@@ -24,9 +24,9 @@ Capture = pytest.CaptureFixture[str]
 BUILD = Path(__file__).parents[3] / "shared" / "seed" / "build-peers"
 SHORT = ["bench", "--seconds", "0.02", "--repeats", "2", "--timeout", "20"]
 
-article = pytest.mark.skipif(
+tutorial = pytest.mark.skipif(
     not BUILD.exists() or shutil.which("cc") is None,
-    reason=f"the article's programs are not at {BUILD}, or there is no compiler",
+    reason=f"the tutorial's programs are not at {BUILD}, or there is no compiler",
 )
 
 
@@ -36,7 +36,7 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 @contextmanager
 def serving(path: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server until it has bound its path; end it afterwards."""
+    """Run a server, wait until it has bound its path, and kill it afterwards."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
         try:
             until(path.is_socket)
@@ -46,7 +46,7 @@ def serving(path: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def left_over(pid: int) -> set[Path]:
-    return set(Path("/tmp").glob(f"bench-{pid}-*"))  # noqa: S108 - looked at only
+    return set(Path("/tmp").glob(f"bench-{pid}-*"))  # noqa: S108 - only read
 
 
 def measured(capsys: Capture, *words: str) -> dict[str, float]:
@@ -58,7 +58,7 @@ def measured(capsys: Capture, *words: str) -> dict[str, float]:
     return percentiles
 
 
-def test_each_endpoint_of_ours_is_measured(daemon: Daemon) -> None:
+def test_each_type_of_endpoint_is_measured(daemon: Daemon) -> None:
     daemon.configure(
         '[endpoints.stream]\ntype = "stream"\n[endpoints.datagram]\ntype = "datagram"\n'
         '[endpoints.packets]\ntype = "seqpacket"\n'
@@ -100,7 +100,7 @@ def test_without_a_target_transports_are_compared(
 
 
 @needs("socat")
-def test_socats_echoes_are_measured(sockdir: Path, capsys: Capture) -> None:
+def test_an_echo_by_socat_is_measured(sockdir: Path, capsys: Capture) -> None:
     path = sockdir / "s"
     with serving(path, "socat", f"UNIX-LISTEN:{path},fork", "PIPE"):
         until(lambda: run(["send", str(path), "probe"]) == 0)
@@ -111,7 +111,7 @@ def test_socats_echoes_are_measured(sockdir: Path, capsys: Capture) -> None:
 
 
 @needs("ncat")
-def test_ncats_cat_is_measured(sockdir: Path, capsys: Capture) -> None:
+def test_an_echo_by_ncat_is_measured(sockdir: Path, capsys: Capture) -> None:
     path = sockdir / "n"
     with serving(path, "ncat", "-U", "-l", "-k", "-e", "/bin/cat", str(path)):
         until(lambda: run(["send", str(path), "probe"]) == 0)
@@ -119,22 +119,22 @@ def test_ncats_cat_is_measured(sockdir: Path, capsys: Capture) -> None:
         measured(capsys, str(path), "--connections", "2")
 
 
-@article
-def test_the_articles_servers_are_measured(tmp_path: Path, sockdir: Path, capsys: Capture) -> None:
+@tutorial
+def test_the_tutorials_servers_are_measured(tmp_path: Path, sockdir: Path, capsys: Capture) -> None:
     subprocess.run([BUILD, tmp_path], check=True, capture_output=True, timeout=120)
     for words in ([], ["--framing", "record", "--in-flight", "3"]):
         path = sockdir / f"s{len(words)}"
         with serving(path, str(tmp_path / "unixstreamserver"), str(path)) as server:
             until(lambda path=path: listens(path))  # type: ignore[misc]
             measured(capsys, str(path), *words)
-            assert server.wait(DEADLINE) == 0  # it serves one client, and then quits
+            assert server.wait(DEADLINE) == 0  # it exits after its only client
     path = sockdir / "d"
     with serving(path, str(tmp_path / "unixdataserver"), str(path)):
         measured(capsys, str(path), "--connections", "2", "--in-flight", "3")
 
 
 def listens(path: Path) -> bool:
-    """Ask the kernel's list: a connect would use up the one client that the server takes."""
+    """Read the kernel's list: a test connection would be the only client that the server takes."""
     listed = Path("/proc/net/unix").read_text(errors="replace").splitlines()
     return any(row.split()[3] == "00010000" for row in listed if row.endswith(f" {path}"))
 
@@ -143,8 +143,8 @@ def listens(path: Path) -> bool:
     ("words", "status", "text"),
     [
         (["/none/here"], 7, "connect failed: No such file or directory (2): /none/here; "),
-        (["--size", "0"], 2, "--size 0: it takes 1 to 65507, what UDP carries"),
-        (["/x", "--size", "2000000"], 2, "--size 2000000: it takes 1 to 1048576, a mebibyte"),
+        (["--size", "0"], 2, "--size 0: it takes 1 to 65507, the most that UDP carries"),
+        (["/x", "--size", "2000000"], 2, "--size 2000000: it takes 1 to 1048576, 1 MiB"),
         (["--connections", "0"], 2, "--connections 0: it takes 1 to 10000"),
         (["--in-flight", "-1"], 2, "--in-flight -1: it takes 1 to 10000"),
         (["--seconds", "0"], 2, "--seconds 0: it takes more than 0 and up to 86400"),
@@ -154,9 +154,7 @@ def listens(path: Path) -> bool:
         (["./x"], 2, "address ./x: the path is relative"),
     ],
 )
-def test_a_mistake_is_one_line(
-    *, words: list[str], status: int, text: str, capsys: Capture
-) -> None:
+def test_an_error_is_one_line(*, words: list[str], status: int, text: str, capsys: Capture) -> None:
     assert run([*SHORT, *words]) == status
     out, err = capsys.readouterr()
     assert not out
@@ -165,28 +163,28 @@ def test_a_mistake_is_one_line(
 
 
 @needs("socat")
-def test_a_server_that_is_no_echo_is_told(sockdir: Path, capsys: Capture) -> None:
+def test_a_server_that_does_not_echo_is_reported(sockdir: Path, capsys: Capture) -> None:
     path = sockdir / "s"
     with serving(path, "socat", f"UNIX-LISTEN:{path},fork", "SYSTEM:while read x; do date; done"):
         until(lambda: run(["send", str(path), "probe"]) == 0)
         capsys.readouterr()
         assert run([*SHORT, str(path)]) == 1
-    assert f"bench failed: that is no echo: {path}; it was sent abc" in capsys.readouterr().err
+    assert f"bench failed: not an echo server: {path}; it replied " in capsys.readouterr().err
 
 
-def test_a_server_that_dies_under_load_is_told(sockdir: Path, capsys: Capture) -> None:
+def test_a_server_that_closes_under_load_is_reported(sockdir: Path, capsys: Capture) -> None:
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
 
-        def die_late() -> None:
+        def close_later() -> None:
             client = listener.accept()[0]
             with client:
                 for _ in range(20):
                     client.sendall(client.recv(1000))
 
-        thread = threading.Thread(target=die_late)
+        thread = threading.Thread(target=close_later)
         thread.start()
         assert run(["bench", str(path), "--seconds", "60"]) == 1
         thread.join(DEADLINE)
@@ -196,20 +194,20 @@ def test_a_server_that_dies_under_load_is_told(sockdir: Path, capsys: Capture) -
     assert err.count("\n") == 1
 
 
-def test_ctrl_c_ends_everything_and_leaves_nothing() -> None:
-    """On a terminal, as there the whole process group gets the signal; and a bar is shown."""
+def test_ctrl_c_ends_all_processes_and_leaves_no_files() -> None:
+    """On a terminal, where the whole process group gets the signal and a progress bar is shown."""
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(CHECKOUT)
         words = ["-m", "localechod.ctl", "bench", "--seconds", "0.01", "--repeats", "1000"]
-        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell needed
     seen = b""
     try:
         while b"1%" not in seen:
             assert select.select([terminal], [], [], DEADLINE)[0], seen
             seen += os.read(terminal, 4096)
         os.write(terminal, b"\x03")
-        # The terminal hangs up when the last process that has it is gone, peers included.
+        # The terminal hangs up when the last process that has it open has exited.
         while select.select([terminal], [], [], DEADLINE)[0]:
             try:
                 part = os.read(terminal, 4096)

@@ -1,4 +1,4 @@
-"""What pictures are made of: any words, both modes of a screen, nothing from elsewhere."""
+"""The elements of pictures: any text, light and dark screens, no external references."""
 
 from xml.etree import ElementTree as ET
 
@@ -11,13 +11,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff")))
-def test_words_arrive_as_they_are(words: str) -> None:
-    root = ET.fromstring(document(10, 10, words, [text(1, 2, words)]))  # noqa: S314 - our own
-    assert (root.findtext(f"{SVG}title") or "") == words
-    assert (root.findtext(f"{SVG}text") or "") == words
+def test_any_text_is_preserved(content: str) -> None:
+    root = ET.fromstring(document(10, 10, content, [text(1, 2, content)]))  # noqa: S314 - our own
+    assert (root.findtext(f"{SVG}title") or "") == content
+    assert (root.findtext(f"{SVG}text") or "") == content
 
 
-def test_every_colour_has_a_shade_for_the_dark() -> None:
+def test_every_color_has_a_dark_shade() -> None:
     style = ET.fromstring(document(1, 1, "", [])).findtext(f"{SVG}style")  # noqa: S314 - our own
     assert style is not None
     light, _, dark = style.partition("@media (prefers-color-scheme:dark)")
@@ -26,11 +26,11 @@ def test_every_colour_has_a_shade_for_the_dark() -> None:
     assert light != dark.strip("{}")
 
 
-def test_nothing_comes_from_elsewhere() -> None:
+def test_nothing_refers_to_another_file() -> None:
     parts = [text(1, 1, "a"), box(0, 0, 1, 1, "first"), dot(1, 1, "alarm"), line([(0, 0)], "grid")]
-    told = document(1, 1, "a", parts).replace('xmlns="http://www.w3.org/2000/svg"', "")
-    assert "http" not in told
-    assert "url(" not in told
+    svg = document(1, 1, "a", parts).replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert "http" not in svg
+    assert "url(" not in svg
 
 
 def test_a_line_goes_from_point_to_point() -> None:

@@ -1,4 +1,4 @@
-"""Our own echo processes: each transport answers, and none of them outlives its use."""
+"""The built-in echo servers: each transport replies, and no process is left."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.bench.echo_servers import TRANSPORTS, Transport, peer
+from localechod.bench.echo_servers import TRANSPORTS, Transport, echo_server
 from localechod.bench.measurement import EchoTarget, Plan, measure
 
 ROOT = Path(__file__).parents[2]
@@ -18,10 +18,10 @@ each_transport = pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda eac
 
 
 @each_transport
-def test_a_peer_echoes_and_ends(transport: Transport, sockdir: Path) -> None:
+def test_an_echo_server_replies_and_exits(transport: Transport, sockdir: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, nothing else
     steps = []
-    with peer(transport, PLAN.connections, sockdir) as (pid, channels):
+    with echo_server(transport, PLAN.connections, sockdir) as (pid, channels):
         target = EchoTarget(transport.name, channels, pid)
         measure([target], PLAN, lambda: steps.append(1))
         os.kill(pid, 0)
@@ -34,36 +34,36 @@ def test_a_peer_echoes_and_ends(transport: Transport, sockdir: Path) -> None:
     assert target.result.latencies.count >= PLAN.repeats * PLAN.connections * PLAN.in_flight
 
 
-def test_a_peer_that_dies_has_a_failure_and_the_others_go_on(sockdir: Path) -> None:
+def test_a_killed_server_is_a_failure_and_the_others_are_measured_on(sockdir: Path) -> None:
     with (
-        peer(TRANSPORTS[0], 1, sockdir) as (pid, channels),
-        peer(TRANSPORTS[-1], 1, sockdir) as (other, pipes),
+        echo_server(TRANSPORTS[0], 1, sockdir) as (pid, channels),
+        echo_server(TRANSPORTS[-1], 1, sockdir) as (other, pipes),
     ):
-        targets = [EchoTarget("dies", channels, pid), EchoTarget("lives", pipes, other)]
-        told = []
+        targets = [EchoTarget("killed", channels, pid), EchoTarget("other", pipes, other)]
+        ticks = []
 
         def kill() -> None:
-            told.append(1)
-            if len(told) == 2:
+            ticks.append(1)
+            if len(ticks) == 2:
                 os.kill(pid, signal.SIGKILL)
 
         measure(targets, PLAN, kill)
-    dead, alive = (target.result for target in targets)
-    assert dead.failure is not None
-    assert not dead.rounds
-    assert alive.failure is None
-    assert len(alive.rounds) == PLAN.repeats
+    killed, survivor = (target.result for target in targets)
+    assert killed.failure is not None
+    assert not killed.rounds
+    assert survivor.failure is None
+    assert len(survivor.rounds) == PLAN.repeats
 
 
-def test_peers_end_also_where_their_parent_is_killed(sockdir: Path) -> None:
+def test_echo_servers_exit_when_their_parent_is_killed(sockdir: Path) -> None:
     script = (
         "import sys\n"
         "from contextlib import ExitStack\n"
         "from pathlib import Path\n"
-        "from localechod.bench.echo_servers import TRANSPORTS, peer\n"
+        "from localechod.bench.echo_servers import TRANSPORTS, echo_server\n"
         "with ExitStack() as stack:\n"
         "    for each in TRANSPORTS:\n"
-        "        pid, _ = stack.enter_context(peer(each, 2, Path(sys.argv[1])))\n"
+        "        pid, _ = stack.enter_context(echo_server(each, 2, Path(sys.argv[1])))\n"
         "        print(pid, flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -76,5 +76,5 @@ def test_peers_end_also_where_their_parent_is_killed(sockdir: Path) -> None:
         assert parent.stdout is not None
         assert [int(parent.stdout.readline()) for _ in TRANSPORTS]
         parent.kill()
-        # Every peer has standard output open as well: its end is the end of them all.
+        # Each echo server has standard output open as well: end of file means that all have exited.
         assert parent.stdout.read() == b""

@@ -1,8 +1,8 @@
-"""Figures with three digits, units that suit them, an axis in whole decades."""
+"""Numbers with three significant digits and suitable units; an axis in whole decades."""
 
 import pytest
 
-from localechod.bench.figures import Axis, percentiles, rounded, span
+from localechod.bench.figures import Axis, duration, percentiles, rounded
 from localechod.bench.histogram import Histogram
 
 
@@ -18,7 +18,7 @@ from localechod.bench.histogram import Histogram
         (1234567, "1,234,567"),
     ],
 )
-def test_three_digits_count(value: float, text: str) -> None:
+def test_a_number_has_three_significant_digits(value: float, text: str) -> None:
     assert rounded(value) == text
 
 
@@ -26,18 +26,18 @@ def test_three_digits_count(value: float, text: str) -> None:
     ("value", "text"),
     [(1, "1 ns"), (1e3, "1 us"), (12345, "12.3 us"), (1e8, "100 ms"), (2.5e9, "2.50 s")],
 )
-def test_a_span_has_the_unit_that_suits_it(value: float, text: str) -> None:
-    assert span(value) == text
+def test_a_duration_has_a_suitable_unit(value: float, text: str) -> None:
+    assert duration(value) == text
 
 
-def test_an_axis_has_whole_decades_around_its_values() -> None:
+def test_an_axis_covers_its_values_in_whole_decades() -> None:
     axis = Axis([20, 3000])
     assert axis.decades() == [10, 100, 1000, 10_000]
-    assert [axis.place(value) for value in (10, 10_000)] == [0, 1]
+    assert [axis.position(value) for value in (10, 10_000)] == [0, 1]
     assert Axis([100]).decades() == [100, 1000]
 
 
-def test_the_percentiles_that_are_told() -> None:
+def test_the_maximum_follows_the_percentiles() -> None:
     histogram = Histogram()
     for value in range(1, 101):
         histogram.record(value)

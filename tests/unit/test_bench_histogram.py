@@ -1,4 +1,4 @@
-"""The histogram's one promise: a percentile is never too low, and hardly too high."""
+"""A percentile is never too low, and too high by no more than the stated error."""
 
 import math
 
@@ -27,7 +27,9 @@ def test_a_percentile_is_right_within_the_stated_error(values: list[int], percen
 
 
 @given(VALUES, VALUES, PERCENTS)
-def test_two_together_are_as_one(first: list[int], second: list[int], percent: float) -> None:
+def test_a_merged_histogram_equals_one_of_all_values(
+    first: list[int], second: list[int], percent: float
+) -> None:
     merged = filled(first)
     merged.add(filled(second))
     assert merged.count == len(first) + len(second)
@@ -47,10 +49,10 @@ def test_small_values_are_exact() -> None:
 
 def test_its_memory_does_not_grow_with_the_count() -> None:
     histogram = filled([value * 1000 for value in range(100_000)])
-    assert len(histogram._slots) < 4000
+    assert len(histogram._buckets) < 4000
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_impossible_values_and_percentages_are_refused() -> None:
     with pytest.raises(ValueError, match="a negative value"):
         Histogram().record(-1)
     with pytest.raises(ValueError, match="of 0 values"):

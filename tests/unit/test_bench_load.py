@@ -1,4 +1,4 @@
-"""The load generator against peers that answer well, wrongly, late, in pieces or not at all."""
+"""The load generator with servers that reply correctly, wrongly, late, in pieces or not at all."""
 
 import os
 import socket
@@ -14,17 +14,17 @@ from localechod.bench.load import Load, Round
 from localechod.errors import LocalechodError, SocketError
 
 KINDS = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET}
-Peer = Callable[[socket.socket], object]
+Server = Callable[[socket.socket], object]
 
 
 @contextmanager
-def answered(peer: Peer, kind: str = "stream", count: int = 1) -> Iterator[list[Channel]]:
-    """Connect channels to a peer each, in threads that end when the channels are closed."""
+def connected(server: Server, kind: str = "stream", count: int = 1) -> Iterator[list[Channel]]:
+    """Connect each channel to a server of its own, in a thread that ends with the channel."""
     pairs = [socket.socketpair(socket.AF_UNIX, KINDS[kind]) for _ in range(count)]
 
     def run(sock: socket.socket) -> None:
         with sock, suppress(ConnectionError):
-            peer(sock)
+            server(sock)
 
     threads = [threading.Thread(target=run, args=[theirs], daemon=True) for _, theirs in pairs]
     for thread in threads:
@@ -49,47 +49,47 @@ def echo(sock: socket.socket) -> None:
 
 def load(channels: list[Channel], size: int = 64, in_flight: int = 1, timeout: float = 20) -> Load:
     """Learn from the first channel, as `bench` does."""
-    kept = channels[0].boundaries
-    written = request(message(size), "line", 0, boundaries=kept)
+    boundaries = channels[0].boundaries
+    written = request(message(size), "line", 0, boundaries=boundaries)
     reply = channels[0].first_reply(written, timeout)
-    exchange = learn(written, message(size), reply, "/x", boundaries=kept)
+    exchange = learn(written, message(size), reply, "/x", boundaries=boundaries)
     return Load(channels, exchange, in_flight, timeout, lambda: None)
 
 
-def well(done: Round, least: int) -> None:
+def check(done: Round, least: int) -> None:
     assert done.latencies.count >= least
     assert done.seconds > 0
     assert done.rate > 0
-    assert done.server is None
+    assert done.server_cpu is None
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize(("count", "in_flight"), [(1, 1), (3, 1), (1, 7), (3, 7)])
-def test_every_request_under_way_is_answered(kind: str, count: int, in_flight: int) -> None:
-    with answered(echo, kind, count) as channels:
+def test_every_request_in_flight_is_answered(kind: str, count: int, in_flight: int) -> None:
+    with connected(echo, kind, count) as channels:
         loaded = load(channels, in_flight=in_flight)
         for _ in range(2):
-            well(loaded.round(0.01), count * in_flight)
-        assert not any(channel.begun for channel in channels)
+            check(loaded.round(0.01), count * in_flight)
+        assert not any(channel.due for channel in channels)
 
 
-def test_messages_larger_than_the_socket_holds_go_out_and_come_back_in_pieces() -> None:
-    with answered(echo) as channels:
-        well(load(channels, size=1 << 20, in_flight=3).round(0.001), 3)
+def test_messages_larger_than_the_socket_buffer_are_sent_and_received_in_pieces() -> None:
+    with connected(echo) as channels:
+        check(load(channels, size=1 << 20, in_flight=3).round(0.001), 3)
 
 
-def test_a_peer_that_dribbles_is_understood() -> None:
-    def dribble(sock: socket.socket) -> None:
+def test_replies_that_arrive_byte_by_byte_are_put_together() -> None:
+    def reply_bytewise(sock: socket.socket) -> None:
         while data := sock.recv(1 << 16):
             for at in range(len(data)):
                 sock.sendall(data[at : at + 1])
 
-    with answered(dribble) as channels:
-        well(load(channels, size=5, in_flight=2).round(0.01), 2)
+    with connected(reply_bytewise) as channels:
+        check(load(channels, size=5, in_flight=2).round(0.01), 2)
 
 
-def test_two_descriptors_serve_as_one_connection() -> None:
-    """Pipes, larger than they hold, so that writing has to wait for its turn."""
+def test_a_pair_of_pipes_is_one_connection() -> None:
+    """The messages are larger than a pipe's buffer, so writing has to wait for reading."""
     ends = [*os.pipe(), *os.pipe()]
 
     def forward() -> None:
@@ -99,7 +99,7 @@ def test_two_descriptors_serve_as_one_connection() -> None:
     thread = threading.Thread(target=forward)
     thread.start()
     try:
-        well(
+        check(
             load([Channel(ends[0], ends[3], "pipe", boundaries=False)], 300_000, 2).round(0.001), 2
         )
     finally:
@@ -109,16 +109,16 @@ def test_two_descriptors_serve_as_one_connection() -> None:
             os.close(end)
 
 
-def after(count: int, then: Peer) -> Peer:
-    """Echo so many times, then do something else with the next message."""
+def after(count: int, then: Server) -> Server:
+    """Echo `count` times, then do something else with the next message."""
 
-    def peer(sock: socket.socket) -> None:
+    def server(sock: socket.socket) -> None:
         for _ in range(count):
             sock.sendall(sock.recv(1 << 16))
         sock.recv(1 << 16)
         then(sock)
 
-    return peer
+    return server
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -126,51 +126,54 @@ def after(count: int, then: Peer) -> Peer:
     ("then", "text"),
     [
         (lambda sock: sock.sendall(b"x" * 65), "wrong reply: /x; it sent x"),
-        (lambda sock: sock.sendall(message(64) + b"\nmore"), "wrong reply|more came than was"),
+        (
+            lambda sock: sock.sendall(message(64) + b"\nmore"),
+            "wrong reply|more replies than requests",
+        ),
         (lambda sock: sock.close(), "terminated prematurely: /x; it closed .* after [56] replies"),
     ],
 )
-def test_a_peer_that_goes_astray_is_told(kind: str, then: Peer, text: str) -> None:
-    with answered(after(6, then), kind) as channels:
+def test_a_misbehaving_server_is_reported(kind: str, then: Server, text: str) -> None:
+    with connected(after(6, then), kind) as channels:
         loaded = load(channels)
         with pytest.raises(LocalechodError, match=text):
             loaded.round(20)
 
 
-def test_a_reset_is_told_with_how_far_it_went() -> None:
+def test_a_reset_is_reported() -> None:
     def reset(sock: socket.socket) -> None:
         sock.recv(1)
 
-    def peer(sock: socket.socket) -> None:
+    def server(sock: socket.socket) -> None:
         sock.sendall(sock.recv(1 << 16))
         reset(sock)
 
-    with answered(peer) as channels:
+    with connected(server) as channels:
         loaded = load(channels)
         with pytest.raises(SocketError, match=r"read failed: Connection reset by peer \(104\): /x"):
             loaded.round(20)
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_a_peer_that_falls_silent_is_waited_for_only_so_long(count: int) -> None:
+def test_a_silent_server_is_reported_after_the_timeout(count: int) -> None:
     def silence(sock: socket.socket) -> None:
         while sock.recv(1 << 16):
             pass
 
     with (
-        answered(after(count, silence)) as channels,
+        connected(after(count, silence)) as channels,
         pytest.raises(SocketError, match=r"receive failed: Connection timed out \(110\): /x"),
     ):
         load(channels, timeout=0.3).round(20)
 
 
-def test_one_lost_reply_among_many_lanes_is_noticed() -> None:
-    peers = iter([echo, after(2, lambda sock: sock.recv(1))])
+def test_a_lost_reply_on_one_of_several_channels_is_reported() -> None:
+    servers = iter([echo, after(2, lambda sock: sock.recv(1))])
 
     def one_of_them(sock: socket.socket) -> None:
-        next(peers)(sock)
+        next(servers)(sock)
 
-    with answered(one_of_them, count=2) as channels:
+    with connected(one_of_them, count=2) as channels:
         loaded = load(channels, timeout=0.5)
         with pytest.raises(SocketError, match=r"no reply within 0\.5 s"):
             loaded.round(0.1)

@@ -1,4 +1,4 @@
-"""The plot for terminals: never wider than asked, in the order of the percentiles."""
+"""The plot for terminals: never wider than the terminal, in the order of the percentiles."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ def test_no_line_is_wider_than_the_terminal(rows: dict[str, list[int]], width: i
     assert all(line.isascii() for line in lines)
 
 
-def test_each_stretch_has_its_mark_and_the_maximum_its_own() -> None:
+def test_each_range_has_its_character_and_so_has_the_maximum() -> None:
     (line,) = plot({"x": [1_000, 10_000, 100_000, 1_000_000, 9_000_000]}, 80)[2:]
     marks = [line.index(mark) for mark in "=-.*"]
     assert all(before < after for before, after in pairwise(marks))
@@ -32,5 +32,5 @@ def test_each_stretch_has_its_mark_and_the_maximum_its_own() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, 5_000])
-def test_all_alike_is_one_mark(value: int) -> None:
+def test_equal_values_are_one_character(value: int) -> None:
     assert plot({"x": [value] * 5}, 80)[2].split() == ["x", "*"]

@@ -1,22 +1,26 @@
-"""Medians, quartiles, and ratios of neighbours."""
+"""Medians, quartiles, and ratios of adjacent measurements."""
 
 from localechod.bench.quartiles import Quartiles
 
 
-def test_one_disturbed_repeat_moves_neither_median_nor_quartiles_far() -> None:
+def test_one_disturbed_measurement_hardly_moves_the_median_and_the_quartiles() -> None:
     assert Quartiles.of([100, 101, 99, 100, 3]) == Quartiles(99, 100, 100)
 
 
-def test_a_single_repeat_has_no_spread() -> None:
+def test_the_quartiles_of_one_value_are_that_value() -> None:
     assert Quartiles.of([7.5]) == Quartiles(7.5, 7.5, 7.5)
 
 
-def test_quartiles_lie_between_the_values() -> None:
+def test_quartiles_are_interpolated() -> None:
     assert Quartiles.of([1, 2]) == Quartiles(1.25, 1.5, 1.75)
 
 
-def test_ratios_are_those_of_neighbours_so_that_a_drift_cancels() -> None:
+def test_ratios_of_adjacent_measurements_cancel_a_drift() -> None:
     drifting = [10.0, 20.0, 40.0]
     assert Quartiles.of_ratios([each / 2 for each in drifting], drifting) == Quartiles(
         0.5, 0.5, 0.5
     )
+
+
+def test_the_text_has_the_median_before_the_quartiles() -> None:
+    assert Quartiles(0.004, 0.0051, 0.0062).text(digits=1, scale=1e3) == "5.1 (4.0 - 6.2)"

@@ -1,4 +1,4 @@
-"""The picture: well-formed whatever the names are, and with all of it inside."""
+"""The picture is well-formed for any names, and everything is inside it."""
 
 from xml.etree import ElementTree as ET
 
@@ -15,7 +15,7 @@ ROWS = st.dictionaries(
 
 
 @given(ROWS)
-def test_it_is_well_formed_and_nothing_lies_outside(rows: dict[str, list[int]]) -> None:
+def test_the_picture_is_well_formed_and_everything_is_inside(rows: dict[str, list[int]]) -> None:
     root = ET.fromstring(picture(rows, "a <title> & more", dict.fromkeys(rows, "<1 & 2>")))  # noqa: S314 - our own
     width = float(root.attrib["width"])
     space = "{http://www.w3.org/2000/svg}"

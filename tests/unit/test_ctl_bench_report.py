@@ -1,4 +1,4 @@
-"""The page of `bench`, made from fixed figures: kept as golden files for 80 and 120 columns."""
+"""The report of `bench`, from fixed figures: golden files for 80 and 120 columns, JSON and SVG."""
 
 import json
 from xml.etree import ElementTree as ET
@@ -16,7 +16,7 @@ PLAN = Plan(64, 1, 1, seconds=0.5, repeats=3, timeout=5.0, processor=0)
 
 
 def result(name: str, middle: int, *, server: float | None = 0.02) -> Result:
-    """Three rounds of latencies around `middle` ns, the last one a little slower."""
+    """Return three rounds of latencies around `middle` ns, the last one slightly slower."""
     rounds = []
     for slower in (1.0, 1.0, 1.1):
         latencies = Histogram()
@@ -46,13 +46,13 @@ def target() -> Report:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize(("name", "report"), [("compare", comparison()), ("target", target())])
-def test_the_page_is_the_one_that_was_looked_at(name: str, report: Report, width: int) -> None:
+def test_the_page_equals_the_golden_file(name: str, report: Report, width: int) -> None:
     page = report.as_text(width)
     assert max(map(len, page.splitlines())) <= width
     compare(f"bench-{name}-{width}", page + "\n")
 
 
-def test_json_has_every_figure_of_the_page() -> None:
+def test_json_has_all_figures_of_the_page() -> None:
     report = json.loads(json.dumps(comparison().as_json()))
     assert report["title"] == "local sockets, loopback and pipes"
     assert report["plan"]["size"] == 64
@@ -69,7 +69,7 @@ def test_json_has_every_figure_of_the_page() -> None:
     assert [row["cpu_us_per_message"]["server"] for row in others[3:]] == [None, None]
 
 
-def test_the_picture_names_what_was_measured() -> None:
+def test_the_picture_names_the_servers_and_the_load() -> None:
     root = ET.fromstring(comparison().as_svg())  # noqa: S314 - our own
     texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "tcp" in texts
@@ -77,7 +77,7 @@ def test_the_picture_names_what_was_measured() -> None:
     assert sum("replies/s" in text for text in texts) == 6
 
 
-def test_who_failed_is_left_out() -> None:
+def test_a_failed_server_is_left_out() -> None:
     report = comparison()
-    report.results[1].failure = LocalechodError("it died")
+    report.results[1].failure = LocalechodError("it failed")
     assert "datagram" not in report.without_failures().as_text(80)

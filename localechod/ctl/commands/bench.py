@@ -1,4 +1,4 @@
-"""localechoctl bench: how fast an echo is, or how local sockets compare with the alternatives."""
+"""localechoctl bench: the speed of an echo server, or of local sockets and the alternatives."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import typer
 
 from localechod.bench import processor
 from localechod.bench.channel import Channel
-from localechod.bench.echo_servers import TRANSPORTS, peer
+from localechod.bench.echo_servers import TRANSPORTS, echo_server
 from localechod.bench.measurement import EchoTarget, Plan, measure
 from localechod.ctl import render
 from localechod.ctl.bench_report import Report
@@ -38,63 +38,67 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         str | None,
         typer.Argument(
             metavar="[TARGET]",
-            help="An endpoint's name, an absolute path, or @NAME; none: compare transports.",
+            help="An endpoint's name, an absolute path, or @NAME; without it, compare transports.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
-    size: Annotated[int, typer.Option(metavar="BYTES", help="Length of a message.")] = 64,
-    connections: Annotated[int, typer.Option(metavar="N", help="How many at once.")] = 1,
+    size: Annotated[int, typer.Option(metavar="BYTES", help="Message length.")] = 64,
+    connections: Annotated[int, typer.Option(metavar="N", help="Number of connections.")] = 1,
     in_flight: Annotated[
-        int, typer.Option(metavar="N", help="Requests under way on each connection.")
+        int, typer.Option(metavar="N", help="Requests in flight on each connection.")
     ] = 1,
     seconds: Annotated[
         float, typer.Option(metavar="S", help="Length of a round, in seconds.")
     ] = 0.5,
-    repeats: Annotated[int, typer.Option(metavar="N", help="Rounds to measure.")] = 5,
+    repeats: Annotated[int, typer.Option(metavar="N", help="Number of rounds.")] = 5,
     kind: Annotated[
         Type | None,
-        typer.Option("--type", help="The target's socket type; found out where not given."),
+        typer.Option("--type", help="Socket type of the target; by default, detected."),
     ] = None,
     framing: Annotated[
-        Framing, typer.Option(help="Where a message ends on the target's stream.")
+        Framing, typer.Option(help="How the target's stream marks the end of a message.")
     ] = "auto",
     record_size: Annotated[
-        int | None, typer.Option(metavar="BYTES", help="Size of a record; else the target's, 4096.")
+        int | None,
+        typer.Option(metavar="BYTES", help="Record size; by default, the target's or 4096."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long to wait for a reply.")
+        float, typer.Option(metavar="SECONDS", help="Time to wait for a reply.")
     ] = 5.0,
     cpu: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="Processor to stay on, or any; where peers are our own, one by default.",
+            help="Processor to run on, or any; by default, any with a TARGET, else a single one.",
             show_default=False,
         ),
     ] = None,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the plot as a picture as well.")
+        Path | None, typer.Option(metavar="FILE", help="Also write the plot to FILE, as a picture.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the latency and throughput of an echo.
+    """Measure the latency and throughput of an echo server.
 
-    TARGET is any server that sends messages back, with a greeting before them or without. Without
-    a TARGET, small echo processes of its own compare local sockets with TCP and UDP on the loopback
-    interface and with pipes; they and this program then share one processor, as a single request
-    between two processors measures how these wake each other up.
+    TARGET is any server that sends messages back, with or without a greeting before them. Without
+    a TARGET, built-in echo servers compare local sockets with TCP and UDP on the loopback interface
+    and with pipes. They and this program then share one processor: with two, a single request
+    mostly measures how long the processors take to wake each other.
 
-    Each connection has --in-flight requests under way; every reply is checked. Rates are medians
-    and quartiles of the rounds, which take turns; latencies are those of all rounds together.
+    Each connection keeps --in-flight requests in flight, and every reply is checked. Rates are
+    medians and quartiles over the rounds, in which the servers take turns. Latencies are those of
+    all rounds together.
 
     Examples:
         localechoctl bench
         localechoctl bench stream --connections 32 --in-flight 8
         localechoctl bench /run/other/server.sock --json >figures.json
     """
-    largest = _LARGEST_UDP if target is None else _LARGEST
-    _check_count("--size", size, largest, "what UDP carries" if target is None else "a mebibyte")
+    if target is None:
+        _check_count("--size", size, _LARGEST_UDP, "the most that UDP carries")
+    else:
+        _check_count("--size", size, _LARGEST, "1 MiB")
     _check_count("--connections", connections, _MOST)
     _check_count("--in-flight", in_flight, _MOST)
     _check_count("--repeats", repeats, _MOST)
@@ -103,11 +107,11 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
             raise UsageError(f"{name} {value:g}: it takes more than 0 and up to {_LONGEST}")
     if target is None:
         _check_unused({"--type": kind, "--framing": framing, "--record-size": record_size})
-    where = _processor(cpu, own=target is None)
+    where = _processor(cpu, single=target is None)
     plan = Plan(size, connections, in_flight, seconds, repeats, timeout, where)
     with processor.pinned(where), ExitStack() as stack:
-        # Now, as it would be a pity to find out after the measurement.
-        drawing = stack.enter_context(_opened(svg)) if svg else None
+        # Open it now: a failure after the measurement would lose the results.
+        svg_file = stack.enter_context(_opened(svg)) if svg else None
         if target is None:
             title = "local sockets, loopback and pipes"
             targets = _transports(stack, connections)
@@ -118,7 +122,7 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         with _progress((repeats + 1) * len(targets)) as tick:
             measure(targets, plan, tick)
         results = [target.result for target in targets]
-        _tell(Report(title, results, plan), drawing, as_json=as_json)
+        _show(Report(title, results, plan), svg_file, as_json=as_json)
 
 
 def _check_count(name: str, value: int, most: int, why: str = "") -> None:
@@ -128,19 +132,19 @@ def _check_count(name: str, value: int, most: int, why: str = "") -> None:
 
 
 def _check_unused(options: Mapping[str, object]) -> None:
-    """Without a TARGET these would do nothing, and who gives one expects that it does."""
+    """Refuse the options that would have no effect without a TARGET."""
     for name, value in options.items():
         if value not in {None, "auto"}:
             raise UsageError(f"{name} is for a TARGET", "name a TARGET, or leave it out")
 
 
-def _processor(text: str | None, *, own: bool) -> int | None:
-    """Return the processor to stay on.
+def _processor(text: str | None, *, single: bool) -> int | None:
+    """Return the processor to run on, or None for any.
 
-    A server of somebody else's is where its owner has put it, so by default we stay free as well.
+    A TARGET runs where its administrator put it, so by default this program is not pinned either.
     """
     if text is None:
-        return processor.usable()[0] if own else None
+        return processor.usable()[0] if single else None
     if text == "any":
         return None
     if not text.isdecimal():
@@ -149,13 +153,13 @@ def _processor(text: str | None, *, own: bool) -> int | None:
 
 
 def _transports(stack: ExitStack, connections: int) -> list[EchoTarget]:
-    # A short path, whatever TMPDIR is: a socket's has 107 bytes.
+    # Not in TMPDIR, which may be long: a socket's path has at most 107 bytes.
     directory = Path(
         stack.enter_context(tempfile.TemporaryDirectory(prefix=f"bench-{os.getpid()}-", dir="/tmp"))
     )
     targets = []
     for transport in TRANSPORTS:
-        pid, channels = stack.enter_context(peer(transport, connections, directory))
+        pid, channels = stack.enter_context(echo_server(transport, connections, directory))
         targets.append(EchoTarget(transport.name, channels, pid))
     return targets
 
@@ -164,17 +168,17 @@ def _target(stack: ExitStack, target: Target, plan: Plan) -> EchoTarget:
     channels = []
     for _ in range(plan.connections):
         connected = stack.enter_context(reach(target, plan.timeout))
-        end = connected.sock.fileno()
+        fd = connected.sock.fileno()
         kind = TYPE_NAMES[connected.type]
-        channels.append(Channel(end, end, str(target.address), boundaries=kind != "stream"))
-    # Of a datagram socket the kernel does not tell who answers.
+        channels.append(Channel(fd, fd, str(target.address), boundaries=kind != "stream"))
+    # For a datagram socket the kernel does not report which process replies.
     pid = credentials(connected.sock).pid if kind != "datagram" else None
     return EchoTarget(kind, channels, pid or None, target.framing, target.record_size)
 
 
 @contextmanager
 def _progress(steps: int) -> Iterator[Callable[[], object]]:
-    """Show a bar on standard error where that is a terminal; give what moves it on."""
+    """Show a progress bar if standard error is a terminal; yield the function that advances it."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
@@ -190,11 +194,11 @@ def _opened(path: Path) -> TextIO:
         raise LocalechodError(f"open failed: {cause}") from None
 
 
-def _tell(report: Report, drawing: TextIO | None, *, as_json: bool) -> None:
-    """Print what was measured, then fail with the first failure there was."""
+def _show(report: Report, svg_file: TextIO | None, *, as_json: bool) -> None:
+    """Print the results, then raise the first failure if there was one."""
     measured = report.without_failures()
-    if measured.results and drawing:
-        drawing.write(measured.as_svg())
+    if measured.results and svg_file:
+        svg_file.write(measured.as_svg())
     if measured.results and as_json:
         render.emit_json(measured.as_json())
     elif measured.results:
