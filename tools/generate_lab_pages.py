@@ -13,16 +13,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from localechod.lab.catalog import Catalogue  # noqa: E402 - this checkout's, installed or not
-from localechod.lab.experiment import Experiment, Judgement, known_verdict  # noqa: E402
+from localechod.lab.catalog import Catalog  # noqa: E402 - this checkout's, installed or not
+from localechod.lab.experiment import Experiment, Judgment, expected_verdict  # noqa: E402
 from localechod.lab.registry import EXPERIMENTS  # noqa: E402
 
 PAGES = {"en": ROOT / "docs" / "lab.md", "zh": ROOT / "docs" / "lab.zh.md"}
 
 
 def page(language: str) -> str:
-    """Return the page in one language: a table with a row for each experiment."""
-    texts = Catalogue.load(language)
+    """Return the page of one language: a table with a row for each experiment."""
+    texts = Catalog.load(language)
     words = texts.words
     headers = words.page_headers.split(" | ")
     lines = [
@@ -39,10 +39,10 @@ def page(language: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(experiment: Experiment | Judgement, texts: Catalogue) -> list[str]:
+def _cells(experiment: Experiment | Judgment, texts: Catalog) -> list[str]:
     words, text = texts.words, texts.experiments[experiment.name]
-    verdict = words.page_yes if known_verdict(experiment) else words.page_no
-    if isinstance(experiment, Judgement):
+    verdict = words.page_yes if expected_verdict(experiment) else words.page_no
+    if isinstance(experiment, Judgment):
         verdict = words.page_judged.format(verdict=verdict)
     return [f"`{experiment.name}`", text.claim, verdict, text.why]
 

@@ -7,12 +7,12 @@ import struct
 from functools import partial
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.sandbox import STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import STREAM, Facts, Sandbox, call, local
 
 _LONGEST = 107  # sizeof(sun_path) is 108, one of them for the NUL
 
 
-def absolute_required(stage: Stage) -> Facts:
+def absolute_required(sandbox: Sandbox) -> Facts:
     """Bind and connect by a relative path, in the same directory."""
 
     def calls() -> None:
@@ -21,13 +21,13 @@ def absolute_required(stage: Stage) -> Facts:
         server.listen()
         call(f'connect("{STREAM}")', lambda: client.connect(STREAM))
 
-    bound, connected = stage.results(calls)
+    bound, connected = sandbox.results(calls)
     return {"bind": bound, "connect": connected}
 
 
-def relative_elsewhere(stage: Stage) -> Facts:
+def relative_elsewhere(sandbox: Sandbox) -> Facts:
     """Change directory between a bind and a connect by the same relative path."""
-    (stage.directory / "elsewhere").mkdir()
+    (sandbox.directory / "elsewhere").mkdir()
 
     def calls() -> None:
         server = local()
@@ -37,25 +37,25 @@ def relative_elsewhere(stage: Stage) -> Facts:
         call('chdir("elsewhere")', lambda: os.chdir("elsewhere"))
         call(f'connect("{STREAM}")', lambda: local().connect(STREAM))
 
-    _, here, _, there = stage.results(calls)
+    _, here, _, there = sandbox.results(calls)
     return {"connect here": here, "connect elsewhere": there}
 
 
-def directory_path(stage: Stage) -> Facts:
+def directory_path(sandbox: Sandbox) -> Facts:
     """Give the server a directory for its path."""
-    (stage.directory / "directory").mkdir()
-    server = stage.peer("streamserver", "directory")
-    ending = server.end()
-    return {"server": server.screen[0], "ending": ending}
+    (sandbox.directory / "directory").mkdir()
+    server = sandbox.program("streamserver", "directory")
+    termination = server.wait()
+    return {"server": server.transcript[0], "termination": termination}
 
 
-def leftover(stage: Stage) -> Facts:
+def leftover(sandbox: Sandbox) -> Facts:
     """Start on the file of a server that was killed, without and with unlink."""
-    path = stage.path(STREAM)
-    killed = stage.peer("streamserver", STREAM)
-    killed.line()
+    path = sandbox.path(STREAM)
+    killed = sandbox.program("streamserver", STREAM)
+    killed.read_line()
     killed.kill()
-    killed.end()
+    killed.wait()
 
     def calls() -> None:
         server = local()
@@ -63,56 +63,56 @@ def leftover(stage: Stage) -> Facts:
         call(f'unlink("{path}")', lambda: os.unlink(path))  # noqa: PTH108 - the call that is shown
         call(f'bind("{path}")', lambda: server.bind(path))
 
-    first, _, second = stage.results(calls)
+    first, _, second = sandbox.results(calls)
     return {"bind": first, "bind after unlink": second}
 
 
-def unlink_destroys(stage: Stage) -> Facts:
+def unlink_destroys(sandbox: Sandbox) -> Facts:
     """Start a server on the path of somebody's regular file."""
-    path = stage.directory / "notes.txt"
+    path = sandbox.directory / "notes.txt"
     path.write_text("a year's work\n", encoding="utf-8")
-    stage.run("ls", "-l", str(path))
-    server = stage.peer("streamserver", path.name)
-    said = server.line()
-    stage.run("ls", "-l", str(path))
+    sandbox.run("ls", "-l", str(path))
+    server = sandbox.program("streamserver", path.name)
+    said = server.read_line()
+    sandbox.run("ls", "-l", str(path))
     return {"server": said, "regular file remains": path.is_file()}
 
 
-def unlink_steals(stage: Stage) -> Facts:
+def unlink_steals(sandbox: Sandbox) -> Facts:
     """Start a second server on the path of one that serves."""
-    first = stage.peer("streamserver", STREAM)
-    first.line()
-    second = stage.peer("streamserver", STREAM)
-    said = second.line()
-    client = stage.peer("streamclient", STREAM)
+    first = sandbox.program("streamserver", STREAM)
+    first.read_line()
+    second = sandbox.program("streamserver", STREAM)
+    said = second.read_line()
+    client = sandbox.program("streamclient", STREAM)
     client.type("g1")
-    client.line()
-    heard = second.line()
-    return {"second server": said, "second server hears": heard, "first server runs": first.runs}
+    client.read_line()
+    heard = second.read_line()
+    return {"second server": said, "second server hears": heard, "first server runs": first.running}
 
 
-def path_too_long(stage: Stage) -> Facts:
+def path_too_long(sandbox: Sandbox) -> Facts:
     """Bind the longest path that fits into sun_path, and one byte more than sun_path has."""
-    stem = stage.path("x")
+    stem = sandbox.path("x")
 
     def calls() -> None:
         for length in (_LONGEST, _LONGEST + 2):
             path = stem.ljust(length, "x").encode()
             call(f"bind({length} bytes)", partial(_raw, "bind", local(), path))
 
-    fits, too_long = stage.results(calls)
+    fits, too_long = sandbox.results(calls)
     return {"107 bytes": fits, "109 bytes": too_long}
 
 
-def own_family(stage: Stage) -> Facts:
+def own_family(sandbox: Sandbox) -> Facts:
     """Give a TCP socket the address of a local one."""
-    path = stage.path(STREAM)
+    path = sandbox.path(STREAM)
 
     def calls() -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         call(f'connect(AF_INET socket, "{path}")', lambda: _raw("connect", sock, path.encode()))
 
-    (connected,) = stage.results(calls)
+    (connected,) = sandbox.results(calls)
     return {"connect": connected}
 
 
@@ -130,23 +130,23 @@ def _raw(name: str, sock: socket.socket, path: bytes) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def file_is_the_address(stage: Stage) -> Facts:
+def file_is_the_address(sandbox: Sandbox) -> Facts:
     """Rename a listening socket's file, then connect by both names."""
-    old, new = stage.path(STREAM), stage.path("renamed.sock")
-    stage.peer("streamserver", STREAM).line()
-    stage.run("mv", old, new)
+    old, new = sandbox.path(STREAM), sandbox.path("renamed.sock")
+    sandbox.program("streamserver", STREAM).read_line()
+    sandbox.run("mv", old, new)
 
     def calls() -> None:
         call(f'connect("{old}")', lambda: local().connect(old))
         call(f'connect("{new}")', lambda: local().connect(new))
 
-    by_old, by_new = stage.results(calls)
+    by_old, by_new = sandbox.results(calls)
     return {"connect by the old name": by_old, "connect by the new name": by_new}
 
 
-def abstract(stage: Stage) -> Facts:
+def abstract(sandbox: Sandbox) -> Facts:
     """Bind and connect by a name that begins with a NUL: there is no file at all."""
-    name = f"\0{stage.directory.name}"
+    name = f"\0{sandbox.directory.name}"
 
     def calls() -> None:
         server, client = local(), local()
@@ -154,9 +154,9 @@ def abstract(stage: Stage) -> Facts:
         server.listen()
         call('connect("@...")', lambda: client.connect(name))
 
-    bound, connected = stage.results(calls)
-    files = sum(1 for _ in stage.directory.iterdir())
-    stage.note(f"files: {files}")
+    bound, connected = sandbox.results(calls)
+    files = sum(1 for _ in sandbox.directory.iterdir())
+    sandbox.note(f"files: {files}")
     return {"bind": bound, "connect": connected, "files": files}
 
 
@@ -175,7 +175,7 @@ EXPERIMENTS = (
     Experiment(
         "directory-path",
         directory_path,
-        {"server": "bind failed: Address already in use (98)", "ending": "exit 1"},
+        {"server": "bind failed: Address already in use (98)", "termination": "exit 1"},
     ),
     Experiment("leftover", leftover, {"bind": "EADDRINUSE", "bind after unlink": "0"}),
     Experiment(

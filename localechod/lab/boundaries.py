@@ -4,10 +4,10 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import RECORD, record
-from localechod.lab.sandbox import DATA, STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import DATA, STREAM, Facts, Sandbox, call, local
 
 
-def stream_chunks(stage: Stage) -> Facts:
+def stream_chunks(sandbox: Sandbox) -> Facts:
     """Write two lines before the server reads."""
 
     def calls() -> None:
@@ -17,11 +17,11 @@ def stream_chunks(stage: Stage) -> Facts:
         call("read()", lambda: server.recv(RECORD))
         call("read()", lambda: server.recv(RECORD, socket.MSG_DONTWAIT))
 
-    _, _, first, second = stage.results(calls)
+    _, _, first, second = sandbox.results(calls)
     return {"first read": first, "second read": second}
 
 
-def stream_lines(stage: Stage) -> Facts:
+def stream_lines(sandbox: Sandbox) -> Facts:
     """Find the lines again, however the bytes are cut into reads."""
 
     def calls() -> None:
@@ -32,13 +32,13 @@ def stream_lines(stage: Stage) -> Facts:
         call("readline()", reader.readline)
         call("readline()", reader.readline)
 
-    first, second = stage.results(calls)
+    first, second = sandbox.results(calls)
     return {"first line": first, "second line": second}
 
 
-def datagram_boundaries(stage: Stage) -> Facts:
+def datagram_boundaries(sandbox: Sandbox) -> Facts:
     """Send two datagrams before the server reads."""
-    path = stage.path(DATA)
+    path = sandbox.path(DATA)
 
     def calls() -> None:
         server, client = local(socket.SOCK_DGRAM), local(socket.SOCK_DGRAM)
@@ -48,15 +48,15 @@ def datagram_boundaries(stage: Stage) -> Facts:
         call("recvfrom()", lambda: server.recvfrom(RECORD)[0])
         call("recvfrom()", lambda: server.recvfrom(RECORD)[0])
 
-    _, _, first, second = stage.results(calls)
+    _, _, first, second = sandbox.results(calls)
     return {"first recvfrom": first, "second recvfrom": second}
 
 
-def fixed_records(stage: Stage) -> Facts:
+def fixed_records(sandbox: Sandbox) -> Facts:
     """Count what goes over the wire for "g1"; then let a record come in two parts."""
-    path = stage.path(STREAM)
-    server = stage.peer("streamserver", STREAM)
-    server.line()
+    path = sandbox.path(STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
 
     def calls() -> None:
         client = local()
@@ -67,7 +67,7 @@ def fixed_records(stage: Stage) -> Facts:
         call('write("half a" of a record)', lambda: client.send(b"half a"))
         call("read()", lambda: client.recv(RECORD, socket.MSG_WAITALL).partition(b"\0")[0])
 
-    sent, received, _, half = stage.results(calls)
+    sent, received, _, half = sandbox.results(calls)
     return {"sent for g1": sent, "received": received, "answer to half a record": half}
 
 

@@ -5,29 +5,34 @@ import socket
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.sandbox import CLIENT, DATA, Facts, Stage, call, local, pause
+from localechod.lab.sandbox import CLIENT, DATA, Facts, Sandbox, call, local, pause
 
 
-def no_name(stage: Stage) -> Facts:
+def no_name(sandbox: Sandbox) -> Facts:
     """Send from a socket that was never bound."""
-    path = stage.path(DATA)
-    server = stage.peer("dataserver", DATA)
-    server.line()
+    path = sandbox.path(DATA)
+    server = sandbox.program("dataserver", DATA)
+    server.read_line()
 
     def calls() -> None:
         client = local(socket.SOCK_DGRAM)
         call('sendto("g1")', lambda: client.sendto(b"g1", path))
         call("getsockname()", lambda: client.getsockname() or b"")
 
-    sent, name = stage.results(calls)
-    ending = server.end()
-    return {"sendto": sent, "name": name, "server": server.screen[-2], "ending": ending}
+    sent, name = sandbox.results(calls)
+    termination = server.wait()
+    return {
+        "sendto": sent,
+        "name": name,
+        "server": server.transcript[-2],
+        "termination": termination,
+    }
 
 
-def path_needed(stage: Stage) -> Facts:
+def path_needed(sandbox: Sandbox) -> Facts:
     """Let the kernel choose the client's name: an abstract one, without a file."""
-    path = stage.path(DATA)
-    stage.peer("dataserver", DATA).line()
+    path = sandbox.path(DATA)
+    sandbox.program("dataserver", DATA).read_line()
 
     def calls() -> None:
         client = local(socket.SOCK_DGRAM)
@@ -35,12 +40,12 @@ def path_needed(stage: Stage) -> Facts:
         call('sendto("g1")', lambda: client.sendto(b"g1", path))
         call("recvfrom()", lambda: client.recv(64))
 
-    bound, _, reply = stage.results(calls)
-    files = [each.name for each in stage.directory.iterdir()]
+    bound, _, reply = sandbox.results(calls)
+    files = [each.name for each in sandbox.directory.iterdir()]
     return {"bind": bound, "reply": reply, "files": " ".join(files)}
 
 
-def udp_no_bind(stage: Stage) -> Facts:
+def udp_no_bind(sandbox: Sandbox) -> Facts:
     """Send over UDP from a socket that was never bound, and be answered."""
 
     def calls() -> None:
@@ -54,41 +59,41 @@ def udp_no_bind(stage: Stage) -> Facts:
         server.sendto(b"Hi, " + data, sender)
         call("recvfrom()", lambda: client.recv(64))
 
-    before, _, after, reply = stage.results(calls)
+    before, _, after, reply = sandbox.results(calls)
     return {"port before": before, "port chosen by sendto": after, "reply": reply}
 
 
-def left_behind(stage: Stage) -> Facts:
+def left_behind(sandbox: Sandbox) -> Facts:
     """Look for the client's file when it has gone, as with Ctrl-C."""
-    server = stage.peer("dataserver", DATA)
-    server.line()
-    client = stage.peer("dataclient", DATA, CLIENT)
+    server = sandbox.program("dataserver", DATA)
+    server.read_line()
+    client = sandbox.program("dataclient", DATA, CLIENT)
     client.type("g1")
-    client.lines(2)
+    client.read_lines(2)
     client.interrupt()
-    client.end()
-    path = Path(stage.path(CLIENT))
-    stage.run("ls", "-l", str(path))
-    again = stage.peer("dataclient", DATA, CLIENT)
-    again.end()
-    return {"file remains": path.is_socket(), "next client of that name": again.screen[0]}
+    client.wait()
+    path = Path(sandbox.path(CLIENT))
+    sandbox.run("ls", "-l", str(path))
+    again = sandbox.program("dataclient", DATA, CLIENT)
+    again.wait()
+    return {"file remains": path.is_socket(), "next client of that name": again.transcript[0]}
 
 
-def tmpnam_race(stage: Stage) -> Facts:
+def tmpnam_race(sandbox: Sandbox) -> Facts:
     """Let somebody take the name between choosing it, as tmpnam(3) does, and binding it."""
-    chosen = Path(stage.path("file-a1b2c3"))
+    chosen = Path(sandbox.path("file-a1b2c3"))
 
     def choose_and_bind() -> None:
         call(f'stat("{chosen}")', lambda: os.stat(chosen))  # noqa: PTH116 - the call is the point
         pause()
         call(f'bind("{chosen}")', lambda: local(socket.SOCK_DGRAM).bind(str(chosen)))
 
-    client = stage.script(choose_and_bind, "client")
-    client.line()
-    stage.run("touch", str(chosen))
-    client.step()
-    client.line()
-    free, bound = (line.split()[3] if "-1" in line else "0" for line in client.screen)
+    client = sandbox.script(choose_and_bind, "client")
+    client.read_line()
+    sandbox.run("touch", str(chosen))
+    client.resume()
+    client.read_line()
+    free, bound = (line.split()[3] if "-1" in line else "0" for line in client.transcript)
     return {"name is free": free, "bind": bound}
 
 
@@ -100,7 +105,7 @@ EXPERIMENTS = (
             "sendto": "2",
             "name": "0",
             "server": "sendto failed: Transport endpoint is not connected (107)",
-            "ending": "exit 1",
+            "termination": "exit 1",
         },
     ),
     Experiment(

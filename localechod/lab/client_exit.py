@@ -4,25 +4,25 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import RECORD, record, show
-from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Stage, call, local, pause, result
+from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Sandbox, call, local, pause, result
 
 
-def ctrl_c(stage: Stage) -> Facts:
+def ctrl_c(sandbox: Sandbox) -> Facts:
     """Press Ctrl-C in an idle client."""
-    server = stage.peer("streamserver", STREAM)
-    server.line()
-    client = stage.peer("streamclient", STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
+    client = sandbox.program("streamclient", STREAM)
     client.type("g1")
-    client.line()
+    client.read_line()
     client.interrupt()
-    client.end()
-    ending = server.end()
-    return {"server": server.screen[-2], "ending": ending}
+    client.wait()
+    termination = server.wait()
+    return {"server": server.transcript[-2], "termination": termination}
 
 
-def empty_message(stage: Stage) -> Facts:
+def empty_message(sandbox: Sandbox) -> Facts:
     """Write nothing, read; then kill the client, and read three times."""
-    path = stage.path(STREAM)
+    path = sandbox.path(STREAM)
 
     def serve() -> None:
         listener = local()
@@ -42,26 +42,26 @@ def empty_message(stage: Stage) -> Facts:
         call('write("")', lambda: sock.send(b""))
         pause()
 
-    server = stage.script(serve, "server")
-    server.line()
-    client = stage.script(write_nothing, "client")
-    client.line()
-    server.step()
-    first = result(server.line())
+    server = sandbox.script(serve, "server")
+    server.read_line()
+    client = sandbox.script(write_nothing, "client")
+    client.read_line()
+    server.resume()
+    first = result(server.read_line())
     client.kill()
-    client.end()
-    server.step()
+    client.wait()
+    server.resume()
     return {
         "read after an empty write": first,
-        "reads after the kill": " ".join(map(result, server.lines(3))),
+        "reads after the kill": " ".join(map(result, server.read_lines(3))),
     }
 
 
-def killed_unread(stage: Stage) -> Facts:
+def killed_unread(sandbox: Sandbox) -> Facts:
     """Kill a client that has not read its reply."""
-    path = stage.path(STREAM)
-    server = stage.peer("streamserver", STREAM)
-    server.line()
+    path = sandbox.path(STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
 
     def ask_and_never_read() -> None:
         sock = local()
@@ -71,55 +71,55 @@ def killed_unread(stage: Stage) -> Facts:
         show("(the reply is there, unread)")
         pause()
 
-    client = stage.script(ask_and_never_read, "client")
-    client.lines(2)
+    client = sandbox.script(ask_and_never_read, "client")
+    client.read_lines(2)
     client.kill()
-    client.end()
-    ending = server.end()
-    return {"server": server.screen[2], "ending": ending}
+    client.wait()
+    termination = server.wait()
+    return {"server": server.transcript[2], "termination": termination}
 
 
-def datagram_leaving(stage: Stage) -> Facts:
+def datagram_leaving(sandbox: Sandbox) -> Facts:
     """Press Ctrl-C in one datagram client, then let another one come."""
-    server = stage.peer("dataserver", DATA)
-    server.line()
+    server = sandbox.program("dataserver", DATA)
+    server.read_line()
     for number in (1, 2):
-        client = stage.peer("dataclient", DATA, f"client{number}.sock")
+        client = sandbox.program("dataclient", DATA, f"client{number}.sock")
         client.type(f"g{number}")
-        replies = client.lines(2)
-        server.lines(2)
+        replies = client.read_lines(2)
+        server.read_lines(2)
         client.interrupt()
-        client.end()
+        client.wait()
     return {
         "next client": replies[1],
-        "server runs": server.runs,
-        "client quit": "client quit" in server.screen,
+        "server runs": server.running,
+        "client quit": "client quit" in server.transcript,
     }
 
 
-def datagram_empty(stage: Stage) -> Facts:
+def datagram_empty(sandbox: Sandbox) -> Facts:
     """Press Enter in the datagram client, then let another one come."""
-    server = stage.peer("dataserver", DATA)
-    server.line()
-    client = stage.peer("dataclient", DATA, CLIENT)
+    server = sandbox.program("dataserver", DATA)
+    server.read_line()
+    client = sandbox.program("dataclient", DATA, CLIENT)
     client.type("")
-    client.line()
-    ending = server.end()
-    said = server.screen[-2]
-    runs = client.runs
-    stage.note("client: still running" if runs else "client: gone")
-    other = stage.peer("dataclient", DATA, "client2.sock")
+    client.read_line()
+    termination = server.wait()
+    said = server.transcript[-2]
+    runs = client.running
+    sandbox.note("client: still running" if runs else "client: gone")
+    other = sandbox.program("dataclient", DATA, "client2.sock")
     other.type("g1")
     return {
         "server": said,
-        "ending": ending,
+        "termination": termination,
         "client runs": runs,
-        "next client": other.lines(2)[1],
+        "next client": other.read_lines(2)[1],
     }
 
 
 EXPERIMENTS = (
-    Experiment("ctrl-c", ctrl_c, {"server": "client quit", "ending": "exit 0"}),
+    Experiment("ctrl-c", ctrl_c, {"server": "client quit", "termination": "exit 0"}),
     Experiment(
         "empty-message",
         empty_message,
@@ -129,8 +129,8 @@ EXPERIMENTS = (
     Experiment(
         "killed-unread",
         killed_unread,
-        {"server": "read failed: Connection reset by peer (104)", "ending": "SIGPIPE"},
-        claimed={"server": "client quit", "ending": "exit 0"},
+        {"server": "read failed: Connection reset by peer (104)", "termination": "SIGPIPE"},
+        claimed={"server": "client quit", "termination": "exit 0"},
     ),
     Experiment(
         "datagram-leaving",
@@ -143,7 +143,7 @@ EXPERIMENTS = (
         datagram_empty,
         {
             "server": "client quit",
-            "ending": "exit 0",
+            "termination": "exit 0",
             "client runs": True,
             "next client": "sendto failed: Connection refused (111)",
         },

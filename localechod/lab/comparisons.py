@@ -5,16 +5,16 @@ import struct
 from collections.abc import Callable
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.sandbox import STREAM, Facts, SkippedError, Stage, call, local
-from localechod.lab.timing import Echo, Ratio, compare
+from localechod.lab.sandbox import STREAM, Facts, Sandbox, SkippedError, call, local
+from localechod.lab.timing import EchoTransport, Ratio, compare
 
 _SEGMENTS_OUT = 136  # linux/tcp.h: tcpi_segs_out of struct tcp_info; tcpi_segs_in is the next
 _TCP_INFO = 232
 
 
-def no_handshake(stage: Stage) -> Facts:
+def no_handshake(sandbox: Sandbox) -> Facts:
     """Connect to servers that do not accept, and count TCP's segments for it."""
-    path = stage.path(STREAM)
+    path = sandbox.path(STREAM)
 
     def calls() -> None:
         server, client = local(), local()
@@ -28,11 +28,11 @@ def no_handshake(stage: Stage) -> Facts:
         call("AF_INET connect()", lambda: other.connect(tcp.getsockname()))
         call("AF_INET TCP_INFO: segments", lambda: _segments(other))
 
-    results = stage.results(calls)
+    results = sandbox.results(calls)
     return dict(zip(("connect", "segments", "TCP connect", "TCP segments"), results, strict=True))
 
 
-def through_the_stack(stage: Stage) -> Facts:
+def through_the_stack(sandbox: Sandbox) -> Facts:
     """Count the segments of three messages on loopback."""
 
     def calls() -> None:
@@ -48,7 +48,7 @@ def through_the_stack(stage: Stage) -> Facts:
             client.send(text)
         call("AF_INET segments for 3 messages, at least 3", lambda: _segments(client) - before >= 3)
 
-    local_, tcp = stage.results(calls)
+    local_, tcp = sandbox.results(calls)
     return {"local": local_, "TCP": tcp}
 
 
@@ -58,10 +58,10 @@ def _segments(sock: socket.socket) -> int:
     return sum(struct.unpack_from("=II", info, _SEGMENTS_OUT))
 
 
-def _faster(fast: Echo, slow: Echo) -> Callable[[Stage], Facts]:
-    def run(stage: Stage) -> Facts:
+def _faster(fast: EchoTransport, slow: EchoTransport) -> Callable[[Sandbox], Facts]:
+    def run(sandbox: Sandbox) -> Facts:
         ratio = compare(fast, slow)
-        _note(stage, ratio)
+        _note(sandbox, ratio)
         if not (ratio.clearly_faster or ratio.clearly_slower):
             raise SkippedError("unclear")
         return {"faster": ratio.clearly_faster}
@@ -69,26 +69,26 @@ def _faster(fast: Echo, slow: Echo) -> Callable[[Stage], Facts]:
     return run
 
 
-def pipes(stage: Stage) -> Facts:
+def pipes(sandbox: Sandbox) -> Facts:
     """Let a pair of pipes do what a local socket does, and see what it takes."""
-    ratio = compare(Echo.LOCAL_STREAM, Echo.PIPES)
-    _note(stage, ratio)
+    ratio = compare(EchoTransport.LOCAL_STREAM, EchoTransport.PIPES)
+    _note(sandbox, ratio)
     return {"answers": len(ratio.medians)}
 
 
-def _note(stage: Stage, ratio: Ratio) -> None:
+def _note(sandbox: Sandbox, ratio: Ratio) -> None:
     for name, microseconds in ratio.medians.items():
-        stage.note(f"{name:<32} {microseconds:6.1f} µs")
+        sandbox.note(f"{name:<32} {microseconds:6.1f} µs")
     low, median, high = ratio.quartiles.low, ratio.quartiles.median, ratio.quartiles.high
-    stage.note(f"{'ratio (quartiles)':<32} {median:6.2f} ({low:.2f} .. {high:.2f})")
+    sandbox.note(f"{'ratio (quartiles)':<32} {median:6.2f} ({low:.2f} .. {high:.2f})")
 
 
-def grpc(stage: Stage) -> Facts:
+def grpc(sandbox: Sandbox) -> Facts:
     """Ask the daemon, in the directory, for its status."""
     # gRPC takes longer to import than all other experiments take to run.
     from localechod.lab import grpc_daemon  # noqa: PLC0415 - see above
 
-    return grpc_daemon.grpc(stage)
+    return grpc_daemon.grpc(sandbox)
 
 
 EXPERIMENTS = (
@@ -98,12 +98,18 @@ EXPERIMENTS = (
         {"connect": "0", "segments": "EOPNOTSUPP", "TCP connect": "0", "TCP segments": "3"},
     ),
     Experiment("through-the-stack", through_the_stack, {"local": "EOPNOTSUPP", "TCP": "True"}),
-    Experiment("faster-than-tcp", _faster(Echo.LOCAL_STREAM, Echo.TCP), {"faster": True}),
-    Experiment("faster-than-udp", _faster(Echo.LOCAL_DATAGRAM, Echo.UDP), {"faster": True}),
+    Experiment(
+        "faster-than-tcp", _faster(EchoTransport.LOCAL_STREAM, EchoTransport.TCP), {"faster": True}
+    ),
+    Experiment(
+        "faster-than-udp",
+        _faster(EchoTransport.LOCAL_DATAGRAM, EchoTransport.UDP),
+        {"faster": True},
+    ),
     Experiment("pipes", pipes, {"answers": 2}),
     Experiment(
         "grpc",
         grpc,
-        {"socket": True, "pid": True, "endpoint": "listening", "ending": "exit 0"},
+        {"socket": True, "pid": True, "endpoint": "listening", "termination": "exit 0"},
     ),
 )

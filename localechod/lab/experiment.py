@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from localechod.errors import LocalechodError
 from localechod.lab.process import StalledError
-from localechod.lab.sandbox import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, Sandbox, SkippedError
 
 
 class Status(StrEnum):
@@ -30,27 +30,27 @@ class Experiment:
     """
 
     name: str
-    run: Callable[[Stage], Facts]
-    known: Facts
+    run: Callable[[Sandbox], Facts]
+    expected: Facts
     claimed: Facts = field(default_factory=dict)
 
     def holds(self, facts: Facts) -> bool:
         """Say whether the claim holds, seeing these facts."""
-        foretold = self.claimed or self.known
+        foretold = self.claimed or self.expected
         return all(facts.get(name) == value for name, value in foretold.items())
 
     def surprises(self, facts: Facts) -> list[str]:
         """List, one line each, what is not as it is known to be."""
-        names = [*self.known, *(name for name in facts if name not in self.known)]
+        names = [*self.expected, *(name for name in facts if name not in self.expected)]
         return [
-            f"{name}: {self.known.get(name)} -> {facts.get(name)}"
+            f"{name}: {self.expected.get(name)} -> {facts.get(name)}"
             for name in names
-            if self.known.get(name) != facts.get(name)
+            if self.expected.get(name) != facts.get(name)
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgment:
     """A claim about what the article only names: there is nothing to run.
 
     Attributes:
@@ -95,34 +95,34 @@ _NOT_SEEN = (
 )
 
 
-def known_verdict(experiment: Experiment | Judgement) -> bool:
+def expected_verdict(experiment: Experiment | Judgment) -> bool:
     """Say whether the claim is known to hold."""
-    if isinstance(experiment, Judgement):
+    if isinstance(experiment, Judgment):
         return experiment.verdict
-    return experiment.holds(experiment.known)
+    return experiment.holds(experiment.expected)
 
 
-def conduct(experiment: Experiment | Judgement) -> Result:
+def conduct(experiment: Experiment | Judgment) -> Result:
     """Run one experiment; what goes wrong in it is a surprise, and nothing of it remains.
 
     Raises:
-        OSError: there is no room for its directory.
+        OSError: there is no module for its directory.
     """
-    if isinstance(experiment, Judgement):
+    if isinstance(experiment, Judgment):
         return Result(experiment.name, Status.JUDGED, experiment.verdict)
-    with Stage() as stage:
+    with Sandbox() as sandbox:
         try:
-            facts = experiment.run(stage)
+            facts = experiment.run(sandbox)
         except SkippedError as skipped:
             reason = str(skipped)
-            return Result(experiment.name, Status.SKIPPED, None, stage.transcript, [], reason)
+            return Result(experiment.name, Status.SKIPPED, None, sandbox.transcript, [], reason)
         except _NOT_SEEN as error:
             # What was not seen is no proof of the claim, and least of all as expected.
-            return Result(experiment.name, Status.RAN, False, stage.transcript, [repr(error)])
+            return Result(experiment.name, Status.RAN, False, sandbox.transcript, [repr(error)])
         return Result(
             experiment.name,
             Status.RAN,
             experiment.holds(facts),
-            stage.transcript,
+            sandbox.transcript,
             experiment.surprises(facts),
         )

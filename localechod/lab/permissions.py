@@ -6,51 +6,55 @@ import stat
 from pathlib import Path
 
 from localechod.lab.experiment import Experiment
-from localechod.lab.sandbox import STREAM, Facts, SkippedError, Stage
+from localechod.lab.sandbox import STREAM, Facts, Sandbox, SkippedError
 from localechod.localsocket import diag
 
 
-def bind_denied(stage: Stage) -> Facts:
+def bind_denied(sandbox: Sandbox) -> Facts:
     """Bind in a directory where one may not write, as /var/lib is to an ordinary user."""
-    directory = stage.directory / "var-lib"
+    directory = sandbox.directory / "var-lib"
     directory.mkdir()
     # Root is stopped by no mode, hence another user; who is none takes his own right away.
-    directory.chmod(0o755 if stage.stranger else 0o555)
-    stage.run("ls", "-ld", str(directory))
-    server = stage.peer("streamserver", f"var-lib/{STREAM}", ids=stage.stranger)
-    ending = server.end()
+    directory.chmod(0o755 if sandbox.other_user else 0o555)
+    sandbox.run("ls", "-ld", str(directory))
+    server = sandbox.program("streamserver", f"var-lib/{STREAM}", ids=sandbox.other_user)
+    termination = server.wait()
     directory.chmod(0o755)
-    return {"server": server.screen[0], "ending": ending, "file": (directory / STREAM).exists()}
+    return {
+        "server": server.transcript[0],
+        "termination": termination,
+        "file": (directory / STREAM).exists(),
+    }
 
 
-def bind_root(stage: Stage) -> Facts:
+def bind_root(sandbox: Sandbox) -> Facts:
     """The same as root."""
     if os.geteuid() != 0:
         raise SkippedError("root")
-    directory = stage.directory / "var-lib"
+    directory = sandbox.directory / "var-lib"
     directory.mkdir(mode=0o755)
-    server = stage.peer("streamserver", f"var-lib/{STREAM}")
-    first = server.line()
-    stage.run("ls", "-al", str(directory / STREAM))
-    return {"server": first, "owner": (directory / STREAM).stat().st_uid, "runs": server.runs}
+    server = sandbox.program("streamserver", f"var-lib/{STREAM}")
+    first = server.read_line()
+    sandbox.run("ls", "-al", str(directory / STREAM))
+    return {"server": first, "owner": (directory / STREAM).stat().st_uid, "runs": server.running}
 
 
-def socket_file(stage: Stage) -> Facts:
+def socket_file(sandbox: Sandbox) -> Facts:
     """See the file before and after the bind."""
-    path = stage.directory / STREAM
+    path = sandbox.directory / STREAM
     before = path.exists()
-    stage.peer("streamserver", STREAM).line()
-    stage.run("ls", "-al", str(path))
+    sandbox.program("streamserver", STREAM).read_line()
+    sandbox.run("ls", "-al", str(path))
     status = path.lstat()
     return {"before": before, "socket": stat.S_ISSOCK(status.st_mode), "size": status.st_size}
 
 
-def equals_sign(stage: Stage) -> Facts:
+def equals_sign(sandbox: Sandbox) -> Facts:
     """List a socket with and without -F, which many shells have in an alias of ls."""
-    path = stage.path(STREAM)
-    stage.peer("streamserver", STREAM).line()
-    (plain,) = stage.run("ls", "-al", path)
-    (classified,) = stage.run("ls", "-alF", path)
+    path = sandbox.path(STREAM)
+    sandbox.program("streamserver", STREAM).read_line()
+    (plain,) = sandbox.run("ls", "-al", path)
+    (classified,) = sandbox.run("ls", "-alF", path)
     return {
         "ls -al begins with": plain[0],
         "ls -al ends with =": plain.endswith("="),
@@ -58,46 +62,46 @@ def equals_sign(stage: Stage) -> Facts:
     }
 
 
-def listing(stage: Stage) -> Facts:
+def listing(sandbox: Sandbox) -> Facts:
     """Ask the kernel who listens where, as netstat and ss do."""
-    server = stage.peer("streamserver", STREAM)
-    server.line()
-    (found,) = diag.named(os.fsencode(stage.path(STREAM)))
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
+    (found,) = diag.named(os.fsencode(sandbox.path(STREAM)))
     (holder,) = diag.holders(found.inode)
     state = "LISTENING" if found.state == diag.STATE_LISTEN else str(found.state)
     kind = "STREAM" if found.type == socket.SOCK_STREAM else str(found.type)
     name = os.fsdecode(found.name or b"")
-    stage.note("UNIX_DIAG, /proc/*/fd:")
-    stage.note(f"unix  {kind}  {state}  {holder.pid}/{holder.command}  {name}")
+    sandbox.note("UNIX_DIAG, /proc/*/fd:")
+    sandbox.note(f"unix  {kind}  {state}  {holder.pid}/{holder.command}  {name}")
     return {
         "type": kind,
         "state": state,
         "program": holder.command,
         "its pid": holder.pid == server.pid,
-        "its path": name == stage.path(STREAM),
+        "its path": name == sandbox.path(STREAM),
     }
 
 
-def client_denied(stage: Stage) -> Facts:
+def client_denied(sandbox: Sandbox) -> Facts:
     """Connect as a user who may not write to the socket; then as one who may."""
-    stage.peer("streamserver", STREAM).line()
-    path = Path(stage.path(STREAM))
-    if not stage.stranger:
+    sandbox.program("streamserver", STREAM).read_line()
+    path = Path(sandbox.path(STREAM))
+    if not sandbox.other_user:
         path.chmod(0o555)  # the owner himself may not write to it then
-    stage.run("ls", "-l", str(path))
-    refused = stage.peer("streamclient", STREAM, ids=stage.stranger)
-    refused.end()
-    stage.run("chmod", "666", str(path))
-    allowed = stage.peer("streamclient", STREAM, ids=stage.stranger)
+    sandbox.run("ls", "-l", str(path))
+    refused = sandbox.program("streamclient", STREAM, ids=sandbox.other_user)
+    refused.wait()
+    sandbox.run("chmod", "666", str(path))
+    allowed = sandbox.program("streamclient", STREAM, ids=sandbox.other_user)
     allowed.type("g1")
-    return {"client": refused.screen[0], "client after chmod 666": allowed.line()}
+    return {"client": refused.transcript[0], "client after chmod 666": allowed.read_line()}
 
 
 EXPERIMENTS = (
     Experiment(
         "bind-denied",
         bind_denied,
-        {"server": "bind failed: Permission denied (13)", "ending": "exit 1", "file": False},
+        {"server": "bind failed: Permission denied (13)", "termination": "exit 1", "file": False},
     ),
     Experiment("bind-root", bind_root, {"server": "(listening)", "owner": 0, "runs": True}),
     Experiment("socket-file", socket_file, {"before": False, "socket": True, "size": 0}),

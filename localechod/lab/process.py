@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-SECONDS = 20.0
+TIMEOUT = 20.0
 """How long anything may take before it counts as something that does not happen."""
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
@@ -22,11 +22,11 @@ _RESTORED = (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)  # ou
 
 
 class StalledError(Exception):
-    """A process did not do, within `SECONDS`, what the experiment waits for."""
+    """A process did not do, within `TIMEOUT`, what the experiment waits for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class ProcessSpec:
     """Who a process is, and where it begins.
 
     Attributes:
@@ -45,22 +45,24 @@ class Process:
 
     Attributes:
         screen: what was typed and shown, in this order, as a terminal has it.
-        ending: "" while it is not known to have ended, then "exit 0", "SIGPIPE" and the like.
+        termination: "" while it is not known to have ended, then "exit 0", "SIGPIPE" and the like.
     """
 
-    def __init__(self, actor: Actor, main: Callable[[], None], keep: Collection[int] = ()) -> None:
+    def __init__(
+        self, spec: ProcessSpec, main: Callable[[], None], keep: Collection[int] = ()
+    ) -> None:
         """Start it.
 
         Args:
-            actor: who it is.
+            spec: who it is.
             main: what it does; it ends when that returns.
             keep: descriptors of ours that it goes on using; all others are closed in it.
 
         Raises:
             OSError: no process or descriptor is left.
         """
-        self.screen: list[str] = []
-        self.ending = ""
+        self.transcript: list[str] = []
+        self.termination = ""
         self._unread = b""
         stdin, self._keyboard = os.pipe()
         self._shown, stdout = os.pipe()
@@ -69,7 +71,7 @@ class Process:
         try:
             self.pid = os.fork()
             if not self.pid:
-                _live(actor, main, (stdin, stdout, stdout), keep)
+                _live(spec, main, (stdin, stdout, stdout), keep)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(stdin)
@@ -78,21 +80,21 @@ class Process:
 
     def type(self, text: str) -> None:
         """Type a line."""
-        self.screen.append(text or "(Enter)")
-        self.step(text)
+        self.transcript.append(text or "(Enter)")
+        self.resume(text)
 
-    def step(self, text: str = "") -> None:
+    def resume(self, text: str = "") -> None:
         """Let it go on, where it waits for a line; nothing of that is shown."""
         with suppress(BrokenPipeError):  # it has ended, which the experiment will see
             os.write(self._keyboard, text.encode() + b"\n")
 
-    def line(self) -> str:
+    def read_line(self) -> str:
         """Return the next line that it shows; "" where it ends without one.
 
         Raises:
             StalledError: it shows none.
         """
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + TIMEOUT
         while b"\n" not in self._unread:
             _wait(self._shown, deadline, "no further output")
             data = os.read(self._shown, 65536)
@@ -102,44 +104,44 @@ class Process:
         line, _, self._unread = self._unread.partition(b"\n")
         text = line.decode("utf-8", "backslashreplace")
         if text:
-            self.screen.append(text)
+            self.transcript.append(text)
         return text
 
-    def lines(self, count: int) -> list[str]:
+    def read_lines(self, count: int) -> list[str]:
         """Return so many further lines; see `line`."""
-        return [self.line() for _ in range(count)]
+        return [self.read_line() for _ in range(count)]
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
-        self.screen.append("^C")
+        self.transcript.append("^C")
         os.kill(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """End it as kill -9 does."""
-        self.screen.append("(kill -9)")
+        self.transcript.append("(kill -9)")
         os.kill(self.pid, signal.SIGKILL)
 
     @property
-    def runs(self) -> bool:
+    def running(self) -> bool:
         """Whether it has not ended."""
         return not select.select([self._pidfd], [], [], 0)[0]
 
-    def end(self) -> str:
+    def wait(self) -> str:
         """Wait for its end; return how it ended: "exit 0", "SIGPIPE".
 
         Raises:
             StalledError: it goes on.
         """
-        while self.line():
+        while self.read_line():
             pass
-        _wait(self._pidfd, time.monotonic() + SECONDS, "it does not end")
+        _wait(self._pidfd, time.monotonic() + TIMEOUT, "it does not end")
         self._reap()
-        self.screen.append(f"({self.ending})")
-        return self.ending
+        self.transcript.append(f"({self.termination})")
+        return self.termination
 
     def close(self) -> None:
         """Make sure that nothing is left of it."""
-        if not self.ending:
+        if not self.termination:
             os.kill(self.pid, signal.SIGKILL)
             self._reap()
         for descriptor in (self._keyboard, self._shown, self._pidfd):
@@ -147,16 +149,19 @@ class Process:
 
     def _reap(self) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self.ending = f"exit {code}" if code >= 0 else signal.Signals(-code).name
+        self.termination = f"exit {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def _wait(descriptor: int, deadline: float, otherwise: str) -> None:
     if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        raise StalledError(f"{otherwise} within {SECONDS:g} s")
+        raise StalledError(f"{otherwise} within {TIMEOUT:g} s")
 
 
 def _live(
-    actor: Actor, main: Callable[[], None], terminal: tuple[int, int, int], keep: Collection[int]
+    spec: ProcessSpec,
+    main: Callable[[], None],
+    terminal: tuple[int, int, int],
+    keep: Collection[int],
 ) -> NoReturn:
     status = 70
     try:
@@ -171,8 +176,8 @@ def _live(
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(0o022)
-        os.chdir(actor.directory)
-        _become(actor)
+        os.chdir(spec.directory)
+        _become(spec)
         main()
         status = 0
     except SystemExit as leaving:
@@ -183,13 +188,13 @@ def _live(
         os._exit(status)
 
 
-def _become(actor: Actor) -> None:
-    if actor.ids is not None:
-        uid, gid = actor.ids
+def _become(spec: ProcessSpec) -> None:
+    if spec.ids is not None:
+        uid, gid = spec.ids
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_NAME, actor.name.encode())
+    libc.prctl(_PR_SET_NAME, spec.name.encode())
     # Whatever ends the lab, kill -9 included, ends its processes; a change of ids would clear it.
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

@@ -126,7 +126,7 @@ def _bound(kind: int, path: str) -> socket.socket:
     return sock
 
 
-PEERS: dict[str, tuple[Callable[..., None], int]] = {
+PROGRAMS: dict[str, tuple[Callable[..., None], int]] = {
     "streamserver": (streamserver, 1),
     "streamclient": (streamclient, 1),
     "dataserver": (dataserver, 1),
@@ -139,7 +139,7 @@ def main(words: list[str]) -> int:
     """Run a peer by hand; return the exit status."""
     import signal  # noqa: PLC0415 - in the lab somebody else has seen to it
 
-    peer, paths = PEERS.get(words[0] if words else "", (None, 0))
+    peer, paths = PROGRAMS.get(words[0] if words else "", (None, 0))
     if peer is None or len(words) != 1 + paths:
         sys.stderr.write(
             "usage: programs streamserver|streamclient|dataserver PATH\n"

@@ -14,18 +14,18 @@ from localechod.lab import (
     server_exit,
     socket_types,
 )
-from localechod.lab.experiment import Experiment, Judgement
-from localechod.text import escape
+from localechod.lab.experiment import Experiment, Judgment
+from localechod.localsocket.address import escape
 
-_JUDGEMENTS = (
-    Judgement("easy", verdict=True),
-    Judgement("dockershim", verdict=True),
-    Judgement("docker-sockets", verdict=True),
-    Judgement("renamed", verdict=False),
-    Judgement("x-window", verdict=True),
-    Judgement("shared-memory", verdict=True),
-    Judgement("rpc", verdict=False),
-    Judgement("same-as-kubernetes", verdict=False),
+_JUDGMENTS = (
+    Judgment("easy", verdict=True),
+    Judgment("dockershim", verdict=True),
+    Judgment("docker-sockets", verdict=True),
+    Judgment("renamed", verdict=False),
+    Judgment("x-window", verdict=True),
+    Judgment("shared-memory", verdict=True),
+    Judgment("rpc", verdict=False),
+    Judgment("same-as-kubernetes", verdict=False),
 )
 
 # As one reads: the introduction, the overview, the stream programs and their scenes, the datagram
@@ -42,7 +42,7 @@ _ORDER = """
     datagram-to-stream
 """.split()  # noqa: SIM905 - a list of words for a reader, not 56 lines of quotation marks
 
-_ROOMS = (
+_MODULES = (
     addresses,
     boundaries,
     client_address,
@@ -52,14 +52,15 @@ _ROOMS = (
     server_exit,
     socket_types,
 )
-_BY_NAME: dict[str, Experiment | Judgement] = {
-    each.name: each for each in (*_JUDGEMENTS, *(e for room in _ROOMS for e in room.EXPERIMENTS))
+_BY_NAME: dict[str, Experiment | Judgment] = {
+    each.name: each
+    for each in (*_JUDGMENTS, *(e for module in _MODULES for e in module.EXPERIMENTS))
 }
 
-EXPERIMENTS: tuple[Experiment | Judgement, ...] = tuple(_BY_NAME[name] for name in _ORDER)
+EXPERIMENTS: tuple[Experiment | Judgment, ...] = tuple(_BY_NAME[name] for name in _ORDER)
 
 
-def find(names: Sequence[str]) -> tuple[Experiment | Judgement, ...]:
+def find(names: Sequence[str]) -> tuple[Experiment | Judgment, ...]:
     """Return the experiments of these names, in the order given; all of them for none.
 
     Raises:

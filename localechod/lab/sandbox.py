@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from localechod.lab import programs
-from localechod.lab.process import SECONDS, Actor, Process
+from localechod.lab.process import TIMEOUT, Process, ProcessSpec
 
 Fact = str | int | bool
 Facts = Mapping[str, Fact]
@@ -37,7 +37,7 @@ class SkippedError(Exception):
     """This experiment cannot be made here; the argument is the word for why: root, unclear."""
 
 
-class Stage:
+class Sandbox:
     """One experiment's place; to be used as a context, which ends and removes everything."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Stage:
         return str(self.directory / name)
 
     @property
-    def stranger(self) -> tuple[int, int] | None:
+    def other_user(self) -> tuple[int, int] | None:
         """An ordinary user's ids, for root to let somebody else try; None for who is one already.
 
         Raises:
@@ -87,32 +87,34 @@ class Stage:
             raise SkippedError("nobody") from None
         return found.pw_uid, found.pw_gid
 
-    def peer(self, name: str, *paths: str, ids: tuple[int, int] | None = None) -> Process:
+    def program(self, name: str, *paths: str, ids: tuple[int, int] | None = None) -> Process:
         """Start one of the peers in the directory; its paths are names in there."""
         absolute = [self.path(each) for each in paths]
-        main = programs.PEERS[name][0]
+        main = programs.PROGRAMS[name][0]
         heading = _prompted(" ".join((name, *absolute)), ids)
-        return self._start(Actor(name, str(self.directory), ids), lambda: main(*absolute), heading)
+        return self._start(
+            ProcessSpec(name, str(self.directory), ids), lambda: main(*absolute), heading
+        )
 
     def script(self, main: Callable[[], None], label: str = "") -> Process:
         """Start a process that makes a few system calls, each shown with its result."""
         return self._start(
-            Actor(label or "script", str(self.directory)), main, label and f"{label}:"
+            ProcessSpec(label or "script", str(self.directory)), main, label and f"{label}:"
         )
 
-    def program(self, shown: str, command: list[str], environ: Mapping[str, str]) -> Process:
+    def execute(self, shown: str, command: list[str], environ: Mapping[str, str]) -> Process:
         """Start a program of this project in the directory."""
-        actor = Actor(Path(command[0]).name, str(self.directory))
+        spec = ProcessSpec(Path(command[0]).name, str(self.directory))
 
         def main() -> None:
             os.execve(command[0], command, environ)  # noqa: S606 - from a list, by its full path
 
-        return self._start(actor, main, _prompted(shown))
+        return self._start(spec, main, _prompted(shown))
 
-    def _start(self, actor: Actor, main: Callable[[], None], heading: str) -> Process:
-        process = Process(actor, main)
+    def _start(self, spec: ProcessSpec, main: Callable[[], None], heading: str) -> Process:
+        process = Process(spec, main)
         self._processes.append(process)
-        self._shown.append((heading, process.screen))
+        self._shown.append((heading, process.transcript))
         return process
 
     def results(self, main: Callable[[], None]) -> list[str]:
@@ -121,10 +123,10 @@ class Stage:
         Of a failure that is the errno's name alone.
         """
         process = self.script(main)
-        process.end()
-        *lines, ending = process.screen
-        if ending == "(exit 0)":
-            del process.screen[-1]
+        process.wait()
+        *lines, termination = process.transcript
+        if termination == "(exit 0)":
+            del process.transcript[-1]
         return [result(line) for line in lines]
 
     def run(self, *command: str) -> list[str]:
@@ -134,7 +136,7 @@ class Stage:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS,
+            timeout=TIMEOUT,
             check=False,
             env={**os.environ, "LC_ALL": "C"},
             cwd=self.directory,
@@ -179,12 +181,12 @@ def local(kind: int = socket.SOCK_STREAM) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, kind)
     # By the kernel and not Python's settimeout: that would make connect non-blocking.
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(SECONDS), 0))
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(TIMEOUT), 0))
     return sock
 
 
 def pause() -> None:
-    """In a process of the stage: wait until the experiment says `step`."""
+    """In a process of the sandbox: wait until the experiment says `step`."""
     os.read(0, 1)
 
 

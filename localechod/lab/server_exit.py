@@ -4,20 +4,20 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import RECORD, record, show
-from localechod.lab.sandbox import STREAM, Facts, Stage, call, local, pause, result
+from localechod.lab.sandbox import STREAM, Facts, Sandbox, call, local, pause, result
 from localechod.localsocket import diag
 
 
-def only_client(stage: Stage) -> Facts:
+def only_client(sandbox: Sandbox) -> Facts:
     """Start the client alone."""
-    client = stage.peer("streamclient", STREAM)
-    ending = client.end()
-    return {"client": client.screen[0], "ending": ending}
+    client = sandbox.program("streamclient", STREAM)
+    termination = client.wait()
+    return {"client": client.transcript[0], "termination": termination}
 
 
-def server_killed(stage: Stage) -> Facts:
+def server_killed(sandbox: Sandbox) -> Facts:
     """Kill the server between its read and its reply."""
-    path = stage.path(STREAM)
+    path = sandbox.path(STREAM)
 
     def read_and_be_silent() -> None:
         listener = local()
@@ -29,40 +29,40 @@ def server_killed(stage: Stage) -> Facts:
         show("(has read, does not answer)")
         pause()
 
-    server = stage.script(read_and_be_silent, "server")
-    server.line()
-    client = stage.peer("streamclient", STREAM)
+    server = sandbox.script(read_and_be_silent, "server")
+    server.read_line()
+    client = sandbox.program("streamclient", STREAM)
     client.type("g1")
-    server.line()
+    server.read_line()
     server.kill()
-    server.end()
-    ending = client.end()
-    return {"client": client.screen[1], "ending": ending}
+    server.wait()
+    termination = client.wait()
+    return {"client": client.transcript[1], "termination": termination}
 
 
-def server_killed_idle(stage: Stage) -> Facts:
+def server_killed_idle(sandbox: Sandbox) -> Facts:
     """Kill the server while the client waits for its user."""
-    server = stage.peer("streamserver", STREAM)
-    server.line()
-    client = stage.peer("streamclient", STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
+    client = sandbox.program("streamclient", STREAM)
     client.type("g1")
-    client.line()
-    server.line()
+    client.read_line()
+    server.read_line()
     server.kill()
-    server.end()
+    server.wait()
     client.type("g2")
-    ending = client.end()
-    return {"client": client.screen[-2], "ending": ending}
+    termination = client.wait()
+    return {"client": client.transcript[-2], "termination": termination}
 
 
-def one_client(stage: Stage) -> Facts:
+def one_client(sandbox: Sandbox) -> Facts:
     """Let a second client come while the first is being served."""
-    path = stage.path(STREAM)
-    server = stage.peer("streamserver", STREAM)
-    server.line()
-    first = stage.peer("streamclient", STREAM)
+    path = sandbox.path(STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
+    first = sandbox.program("streamclient", STREAM)
     first.type("g1")
-    first.line()
+    first.read_line()
 
     def come_second() -> None:
         sock = local()
@@ -70,19 +70,19 @@ def one_client(stage: Stage) -> Facts:
         call('write("g2")', lambda: sock.send(record(b"g2\n")))
         call("read()", lambda: sock.recv(RECORD))
 
-    second = stage.script(come_second, "client")
-    connected, wrote = map(result, second.lines(2))
+    second = sandbox.script(come_second, "client")
+    connected, wrote = map(result, second.read_lines(2))
     (listener,) = (each for each in diag.named(path.encode()) if each.state == diag.STATE_LISTEN)
-    stage.note(f"listener: {listener.queue} in the backlog")
+    sandbox.note(f"listener: {listener.queue} in the backlog")
     first.interrupt()
-    first.end()
-    ending = server.end()
+    first.wait()
+    termination = server.wait()
     return {
         "second connect": connected,
         "second write": wrote,
         "in the backlog": listener.queue,
-        "second read": result(second.line()),
-        "server": ending,
+        "second read": result(second.read_line()),
+        "server": termination,
     }
 
 
@@ -90,18 +90,18 @@ EXPERIMENTS = (
     Experiment(
         "only-client",
         only_client,
-        {"client": "connect failed: No such file or directory (2)", "ending": "exit 1"},
+        {"client": "connect failed: No such file or directory (2)", "termination": "exit 1"},
     ),
     Experiment(
         "server-killed",
         server_killed,
-        {"client": "server terminated prematurely", "ending": "exit 1"},
+        {"client": "server terminated prematurely", "termination": "exit 1"},
     ),
     Experiment(
         "server-killed-idle",
         server_killed_idle,
-        {"client": "g2", "ending": "SIGPIPE"},
-        claimed={"client": "server terminated prematurely", "ending": "exit 1"},
+        {"client": "g2", "termination": "SIGPIPE"},
+        claimed={"client": "server terminated prematurely", "termination": "exit 1"},
     ),
     Experiment(
         "one-client",

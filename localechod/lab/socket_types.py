@@ -6,24 +6,24 @@ from functools import partial
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.process import Process
-from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Stage, call, local
+from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Sandbox, call, local
 
 WRONG_TYPE = "Protocol wrong type for socket (91)"
 
 
-def stream_answers(stage: Stage) -> Facts:
+def stream_answers(sandbox: Sandbox) -> Facts:
     """Type g1, g2, g3 into the stream client."""
-    server = stage.peer("streamserver", STREAM)
-    server.line()
-    client = stage.peer("streamclient", STREAM)
+    server = sandbox.program("streamserver", STREAM)
+    server.read_line()
+    client = sandbox.program("streamclient", STREAM)
     return _answers(client, server, replies=1, receipts=1)
 
 
-def datagram_answers(stage: Stage) -> Facts:
+def datagram_answers(sandbox: Sandbox) -> Facts:
     """Type g1, g2, g3 into the datagram client."""
-    server = stage.peer("dataserver", DATA)
-    server.line()
-    client = stage.peer("dataclient", DATA, CLIENT)
+    server = sandbox.program("dataserver", DATA)
+    server.read_line()
+    client = sandbox.program("dataclient", DATA, CLIENT)
     return _answers(client, server, replies=2, receipts=2)
 
 
@@ -32,31 +32,31 @@ def _answers(client: Process, server: Process, *, replies: int, receipts: int) -
     received: list[str] = []
     for text in ("g1", "g2", "g3"):
         client.type(text)
-        shown += client.lines(replies)
-        received += server.lines(receipts)
+        shown += client.read_lines(replies)
+        received += server.read_lines(receipts)
     return {"client": ", ".join(shown), "server": ", ".join(received)}
 
 
-def stream_to_datagram(stage: Stage) -> Facts:
+def stream_to_datagram(sandbox: Sandbox) -> Facts:
     """Let the stream client connect to the datagram server."""
-    stage.peer("dataserver", DATA).line()
-    client = stage.peer("streamclient", DATA)
-    ending = client.end()
-    return {"client": client.screen[0], "ending": ending}
+    sandbox.program("dataserver", DATA).read_line()
+    client = sandbox.program("streamclient", DATA)
+    termination = client.wait()
+    return {"client": client.transcript[0], "termination": termination}
 
 
-def datagram_to_stream(stage: Stage) -> Facts:
+def datagram_to_stream(sandbox: Sandbox) -> Facts:
     """Let the datagram client send to the stream server."""
-    stage.peer("streamserver", STREAM).line()
-    client = stage.peer("dataclient", STREAM, CLIENT)
+    sandbox.program("streamserver", STREAM).read_line()
+    client = sandbox.program("dataclient", STREAM, CLIENT)
     client.type("g1")
-    ending = client.end()
-    return {"client": client.screen[2], "ending": ending}
+    termination = client.wait()
+    return {"client": client.transcript[2], "termination": termination}
 
 
-def no_listen(stage: Stage) -> Facts:
+def no_listen(sandbox: Sandbox) -> Facts:
     """Receive a datagram right after bind, then try to listen and to accept."""
-    path = stage.path(DATA)
+    path = sandbox.path(DATA)
 
     def calls() -> None:
         server, client = local(socket.SOCK_DGRAM), local(socket.SOCK_DGRAM)
@@ -66,13 +66,13 @@ def no_listen(stage: Stage) -> Facts:
         call("listen()", server.listen)
         call("accept()", server.accept)
 
-    _, _, received, listened, accepted = stage.results(calls)
+    _, _, received, listened, accepted = sandbox.results(calls)
     return {"recvfrom": received, "listen": listened, "accept": accepted}
 
 
-def datagram_read_write(stage: Stage) -> Facts:
+def datagram_read_write(sandbox: Sandbox) -> Facts:
     """Connect a datagram socket, then use read and write on it."""
-    path, own = stage.path(DATA), stage.path(CLIENT)
+    path, own = sandbox.path(DATA), sandbox.path(CLIENT)
 
     def calls() -> None:
         server, client = local(socket.SOCK_DGRAM), local(socket.SOCK_DGRAM)
@@ -85,18 +85,18 @@ def datagram_read_write(stage: Stage) -> Facts:
         call('write(server, "Hi, g1")', lambda: os.write(server.fileno(), b"Hi, g1"))
         call("read(client)", lambda: os.read(client.fileno(), 64))
 
-    *_, wrote, received, _, answer = stage.results(calls)
+    *_, wrote, received, _, answer = sandbox.results(calls)
     return {"write": wrote, "server's read": received, "client's read": answer}
 
 
-def same_interface(stage: Stage) -> Facts:
+def same_interface(sandbox: Sandbox) -> Facts:
     """Make the same calls with every family and type; only the address differs."""
     rows: list[tuple[str, str, str | tuple[str, int]]] = [
-        ("AF_UNIX", "SOCK_STREAM", stage.path("s")),
+        ("AF_UNIX", "SOCK_STREAM", sandbox.path("s")),
         ("AF_INET", "SOCK_STREAM", ("127.0.0.1", 0)),
-        ("AF_UNIX", "SOCK_DGRAM", stage.path("d")),
+        ("AF_UNIX", "SOCK_DGRAM", sandbox.path("d")),
         ("AF_INET", "SOCK_DGRAM", ("127.0.0.1", 0)),
-        ("AF_UNIX", "SOCK_SEQPACKET", stage.path("q")),
+        ("AF_UNIX", "SOCK_SEQPACKET", sandbox.path("q")),
     ]
     if _has_ipv6():
         rows[2:2] = [("AF_INET6", "SOCK_STREAM", ("::1", 0))]
@@ -106,7 +106,7 @@ def same_interface(stage: Stage) -> Facts:
         for family, kind, address in rows:
             call(f"{family} {kind}", partial(_echo, family, kind, address))
 
-    return {"answers": ", ".join(sorted(set(stage.results(calls))))}
+    return {"answers": ", ".join(sorted(set(sandbox.results(calls))))}
 
 
 def _echo(family: str, kind: str, address: str | tuple[str, int]) -> bytes:
@@ -140,7 +140,7 @@ def _has_ipv6() -> bool:
     return True
 
 
-def af_local(stage: Stage) -> Facts:
+def af_local(sandbox: Sandbox) -> Facts:
     """Ask the kernel what it calls a socket of family number 1."""
 
     def calls() -> None:
@@ -150,7 +150,7 @@ def af_local(stage: Stage) -> Facts:
             names = sorted(line.split()[0] for line in protocols if line.startswith("UNIX"))
         call("/proc/net/protocols: families named UNIX or LOCAL", lambda: " ".join(names))
 
-    number, _ = stage.results(calls)
+    number, _ = sandbox.results(calls)
     return {"SO_DOMAIN": number}
 
 
@@ -177,12 +177,12 @@ EXPERIMENTS = (
     Experiment(
         "stream-to-datagram",
         stream_to_datagram,
-        {"client": f"connect failed: {WRONG_TYPE}", "ending": "exit 1"},
+        {"client": f"connect failed: {WRONG_TYPE}", "termination": "exit 1"},
     ),
     Experiment(
         "datagram-to-stream",
         datagram_to_stream,
-        {"client": f"sendto failed: {WRONG_TYPE}", "ending": "exit 1"},
+        {"client": f"sendto failed: {WRONG_TYPE}", "termination": "exit 1"},
     ),
     Experiment(
         "no-listen",

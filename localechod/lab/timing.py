@@ -16,7 +16,7 @@ from enum import Enum
 
 from localechod.bench.processor import pinned, usable
 from localechod.bench.quartiles import Quartiles
-from localechod.lab.process import Actor, Process
+from localechod.lab.process import Process, ProcessSpec
 
 MESSAGE = b"x" * 64
 ROUNDS = 30
@@ -25,7 +25,7 @@ ROUND_TRIPS = 150
 _CLEARLY = 1.05  # less than that is nobody's "more efficient", whatever the noise says
 
 
-class Echo(Enum):
+class EchoTransport(Enum):
     """A way to a process that gives back what it reads."""
 
     LOCAL_STREAM = "AF_UNIX SOCK_STREAM"
@@ -58,7 +58,7 @@ class Ratio:
         return self.quartiles.high < 1 / _CLEARLY
 
 
-def compare(one: Echo, other: Echo) -> Ratio:
+def compare(one: EchoTransport, other: EchoTransport) -> Ratio:
     """Measure two transports in alternation, after a warm-up, both ends on one processor.
 
     On two, what is measured is how processors wake each other up: six times as much as the rest,
@@ -67,7 +67,7 @@ def compare(one: Echo, other: Echo) -> Ratio:
     Raises:
         OSError: one of them cannot be had here.
     """
-    took: dict[Echo, list[float]] = {one: [], other: []}
+    took: dict[EchoTransport, list[float]] = {one: [], other: []}
     with pinned(usable()[-1]), ExitStack() as stack:
         ends = {echo: stack.enter_context(_echo(echo)) for echo in (one, other)}
         for round_ in range(ROUNDS + 1):
@@ -88,10 +88,10 @@ def _round(reads: int, writes: int) -> float:
 
 
 @contextmanager
-def _echo(echo: Echo) -> Iterator[tuple[int, int]]:
+def _echo(echo: EchoTransport) -> Iterator[tuple[int, int]]:
     """Yield the descriptors to read from and to write to."""
     with ExitStack() as stack:
-        if echo is Echo.PIPES:
+        if echo is EchoTransport.PIPES:
             there, back = os.pipe(), os.pipe()
             for descriptor in (*there, *back):
                 stack.callback(os.close, descriptor)
@@ -99,7 +99,7 @@ def _echo(echo: Echo) -> Iterator[tuple[int, int]]:
         else:
             near, far = map(stack.enter_context, _pair(echo))
             ours, theirs = (near.fileno(),) * 2, (far.fileno(),) * 2
-        process = Process(Actor("echo", "/"), lambda: _serve(*theirs), keep=theirs)
+        process = Process(ProcessSpec("echo", "/"), lambda: _serve(*theirs), keep=theirs)
         stack.callback(process.close)
         yield ours
 
@@ -109,12 +109,12 @@ def _serve(reads: int, writes: int) -> None:
         os.write(writes, os.read(reads, len(MESSAGE)))
 
 
-def _pair(echo: Echo) -> tuple[socket.socket, socket.socket]:
-    if echo is Echo.LOCAL_STREAM:
+def _pair(echo: EchoTransport) -> tuple[socket.socket, socket.socket]:
+    if echo is EchoTransport.LOCAL_STREAM:
         return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    if echo is Echo.LOCAL_DATAGRAM:
+    if echo is EchoTransport.LOCAL_DATAGRAM:
         return socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    if echo is Echo.TCP:
+    if echo is EchoTransport.TCP:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             near = socket.create_connection(listener.getsockname())
             far, _ = listener.accept()

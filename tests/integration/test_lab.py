@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from localechod.lab.catalog import Catalogue
-from localechod.lab.experiment import Experiment, Judgement, Status, conduct, known_verdict
+from localechod.lab.catalog import Catalog
+from localechod.lab.experiment import Experiment, Judgment, Status, conduct, expected_verdict
 from localechod.lab.registry import EXPERIMENTS
 from tests.integration.harness import CHECKOUT, DEADLINE, as_user, needs_root, until
 
@@ -56,7 +56,7 @@ def test_an_experiment_does_not_surprise(experiment: Experiment) -> None:
     if result.status is Status.SKIPPED:
         assert result.reason in {"root", "nobody", "unclear"}
         pytest.skip(f"{experiment.name}: {result.reason}")
-    assert result.holds == known_verdict(experiment)
+    assert result.holds == expected_verdict(experiment)
     assert result.transcript
     assert SHOWS.get(experiment.name, result.transcript[0]) in result.transcript
     assert not any("localechod-lab-" in line for line in result.transcript)
@@ -67,12 +67,12 @@ def test_a_claim_that_does_not_hold_is_contradicted_by_what_is_known(
     experiment: Experiment,
 ) -> None:
     """What is foretold is about things that are looked at, or it would fail for nothing."""
-    assert set(experiment.claimed) <= set(experiment.known)
-    assert experiment.holds(experiment.claimed or experiment.known)
+    assert set(experiment.claimed) <= set(experiment.expected)
+    assert experiment.holds(experiment.claimed or experiment.expected)
 
 
 def test_most_claims_hold_and_these_do_not() -> None:
-    assert {each.name for each in EXPERIMENTS if not known_verdict(each)} == {
+    assert {each.name for each in EXPERIMENTS if not expected_verdict(each)} == {
         "renamed",
         "rpc",
         "unlink-destroys",
@@ -98,7 +98,7 @@ def test_most_claims_hold_and_these_do_not() -> None:
 
 
 def test_what_is_only_named_is_judged() -> None:
-    judged = [each for each in EXPERIMENTS if isinstance(each, Judgement)]
+    judged = [each for each in EXPERIMENTS if isinstance(each, Judgment)]
     for each in judged:
         result = conduct(each)
         assert (result.status, result.holds) == (Status.JUDGED, each.verdict)
@@ -136,7 +136,7 @@ def test_the_whole_lab_ends_well_and_leaves_nothing() -> None:
 
 def test_the_lab_speaks_chinese_where_the_user_does() -> None:
     done = lab("only-client", LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1")
-    text = Catalogue.load("zh").experiments["only-client"]
+    text = Catalog.load("zh").experiments["only-client"]
     assert done.returncode == 0
     assert f"only-client: {text.title}\n" in done.stdout
     assert "connect failed: No such file or directory (2)\n" in done.stdout
@@ -167,11 +167,11 @@ def test_ctrl_c_leaves_neither_processes_nor_files() -> None:
     script = (
         "import sys\n"
         "from localechod.lab.experiment import Experiment, conduct\n"
-        "def run(stage):\n"
-        "    server = stage.peer('streamserver', 'x.sock')\n"
-        "    server.line()\n"
-        "    print(stage.directory, server.pid, flush=True)\n"
-        "    server.end()\n"
+        "def run(sandbox):\n"
+        "    server = sandbox.program('streamserver', 'x.sock')\n"
+        "    server.read_line()\n"
+        "    print(sandbox.directory, server.pid, flush=True)\n"
+        "    server.wait()\n"
         "conduct(Experiment('x', run, {}))\n"
     )
     with subprocess.Popen(
@@ -191,12 +191,12 @@ def test_ctrl_c_leaves_neither_processes_nor_files() -> None:
 
 def test_whatever_ends_the_lab_ends_its_processes() -> None:
     script = (
-        "from localechod.lab.sandbox import Stage\n"
-        "with Stage() as stage:\n"
-        "    server = stage.peer('streamserver', 'x.sock')\n"
-        "    server.line()\n"
-        "    print(stage.directory, server.pid, flush=True)\n"
-        "    server.end()\n"
+        "from localechod.lab.sandbox import Sandbox\n"
+        "with Sandbox() as sandbox:\n"
+        "    server = sandbox.program('streamserver', 'x.sock')\n"
+        "    server.read_line()\n"
+        "    print(sandbox.directory, server.pid, flush=True)\n"
+        "    server.wait()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=CHECKOUT

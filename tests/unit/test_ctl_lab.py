@@ -10,10 +10,10 @@ from localechod.ctl.commands import lab as command
 from localechod.ctl.commands.lab import block, summary
 from localechod.ctl.render import width
 from localechod.lab import registry
-from localechod.lab.catalog import LANGUAGES, Catalogue
-from localechod.lab.experiment import Experiment, Judgement, Result, Status, known_verdict
+from localechod.lab.catalog import LANGUAGES, Catalog
+from localechod.lab.experiment import Experiment, Judgment, Result, Status, expected_verdict
 from localechod.lab.registry import EXPERIMENTS
-from localechod.lab.sandbox import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, Sandbox, SkippedError
 from tests.golden_pages import compare
 
 # Results as they come, one of each kind, so that the layout depends on no machine.
@@ -46,7 +46,7 @@ def _neutral(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_page_is_as_it_was_looked_at(language: str, columns: int) -> None:
-    texts = Catalogue.load(language)
+    texts = Catalog.load(language)
     lines = [line for each in RESULTS for line in block(each, texts, columns)]
     shown = "\n".join([*lines, *summary(RESULTS, texts.words, columns)]) + "\n"
     compare(f"lab-{language}-{columns}", shown)
@@ -55,9 +55,9 @@ def test_the_page_is_as_it_was_looked_at(language: str, columns: int) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("columns", [80, 120])
 def test_no_line_is_wider_than_the_terminal(language: str, columns: int) -> None:
-    texts = Catalogue.load(language)
+    texts = Catalog.load(language)
     for experiment in EXPERIMENTS:
-        result = Result(experiment.name, Status.RAN, known_verdict(experiment), ["a = 0"])
+        result = Result(experiment.name, Status.RAN, expected_verdict(experiment), ["a = 0"])
         for line in block(result, texts, columns):
             assert width(line) <= columns, line
 
@@ -66,7 +66,7 @@ def test_no_line_is_wider_than_the_terminal(language: str, columns: int) -> None
 def test_the_list_is_all_titles(language: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", "--list", "--lang", language]) == 0
     lines = capsys.readouterr().out.splitlines()
-    titles = Catalogue.load(language).experiments
+    titles = Catalog.load(language).experiments
     assert [re.split(r" {2,}", line, maxsplit=1) for line in lines] == [
         [each.name, titles[each.name].title] for each in EXPERIMENTS
     ]
@@ -85,9 +85,9 @@ def test_the_language_is_the_locale_s(
 ) -> None:
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert run(["lab", "x-window"]) == 0
-    assert Catalogue.load("zh").experiments["x-window"].claim in capsys.readouterr().out
+    assert Catalog.load("zh").experiments["x-window"].claim in capsys.readouterr().out
     assert run(["lab", "--lang", "en", "x-window"]) == 0
-    assert Catalogue.load("en").experiments["x-window"].claim in capsys.readouterr().out
+    assert Catalog.load("en").experiments["x-window"].claim in capsys.readouterr().out
 
 
 def test_an_unknown_experiment_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,16 +103,16 @@ def test_an_unknown_language_is_a_usage_error(capsys: pytest.CaptureFixture[str]
     assert "'tlh' is not one of en, zh" in capsys.readouterr().err
 
 
-def replace(monkeypatch: pytest.MonkeyPatch, *experiments: Experiment | Judgement) -> None:
+def replace(monkeypatch: pytest.MonkeyPatch, *experiments: Experiment | Judgment) -> None:
     monkeypatch.setattr(registry, "EXPERIMENTS", experiments)
 
 
-def sees_nothing(stage: Stage) -> Facts:
-    stage.note("nothing")
+def sees_nothing(sandbox: Sandbox) -> Facts:
+    sandbox.note("nothing")
     return {"errno": "0"}
 
 
-def needs_root(stage: Stage) -> Facts:
+def needs_root(sandbox: Sandbox) -> Facts:
     raise SkippedError("root")
 
 
@@ -138,9 +138,11 @@ def test_a_real_experiment_with_a_broken_expectation_ends_with_1(
 ) -> None:
     (real,) = registry.find(["only-client"])
     assert isinstance(real, Experiment)
-    replace(monkeypatch, Experiment(real.name, real.run, {**real.known, "ending": "exit 0"}))
+    replace(
+        monkeypatch, Experiment(real.name, real.run, {**real.expected, "termination": "exit 0"})
+    )
     assert run(["lab", "only-client"]) == 1
-    assert "ending: exit 0 -> exit 1\n" in capsys.readouterr().out
+    assert "termination: exit 0 -> exit 1\n" in capsys.readouterr().out
 
 
 def test_json_has_a_verdict_in_every_entry_and_tells_what_was_skipped_elsewhere(
@@ -150,12 +152,12 @@ def test_json_has_a_verdict_in_every_entry_and_tells_what_was_skipped_elsewhere(
         monkeypatch,
         Experiment("only-client", sees_nothing, {"errno": "0"}),
         Experiment("bind-root", needs_root, {"errno": "0"}),
-        Judgement("rpc", verdict=False),
+        Judgment("rpc", verdict=False),
     )
     assert run(["lab", "--json"]) == 0
     shown = capsys.readouterr()
     first, second = json.loads(shown.out)
-    texts = Catalogue.load("en").experiments
+    texts = Catalog.load("en").experiments
     assert first == {
         "name": "only-client",
         "claim": texts["only-client"].claim,
@@ -177,7 +179,7 @@ def test_skipped_ones_do_not_count_as_claims_that_fail(
     replace(
         monkeypatch,
         Experiment("bind-root", needs_root, {"errno": "0"}),
-        Judgement("x-window", verdict=True),
+        Judgment("x-window", verdict=True),
     )
     assert run(["lab"]) == 0
     assert capsys.readouterr().out.endswith("1 of 1 claims hold.\nSkipped: bind-root.\n")

@@ -6,23 +6,23 @@ from collections.abc import Callable
 import pytest
 
 from localechod.errors import LocalechodError, UsageError
-from localechod.lab.experiment import Experiment, Status, conduct, known_verdict
+from localechod.lab.experiment import Experiment, Status, conduct, expected_verdict
 from localechod.lab.process import StalledError
 from localechod.lab.registry import EXPERIMENTS, find
-from localechod.lab.sandbox import Facts, SkippedError, Stage
+from localechod.lab.sandbox import Facts, Sandbox, SkippedError
 
 
-def seeing(facts: Facts) -> Callable[[Stage], Facts]:
-    def run(stage: Stage) -> Facts:
-        stage.note("a line")
+def seeing(facts: Facts) -> Callable[[Sandbox], Facts]:
+    def run(sandbox: Sandbox) -> Facts:
+        sandbox.note("a line")
         return facts
 
     return run
 
 
-def failing(error: Exception) -> Callable[[Stage], Facts]:
-    def run(stage: Stage) -> Facts:
-        stage.note(f"in {stage.directory}")
+def failing(error: Exception) -> Callable[[Sandbox], Facts]:
+    def run(sandbox: Sandbox) -> Facts:
+        sandbox.note(f"in {sandbox.directory}")
         raise error
 
     return run
@@ -38,7 +38,7 @@ def test_a_claim_known_to_be_wrong_does_not_surprise_when_it_is() -> None:
     experiment = Experiment("x", seeing({"read": "0"}), {"read": "0"}, claimed={"read": "1"})
     result = conduct(experiment)
     assert (result.holds, result.surprises) == (False, [])
-    assert not known_verdict(experiment)
+    assert not expected_verdict(experiment)
 
 
 def test_a_claim_known_to_be_wrong_surprises_when_it_holds() -> None:

@@ -1,4 +1,4 @@
-"""A stage and its processes: what they show, how they end, and that nothing of them is left."""
+"""A sandbox and its processes: what they show, how they end, and that nothing of them is left."""
 
 import os
 import sys
@@ -10,20 +10,20 @@ import pytest
 from localechod.lab import process
 from localechod.lab.process import StalledError
 from localechod.lab.programs import show
-from localechod.lab.sandbox import Stage, call, pause, result
+from localechod.lab.sandbox import Sandbox, call, pause, result
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 def refuse() -> None:
     raise PermissionError(13, "Permission denied")
 
 
-def test_calls_are_shown_as_strace_does(stage: Stage) -> None:
+def test_calls_are_shown_as_strace_does(sandbox: Sandbox) -> None:
     def calls() -> None:
         call("bind()", lambda: None)
         call("write()", lambda: 3)
@@ -31,8 +31,8 @@ def test_calls_are_shown_as_strace_does(stage: Stage) -> None:
         call("read()", lambda: b"")
         call("connect()", refuse)
 
-    assert stage.results(calls) == ["0", "3", r'3 "g1\n"', "0", "EACCES"]
-    assert stage.transcript == [
+    assert sandbox.results(calls) == ["0", "3", r'3 "g1\n"', "0", "EACCES"]
+    assert sandbox.transcript == [
         "bind() = 0",
         "write() = 3",
         r'read() = 3 "g1\n"',
@@ -49,78 +49,78 @@ def test_a_shown_call_is_read_back(line: str, value: str) -> None:
     assert result(line) == value
 
 
-def test_the_directory_is_shown_by_its_short_name(stage: Stage) -> None:
-    (shown,) = stage.run("echo", stage.path("x.sock"))
-    assert shown == f"{stage.directory}/x.sock"
-    assert stage.transcript[1] == "$LAB/x.sock"
+def test_the_directory_is_shown_by_its_short_name(sandbox: Sandbox) -> None:
+    (shown,) = sandbox.run("echo", sandbox.path("x.sock"))
+    assert shown == f"{sandbox.directory}/x.sock"
+    assert sandbox.transcript[1] == "$LAB/x.sock"
 
 
-def test_a_path_in_the_directory_leaves_room_for_names(stage: Stage) -> None:
-    assert len(stage.path("var-lib/unixstream.sock")) < 80
+def test_a_path_in_the_directory_leaves_room_for_names(sandbox: Sandbox) -> None:
+    assert len(sandbox.path("var-lib/unixstream.sock")) < 80
 
 
-def test_typing_and_output_stand_in_their_order(stage: Stage) -> None:
+def test_typing_and_output_stand_in_their_order(sandbox: Sandbox) -> None:
     def answer() -> None:
         for _ in range(2):
             show(f"got {os.read(0, 10).decode().strip()}")
 
-    child = stage.script(answer, "child")
+    child = sandbox.script(answer, "child")
     child.type("a")
-    assert child.line() == "got a"
+    assert child.read_line() == "got a"
     child.type("b")
-    assert child.end() == "exit 0"
-    assert stage.transcript == ["child:", "a", "got a", "b", "got b", "(exit 0)"]
+    assert child.wait() == "exit 0"
+    assert sandbox.transcript == ["child:", "a", "got a", "b", "got b", "(exit 0)"]
 
 
-def test_ends_are_told_apart(stage: Stage) -> None:
-    waiting = stage.script(pause)
-    assert waiting.runs
+def test_ends_are_told_apart(sandbox: Sandbox) -> None:
+    waiting = sandbox.script(pause)
+    assert waiting.running
     waiting.interrupt()
-    assert waiting.end() == "SIGINT"
-    killed = stage.script(pause)
+    assert waiting.wait() == "SIGINT"
+    killed = sandbox.script(pause)
     killed.kill()
-    assert killed.end() == "SIGKILL"
-    assert stage.script(lambda: sys.exit(3)).end() == "exit 3"
+    assert killed.wait() == "SIGKILL"
+    assert sandbox.script(lambda: sys.exit(3)).wait() == "exit 3"
 
 
-def test_a_signal_that_comes_before_the_process_is_ready_is_not_lost(stage: Stage) -> None:
+def test_a_signal_that_comes_before_the_process_is_ready_is_not_lost(sandbox: Sandbox) -> None:
     for _ in range(20):
-        child = stage.script(pause)
+        child = sandbox.script(pause)
         child.interrupt()
-        assert child.end() == "SIGINT"
+        assert child.wait() == "SIGINT"
 
 
-def test_what_a_process_trips_over_is_on_its_screen(stage: Stage) -> None:
-    child = stage.script(refuse)
-    assert child.end() == "exit 70"
-    assert child.screen == ["PermissionError(13, 'Permission denied')", "(exit 70)"]
+def test_what_a_process_trips_over_is_on_its_screen(sandbox: Sandbox) -> None:
+    child = sandbox.script(refuse)
+    assert child.wait() == "exit 70"
+    assert child.transcript == ["PermissionError(13, 'Permission denied')", "(exit 70)"]
 
 
 def test_a_process_that_shows_nothing_is_not_waited_for_for_ever(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "SECONDS", 0.05)
-    child = stage.script(pause)
+    monkeypatch.setattr(process, "TIMEOUT", 0.05)
+    child = sandbox.script(pause)
     with pytest.raises(StalledError, match="no further output"):
-        child.line()
+        child.read_line()
 
 
-def test_a_process_has_no_descriptors_but_its_own(stage: Stage) -> None:
-    stage.script(pause)
-    child = stage.script(lambda: show(" ".join(sorted(os.listdir("/proc/self/fd")))))  # noqa: PTH208 - names, not paths
-    assert child.line() == "0 1 2 3"  # 3 is the directory that is being listed
+def test_a_process_has_no_descriptors_but_its_own(sandbox: Sandbox) -> None:
+    sandbox.script(pause)
+    child = sandbox.script(lambda: show(" ".join(sorted(os.listdir("/proc/self/fd")))))  # noqa: PTH208 - names, not paths
+    assert child.read_line() == "0 1 2 3"  # 3 is the directory that is being listed
 
 
-def test_nothing_is_left(stage: Stage) -> None:
-    with Stage() as other:
+def test_nothing_is_left(sandbox: Sandbox) -> None:
+    with Sandbox() as other:
         child = other.script(pause)
-        server = other.peer("streamserver", "x.sock")
-        server.line()
+        server = other.program("streamserver", "x.sock")
+        server.read_line()
     assert not other.directory.exists()
     for each in (child, server):
-        assert each.ending == "SIGKILL"
+        assert each.termination == "SIGKILL"
         assert not Path(f"/proc/{each.pid}").exists()
 
 
-def test_only_its_owner_may_list_the_directory(stage: Stage) -> None:
-    assert stage.directory.stat().st_mode & 0o777 == 0o711
+def test_only_its_owner_may_list_the_directory(sandbox: Sandbox) -> None:
+    assert sandbox.directory.stat().st_mode & 0o777 == 0o711

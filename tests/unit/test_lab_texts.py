@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.lab.catalog import LANGUAGES, Catalogue, Text, Words, language
+from localechod.lab.catalog import LANGUAGES, Catalog, Text, Words, language
 from localechod.lab.registry import EXPERIMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 @pytest.mark.parametrize("language_", LANGUAGES)
 def test_every_experiment_has_every_text(language_: str) -> None:
-    found = Catalogue.load(language_)
+    found = Catalog.load(language_)
     assert set(found.experiments) == {each.name for each in EXPERIMENTS}
     for text in found.experiments.values():
         assert all(getattr(text, field.name).strip() for field in fields(Text))
@@ -26,8 +26,8 @@ def test_every_experiment_has_every_text(language_: str) -> None:
 
 
 def test_chinese_is_chinese_and_english_is_not() -> None:
-    for name, chinese in Catalogue.load("zh").experiments.items():
-        english = Catalogue.load("en").experiments[name]
+    for name, chinese in Catalog.load("zh").experiments.items():
+        english = Catalog.load("en").experiments[name]
         for field in ("place", "claim", "why"):
             assert CHINESE.search(getattr(chinese, field)), (name, field)
             assert not CHINESE.search(getattr(english, field)), (name, field)
@@ -37,7 +37,7 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
 def test_what_is_filled_in_is_the_same_in_both_languages() -> None:
     for field in fields(Words):
         places = [
-            sorted(re.findall(r"\{\w*\}", getattr(Catalogue.load(each).words, field.name)))
+            sorted(re.findall(r"\{\w*\}", getattr(Catalog.load(each).words, field.name)))
             for each in LANGUAGES
         ]
         assert places[0] == places[1], field.name
@@ -46,8 +46,8 @@ def test_what_is_filled_in_is_the_same_in_both_languages() -> None:
 @pytest.mark.parametrize("language_", LANGUAGES)
 def test_numbers_and_system_calls_do_not_get_lost_in_translation(language_: str) -> None:
     """An errno that one language gives as the reason, the other gives as well."""
-    other = Catalogue.load("zh" if language_ == "en" else "en").experiments
-    for name, text in Catalogue.load(language_).experiments.items():
+    other = Catalog.load("zh" if language_ == "en" else "en").experiments
+    for name, text in Catalog.load(language_).experiments.items():
         for errno in re.findall(r"\bE[A-Z]{4,}\b", text.why):
             assert errno in other[name].why, (name, errno)
 

@@ -6,7 +6,7 @@ from localechod.bench.quartiles import Quartiles
 from localechod.lab import comparisons
 from localechod.lab.experiment import Experiment, Status, conduct
 from localechod.lab.registry import find
-from localechod.lab.timing import Echo, Ratio, compare
+from localechod.lab.timing import EchoTransport, Ratio, compare
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_an_unclear_ratio_is_no_verdict_and_a_clear_reversal_is_a_surprise(
     assert result.transcript[-1].startswith("ratio (quartiles)")
 
 
-@pytest.mark.parametrize("echo", list(Echo))
-def test_every_transport_gives_back_what_it_was_sent(echo: Echo) -> None:
-    ratio = compare(echo, Echo.LOCAL_STREAM)
+@pytest.mark.parametrize("echo", list(EchoTransport))
+def test_every_transport_gives_back_what_it_was_sent(echo: EchoTransport) -> None:
+    ratio = compare(echo, EchoTransport.LOCAL_STREAM)
     assert all(median > 0 for median in ratio.medians.values())
-    assert set(ratio.medians) == {echo.value, Echo.LOCAL_STREAM.value}
+    assert set(ratio.medians) == {echo.value, EchoTransport.LOCAL_STREAM.value}
     assert ratio.quartiles.low <= ratio.quartiles.median <= ratio.quartiles.high

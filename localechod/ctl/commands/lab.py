@@ -11,7 +11,7 @@ import typer
 from localechod.ctl import render
 from localechod.ctl.wrap import fill
 from localechod.lab import registry
-from localechod.lab.catalog import Catalogue, Words, language
+from localechod.lab.catalog import Catalog, Words, language
 from localechod.lab.experiment import Result, Status, conduct
 from localechod.text import escape
 
@@ -56,7 +56,7 @@ def lab(
         localechoctl lab --lang zh --list
     """
     chosen = registry.find(names or ())
-    texts = Catalogue.load(lang or language(os.environ))
+    texts = Catalog.load(lang or language(os.environ))
     if listed:
         _list(texts, [each.name for each in chosen], json=json)
         return
@@ -77,7 +77,7 @@ def lab(
         raise typer.Exit(1)
 
 
-def block(result: Result, texts: Catalogue, columns: int) -> list[str]:
+def block(result: Result, texts: Catalog, columns: int) -> list[str]:
     """Return the lines that show one result, an empty one at the end."""
     words, text = texts.words, texts.experiments[result.name]
     rows = [
@@ -117,7 +117,7 @@ def summary(results: Sequence[Result], words: Words, columns: int) -> list[str]:
     return [line for sentence in sentences for line in fill(sentence, columns)]
 
 
-def as_json(result: Result, texts: Catalogue) -> dict[str, Any]:
+def as_json(result: Result, texts: Catalog) -> dict[str, Any]:
     """Return a result in the documented form; for those that have a verdict."""
     text = texts.experiments[result.name]
     return {
@@ -159,7 +159,7 @@ def _fitted(line: str, columns: int) -> list[str]:
     return [line] if render.width(line) <= columns else fill(line, columns)
 
 
-def _list(texts: Catalogue, names: Sequence[str], *, json: bool) -> None:
+def _list(texts: Catalog, names: Sequence[str], *, json: bool) -> None:
     titles = {name: texts.experiments[name].title for name in names}
     if json:
         render.emit_json([{"name": name, "title": title} for name, title in titles.items()])
