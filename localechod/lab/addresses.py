@@ -1,4 +1,4 @@
-"""Paths: relative, taken, too long, of a directory, of a regular file; and names without a path."""
+"""Paths that are relative, in use, too long, or not of a socket; and names without a path."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from functools import partial
 from localechod.lab.experiment import Experiment
 from localechod.lab.sandbox import STREAM, Facts, Sandbox, call, local
 
-_LONGEST = 107  # sizeof(sun_path) is 108, one of them for the NUL
+_LONGEST = 107  # bytes; sizeof(sun_path) is 108, and the last byte is the NUL
 
 
 def absolute_required(sandbox: Sandbox) -> Facts:
@@ -42,7 +42,7 @@ def relative_elsewhere(sandbox: Sandbox) -> Facts:
 
 
 def directory_path(sandbox: Sandbox) -> Facts:
-    """Give the server a directory for its path."""
+    """Start the server with the path of a directory."""
     (sandbox.directory / "directory").mkdir()
     server = sandbox.program("streamserver", "directory")
     termination = server.wait()
@@ -50,7 +50,7 @@ def directory_path(sandbox: Sandbox) -> Facts:
 
 
 def leftover(sandbox: Sandbox) -> Facts:
-    """Start on the file of a server that was killed, without and with unlink."""
+    """Bind to the file that a killed server left behind, without unlink and with it."""
     path = sandbox.path(STREAM)
     killed = sandbox.program("streamserver", STREAM)
     killed.read_line()
@@ -68,31 +68,35 @@ def leftover(sandbox: Sandbox) -> Facts:
 
 
 def unlink_destroys(sandbox: Sandbox) -> Facts:
-    """Start a server on the path of somebody's regular file."""
+    """Start a server on the path of a regular file."""
     path = sandbox.directory / "notes.txt"
     path.write_text("a year's work\n", encoding="utf-8")
     sandbox.run("ls", "-l", str(path))
     server = sandbox.program("streamserver", path.name)
-    said = server.read_line()
+    shown = server.read_line()
     sandbox.run("ls", "-l", str(path))
-    return {"server": said, "regular file remains": path.is_file()}
+    return {"server": shown, "regular file remains": path.is_file()}
 
 
 def unlink_steals(sandbox: Sandbox) -> Facts:
-    """Start a second server on the path of one that serves."""
+    """Start a second server on the path of a running one."""
     first = sandbox.program("streamserver", STREAM)
     first.read_line()
     second = sandbox.program("streamserver", STREAM)
-    said = second.read_line()
+    started = second.read_line()
     client = sandbox.program("streamclient", STREAM)
     client.type("g1")
     client.read_line()
-    heard = second.read_line()
-    return {"second server": said, "second server hears": heard, "first server runs": first.running}
+    received = second.read_line()
+    return {
+        "second server": started,
+        "second server receives": received,
+        "first server runs": first.running,
+    }
 
 
 def path_too_long(sandbox: Sandbox) -> Facts:
-    """Bind the longest path that fits into sun_path, and one byte more than sun_path has."""
+    """Bind the longest path that fits into sun_path, and a path longer than sun_path."""
     stem = sandbox.path("x")
 
     def calls() -> None:
@@ -105,7 +109,7 @@ def path_too_long(sandbox: Sandbox) -> Facts:
 
 
 def own_family(sandbox: Sandbox) -> Facts:
-    """Give a TCP socket the address of a local one."""
+    """Connect a TCP socket to the address of a local socket."""
     path = sandbox.path(STREAM)
 
     def calls() -> None:
@@ -117,13 +121,13 @@ def own_family(sandbox: Sandbox) -> Facts:
 
 
 def _raw(name: str, sock: socket.socket, path: bytes) -> None:
-    """Call bind(2) or connect(2) with a sockaddr_un; Python itself refuses these two before.
+    """Call bind(2) or connect(2) with a sockaddr_un that Python's socket module would refuse.
 
     Raises:
-        OSError: the kernel's answer.
+        OSError: the call failed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    # Not a byte more than the 110 of sockaddr_un is needed to see what becomes of a longer path.
+    # The kernel refuses any address longer than the 110 bytes of sockaddr_un.
     address = struct.pack("=H", socket.AF_UNIX) + path.ljust(16, b"\0")
     if getattr(libc, name)(sock.fileno(), address, len(address)):
         number = ctypes.get_errno()
@@ -131,7 +135,7 @@ def _raw(name: str, sock: socket.socket, path: bytes) -> None:
 
 
 def file_is_the_address(sandbox: Sandbox) -> Facts:
-    """Rename a listening socket's file, then connect by both names."""
+    """Rename the file of a listening socket, then connect by either name."""
     old, new = sandbox.path(STREAM), sandbox.path("renamed.sock")
     sandbox.program("streamserver", STREAM).read_line()
     sandbox.run("mv", old, new)
@@ -145,7 +149,7 @@ def file_is_the_address(sandbox: Sandbox) -> Facts:
 
 
 def abstract(sandbox: Sandbox) -> Facts:
-    """Bind and connect by a name that begins with a NUL: there is no file at all."""
+    """Bind and connect by a name that begins with a NUL byte: there is no file."""
     name = f"\0{sandbox.directory.name}"
 
     def calls() -> None:
@@ -189,7 +193,7 @@ EXPERIMENTS = (
         unlink_steals,
         {
             "second server": "(listening)",
-            "second server hears": "Receive: g1",
+            "second server receives": "Receive: g1",
             "first server runs": True,
         },
         claimed={"second server": "bind failed: Address already in use (98)"},

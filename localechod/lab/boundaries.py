@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins."""
+"""Message boundaries in streams, datagrams and fixed-size records."""
 
 import socket
 
@@ -22,7 +22,7 @@ def stream_chunks(sandbox: Sandbox) -> Facts:
 
 
 def stream_lines(sandbox: Sandbox) -> Facts:
-    """Find the lines again, however the bytes are cut into reads."""
+    """Read lines that were written in parts."""
 
     def calls() -> None:
         client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,7 +53,7 @@ def datagram_boundaries(sandbox: Sandbox) -> Facts:
 
 
 def fixed_records(sandbox: Sandbox) -> Facts:
-    """Count what goes over the wire for "g1"; then let a record come in two parts."""
+    """Count the bytes that are sent for "g1"; then send only a part of a record."""
     path = sandbox.path(STREAM)
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
@@ -68,7 +68,7 @@ def fixed_records(sandbox: Sandbox) -> Facts:
         call("read()", lambda: client.recv(RECORD, socket.MSG_WAITALL).partition(b"\0")[0])
 
     sent, received, _, half = sandbox.results(calls)
-    return {"sent for g1": sent, "received": received, "answer to half a record": half}
+    return {"sent for g1": sent, "received": received, "reply to half a record": half}
 
 
 EXPERIMENTS = (
@@ -94,7 +94,7 @@ EXPERIMENTS = (
         {
             "sent for g1": str(RECORD),
             "received": str(RECORD),
-            "answer to half a record": r'11 "Hi, half a\n"',
+            "reply to half a record": r'11 "Hi, half a\n"',
         },
         claimed={"sent for g1": "3"},
     ),

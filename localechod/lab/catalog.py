@@ -1,4 +1,4 @@
-"""The lab's texts, in English and in Chinese: one file each, with the same keys."""
+"""The lab's texts in English and in Chinese: a file for each language, with the same keys."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ LANGUAGES = ("en", "zh")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said around the experiments; {...} is filled in."""
+    """The labels and sentences around the experiments; {...} is replaced."""
 
-    place: str
+    section: str
     claim: str
-    seen: str
+    observed: str
     why: str
     verdict: str
     holds: str
@@ -44,24 +44,24 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What is said of one experiment.
+    """The texts of one experiment.
 
     Attributes:
         title: a few words.
-        place: where in the article the claim stands.
-        claim: the claim, in our own words.
-        why: why what happens does happen.
+        section: the part of the tutorial that makes the claim.
+        claim: the claim, paraphrased.
+        why: the explanation of the result.
     """
 
     title: str
-    place: str
+    section: str
     claim: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All texts of one language; experiments by name."""
+    """All texts in one language; those of the experiments by name."""
 
     words: Words
     experiments: dict[str, Text]
@@ -72,7 +72,7 @@ class Catalog:
         """Read the texts of "en" or "zh".
 
         Raises:
-            TypeError: a text is missing, or one too many; a test sees to it.
+            TypeError: a text is missing or unknown, which a test excludes.
         """
         file = resources.files("localechod.lab") / "texts" / f"{language}.toml"
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ class Catalog:
 
 
 def language(environ: Mapping[str, str]) -> str:
-    """Choose a language as the C library does: LC_ALL before LC_MESSAGES before LANG."""
+    """Return "zh" or "en", by LC_ALL, LC_MESSAGES and LANG in this order, as in locale(7)."""
     names = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     chosen = next(filter(None, names), "")
     return "zh" if chosen.partition("_")[0].partition(".")[0] == "zh" else "en"

@@ -1,4 +1,4 @@
-"""Where a reply goes: the datagram client's own name, and what becomes of it."""
+"""The address of a datagram client: to whom a reply goes, and what is left of it."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from localechod.lab.sandbox import CLIENT, DATA, Facts, Sandbox, call, local, pa
 
 
 def no_name(sandbox: Sandbox) -> Facts:
-    """Send from a socket that was never bound."""
+    """Send a datagram from an unbound socket."""
     path = sandbox.path(DATA)
     server = sandbox.program("dataserver", DATA)
     server.read_line()
@@ -30,7 +30,7 @@ def no_name(sandbox: Sandbox) -> Facts:
 
 
 def path_needed(sandbox: Sandbox) -> Facts:
-    """Let the kernel choose the client's name: an abstract one, without a file."""
+    """Bind the client to an abstract name that the kernel chooses."""
     path = sandbox.path(DATA)
     sandbox.program("dataserver", DATA).read_line()
 
@@ -46,7 +46,7 @@ def path_needed(sandbox: Sandbox) -> Facts:
 
 
 def udp_no_bind(sandbox: Sandbox) -> Facts:
-    """Send over UDP from a socket that was never bound, and be answered."""
+    """Send over UDP from an unbound socket, and receive a reply."""
 
     def calls() -> None:
         server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
@@ -64,7 +64,7 @@ def udp_no_bind(sandbox: Sandbox) -> Facts:
 
 
 def left_behind(sandbox: Sandbox) -> Facts:
-    """Look for the client's file when it has gone, as with Ctrl-C."""
+    """Look for the client's file after the client was interrupted by Ctrl-C."""
     server = sandbox.program("dataserver", DATA)
     server.read_line()
     client = sandbox.program("dataclient", DATA, CLIENT)
@@ -80,11 +80,11 @@ def left_behind(sandbox: Sandbox) -> Facts:
 
 
 def tmpnam_race(sandbox: Sandbox) -> Facts:
-    """Let somebody take the name between choosing it, as tmpnam(3) does, and binding it."""
+    """Create a file of the chosen name between choosing it, as tmpnam(3) does, and binding it."""
     chosen = Path(sandbox.path("file-a1b2c3"))
 
     def choose_and_bind() -> None:
-        call(f'stat("{chosen}")', lambda: os.stat(chosen))  # noqa: PTH116 - the call is the point
+        call(f'stat("{chosen}")', lambda: os.stat(chosen))  # noqa: PTH116 - the system call that is shown
         pause()
         call(f'bind("{chosen}")', lambda: local(socket.SOCK_DGRAM).bind(str(chosen)))
 

@@ -1,4 +1,4 @@
-"""How clients leave, and what the server notices of it."""
+"""What a server notices when a client exits."""
 
 import socket
 
@@ -21,7 +21,7 @@ def ctrl_c(sandbox: Sandbox) -> Facts:
 
 
 def empty_message(sandbox: Sandbox) -> Facts:
-    """Write nothing, read; then kill the client, and read three times."""
+    """Read after an empty write; then kill the client, and read three times."""
     path = sandbox.path(STREAM)
 
     def serve() -> None:
@@ -36,7 +36,7 @@ def empty_message(sandbox: Sandbox) -> Facts:
         for _ in range(3):
             call("read()", lambda: connection.recv(RECORD, socket.MSG_DONTWAIT))
 
-    def write_nothing() -> None:
+    def write_empty() -> None:
         sock = local()
         sock.connect(path)
         call('write("")', lambda: sock.send(b""))
@@ -44,7 +44,7 @@ def empty_message(sandbox: Sandbox) -> Facts:
 
     server = sandbox.script(serve, "server")
     server.read_line()
-    client = sandbox.script(write_nothing, "client")
+    client = sandbox.script(write_empty, "client")
     client.read_line()
     server.resume()
     first = result(server.read_line())
@@ -63,15 +63,15 @@ def killed_unread(sandbox: Sandbox) -> Facts:
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
 
-    def ask_and_never_read() -> None:
+    def write_and_never_read() -> None:
         sock = local()
         sock.connect(path)
         call('write("g1")', lambda: sock.send(record(b"g1\n")))
         sock.recv(1, socket.MSG_PEEK)
-        show("(the reply is there, unread)")
+        show("(the reply is in the receive buffer, unread)")
         pause()
 
-    client = sandbox.script(ask_and_never_read, "client")
+    client = sandbox.script(write_and_never_read, "client")
     client.read_lines(2)
     client.kill()
     client.wait()
@@ -80,7 +80,7 @@ def killed_unread(sandbox: Sandbox) -> Facts:
 
 
 def datagram_leaving(sandbox: Sandbox) -> Facts:
-    """Press Ctrl-C in one datagram client, then let another one come."""
+    """Press Ctrl-C in a datagram client, then start another one."""
     server = sandbox.program("dataserver", DATA)
     server.read_line()
     for number in (1, 2):
@@ -92,28 +92,28 @@ def datagram_leaving(sandbox: Sandbox) -> Facts:
         client.wait()
     return {
         "next client": replies[1],
-        "server runs": server.running,
+        "server running": server.running,
         "client quit": "client quit" in server.transcript,
     }
 
 
 def datagram_empty(sandbox: Sandbox) -> Facts:
-    """Press Enter in the datagram client, then let another one come."""
+    """Press Enter in a datagram client, then start another one."""
     server = sandbox.program("dataserver", DATA)
     server.read_line()
     client = sandbox.program("dataclient", DATA, CLIENT)
     client.type("")
     client.read_line()
     termination = server.wait()
-    said = server.transcript[-2]
-    runs = client.running
-    sandbox.note("client: still running" if runs else "client: gone")
+    last_line = server.transcript[-2]
+    running = client.running
+    sandbox.note("client: still running" if running else "client: exited")
     other = sandbox.program("dataclient", DATA, "client2.sock")
     other.type("g1")
     return {
-        "server": said,
+        "server": last_line,
         "termination": termination,
-        "client runs": runs,
+        "client running": running,
         "next client": other.read_lines(2)[1],
     }
 
@@ -135,7 +135,7 @@ EXPERIMENTS = (
     Experiment(
         "datagram-leaving",
         datagram_leaving,
-        {"next client": "Hi, g2", "server runs": True, "client quit": False},
+        {"next client": "Hi, g2", "server running": True, "client quit": False},
         claimed={"client quit": True},
     ),
     Experiment(
@@ -144,9 +144,9 @@ EXPERIMENTS = (
         {
             "server": "client quit",
             "termination": "exit 0",
-            "client runs": True,
+            "client running": True,
             "next client": "sendto failed: Connection refused (111)",
         },
-        claimed={"client runs": False},
+        claimed={"client running": False},
     ),
 )

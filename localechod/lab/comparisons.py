@@ -1,4 +1,4 @@
-"""Local sockets beside TCP, UDP and pipes; and gRPC on top of one."""
+"""Local sockets compared with TCP, UDP and pipes; and gRPC over a local socket."""
 
 import socket
 import struct
@@ -8,12 +8,13 @@ from localechod.lab.experiment import Experiment
 from localechod.lab.sandbox import STREAM, Facts, Sandbox, SkippedError, call, local
 from localechod.lab.timing import EchoTransport, Ratio, compare
 
-_SEGMENTS_OUT = 136  # linux/tcp.h: tcpi_segs_out of struct tcp_info; tcpi_segs_in is the next
+# struct tcp_info, linux/tcp.h: the offset of tcpi_segs_out, which tcpi_segs_in follows.
+_SEGMENTS_OUT = 136
 _TCP_INFO = 232
 
 
 def no_handshake(sandbox: Sandbox) -> Facts:
-    """Connect to servers that do not accept, and count TCP's segments for it."""
+    """Connect to servers that do not accept, and count the TCP segments."""
     path = sandbox.path(STREAM)
 
     def calls() -> None:
@@ -33,7 +34,7 @@ def no_handshake(sandbox: Sandbox) -> Facts:
 
 
 def through_the_stack(sandbox: Sandbox) -> Facts:
-    """Count the segments of three messages on loopback."""
+    """Count the TCP segments for three messages on the loopback interface."""
 
     def calls() -> None:
         one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,7 +54,7 @@ def through_the_stack(sandbox: Sandbox) -> Facts:
 
 
 def _segments(sock: socket.socket) -> int:
-    """Return how many segments a TCP socket has sent and received (TCP_INFO, tcp(7))."""
+    """Return the number of segments that a TCP socket sent and received (TCP_INFO, tcp(7))."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
     return sum(struct.unpack_from("=II", info, _SEGMENTS_OUT))
 
@@ -70,10 +71,10 @@ def _faster(fast: EchoTransport, slow: EchoTransport) -> Callable[[Sandbox], Fac
 
 
 def pipes(sandbox: Sandbox) -> Facts:
-    """Let a pair of pipes do what a local socket does, and see what it takes."""
+    """Compare a local stream with a pair of pipes."""
     ratio = compare(EchoTransport.LOCAL_STREAM, EchoTransport.PIPES)
     _note(sandbox, ratio)
-    return {"answers": len(ratio.medians)}
+    return {"replies": len(ratio.medians)}
 
 
 def _note(sandbox: Sandbox, ratio: Ratio) -> None:
@@ -84,8 +85,8 @@ def _note(sandbox: Sandbox, ratio: Ratio) -> None:
 
 
 def grpc(sandbox: Sandbox) -> Facts:
-    """Ask the daemon, in the directory, for its status."""
-    # gRPC takes longer to import than all other experiments take to run.
+    """Start the daemon in the sandbox, and ask it for its status."""
+    # Importing gRPC takes longer than running all other experiments.
     from localechod.lab import grpc_daemon  # noqa: PLC0415 - see above
 
     return grpc_daemon.grpc(sandbox)
@@ -106,7 +107,7 @@ EXPERIMENTS = (
         _faster(EchoTransport.LOCAL_DATAGRAM, EchoTransport.UDP),
         {"faster": True},
     ),
-    Experiment("pipes", pipes, {"answers": 2}),
+    Experiment("pipes", pipes, {"replies": 2}),
     Experiment(
         "grpc",
         grpc,

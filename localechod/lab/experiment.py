@@ -1,4 +1,4 @@
-"""What an experiment is, how it is run, and what comes of it."""
+"""An experiment, running it, and its result."""
 
 import subprocess
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from localechod.lab.sandbox import Facts, Sandbox, SkippedError
 
 
 class Status(StrEnum):
-    """How an experiment came to its result."""
+    """How a result was obtained."""
 
     RAN = "ran"
-    JUDGED = "judged"  # only named in the article: decided by what is known, not measured
-    SKIPPED = "skipped"  # cannot be made here and now: no verdict
+    JUDGED = "judged"  # the tutorial only mentions the subject: judged by known facts, not measured
+    SKIPPED = "skipped"  # impossible on this machine at this time: no verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A claim put to the test. Its texts are in the catalogue, under its name.
+    """A test of a claim. Its texts are in the catalog, under its name.
 
     Attributes:
-        name: what the command line calls it.
-        run: makes the experiment and returns what it saw.
-        known: what is known to be seen; anything else is a surprise.
-        claimed: what the claim foretells where it is known not to hold; empty: the same as known.
+        name: its name on the command line.
+        run: runs the experiment and returns the observed facts.
+        expected: the facts that are expected on Linux; any other is a surprise.
+        claimed: what the claim predicts, where that differs; empty: the same as `expected`.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Experiment:
     claimed: Facts = field(default_factory=dict)
 
     def holds(self, facts: Facts) -> bool:
-        """Say whether the claim holds, seeing these facts."""
-        foretold = self.claimed or self.expected
-        return all(facts.get(name) == value for name, value in foretold.items())
+        """Return whether the observed facts are those that the claim predicts."""
+        predicted = self.claimed or self.expected
+        return all(facts.get(name) == value for name, value in predicted.items())
 
     def surprises(self, facts: Facts) -> list[str]:
-        """List, one line each, what is not as it is known to be."""
+        """Return a line for each observed fact that differs from the expected one."""
         names = [*self.expected, *(name for name in facts if name not in self.expected)]
         return [
             f"{name}: {self.expected.get(name)} -> {facts.get(name)}"
@@ -51,11 +51,11 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """A claim about what the article only names: there is nothing to run.
+    """A claim about a subject that the tutorial only mentions: there is nothing to run.
 
     Attributes:
-        name: what the command line calls it.
-        verdict: whether the claim holds, by what is known.
+        name: its name on the command line.
+        verdict: whether the claim holds, judged by known facts.
     """
 
     name: str
@@ -64,15 +64,15 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of an experiment.
+    """The result of an experiment.
 
     Attributes:
-        name: the experiment's.
-        status: how it came to be.
-        holds: whether the claim holds; None where it was skipped.
-        transcript: the commands and what they showed, in order.
-        surprises: what differs from what is known, "NAME: KNOWN -> SEEN"; empty: nothing.
-        reason: why it was skipped, a word of the catalogue; else "".
+        name: the experiment's name.
+        status: how the result was obtained.
+        holds: whether the claim holds; None for a skipped experiment.
+        transcript: the commands and their output, in order.
+        surprises: the facts that differ from the expected ones, "NAME: EXPECTED -> OBSERVED".
+        reason: why the experiment was skipped, as a field of the catalog's words; else "".
     """
 
     name: str
@@ -83,9 +83,9 @@ class Result:
     reason: str = ""
 
 
-# What becomes of a scene that does not go as it should: it stalls, the machine refuses something,
-# the daemon says no, or fewer lines are on a screen than are looked for there.
-_NOT_SEEN = (
+# How an experiment breaks off: a process stalls, a system call or a command fails, the daemon
+# reports an error, or a transcript has fewer lines than expected.
+_FAILURES = (
     StalledError,
     OSError,
     subprocess.SubprocessError,
@@ -96,17 +96,17 @@ _NOT_SEEN = (
 
 
 def expected_verdict(experiment: Experiment | Judgment) -> bool:
-    """Say whether the claim is known to hold."""
+    """Return whether the claim is expected to hold."""
     if isinstance(experiment, Judgment):
         return experiment.verdict
     return experiment.holds(experiment.expected)
 
 
 def conduct(experiment: Experiment | Judgment) -> Result:
-    """Run one experiment; what goes wrong in it is a surprise, and nothing of it remains.
+    """Run one experiment and clean up; an error in it is a surprise.
 
     Raises:
-        OSError: there is no module for its directory.
+        OSError: the sandbox's directory could not be created.
     """
     if isinstance(experiment, Judgment):
         return Result(experiment.name, Status.JUDGED, experiment.verdict)
@@ -116,8 +116,8 @@ def conduct(experiment: Experiment | Judgment) -> Result:
         except SkippedError as skipped:
             reason = str(skipped)
             return Result(experiment.name, Status.SKIPPED, None, sandbox.transcript, [], reason)
-        except _NOT_SEEN as error:
-            # What was not seen is no proof of the claim, and least of all as expected.
+        except _FAILURES as error:
+            # Without observed facts the claim is not confirmed, and the result is not expected.
             return Result(experiment.name, Status.RAN, False, sandbox.transcript, [repr(error)])
         return Result(
             experiment.name,

@@ -1,4 +1,4 @@
-"""The experiment with gRPC: a real daemon in the experiment's directory, asked over its socket."""
+"""gRPC over a local socket: a daemon in the sandbox is asked for its status."""
 
 import asyncio
 import grp
@@ -27,16 +27,16 @@ type = "stream"
 
 
 def grpc(sandbox: Sandbox) -> Facts:
-    """Start the daemon, ask it for its status by gRPC, end it.
+    """Start the daemon, ask it for its status by gRPC, and stop it.
 
     Raises:
-        StalledError: it does not come to serve.
+        StalledError: the daemon exited before it was ready.
     """
     control = sandbox.path("run/control.sock")
     daemon = _started(sandbox)
     report = asyncio.run(_ask(control))
     (endpoint,) = report.endpoints
-    mode = Path(control).stat().st_mode  # now: it goes with the daemon
+    mode = Path(control).stat().st_mode  # before the daemon stops and removes it
     sandbox.note(f"control.sock: {stat.filemode(mode)}")
     sandbox.note(f"Status(): pid {report.daemon.pid}, {endpoint.name} {endpoint.state}")
     daemon.interrupt()
@@ -58,10 +58,10 @@ def _started(sandbox: Sandbox) -> Process:
     user, group = _identity(sandbox)
     configuration.write_text(_CONFIGURATION.format(user=user, group=group), encoding="utf-8")
     options = ["-c", str(configuration), "--runtime-dir", sandbox.path("run")]
-    # Its package may not be installed, and the sandbox is not the directory that has it.
+    # The package may not be installed, and the daemon starts in the sandbox's directory.
     package = str(Path(localechod.__file__).parents[1])
     search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    # Whoever watches over us is not to hear from this daemon.
+    # The service manager of this process, if any, must not be notified by this daemon.
     environ = {name: text for name, text in os.environ.items() if name != "NOTIFY_SOCKET"}
     daemon = sandbox.execute(
         " ".join(("localechod", *options)),
@@ -70,14 +70,14 @@ def _started(sandbox: Sandbox) -> Process:
     )
     while " serves as " not in (line := daemon.read_line()):
         if not line:
-            raise StalledError("the daemon has ended")
+            raise StalledError("the daemon has exited")
     return daemon
 
 
 def _identity(sandbox: Sandbox) -> tuple[str, str]:
-    """Name whom a daemon that root starts becomes; started by anyone else it stays who it is."""
+    """Return the user and group for the daemon: nobody's if root runs the lab, else our own."""
     uid, gid = sandbox.other_user or (os.geteuid(), os.getegid())
     try:
         return pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
-    except KeyError:  # an id without an account, which the daemon of an ordinary user ignores
+    except KeyError:  # ids without an account; a daemon that is not root ignores them
         return str(uid), str(gid)

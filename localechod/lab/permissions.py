@@ -1,4 +1,4 @@
-"""Who may bind and who may connect, and what the machine shows of it."""
+"""Permission to bind and to connect, and how commands show a socket and its permissions."""
 
 import os
 import socket
@@ -11,10 +11,11 @@ from localechod.localsocket import diag
 
 
 def bind_denied(sandbox: Sandbox) -> Facts:
-    """Bind in a directory where one may not write, as /var/lib is to an ordinary user."""
+    """Bind in a directory without write permission, as an ordinary user in /var/lib."""
     directory = sandbox.directory / "var-lib"
     directory.mkdir()
-    # Root is stopped by no mode, hence another user; who is none takes his own right away.
+    # No mode stops root, so root starts the server as another user. An ordinary user removes their
+    # own permission.
     directory.chmod(0o755 if sandbox.other_user else 0o555)
     sandbox.run("ls", "-ld", str(directory))
     server = sandbox.program("streamserver", f"var-lib/{STREAM}", ids=sandbox.other_user)
@@ -28,7 +29,7 @@ def bind_denied(sandbox: Sandbox) -> Facts:
 
 
 def bind_root(sandbox: Sandbox) -> Facts:
-    """The same as root."""
+    """Bind in the same directory as root."""
     if os.geteuid() != 0:
         raise SkippedError("root")
     directory = sandbox.directory / "var-lib"
@@ -36,11 +37,11 @@ def bind_root(sandbox: Sandbox) -> Facts:
     server = sandbox.program("streamserver", f"var-lib/{STREAM}")
     first = server.read_line()
     sandbox.run("ls", "-al", str(directory / STREAM))
-    return {"server": first, "owner": (directory / STREAM).stat().st_uid, "runs": server.running}
+    return {"server": first, "owner": (directory / STREAM).stat().st_uid, "running": server.running}
 
 
 def socket_file(sandbox: Sandbox) -> Facts:
-    """See the file before and after the bind."""
+    """Look at the file before and after bind."""
     path = sandbox.directory / STREAM
     before = path.exists()
     sandbox.program("streamserver", STREAM).read_line()
@@ -50,7 +51,7 @@ def socket_file(sandbox: Sandbox) -> Facts:
 
 
 def equals_sign(sandbox: Sandbox) -> Facts:
-    """List a socket with and without -F, which many shells have in an alias of ls."""
+    """List a socket with and without -F, which is part of the ls alias in many shells."""
     path = sandbox.path(STREAM)
     sandbox.program("streamserver", STREAM).read_line()
     (plain,) = sandbox.run("ls", "-al", path)
@@ -63,7 +64,7 @@ def equals_sign(sandbox: Sandbox) -> Facts:
 
 
 def listing(sandbox: Sandbox) -> Facts:
-    """Ask the kernel who listens where, as netstat and ss do."""
+    """Ask the kernel for the listening socket and its process, as netstat and ss do."""
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
     (found,) = diag.named(os.fsencode(sandbox.path(STREAM)))
@@ -83,11 +84,11 @@ def listing(sandbox: Sandbox) -> Facts:
 
 
 def client_denied(sandbox: Sandbox) -> Facts:
-    """Connect as a user who may not write to the socket; then as one who may."""
+    """Connect without write permission to the socket, then with it."""
     sandbox.program("streamserver", STREAM).read_line()
     path = Path(sandbox.path(STREAM))
     if not sandbox.other_user:
-        path.chmod(0o555)  # the owner himself may not write to it then
+        path.chmod(0o555)  # denies write permission to the owner as well
     sandbox.run("ls", "-l", str(path))
     refused = sandbox.program("streamclient", STREAM, ids=sandbox.other_user)
     refused.wait()
@@ -103,7 +104,7 @@ EXPERIMENTS = (
         bind_denied,
         {"server": "bind failed: Permission denied (13)", "termination": "exit 1", "file": False},
     ),
-    Experiment("bind-root", bind_root, {"server": "(listening)", "owner": 0, "runs": True}),
+    Experiment("bind-root", bind_root, {"server": "(listening)", "owner": 0, "running": True}),
     Experiment("socket-file", socket_file, {"before": False, "socket": True, "size": 0}),
     Experiment(
         "equals-sign",

@@ -1,7 +1,7 @@
-"""A process of an experiment: forked, so that it runs as any user, with its terminal in our hands.
+"""A process of an experiment, forked from this one, with pipes as its standard input and output.
 
-Forked and not executed: what it runs is imported by now, and another user may not be able to read
-the place where this program lies, such as a checkout below /root.
+It is forked and not executed: its code is already loaded, while another user may lack permission to
+read this program's files, such as a checkout below /root.
 """
 
 import ctypes
@@ -15,24 +15,25 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 TIMEOUT = 20.0
-"""How long anything may take before it counts as something that does not happen."""
+"""Seconds to wait for a process before it counts as stalled."""
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
-_RESTORED = (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)  # ours may differ
+# Signals that the child resets to their default actions; this process may handle them otherwise.
+_RESET = (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)
 
 
 class StalledError(Exception):
-    """A process did not do, within `TIMEOUT`, what the experiment waits for."""
+    """A process did not print a line, or exit, within `TIMEOUT` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """Who a process is, and where it begins.
+    """The attributes of a process.
 
     Attributes:
-        name: what listings show as its command; the kernel keeps 15 bytes.
+        name: its command name in listings; the kernel keeps 15 bytes (prctl(2), PR_SET_NAME).
         directory: its working directory.
-        ids: the uid and gid to become, None to stay who we are.
+        ids: its uid and gid; None for those of this process.
     """
 
     name: str
@@ -41,37 +42,37 @@ class ProcessSpec:
 
 
 class Process:
-    """A child with a pipe as its keyboard and a pipe as its screen.
+    """A child process with pipes in place of a terminal.
 
     Attributes:
-        screen: what was typed and shown, in this order, as a terminal has it.
-        termination: "" while it is not known to have ended, then "exit 0", "SIGPIPE" and the like.
+        transcript: its input and output in the order in which a terminal would show them.
+        termination: "" before it has been waited for, then for example "exit 0" or "SIGPIPE".
     """
 
     def __init__(
         self, spec: ProcessSpec, main: Callable[[], None], keep: Collection[int] = ()
     ) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            spec: who it is.
-            main: what it does; it ends when that returns.
-            keep: descriptors of ours that it goes on using; all others are closed in it.
+            spec: its attributes.
+            main: the function that it runs; it exits when the function returns.
+            keep: descriptors that it inherits; all others are closed in it.
 
         Raises:
-            OSError: no process or descriptor is left.
+            OSError: too many processes or descriptors.
         """
         self.transcript: list[str] = []
         self.termination = ""
         self._unread = b""
-        stdin, self._keyboard = os.pipe()
-        self._shown, stdout = os.pipe()
-        # A signal that comes before the child is ready for it would be lost in handlers of ours.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _RESTORED)
+        stdin, self._stdin = os.pipe()
+        self._stdout, stdout = os.pipe()
+        # Blocked: until the child has reset them, this process's handlers would swallow signals.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _RESET)
         try:
             self.pid = os.fork()
             if not self.pid:
-                _live(spec, main, (stdin, stdout, stdout), keep)
+                _run_child(spec, main, (stdin, stdout, stdout), keep)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(stdin)
@@ -84,20 +85,20 @@ class Process:
         self.resume(text)
 
     def resume(self, text: str = "") -> None:
-        """Let it go on, where it waits for a line; nothing of that is shown."""
-        with suppress(BrokenPipeError):  # it has ended, which the experiment will see
-            os.write(self._keyboard, text.encode() + b"\n")
+        """Send a line to a process that waits for one, without a trace in the transcript."""
+        with suppress(BrokenPipeError):  # it has exited, which the experiment will notice
+            os.write(self._stdin, text.encode() + b"\n")
 
     def read_line(self) -> str:
-        """Return the next line that it shows; "" where it ends without one.
+        """Return the next line of its output; "" at the end of the output.
 
         Raises:
-            StalledError: it shows none.
+            StalledError: it printed no line within `TIMEOUT` seconds.
         """
         deadline = time.monotonic() + TIMEOUT
         while b"\n" not in self._unread:
-            _wait(self._shown, deadline, "no further output")
-            data = os.read(self._shown, 65536)
+            _wait(self._stdout, deadline, "no further output")
+            data = os.read(self._stdout, 65536)
             if not data:
                 break
             self._unread += data
@@ -108,7 +109,7 @@ class Process:
         return text
 
     def read_lines(self, count: int) -> list[str]:
-        """Return so many further lines; see `line`."""
+        """Return the next `count` lines, as `read_line` does."""
         return [self.read_line() for _ in range(count)]
 
     def interrupt(self) -> None:
@@ -117,34 +118,34 @@ class Process:
         os.kill(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """End it as kill -9 does."""
+        """Send SIGKILL, as kill -9 does."""
         self.transcript.append("(kill -9)")
         os.kill(self.pid, signal.SIGKILL)
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not exited."""
         return not select.select([self._pidfd], [], [], 0)[0]
 
     def wait(self) -> str:
-        """Wait for its end; return how it ended: "exit 0", "SIGPIPE".
+        """Wait until the process exits; return its termination: "exit 0", "SIGPIPE".
 
         Raises:
-            StalledError: it goes on.
+            StalledError: it did not exit within `TIMEOUT` seconds.
         """
         while self.read_line():
             pass
-        _wait(self._pidfd, time.monotonic() + TIMEOUT, "it does not end")
+        _wait(self._pidfd, time.monotonic() + TIMEOUT, "no exit")
         self._reap()
         self.transcript.append(f"({self.termination})")
         return self.termination
 
     def close(self) -> None:
-        """Make sure that nothing is left of it."""
+        """Kill the process if it is running, and close its descriptors."""
         if not self.termination:
             os.kill(self.pid, signal.SIGKILL)
             self._reap()
-        for descriptor in (self._keyboard, self._shown, self._pidfd):
+        for descriptor in (self._stdin, self._stdout, self._pidfd):
             os.close(descriptor)
 
     def _reap(self) -> None:
@@ -152,43 +153,43 @@ class Process:
         self.termination = f"exit {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _wait(descriptor: int, deadline: float, otherwise: str) -> None:
+def _wait(descriptor: int, deadline: float, failure: str) -> None:
     if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        raise StalledError(f"{otherwise} within {TIMEOUT:g} s")
+        raise StalledError(f"{failure} within {TIMEOUT:g} s")
 
 
-def _live(
+def _run_child(
     spec: ProcessSpec,
     main: Callable[[], None],
-    terminal: tuple[int, int, int],
+    standard: tuple[int, int, int],
     keep: Collection[int],
 ) -> NoReturn:
     status = 70
     try:
-        for standard, descriptor in enumerate(terminal):
-            os.dup2(descriptor, standard)
-        # The other ends of all pipes above all: an end of file has to be one.
+        for number, descriptor in enumerate(standard):
+            os.dup2(descriptor, number)
+        # Above all the other ends of the pipes: an open copy would prevent end of file.
         begin = 3
         for descriptor in (*sorted(keep), os.sysconf("SC_OPEN_MAX")):
             os.closerange(begin, descriptor)
             begin = descriptor + 1
-        for number in _RESTORED:
-            signal.signal(number, signal.SIG_DFL)
+        for each in _RESET:
+            signal.signal(each, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(0o022)
         os.chdir(spec.directory)
-        _become(spec)
+        _set_credentials(spec)
         main()
         status = 0
-    except SystemExit as leaving:
-        status = leaving.code if isinstance(leaving.code, int) else 1
-    except BaseException as error:  # noqa: BLE001 - the experiment reads it, and is surprised
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException as error:  # noqa: BLE001 - the experiment reads it: a surprise
         os.write(1, f"{error!r}\n".encode())
     finally:
         os._exit(status)
 
 
-def _become(spec: ProcessSpec) -> None:
+def _set_credentials(spec: ProcessSpec) -> None:
     if spec.ids is not None:
         uid, gid = spec.ids
         os.setgroups([])
@@ -196,5 +197,6 @@ def _become(spec: ProcessSpec) -> None:
         os.setresuid(uid, uid, uid)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NAME, spec.name.encode())
-    # Whatever ends the lab, kill -9 included, ends its processes; a change of ids would clear it.
+    # The kernel kills this process when the lab exits, even by kill -9. Set after the ids: a change
+    # of ids clears it (prctl(2)).
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

@@ -1,8 +1,8 @@
-"""Four small peers that behave as the article's programs do, weaknesses included.
+"""Four small programs that behave like the tutorial's, including their faults.
 
-Each can be run by hand, in place of the article's: ``python3 -m localechod.lab.programs``. They
-show two things more than those: when a server may be connected to, and an error that read(2)
-returns, which the article's programs take for data.
+Each can be run by hand instead of the tutorial's: ``python3 -m localechod.lab.programs``. They
+print two things more: when a server is ready for clients, and an error of read(2), which the
+tutorial's programs mistake for data.
 """
 
 import os
@@ -13,22 +13,22 @@ from contextlib import suppress
 from typing import NoReturn
 
 RECORD = 4096
-"""Bytes that the stream peers write for each message, however short."""
+"""Bytes that the stream programs write for each message, however short."""
 
 
 def show(text: str) -> None:
-    """Show one line at once, whatever the process inherited as its standard output."""
+    """Print a line at once, bypassing any buffer that the process inherited from its parent."""
     os.write(1, text.encode() + b"\n")
 
 
 def failed(action: str, error: OSError) -> NoReturn:
-    """End, with the words that programs in C have for it."""
+    """Exit with an error message like that of C programs."""
     show(f"{action} failed: {error.strerror} ({error.errno})")
     sys.exit(1)
 
 
 def typed() -> Iterator[str]:
-    """Yield the lines that are typed, until Ctrl-D."""
+    """Yield the lines of standard input until end of file (Ctrl-D)."""
     unread = b""
     while data := os.read(0, RECORD):
         *lines, unread = (unread + data).split(b"\n")
@@ -37,20 +37,20 @@ def typed() -> Iterator[str]:
 
 
 def record(text: bytes) -> bytes:
-    """Return a text as the C string of a fixed-size record, which is what goes over the wire."""
+    """Return a text as the tutorial's programs send it: a C string in a fixed-size record."""
     return text[: RECORD - 1].ljust(RECORD, b"\0")
 
 
 def streamserver(path: str) -> None:
-    """Serve one client, answer each read, end when a read returns 0."""
-    listener = _bound(socket.SOCK_STREAM, path)
+    """Serve one client, reply to each read, and return when a read returns 0."""
+    listener = _bind(socket.SOCK_STREAM, path)
     listener.listen(1024)
     show("(listening)")
     connection, _ = listener.accept()
     while True:
         try:
             data = connection.recv(RECORD)
-        except OSError as error:  # -1 is not 0: the article's program goes on as if it had read
+        except OSError as error:  # -1 is not 0: the tutorial's program continues as if it had read
             show(f"read failed: {error.strerror} ({error.errno})")
             data = b"\0"
         if not data:
@@ -62,7 +62,7 @@ def streamserver(path: str) -> None:
 
 
 def streamclient(path: str) -> None:
-    """Send each line as a record and show the reply."""
+    """Send each line as a record, and print the reply."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
@@ -81,8 +81,8 @@ def streamclient(path: str) -> None:
 
 
 def dataserver(path: str) -> None:
-    """Answer each datagram; take an empty one for the client's end, and end."""
-    sock = _bound(socket.SOCK_DGRAM, path)
+    """Reply to each datagram; mistake an empty one for the client's exit, and return."""
+    sock = _bind(socket.SOCK_DGRAM, path)
     show("(bound)")
     while True:
         data, client = sock.recvfrom(RECORD)
@@ -92,14 +92,14 @@ def dataserver(path: str) -> None:
         show(f"Receive: {data.decode()}")
         show(f"now sending: Hi, {data.decode()}")
         try:
-            # Without an address, the kernel is told to send to the peer; there is none.
+            # Without an address this sends to the connected peer, and there is none (ENOTCONN).
             sock.sendto(b"Hi, " + data, client) if client else sock.send(b"Hi, " + data)
         except OSError as error:
             failed("sendto", error)
 
 
 def dataclient(path: str, own: str) -> None:
-    """Send each line from an address of its own, and show the reply."""
+    """Send each line from a bound address, and print the reply."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         sock.bind(own)
@@ -114,11 +114,11 @@ def dataclient(path: str, own: str) -> None:
         show(sock.recv(RECORD).decode())
 
 
-def _bound(kind: int, path: str) -> socket.socket:
-    """Bind as the article's servers do: remove what stands there, then see."""
+def _bind(kind: int, path: str) -> socket.socket:
+    """Bind as the tutorial's servers do: unlink whatever is at the path, then bind."""
     sock = socket.socket(socket.AF_UNIX, kind)
     with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - unlink(2), on the words of the command line
+        os.unlink(path)  # noqa: PTH108 - unlink(2) of the path as it was given
     try:
         sock.bind(path)
     except OSError as error:
@@ -132,23 +132,23 @@ PROGRAMS: dict[str, tuple[Callable[..., None], int]] = {
     "dataserver": (dataserver, 1),
     "dataclient": (dataclient, 2),
 }
-"""The peers, each with how many paths it takes."""
+"""The programs by name, each with the number of its arguments, which are paths."""
 
 
 def main(words: list[str]) -> int:
-    """Run a peer by hand; return the exit status."""
-    import signal  # noqa: PLC0415 - in the lab somebody else has seen to it
+    """Run a program by hand; return the exit status."""
+    import signal  # noqa: PLC0415 - only for this; in the lab, the process module sets the signals
 
-    peer, paths = PROGRAMS.get(words[0] if words else "", (None, 0))
-    if peer is None or len(words) != 1 + paths:
+    program, paths = PROGRAMS.get(words[0] if words else "", (None, 0))
+    if program is None or len(words) != 1 + paths:
         sys.stderr.write(
             "usage: programs streamserver|streamclient|dataserver PATH\n"
             "   or: programs dataclient PATH OWN_PATH\n"
         )
         return 2
     for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)  # as a program in C has them
-    peer(*words[1:])
+        signal.signal(number, signal.SIG_DFL)  # as in a C program
+    program(*words[1:])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""All experiments in the article's order, and how they are found by name."""
+"""All experiments in the order of the tutorial, and finding them by name."""
 
 import difflib
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ _JUDGMENTS = (
     Judgment("same-as-kubernetes", verdict=False),
 )
 
-# As one reads: the introduction, the overview, the stream programs and their scenes, the datagram
-# programs and theirs, the questions.
+# The order of the tutorial: introduction, overview, stream programs and their scenes, datagram
+# programs and their scenes, questions.
 _ORDER = """
     easy dockershim docker-sockets grpc renamed through-the-stack pipes shared-memory rpc x-window
     own-family af-local leftover unlink-destroys unlink-steals path-too-long abstract one-client
@@ -40,7 +40,7 @@ _ORDER = """
     datagram-answers datagram-boundaries datagram-leaving datagram-empty same-interface
     faster-than-tcp faster-than-udp client-denied empty-message killed-unread stream-to-datagram
     datagram-to-stream
-""".split()  # noqa: SIM905 - a list of words for a reader, not 56 lines of quotation marks
+""".split()  # noqa: SIM905 - easier to read than 56 quoted lines
 
 _MODULES = (
     addresses,
@@ -61,10 +61,10 @@ EXPERIMENTS: tuple[Experiment | Judgment, ...] = tuple(_BY_NAME[name] for name i
 
 
 def find(names: Sequence[str]) -> tuple[Experiment | Judgment, ...]:
-    """Return the experiments of these names, in the order given; all of them for none.
+    """Return the experiments with these names, in the given order; without names, all of them.
 
     Raises:
-        UsageError: there is none of that name; it names those there are, the likeliest first.
+        UsageError: a name is unknown; the error lists all names, the most similar ones first.
     """
     if not names:
         return EXPERIMENTS

@@ -1,4 +1,4 @@
-"""Where an experiment takes place: a private directory, its processes, and what they showed."""
+"""The sandbox of an experiment: a private directory, processes, and their transcript."""
 
 import errno
 import os
@@ -20,31 +20,31 @@ Fact = str | int | bool
 Facts = Mapping[str, Fact]
 
 LAB = "$LAB"
-"""Stands for the experiment's directory in everything that is shown."""
+"""Replaces the path of the sandbox's directory in transcripts."""
 
 STREAM, DATA, CLIENT = "unixstream.sock", "unixdata.sock", "client.sock"
-"""Names in there: of the stream server's socket, the datagram server's, and its client's own."""
+"""Names of sockets in the directory: the stream and datagram servers', the datagram client's."""
 
-# Not TMPDIR: its path may be too long for a socket, or closed to the other user.
+# Not TMPDIR: its path may be too long for a socket, or inaccessible to another user.
 _ROOT = "/tmp"  # noqa: S108 - a private directory is made in it
 
 
-# Of the names that share a number, the one that the manual pages of sockets use.
+# Two names share the number 95 (ENOTSUP). The manual pages of sockets use EOPNOTSUPP.
 _NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 
 
 class SkippedError(Exception):
-    """This experiment cannot be made here; the argument is the word for why: root, unclear."""
+    """The experiment is impossible here; the argument names the reason in the catalog's words."""
 
 
 class Sandbox:
-    """One experiment's place; to be used as a context, which ends and removes everything."""
+    """A private directory and the processes in it; a context manager that removes both."""
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="localechod-lab-", dir=_ROOT))
         self._shown: list[tuple[str, list[str]]] = []
         self._processes: list[Process] = []
-        # Entered by the other user, listed by nobody else.
+        # Another user may enter the directory, but not list it.
         self.directory.chmod(0o711)
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Sandbox:
 
     @property
     def transcript(self) -> list[str]:
-        """Every command with what it showed, the directory written as $LAB."""
+        """All commands and their output, with $LAB for the directory."""
         lines = [
             line for command, shown in self._shown for line in (*filter(None, [command]), *shown)
         ]
@@ -74,10 +74,10 @@ class Sandbox:
 
     @property
     def other_user(self) -> tuple[int, int] | None:
-        """An ordinary user's ids, for root to let somebody else try; None for who is one already.
+        """The uid and gid of nobody if this process is root; None if it is an ordinary user.
 
         Raises:
-            SkippedError: there is no such user on this machine.
+            SkippedError: this machine has no user nobody.
         """
         if os.geteuid() != 0:
             return None
@@ -88,7 +88,7 @@ class Sandbox:
         return found.pw_uid, found.pw_gid
 
     def program(self, name: str, *paths: str, ids: tuple[int, int] | None = None) -> Process:
-        """Start one of the peers in the directory; its paths are names in there."""
+        """Start one of the lab's programs; its arguments are names in the directory."""
         absolute = [self.path(each) for each in paths]
         main = programs.PROGRAMS[name][0]
         heading = _prompted(" ".join((name, *absolute)), ids)
@@ -97,17 +97,17 @@ class Sandbox:
         )
 
     def script(self, main: Callable[[], None], label: str = "") -> Process:
-        """Start a process that makes a few system calls, each shown with its result."""
+        """Start a process that makes a few system calls and prints each with its result."""
         return self._start(
             ProcessSpec(label or "script", str(self.directory)), main, label and f"{label}:"
         )
 
     def execute(self, shown: str, command: list[str], environ: Mapping[str, str]) -> Process:
-        """Start a program of this project in the directory."""
+        """Start an executable in the directory; the transcript shows `shown` as its command."""
         spec = ProcessSpec(Path(command[0]).name, str(self.directory))
 
         def main() -> None:
-            os.execve(command[0], command, environ)  # noqa: S606 - from a list, by its full path
+            os.execve(command[0], command, environ)  # noqa: S606 - no shell, absolute path
 
         return self._start(spec, main, _prompted(shown))
 
@@ -118,10 +118,7 @@ class Sandbox:
         return process
 
     def results(self, main: Callable[[], None]) -> list[str]:
-        """Let a process make its calls to the end; return what each line says behind its "=".
-
-        Of a failure that is the errno's name alone.
-        """
+        """Run a script until it exits; return the result of each call, or the name of its errno."""
         process = self.script(main)
         process.wait()
         *lines, termination = process.transcript
@@ -130,7 +127,7 @@ class Sandbox:
         return [result(line) for line in lines]
 
     def run(self, *command: str) -> list[str]:
-        """Run a program of this machine to its end; return its lines."""
+        """Run a command of this machine until it exits; return the lines of its output."""
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -146,52 +143,52 @@ class Sandbox:
         return lines
 
     def note(self, line: str) -> None:
-        """Add a line that no process has shown."""
+        """Add a line to the transcript."""
         self._shown.append(("", [line]))
 
 
 def call(shown: str, make: Callable[[], object]) -> str:
-    """Make a system call and show it as strace(1) does; return its result, for a failure the errno.
+    """Make a system call and print it as strace(1) does; return its result or the errno's name.
 
-    bytes are shown as text with their number, None as 0.
+    Of bytes, the result is their number and their text; of None, it is 0.
     """
     try:
-        got = make()
+        returned = make()
     except OSError as error:
         name = _NAMES.get(error.errno or 0, str(error.errno))
         programs.show(f"{shown} = -1 {name} ({error.strerror})")
         return name
-    if isinstance(got, bytes):
-        text = repr(got)[1:].replace("'", '"')
-        answer = f"{len(got)} {text}" if got else "0"
+    if isinstance(returned, bytes):
+        text = repr(returned)[1:].replace("'", '"')
+        value = f"{len(returned)} {text}" if returned else "0"
     else:
-        answer = "0" if got is None else str(got)
-    programs.show(f"{shown} = {answer}")
-    return answer
+        value = "0" if returned is None else str(returned)
+    programs.show(f"{shown} = {value}")
+    return value
 
 
 def result(line: str) -> str:
-    """Return what a line of `call` says behind its "=", of a failure the errno's name alone."""
+    """Return the result in a line that `call` printed: the value, or the errno's name."""
     value = line.rpartition(" = ")[2]
     return value.split()[1] if value.startswith("-1 ") else value
 
 
 def local(kind: int = socket.SOCK_STREAM) -> socket.socket:
-    """Return a new local socket that waits for nothing longer than the lab does."""
+    """Return a new local socket whose calls time out when the lab does."""
     sock = socket.socket(socket.AF_UNIX, kind)
-    # By the kernel and not Python's settimeout: that would make connect non-blocking.
+    # Not by Python's settimeout, which would make the socket non-blocking.
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(TIMEOUT), 0))
     return sock
 
 
 def pause() -> None:
-    """In a process of the sandbox: wait until the experiment says `step`."""
+    """Wait until the experiment resumes this process (`Process.resume`)."""
     os.read(0, 1)
 
 
 def _prompted(command: str, ids: tuple[int, int] | None = None) -> str:
-    """Show a command behind the prompt of whoever gives it: root's is #."""
+    """Return a command after the prompt of its user: # for root, $ for others."""
     if ids is not None:
         return f"{pwd.getpwuid(ids[0]).pw_name}$ {command}"
     return f"{'#' if os.geteuid() == 0 else '$'} {command}"

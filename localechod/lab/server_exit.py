@@ -1,4 +1,4 @@
-"""What a client notices of a server that is not there, ends, or serves another one."""
+"""What a client notices when its server is missing, killed, or busy with another client."""
 
 import socket
 
@@ -9,7 +9,7 @@ from localechod.localsocket import diag
 
 
 def only_client(sandbox: Sandbox) -> Facts:
-    """Start the client alone."""
+    """Start the client without a server."""
     client = sandbox.program("streamclient", STREAM)
     termination = client.wait()
     return {"client": client.transcript[0], "termination": termination}
@@ -19,17 +19,17 @@ def server_killed(sandbox: Sandbox) -> Facts:
     """Kill the server between its read and its reply."""
     path = sandbox.path(STREAM)
 
-    def read_and_be_silent() -> None:
+    def read_without_reply() -> None:
         listener = local()
         listener.bind(path)
         listener.listen()
         show("(listening)")
         connection, _ = listener.accept()
         connection.recv(RECORD, socket.MSG_WAITALL)
-        show("(has read, does not answer)")
+        show("(has read, does not reply)")
         pause()
 
-    server = sandbox.script(read_and_be_silent, "server")
+    server = sandbox.script(read_without_reply, "server")
     server.read_line()
     client = sandbox.program("streamclient", STREAM)
     client.type("g1")
@@ -41,7 +41,7 @@ def server_killed(sandbox: Sandbox) -> Facts:
 
 
 def server_killed_idle(sandbox: Sandbox) -> Facts:
-    """Kill the server while the client waits for its user."""
+    """Kill the server while the client waits for input."""
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
     client = sandbox.program("streamclient", STREAM)
@@ -56,7 +56,7 @@ def server_killed_idle(sandbox: Sandbox) -> Facts:
 
 
 def one_client(sandbox: Sandbox) -> Facts:
-    """Let a second client come while the first is being served."""
+    """Connect a second client while the first is being served."""
     path = sandbox.path(STREAM)
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
@@ -64,13 +64,13 @@ def one_client(sandbox: Sandbox) -> Facts:
     first.type("g1")
     first.read_line()
 
-    def come_second() -> None:
+    def connect_second() -> None:
         sock = local()
         call("connect()", lambda: sock.connect(path))
         call('write("g2")', lambda: sock.send(record(b"g2\n")))
         call("read()", lambda: sock.recv(RECORD))
 
-    second = sandbox.script(come_second, "client")
+    second = sandbox.script(connect_second, "client")
     connected, wrote = map(result, second.read_lines(2))
     (listener,) = (each for each in diag.named(path.encode()) if each.state == diag.STATE_LISTEN)
     sandbox.note(f"listener: {listener.queue} in the backlog")

@@ -1,4 +1,4 @@
-"""Stream and datagram: how each is served, and what happens where the two meet."""
+"""Stream and datagram sockets: how each is used, and what happens when both ends differ."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ def stream_answers(sandbox: Sandbox) -> Facts:
     server = sandbox.program("streamserver", STREAM)
     server.read_line()
     client = sandbox.program("streamclient", STREAM)
-    return _answers(client, server, replies=1, receipts=1)
+    return _type_messages(client, server, client_lines=1, server_lines=1)
 
 
 def datagram_answers(sandbox: Sandbox) -> Facts:
@@ -24,21 +24,24 @@ def datagram_answers(sandbox: Sandbox) -> Facts:
     server = sandbox.program("dataserver", DATA)
     server.read_line()
     client = sandbox.program("dataclient", DATA, CLIENT)
-    return _answers(client, server, replies=2, receipts=2)
+    return _type_messages(client, server, client_lines=2, server_lines=2)
 
 
-def _answers(client: Process, server: Process, *, replies: int, receipts: int) -> Facts:
-    shown: list[str] = []
+def _type_messages(
+    client: Process, server: Process, *, client_lines: int, server_lines: int
+) -> Facts:
+    """Type three messages, and collect the lines that each side prints for a message."""
+    replies: list[str] = []
     received: list[str] = []
     for text in ("g1", "g2", "g3"):
         client.type(text)
-        shown += client.read_lines(replies)
-        received += server.read_lines(receipts)
-    return {"client": ", ".join(shown), "server": ", ".join(received)}
+        replies += client.read_lines(client_lines)
+        received += server.read_lines(server_lines)
+    return {"client": ", ".join(replies), "server": ", ".join(received)}
 
 
 def stream_to_datagram(sandbox: Sandbox) -> Facts:
-    """Let the stream client connect to the datagram server."""
+    """Connect the stream client to the datagram server."""
     sandbox.program("dataserver", DATA).read_line()
     client = sandbox.program("streamclient", DATA)
     termination = client.wait()
@@ -46,7 +49,7 @@ def stream_to_datagram(sandbox: Sandbox) -> Facts:
 
 
 def datagram_to_stream(sandbox: Sandbox) -> Facts:
-    """Let the datagram client send to the stream server."""
+    """Send from the datagram client to the stream server."""
     sandbox.program("streamserver", STREAM).read_line()
     client = sandbox.program("dataclient", STREAM, CLIENT)
     client.type("g1")
@@ -55,7 +58,7 @@ def datagram_to_stream(sandbox: Sandbox) -> Facts:
 
 
 def no_listen(sandbox: Sandbox) -> Facts:
-    """Receive a datagram right after bind, then try to listen and to accept."""
+    """Receive a datagram directly after bind, then call listen and accept."""
     path = sandbox.path(DATA)
 
     def calls() -> None:
@@ -85,12 +88,12 @@ def datagram_read_write(sandbox: Sandbox) -> Facts:
         call('write(server, "Hi, g1")', lambda: os.write(server.fileno(), b"Hi, g1"))
         call("read(client)", lambda: os.read(client.fileno(), 64))
 
-    *_, wrote, received, _, answer = sandbox.results(calls)
-    return {"write": wrote, "server's read": received, "client's read": answer}
+    *_, wrote, received, _, reply = sandbox.results(calls)
+    return {"write": wrote, "server's read": received, "client's read": reply}
 
 
 def same_interface(sandbox: Sandbox) -> Facts:
-    """Make the same calls with every family and type; only the address differs."""
+    """Make the same calls for every family and type, with different addresses."""
     rows: list[tuple[str, str, str | tuple[str, int]]] = [
         ("AF_UNIX", "SOCK_STREAM", sandbox.path("s")),
         ("AF_INET", "SOCK_STREAM", ("127.0.0.1", 0)),
@@ -106,11 +109,11 @@ def same_interface(sandbox: Sandbox) -> Facts:
         for family, kind, address in rows:
             call(f"{family} {kind}", partial(_echo, family, kind, address))
 
-    return {"answers": ", ".join(sorted(set(sandbox.results(calls))))}
+    return {"replies": ", ".join(sorted(set(sandbox.results(calls))))}
 
 
 def _echo(family: str, kind: str, address: str | tuple[str, int]) -> bytes:
-    """Let a server answer a client, by the calls that all families share."""
+    """Send a message from a client and a reply from a server, with the calls of all families."""
     server, client = (
         socket.socket(getattr(socket, family), getattr(socket, kind)) for _ in range(2)
     )
@@ -131,7 +134,7 @@ def _echo(family: str, kind: str, address: str | tuple[str, int]) -> bytes:
 
 
 def _has_ipv6() -> bool:
-    """Many machines and most containers have IPv6 switched off."""
+    """Return whether IPv6 works here: it is off on many machines and in most containers."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
             sock.bind(("::1", 0))
@@ -141,7 +144,7 @@ def _has_ipv6() -> bool:
 
 
 def af_local(sandbox: Sandbox) -> Facts:
-    """Ask the kernel what it calls a socket of family number 1."""
+    """Ask the kernel for the number and the name of the family."""
 
     def calls() -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -195,6 +198,6 @@ EXPERIMENTS = (
         {"write": "2", "server's read": '2 "g1"', "client's read": '6 "Hi, g1"'},
         claimed={"write": "EOPNOTSUPP"},
     ),
-    Experiment("same-interface", same_interface, {"answers": '6 "Hi, g1"'}),
+    Experiment("same-interface", same_interface, {"replies": '6 "Hi, g1"'}),
     Experiment("af-local", af_local, {"SO_DOMAIN": "1"}),
 )

@@ -1,8 +1,7 @@
-"""How long a message and its echo take, two transports in turns: a ratio, and how far it quartiles.
+"""The time of a round trip over two transports in turns: the ratio and its quartiles.
 
-Both sides are processes of ours that block in read(2), so what is compared is the kernel's way from
-one to the other; the interpreter adds the same to each, which makes every ratio look smaller than
-it is in C.
+Both ends are Python processes that block in read(2), so the difference between the transports is
+the kernel's. The interpreter adds the same time to each, which makes every ratio smaller than in C.
 """
 
 import os
@@ -22,11 +21,11 @@ MESSAGE = b"x" * 64
 ROUNDS = 30
 ROUND_TRIPS = 150
 
-_CLEARLY = 1.05  # less than that is nobody's "more efficient", whatever the noise says
+_CLEARLY = 1.05  # a smaller ratio is not "more efficient", even where it is above the noise
 
 
 class EchoTransport(Enum):
-    """A way to a process that gives back what it reads."""
+    """A transport to an echo process."""
 
     LOCAL_STREAM = "AF_UNIX SOCK_STREAM"
     LOCAL_DATAGRAM = "AF_UNIX SOCK_DGRAM"
@@ -37,11 +36,11 @@ class EchoTransport(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How much longer the second takes than the first.
+    """The time of the second transport divided by that of the first.
 
     Attributes:
-        medians: microseconds for a round trip, by the transport's name.
-        quartiles: of the ratios of the rounds, each of neighbours in time.
+        medians: microseconds of a round trip, by the transport's name.
+        quartiles: of the ratios between adjacent rounds.
     """
 
     medians: dict[str, float]
@@ -49,42 +48,42 @@ class Ratio:
 
     @property
     def clearly_faster(self) -> bool:
-        """Whether three quarters of the rounds say that the first is faster."""
+        """Whether the first transport was faster in three quarters of the rounds."""
         return self.quartiles.low > _CLEARLY
 
     @property
     def clearly_slower(self) -> bool:
-        """Whether three quarters of the rounds say that the first is slower."""
+        """Whether the first transport was slower in three quarters of the rounds."""
         return self.quartiles.high < 1 / _CLEARLY
 
 
 def compare(one: EchoTransport, other: EchoTransport) -> Ratio:
-    """Measure two transports in alternation, after a warm-up, both ends on one processor.
+    """Measure two transports in turns, after a warm-up, with both ends on one processor.
 
-    On two, what is measured is how processors wake each other up: six times as much as the rest,
-    for whichever transport the kernel happened to spread over them.
+    On two processors, waking the other one takes six times as long as the rest, and the kernel may
+    use two processors for one transport and a single one for the other.
 
     Raises:
-        OSError: one of them cannot be had here.
+        OSError: a transport is unavailable here.
     """
-    took: dict[EchoTransport, list[float]] = {one: [], other: []}
+    times: dict[EchoTransport, list[float]] = {one: [], other: []}
     with pinned(usable()[-1]), ExitStack() as stack:
         ends = {echo: stack.enter_context(_echo(echo)) for echo in (one, other)}
         for round_ in range(ROUNDS + 1):
             for echo, descriptors in ends.items():
                 microseconds = _round(*descriptors)
                 if round_:
-                    took[echo].append(microseconds)
-    medians = {echo.value: statistics.median(each) for echo, each in took.items()}
-    return Ratio(medians, Quartiles.of_ratios(took[other], took[one]))
+                    times[echo].append(microseconds)
+    medians = {echo.value: statistics.median(each) for echo, each in times.items()}
+    return Ratio(medians, Quartiles.of_ratios(times[other], times[one]))
 
 
 def _round(reads: int, writes: int) -> float:
-    begun = time.perf_counter_ns()
+    started = time.perf_counter_ns()
     for _ in range(ROUND_TRIPS):
         os.write(writes, MESSAGE)
         os.read(reads, len(MESSAGE))
-    return (time.perf_counter_ns() - begun) / ROUND_TRIPS / 1000
+    return (time.perf_counter_ns() - started) / ROUND_TRIPS / 1000
 
 
 @contextmanager
@@ -105,7 +104,7 @@ def _echo(echo: EchoTransport) -> Iterator[tuple[int, int]]:
 
 
 def _serve(reads: int, writes: int) -> None:
-    while True:  # until it is ended
+    while True:  # until the process is killed
         os.write(writes, os.read(reads, len(MESSAGE)))
 
 

@@ -1,4 +1,4 @@
-"""The lab, run: every experiment shows what it should, for root and for an ordinary user."""
+"""Every experiment of the lab has the expected result, for root and for an ordinary user."""
 
 import ctypes
 import json
@@ -22,7 +22,7 @@ RUN = [each for each in EXPERIMENTS if isinstance(each, Experiment)]
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 TMP = Path("/tmp")  # noqa: S108 - where the lab makes its directories
 
-# A line that the transcript of each has to have: what the experiment is about.
+# For each of these experiments, the line of its transcript that shows the result.
 SHOWS = {
     "only-client": "connect failed: No such file or directory (2)",
     "bind-denied": "bind failed: Permission denied (13)",
@@ -50,7 +50,7 @@ def leftovers() -> set[Path]:
 
 
 @pytest.mark.parametrize("experiment", RUN, ids=lambda each: each.name)
-def test_an_experiment_does_not_surprise(experiment: Experiment) -> None:
+def test_an_experiment_has_the_expected_result(experiment: Experiment) -> None:
     result = conduct(experiment)
     assert result.surprises == [], result.transcript
     if result.status is Status.SKIPPED:
@@ -63,15 +63,15 @@ def test_an_experiment_does_not_surprise(experiment: Experiment) -> None:
 
 
 @pytest.mark.parametrize("experiment", RUN, ids=lambda each: each.name)
-def test_a_claim_that_does_not_hold_is_contradicted_by_what_is_known(
+def test_a_claim_is_about_observed_facts(
     experiment: Experiment,
 ) -> None:
-    """What is foretold is about things that are looked at, or it would fail for nothing."""
+    """A predicted fact that is never observed would make any claim fail."""
     assert set(experiment.claimed) <= set(experiment.expected)
     assert experiment.holds(experiment.claimed or experiment.expected)
 
 
-def test_most_claims_hold_and_these_do_not() -> None:
+def test_these_claims_do_not_hold_and_all_others_do() -> None:
     assert {each.name for each in EXPERIMENTS if not expected_verdict(each)} == {
         "renamed",
         "rpc",
@@ -97,7 +97,7 @@ def test_most_claims_hold_and_these_do_not() -> None:
     }
 
 
-def test_what_is_only_named_is_judged() -> None:
+def test_judgments_are_not_run() -> None:
     judged = [each for each in EXPERIMENTS if isinstance(each, Judgment)]
     for each in judged:
         result = conduct(each)
@@ -106,7 +106,7 @@ def test_what_is_only_named_is_judged() -> None:
 
 
 def lab(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own."""
+    """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "localechod.ctl", "lab", *words],
         capture_output=True,
@@ -118,7 +118,7 @@ def lab(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_whole_lab_ends_well_and_leaves_nothing() -> None:
+def test_the_whole_lab_has_no_surprises() -> None:
     done = lab("--json")
     assert done.returncode == 0, done.stdout + done.stderr
     entries = json.loads(done.stdout)
@@ -127,14 +127,14 @@ def test_the_whole_lab_ends_well_and_leaves_nothing() -> None:
     for entry in entries:
         assert set(entry) == {
             *("name", "claim", "holds", "observed", "why"),
-            *("place", "status", "surprises"),
+            *("section", "status", "surprises"),
         }
         assert isinstance(entry["holds"], bool)
         assert entry["observed"]
         assert entry["surprises"] == []
 
 
-def test_the_lab_speaks_chinese_where_the_user_does() -> None:
+def test_the_lab_prints_chinese_in_a_chinese_locale() -> None:
     done = lab("only-client", LC_ALL="zh_CN.UTF-8", PYTHONUTF8="1")
     text = Catalog.load("zh").experiments["only-client"]
     assert done.returncode == 0
@@ -144,14 +144,15 @@ def test_the_lab_speaks_chinese_where_the_user_does() -> None:
 
 
 @needs_root
-def test_an_ordinary_user_is_not_surprised_either() -> None:
-    """All but the one with the daemon, whose interpreter this user may not be able to execute."""
+def test_an_ordinary_user_has_no_surprises() -> None:
+    """Without the daemon's experiment: that user may lack permission for the interpreter."""
     import_module("encodings.idna")
     before = leftovers()
     libc = ctypes.CDLL(None)
 
     def everything() -> int:
-        # A change of ids hides a process from its new user, which no login would do.
+        # A change of ids makes a process undumpable: its new user cannot see its descriptors.
+        # No login does that.
         libc.prctl(PR_SET_DUMPABLE, 1)
         results = [conduct(each) for each in RUN if each.name != "grpc"]
         skipped = {each.name for each in results if each.status is Status.SKIPPED}
@@ -163,7 +164,7 @@ def test_an_ordinary_user_is_not_surprised_either() -> None:
 
 
 def test_ctrl_c_leaves_neither_processes_nor_files() -> None:
-    """The lab is interrupted in an experiment that waits for ever."""
+    """The lab is interrupted during an experiment that would wait."""
     script = (
         "import sys\n"
         "from localechod.lab.experiment import Experiment, conduct\n"
@@ -189,7 +190,7 @@ def test_ctrl_c_leaves_neither_processes_nor_files() -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_whatever_ends_the_lab_ends_its_processes() -> None:
+def test_the_processes_of_a_killed_lab_are_killed() -> None:
     script = (
         "from localechod.lab.sandbox import Sandbox\n"
         "with Sandbox() as sandbox:\n"

@@ -1,4 +1,4 @@
-"""localechoctl lab: what it prints, in which language and width, and how it ends."""
+"""localechoctl lab: its output in both languages and several widths, and its exit status."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from localechod.lab.registry import EXPERIMENTS
 from localechod.lab.sandbox import Facts, Sandbox, SkippedError
 from tests.golden_pages import compare
 
-# Results as they come, one of each kind, so that the layout depends on no machine.
+# Fixed results, one of each kind, so that the layout does not depend on the machine.
 RESULTS = [
     Result("x-window", Status.JUDGED, holds=True),
     Result(
@@ -45,7 +45,7 @@ def _neutral(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("columns", [80, 120])
-def test_the_page_is_as_it_was_looked_at(language: str, columns: int) -> None:
+def test_the_page_equals_the_golden_file(language: str, columns: int) -> None:
     texts = Catalog.load(language)
     lines = [line for each in RESULTS for line in block(each, texts, columns)]
     shown = "\n".join([*lines, *summary(RESULTS, texts.words, columns)]) + "\n"
@@ -63,7 +63,7 @@ def test_no_line_is_wider_than_the_terminal(language: str, columns: int) -> None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_list_is_all_titles(language: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_has_all_titles(language: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", "--list", "--lang", language]) == 0
     lines = capsys.readouterr().out.splitlines()
     titles = Catalog.load(language).experiments
@@ -80,7 +80,7 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_the_language_is_the_locale_s(
+def test_the_language_is_that_of_the_locale(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
@@ -107,7 +107,7 @@ def replace(monkeypatch: pytest.MonkeyPatch, *experiments: Experiment | Judgment
     monkeypatch.setattr(registry, "EXPERIMENTS", experiments)
 
 
-def sees_nothing(sandbox: Sandbox) -> Facts:
+def observes_success(sandbox: Sandbox) -> Facts:
     sandbox.note("nothing")
     return {"errno": "0"}
 
@@ -116,16 +116,16 @@ def needs_root(sandbox: Sandbox) -> Facts:
     raise SkippedError("root")
 
 
-def test_a_broken_expectation_ends_with_1(
+def test_a_surprise_is_exit_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replace(monkeypatch, Experiment("only-client", sees_nothing, {"errno": "ENOENT"}))
+    replace(monkeypatch, Experiment("only-client", observes_success, {"errno": "ENOENT"}))
     assert run(["lab"]) == 1
     text = capsys.readouterr().out
-    assert "SURPRISE: not as it is known to be" in text
+    assert "SURPRISE: the result is not the expected one" in text
     assert "errno: ENOENT -> 0\n" in text
     assert text.endswith(
-        "0 of 1 claims hold.\nThose that do not: only-client.\nSurprises: only-client.\n"
+        "0 of 1 claims hold.\nClaims that do not hold: only-client.\nSurprises: only-client.\n"
     )
     assert run(["lab", "--json"]) == 1
     (entry,) = json.loads(capsys.readouterr().out)
@@ -133,7 +133,7 @@ def test_a_broken_expectation_ends_with_1(
     assert entry["surprises"] == ["errno: ENOENT -> 0"]
 
 
-def test_a_real_experiment_with_a_broken_expectation_ends_with_1(
+def test_a_surprise_in_a_real_experiment_is_exit_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (real,) = registry.find(["only-client"])
@@ -145,12 +145,12 @@ def test_a_real_experiment_with_a_broken_expectation_ends_with_1(
     assert "termination: exit 0 -> exit 1\n" in capsys.readouterr().out
 
 
-def test_json_has_a_verdict_in_every_entry_and_tells_what_was_skipped_elsewhere(
+def test_json_has_only_verdicts_and_standard_error_reports_the_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(
         monkeypatch,
-        Experiment("only-client", sees_nothing, {"errno": "0"}),
+        Experiment("only-client", observes_success, {"errno": "0"}),
         Experiment("bind-root", needs_root, {"errno": "0"}),
         Judgment("rpc", verdict=False),
     )
@@ -164,16 +164,16 @@ def test_json_has_a_verdict_in_every_entry_and_tells_what_was_skipped_elsewhere(
         "holds": True,
         "observed": "nothing",
         "why": texts["only-client"].why,
-        "place": texts["only-client"].place,
+        "section": texts["only-client"].section,
         "status": "ran",
         "surprises": [],
     }
     assert (second["name"], second["holds"], second["status"]) == ("rpc", False, "judged")
-    assert second["observed"] == "not measured: the article only names it"
+    assert second["observed"] == "not measured: the tutorial only mentions it"
     assert shown.err == "bind-root: skipped: it needs root\n"
 
 
-def test_skipped_ones_do_not_count_as_claims_that_fail(
+def test_skipped_experiments_are_not_counted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace(
@@ -185,7 +185,7 @@ def test_skipped_ones_do_not_count_as_claims_that_fail(
     assert capsys.readouterr().out.endswith("1 of 1 claims hold.\nSkipped: bind-root.\n")
 
 
-def test_names_are_completed_once_each() -> None:
+def test_a_given_name_is_not_completed_again() -> None:
     class Context:
         params = {"names": ["bind-root"]}  # noqa: RUF012 - never changed
 

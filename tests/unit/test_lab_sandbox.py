@@ -1,4 +1,4 @@
-"""A sandbox and its processes: what they show, how they end, and that nothing of them is left."""
+"""A sandbox and its processes: transcripts, termination and cleanup."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def refuse() -> None:
     raise PermissionError(13, "Permission denied")
 
 
-def test_calls_are_shown_as_strace_does(sandbox: Sandbox) -> None:
+def test_calls_are_printed_as_by_strace(sandbox: Sandbox) -> None:
     def calls() -> None:
         call("bind()", lambda: None)
         call("write()", lambda: 3)
@@ -45,26 +45,26 @@ def test_calls_are_shown_as_strace_does(sandbox: Sandbox) -> None:
     ("line", "value"),
     [("connect() = -1 ENOENT (No such file or directory)", "ENOENT"), ('read() = 2 "a"', '2 "a"')],
 )
-def test_a_shown_call_is_read_back(line: str, value: str) -> None:
+def test_the_result_of_a_printed_call_is_read_back(line: str, value: str) -> None:
     assert result(line) == value
 
 
-def test_the_directory_is_shown_by_its_short_name(sandbox: Sandbox) -> None:
+def test_the_transcript_abbreviates_the_directory(sandbox: Sandbox) -> None:
     (shown,) = sandbox.run("echo", sandbox.path("x.sock"))
     assert shown == f"{sandbox.directory}/x.sock"
     assert sandbox.transcript[1] == "$LAB/x.sock"
 
 
-def test_a_path_in_the_directory_leaves_room_for_names(sandbox: Sandbox) -> None:
+def test_the_directory_has_a_short_path(sandbox: Sandbox) -> None:
     assert len(sandbox.path("var-lib/unixstream.sock")) < 80
 
 
-def test_typing_and_output_stand_in_their_order(sandbox: Sandbox) -> None:
-    def answer() -> None:
+def test_the_transcript_has_input_and_output_in_order(sandbox: Sandbox) -> None:
+    def reply() -> None:
         for _ in range(2):
             show(f"got {os.read(0, 10).decode().strip()}")
 
-    child = sandbox.script(answer, "child")
+    child = sandbox.script(reply, "child")
     child.type("a")
     assert child.read_line() == "got a"
     child.type("b")
@@ -72,7 +72,7 @@ def test_typing_and_output_stand_in_their_order(sandbox: Sandbox) -> None:
     assert sandbox.transcript == ["child:", "a", "got a", "b", "got b", "(exit 0)"]
 
 
-def test_ends_are_told_apart(sandbox: Sandbox) -> None:
+def test_exit_statuses_and_signals_are_told_apart(sandbox: Sandbox) -> None:
     waiting = sandbox.script(pause)
     assert waiting.running
     waiting.interrupt()
@@ -83,20 +83,20 @@ def test_ends_are_told_apart(sandbox: Sandbox) -> None:
     assert sandbox.script(lambda: sys.exit(3)).wait() == "exit 3"
 
 
-def test_a_signal_that_comes_before_the_process_is_ready_is_not_lost(sandbox: Sandbox) -> None:
+def test_a_signal_before_the_process_is_ready_is_not_lost(sandbox: Sandbox) -> None:
     for _ in range(20):
         child = sandbox.script(pause)
         child.interrupt()
         assert child.wait() == "SIGINT"
 
 
-def test_what_a_process_trips_over_is_on_its_screen(sandbox: Sandbox) -> None:
+def test_an_exception_is_in_the_transcript(sandbox: Sandbox) -> None:
     child = sandbox.script(refuse)
     assert child.wait() == "exit 70"
     assert child.transcript == ["PermissionError(13, 'Permission denied')", "(exit 70)"]
 
 
-def test_a_process_that_shows_nothing_is_not_waited_for_for_ever(
+def test_a_process_without_output_is_stalled(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "TIMEOUT", 0.05)
@@ -105,13 +105,13 @@ def test_a_process_that_shows_nothing_is_not_waited_for_for_ever(
         child.read_line()
 
 
-def test_a_process_has_no_descriptors_but_its_own(sandbox: Sandbox) -> None:
+def test_a_process_inherits_no_other_descriptors(sandbox: Sandbox) -> None:
     sandbox.script(pause)
     child = sandbox.script(lambda: show(" ".join(sorted(os.listdir("/proc/self/fd")))))  # noqa: PTH208 - names, not paths
     assert child.read_line() == "0 1 2 3"  # 3 is the directory that is being listed
 
 
-def test_nothing_is_left(sandbox: Sandbox) -> None:
+def test_no_processes_or_files_are_left(sandbox: Sandbox) -> None:
     with Sandbox() as other:
         child = other.script(pause)
         server = other.program("streamserver", "x.sock")
@@ -122,5 +122,5 @@ def test_nothing_is_left(sandbox: Sandbox) -> None:
         assert not Path(f"/proc/{each.pid}").exists()
 
 
-def test_only_its_owner_may_list_the_directory(sandbox: Sandbox) -> None:
+def test_only_its_owner_can_list_the_directory(sandbox: Sandbox) -> None:
     assert sandbox.directory.stat().st_mode & 0o777 == 0o711

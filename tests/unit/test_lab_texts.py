@@ -1,4 +1,4 @@
-"""The lab's texts: complete in both languages, and the pages made of them are current."""
+"""The lab's texts are complete in both languages, and the generated pages are current."""
 
 import re
 import subprocess
@@ -25,16 +25,16 @@ def test_every_experiment_has_every_text(language_: str) -> None:
     assert all(getattr(found.words, field.name).strip() for field in fields(Words))
 
 
-def test_chinese_is_chinese_and_english_is_not() -> None:
+def test_each_text_is_in_its_language() -> None:
     for name, chinese in Catalog.load("zh").experiments.items():
         english = Catalog.load("en").experiments[name]
-        for field in ("place", "claim", "why"):
+        for field in ("section", "claim", "why"):
             assert CHINESE.search(getattr(chinese, field)), (name, field)
             assert not CHINESE.search(getattr(english, field)), (name, field)
         assert chinese.title in {"RPC", "X Window"} or CHINESE.search(chinese.title)
 
 
-def test_what_is_filled_in_is_the_same_in_both_languages() -> None:
+def test_the_placeholders_are_the_same_in_both_languages() -> None:
     for field in fields(Words):
         places = [
             sorted(re.findall(r"\{\w*\}", getattr(Catalog.load(each).words, field.name)))
@@ -44,15 +44,14 @@ def test_what_is_filled_in_is_the_same_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("language_", LANGUAGES)
-def test_numbers_and_system_calls_do_not_get_lost_in_translation(language_: str) -> None:
-    """An errno that one language gives as the reason, the other gives as well."""
+def test_both_languages_name_the_same_errno(language_: str) -> None:
     other = Catalog.load("zh" if language_ == "en" else "en").experiments
     for name, text in Catalog.load(language_).experiments.items():
         for errno in re.findall(r"\bE[A-Z]{4,}\b", text.why):
             assert errno in other[name].why, (name, errno)
 
 
-def test_every_reason_to_skip_has_its_words() -> None:
+def test_every_reason_for_skipping_has_a_text() -> None:
     named = set()
     for path in (ROOT / "localechod" / "lab").glob("*.py"):
         named |= set(re.findall(r'SkippedError\("(\w+)"\)', path.read_text()))
@@ -60,7 +59,7 @@ def test_every_reason_to_skip_has_its_words() -> None:
     assert named <= {field.name for field in fields(Words)}
 
 
-def test_a_text_too_many_or_too_few_is_noticed() -> None:
+def test_a_missing_text_is_an_error() -> None:
     with pytest.raises(TypeError):
         Text(**tomllib.loads('title = "x"\nplace = "y"'))
 
@@ -79,7 +78,7 @@ def test_a_text_too_many_or_too_few_is_noticed() -> None:
         ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh"),
     ],
 )
-def test_the_language_is_the_environment_s(environ: dict[str, str], chosen: str) -> None:
+def test_the_language_is_that_of_the_locale(environ: dict[str, str], chosen: str) -> None:
     assert language(environ) == chosen
 
 

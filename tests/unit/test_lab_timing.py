@@ -1,4 +1,4 @@
-"""Ratios: what counts as clear, and what a busy machine's are good for."""
+"""Ratios: clear ones, and those of a busy machine."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from localechod.lab.timing import EchoTransport, Ratio, compare
         ((0.5, 0.6, 0.7), False, True),
     ],
 )
-def test_noise_is_no_claim(
+def test_a_ratio_within_the_noise_is_not_clear(
     quartiles: tuple[float, float, float], *, faster: bool, slower: bool
 ) -> None:
     ratio = Ratio({}, Quartiles(*quartiles))
@@ -35,7 +35,7 @@ def test_noise_is_no_claim(
         ((0.5, 0.6, 0.7), Status.RAN, False, ["faster: True -> False"]),
     ],
 )
-def test_an_unclear_ratio_is_no_verdict_and_a_clear_reversal_is_a_surprise(
+def test_an_unclear_ratio_is_skipped_and_a_clear_reversal_is_a_surprise(
     quartiles: tuple[float, float, float],
     status: Status,
     holds: bool | None,
@@ -53,7 +53,7 @@ def test_an_unclear_ratio_is_no_verdict_and_a_clear_reversal_is_a_surprise(
 
 
 @pytest.mark.parametrize("echo", list(EchoTransport))
-def test_every_transport_gives_back_what_it_was_sent(echo: EchoTransport) -> None:
+def test_every_transport_is_measured(echo: EchoTransport) -> None:
     ratio = compare(echo, EchoTransport.LOCAL_STREAM)
     assert all(median > 0 for median in ratio.medians.values())
     assert set(ratio.medians) == {echo.value, EchoTransport.LOCAL_STREAM.value}

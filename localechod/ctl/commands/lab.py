@@ -1,4 +1,4 @@
-"""localechoctl lab: the article's claims, run live, and what came of each."""
+"""localechoctl lab: test the claims of a tutorial, live, and show the results."""
 
 import os
 import shutil
@@ -15,11 +15,11 @@ from localechod.lab.catalog import Catalog, Words, language
 from localechod.lab.experiment import Result, Status, conduct
 from localechod.text import escape
 
-_WIDEST = 120  # columns; longer lines are harder to read than to look at
+_WIDEST = 120  # columns; longer lines are hard to read
 
 
 def experiment_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the experiments whose names begin like this, for the Tab key."""
+    """Return the experiments whose names begin with `incomplete`, for the Tab key."""
     taken = ctx.params.get("names") or ()
     names = (each.name for each in registry.EXPERIMENTS)
     return [name for name in names if name.startswith(incomplete) and name not in taken]
@@ -30,25 +30,28 @@ def lab(
         list[str] | None,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="Which ones, by name; without it, all.",
+            help="Names of experiments; by default, all.",
             show_default=False,
             autocompletion=experiment_names,
         ),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="Only list them, run nothing.")] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the experiments without running them.")
+    ] = False,
     lang: Annotated[
         Literal["en", "zh"] | None,
-        typer.Option(help="Language; by LC_ALL, LC_MESSAGES or LANG where not given."),
+        typer.Option(help="Language; by default, by LC_ALL, LC_MESSAGES or LANG."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Put the claims of the article about local sockets to the test, live.
+    """Test the claims of a tutorial about local sockets, live.
 
-    Each experiment runs in a private directory with processes of its own: the claim, what
-    happened, why, and whether the claim holds. No daemon need run; one takes root.
+    The tutorial is "What? Local sockets, too?" (in Chinese). Each experiment runs in a private
+    directory with processes of its own. It shows the claim, the observation, the explanation, and
+    whether the claim holds. No daemon is needed. One experiment needs root.
 
-    Exit status: 0 all happened as it is known to, be the claim right or wrong; 1 a surprise.
-    What its small servers and clients do can be tried by hand: python3 -m localechod.lab.programs
+    Exit status: 0 if every result is the expected one, whether the claim holds or not; 1 after a
+    surprise. To run the small servers and clients by hand: python3 -m localechod.lab.programs
 
     Examples:
         localechoctl lab
@@ -70,7 +73,7 @@ def lab(
         results.append(result)
     if json:
         render.emit_json([as_json(each, texts) for each in results if each.holds is not None])
-        _complain(results, texts.words)
+        _report_skipped(results, texts.words)
     else:
         _emit(summary(results, texts.words, _columns()))
     if any(each.surprises for each in results):
@@ -78,12 +81,12 @@ def lab(
 
 
 def block(result: Result, texts: Catalog, columns: int) -> list[str]:
-    """Return the lines that show one result, an empty one at the end."""
+    """Return the lines that show one result, followed by an empty line."""
     words, text = texts.words, texts.experiments[result.name]
     rows = [
-        (words.place, [text.place]),
+        (words.section, [text.section]),
         (words.claim, [text.claim]),
-        (words.seen, _seen(result, words)),
+        (words.observed, _observed(result, words)),
         (words.why, [text.why]),
         (words.verdict, [_verdict(result, words)]),
     ]
@@ -96,13 +99,13 @@ def block(result: Result, texts: Catalog, columns: int) -> list[str]:
         paint = _colour(result) if label in {words.verdict, "!"} else ""
         for number, line in enumerate(lines):
             margin = f"  {'' if number else label}"
-            painted = render.colour(line, paint) if paint else _harmless(line)
+            painted = render.colour(line, paint) if paint else _escaped(line)
             shown.append(margin + " " * (indent - render.width(margin)) + painted)
     return [*shown, ""]
 
 
 def summary(results: Sequence[Result], words: Words, columns: int) -> list[str]:
-    """Return the lines that sum it up: how many claims hold, which do not, and what was skipped."""
+    """Return the summary: how many claims hold, which ones do not, and what was skipped."""
     judged = [each for each in results if each.holds is not None]
     sentences = [
         words.summary.format(holds=sum(bool(each.holds) for each in judged), count=len(judged))
@@ -118,21 +121,21 @@ def summary(results: Sequence[Result], words: Words, columns: int) -> list[str]:
 
 
 def as_json(result: Result, texts: Catalog) -> dict[str, Any]:
-    """Return a result in the documented form; for those that have a verdict."""
+    """Return the documented JSON of a result that has a verdict."""
     text = texts.experiments[result.name]
     return {
         "name": result.name,
         "claim": text.claim,
         "holds": result.holds,
-        "observed": "\n".join(_seen(result, texts.words)),
+        "observed": "\n".join(_observed(result, texts.words)),
         "why": text.why,
-        "place": text.place,
+        "section": text.section,
         "status": result.status.value,
         "surprises": result.surprises,
     }
 
 
-def _seen(result: Result, words: Words) -> list[str]:
+def _observed(result: Result, words: Words) -> list[str]:
     return [words.unmeasured] if result.status is Status.JUDGED else result.transcript
 
 
@@ -143,8 +146,8 @@ def _verdict(result: Result, words: Words) -> str:
     return words.judged.format(verdict=verdict) if result.status is Status.JUDGED else verdict
 
 
-def _harmless(line: str) -> str:
-    """Escape a line, except its backslashes: strings are shown with theirs, as strace(1) does."""
+def _escaped(line: str) -> str:
+    """Escape a line, except backslashes: strings are already quoted, as by strace(1)."""
     return escape(line).replace("\\\\", "\\")
 
 
@@ -155,7 +158,7 @@ def _colour(result: Result) -> str:
 
 
 def _fitted(line: str, columns: int) -> list[str]:
-    """Leave a line that fits as it is, with the spaces in it; fill any other anew."""
+    """Return a line that fits as it is, with its spaces; break any other line."""
     return [line] if render.width(line) <= columns else fill(line, columns)
 
 
@@ -168,8 +171,8 @@ def _list(texts: Catalog, names: Sequence[str], *, json: bool) -> None:
     _emit(f"{name:<{widest}}  {title}" for name, title in titles.items())
 
 
-def _complain(results: Iterable[Result], words: Words) -> None:
-    """Say on standard error what a list of verdicts cannot hold."""
+def _report_skipped(results: Iterable[Result], words: Words) -> None:
+    """Report skipped experiments on standard error: without a verdict they are not in the list."""
     for each in results:
         if each.holds is None:
             sys.stderr.write(f"{each.name}: {_verdict(each, words)}\n")
@@ -182,4 +185,4 @@ def _columns() -> int:
 def _emit(lines: Iterable[str]) -> None:
     for line in lines:
         render.emit(line)
-    sys.stdout.flush()  # whoever watches sees each as it happens
+    sys.stdout.flush()  # show each result at once, also through a pipe
