@@ -1,4 +1,4 @@
-/* What the yardstick servers and the load generator share: addresses, errors, time. */
+/* Shared by the baseline servers and the load generators: addresses, errors, time. */
 #ifndef COMMON_H
 #define COMMON_H
 
@@ -22,7 +22,7 @@ static inline int type_of(const char *name)
 		return SOCK_SEQPACKET;
 	if (!strcmp(name, "datagram"))
 		return SOCK_DGRAM;
-	errx(2, "%s: it is stream, seqpacket or datagram", name);
+	errx(2, "%s: expected stream, seqpacket or datagram", name);
 }
 
 static inline struct sockaddr_un address(const char *path)
@@ -30,7 +30,7 @@ static inline struct sockaddr_un address(const char *path)
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof name.sun_path)
-		errx(2, "%s: longer than %zu bytes", path, sizeof name.sun_path - 1);
+		errx(2, "%s: path longer than %zu bytes", path, sizeof name.sun_path - 1);
 	strcpy(name.sun_path, path);
 	return name;
 }
@@ -45,9 +45,9 @@ static inline int bound(const char *path, int type)
 	return fd;
 }
 
-static inline void watch(int epoll, int operation, int fd, unsigned events, void *about)
+static inline void watch(int epoll, int operation, int fd, unsigned events, void *data)
 {
-	struct epoll_event event = {.events = events, .data.ptr = about};
+	struct epoll_event event = {.events = events, .data.ptr = data};
 
 	if (epoll_ctl(epoll, operation, fd, &event))
 		err(1, "epoll_ctl");

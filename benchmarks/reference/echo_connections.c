@@ -1,7 +1,7 @@
 /*
- * The yardstick for streams and seqpacket: one thread, one epoll, recv and send, nothing else.
- * It is correct where it must be to be comparable: a reply that does not fit is kept, and nothing
- * more is read from that client until it has gone.
+ * The baseline for streams and seqpacket: one thread, one epoll loop, recv and send, nothing else.
+ * It has the back-pressure that a comparison requires: if the send buffer is full, it keeps the
+ * rest of the reply, and does not read from that client before the rest is sent.
  *
  *     echo_connections stream|seqpacket PATH
  */
@@ -11,13 +11,13 @@ enum { READ = 65536, EVENTS = 64 };
 
 struct client {
 	int fd;
-	char *rest; /* of a reply, or NULL */
+	char *rest; /* the unsent rest of a reply, or NULL */
 	size_t left, start;
 };
 
 static int epoll;
 
-static void leave(struct client *client)
+static void disconnect(struct client *client)
 {
 	close(client->fd);
 	free(client->rest);
@@ -36,12 +36,12 @@ static void accept_all(int listener)
 	}
 }
 
-static void go_on(struct client *client)
+static void send_rest(struct client *client)
 {
 	ssize_t sent = send(client->fd, client->rest + client->start, client->left, MSG_NOSIGNAL);
 
 	if (sent < 0 && errno != EAGAIN) {
-		leave(client);
+		disconnect(client);
 		return;
 	}
 	if (sent > 0) {
@@ -61,20 +61,20 @@ static void serve(struct client *client)
 	ssize_t size, sent;
 
 	if (client->rest) {
-		go_on(client);
+		send_rest(client);
 		return;
 	}
 	size = recv(client->fd, buffer, sizeof buffer, 0);
 	if (size <= 0) {
 		if (!size || errno != EAGAIN)
-			leave(client);
+			disconnect(client);
 		return;
 	}
 	sent = send(client->fd, buffer, size, MSG_NOSIGNAL);
 	if (sent == size)
 		return;
 	if (sent < 0 && errno != EAGAIN) {
-		leave(client);
+		disconnect(client);
 		return;
 	}
 	sent = sent < 0 ? 0 : sent;

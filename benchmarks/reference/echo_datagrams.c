@@ -1,5 +1,5 @@
 /*
- * The yardsticks for datagrams: one thread, one epoll; each datagram goes back to its sender.
+ * The baselines for datagrams: one thread, one epoll loop; each datagram is sent back.
  *
  *     echo_datagrams PATH [batch]      batch: recvmmsg and sendmmsg instead of recvfrom and sendto
  */
@@ -24,25 +24,25 @@ static void in_batches(int fd)
 {
 	static char buffers[BATCH][LARGEST];
 	static struct sockaddr_un senders[BATCH];
-	static struct iovec places[BATCH];
+	static struct iovec vectors[BATCH];
 	static struct mmsghdr messages[BATCH];
 	int received;
 
 	for (;;) {
 		for (int i = 0; i < BATCH; i++) {
-			places[i] = (struct iovec){buffers[i], LARGEST};
+			vectors[i] = (struct iovec){buffers[i], LARGEST};
 			messages[i].msg_hdr = (struct msghdr){
-			    .msg_name = &senders[i], .msg_namelen = sizeof senders[i], .msg_iov = &places[i], .msg_iovlen = 1};
+			    .msg_name = &senders[i], .msg_namelen = sizeof senders[i], .msg_iov = &vectors[i], .msg_iovlen = 1};
 		}
 		received = recvmmsg(fd, messages, BATCH, 0, NULL);
 		if (received <= 0)
 			return;
 		for (int i = 0; i < received; i++)
-			places[i].iov_len = messages[i].msg_len;
+			vectors[i].iov_len = messages[i].msg_len;
 		for (int sent = 0; sent < received;) {
 			int more = sendmmsg(fd, messages + sent, received - sent, 0);
 
-			sent += more > 0 ? more : 1; /* it stops at the first that fails: that one is lost */
+			sent += more > 0 ? more : 1; /* it stops at the first failure: drop that datagram */
 		}
 	}
 }

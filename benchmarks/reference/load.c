@@ -1,12 +1,13 @@
 /*
- * The load: clients in one thread, each with so many messages under way; a reply is followed by the
- * next message (a closed loop). It counts replies for so many seconds after a warm-up, and the
- * processor time that it took itself.
+ * The load: clients in one thread, each with IN_FLIGHT messages in flight. It is a closed loop: each
+ * reply triggers the next message. After a warm-up it counts the replies of SECONDS seconds, and its
+ * own processor time.
  *
  *     load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]
  *
- * SIZE: bytes of a message; it ends in a newline. Of several PATHs each client takes the next one.
- * Prints a line where the warm-up ends, then one with: replies, seconds, seconds of processor time.
+ * SIZE: bytes of a message, which ends in a newline. With several PATHs, the clients take them in
+ * turns. It prints a line after the warm-up, and then a line with the replies, the seconds, and the
+ * seconds of processor time.
  */
 #include "common.h"
 #include <sys/resource.h>
@@ -15,8 +16,8 @@ enum { EVENTS = 256, LARGEST = 1 << 20 };
 
 struct client {
 	int fd;
-	size_t received; /* of a reply that is not complete */
-	size_t unsent;   /* bytes of messages that found no room */
+	size_t received; /* bytes of an incomplete reply */
+	size_t unsent;   /* bytes of messages that the send buffer did not take */
 };
 
 static int epoll, type;
@@ -31,7 +32,7 @@ static struct client *connected(const char *path)
 	sa_family_t unnamed = AF_UNIX;
 
 	client->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	/* A datagram client without an address could not be answered: autobind, unix(7). */
+	/* Without an address a datagram client gets no reply: autobind, unix(7). */
 	if (type == SOCK_DGRAM && bind(client->fd, (struct sockaddr *)&unnamed, sizeof unnamed))
 		err(1, "bind");
 	if (connect(client->fd, (struct sockaddr *)&server, sizeof server))
@@ -39,7 +40,7 @@ static struct client *connected(const char *path)
 	return client;
 }
 
-/* Bytes of a stream, whole messages of the others. */
+/* Send bytes on a stream, whole messages on other types. */
 static void transmit(struct client *client, size_t bytes)
 {
 	ssize_t sent;
@@ -60,7 +61,7 @@ static void transmit(struct client *client, size_t bytes)
 	client->unsent = bytes;
 }
 
-static void take(struct client *client)
+static void receive(struct client *client)
 {
 	ssize_t got = recv(client->fd, buffer, LARGEST, MSG_DONTWAIT);
 	size_t whole = 1;
@@ -68,20 +69,20 @@ static void take(struct client *client)
 	if (got < 0 && errno == EAGAIN)
 		return;
 	if (got < 0 || (!got && size))
-		errx(1, "the server has hung up: %s", got ? strerror(errno) : "end of file");
+		errx(1, "the server closed the connection: %s", got ? strerror(errno) : "end of file");
 	if (type == SOCK_STREAM) {
 		client->received += got;
 		whole = client->received / size;
 		client->received %= size;
 	} else if ((size_t)got != size) {
-		errx(1, "a reply of %zd bytes instead of %zu", got, size);
+		errx(1, "a reply of %zd bytes, expected %zu", got, size);
 	}
 	replies += whole;
 	if (whole)
 		transmit(client, whole * size);
 }
 
-static double processor(void)
+static double processor_seconds(void)
 {
 	struct rusage usage;
 
@@ -89,7 +90,7 @@ static double processor(void)
 	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void work(double until)
+static void run(double until)
 {
 	struct epoll_event events[EVENTS];
 
@@ -100,7 +101,7 @@ static void work(double until)
 			if (events[i].events & EPOLLOUT)
 				transmit(events[i].data.ptr, 0);
 			if (events[i].events & ~EPOLLOUT)
-				take(events[i].data.ptr);
+				receive(events[i].data.ptr);
 		}
 	}
 }
@@ -132,12 +133,12 @@ int main(int count, char **arguments)
 		watch(epoll, EPOLL_CTL_ADD, client->fd, EPOLLIN, client);
 		transmit(client, size * in_flight);
 	}
-	work(now() + seconds / 4); /* warm-up */
-	puts("begun");
+	run(now() + seconds / 4); /* warm-up */
+	puts("started");
 	fflush(stdout);
 	replies = 0;
-	used = processor();
+	used = processor_seconds();
 	start = now();
-	work(start + seconds);
-	printf("%lu %.6f %.6f\n", replies, now() - start, processor() - used);
+	run(start + seconds);
+	printf("%lu %.6f %.6f\n", replies, now() - start, processor_seconds() - used);
 }

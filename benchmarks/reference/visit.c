@@ -1,9 +1,9 @@
 /*
- * Connect, one echo, close; so many of them at a time.
+ * Visits: connect, one echo, close; AT_A_TIME of them at once.
  *
  *     visit PATH AT_A_TIME SECONDS
  *
- * Prints a line where the warm-up ends, then one with: visits, seconds.
+ * It prints a line after the warm-up, and then a line with the visits and the seconds.
  */
 #include "common.h"
 
@@ -12,7 +12,7 @@ enum { EVENTS = 256, SIZE = 64 };
 static struct sockaddr_un server;
 static char message[SIZE];
 
-static void enter(int epoll)
+static void start_visit(int epoll)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -25,7 +25,7 @@ static void enter(int epoll)
 		err(1, "epoll_ctl");
 }
 
-static unsigned long work(int epoll, double until)
+static unsigned long run(int epoll, double until)
 {
 	struct epoll_event events[EVENTS];
 	char buffer[SIZE];
@@ -39,7 +39,7 @@ static unsigned long work(int epoll, double until)
 				errx(1, "no reply of %d bytes", SIZE);
 			close(events[i].data.fd);
 			visits++;
-			enter(epoll);
+			start_visit(epoll);
 		}
 	}
 	return visits;
@@ -59,11 +59,11 @@ int main(int count, char **arguments)
 	message[SIZE - 1] = '\n';
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (long i = atol(arguments[2]); i > 0; i--)
-		enter(epoll);
-	work(epoll, now() + seconds / 4); /* warm-up */
-	puts("begun");
+		start_visit(epoll);
+	run(epoll, now() + seconds / 4); /* warm-up */
+	puts("started");
 	fflush(stdout);
 	start = now();
-	visits = work(epoll, start + seconds);
+	visits = run(epoll, start + seconds);
 	printf("%lu %.6f\n", visits, now() - start);
 }
