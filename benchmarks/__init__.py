@@ -1,1 +1,1 @@
-"""How fast it is, beside what others are: `./dev bench`."""
+"""Benchmarks of the daemon, beside plain C servers and other programs: `./dev bench`."""

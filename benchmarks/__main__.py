@@ -1,12 +1,12 @@
-"""Measure, and print a table; keep the figures, draw them for the documentation.
+"""Compare echo servers under load: print a table, keep the results, draw them for the docs.
 
-./dev bench                                       all, 7 rounds of a second
-./dev bench --repeats 3 --seconds 0.2 seqpacket   less of it
-./dev bench --json run.json                       keep the figures
-./dev bench --from run.json --write docs          draw what was kept
+./dev bench                                       all scenarios, 7 rounds of a second
+./dev bench --repeats 3 --seconds 0.2 seqpacket   a part of them, shorter
+./dev bench --json run.json                       keep the results
+./dev bench --from run.json --write docs          draw kept results
 
-How cost grows, how the daemon starts and rests: ./dev bench growth, ready or
-idle; each has --help.
+Other benchmarks: ./dev bench growth (cost by connections and endpoints), ready
+(start-up), idle (the daemon at rest); each has --help.
 """
 
 import argparse
@@ -15,38 +15,45 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import page, results
-from benchmarks.measure import Figure, alternate, cores, load
+from benchmarks import command, page, results
+from benchmarks.measure import Sample, alternate, cores, load
 from benchmarks.results import Machine, Outcome, Run
 from benchmarks.scenarios import SCENARIOS, Scenario
-from benchmarks.servers import Server, build, is_here, raise_limits, running, workplace
-from benchmarks.tables import drawn, written
+from benchmarks.servers import (
+    Server,
+    build,
+    is_installed,
+    raise_descriptor_limit,
+    running,
+    socket_directory,
+)
+from benchmarks.tables import blocks, pictures
 
 
 def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -> Outcome:
-    """Run one scenario against everyone who is here."""
-    servers_core, loads_core = cores()
+    """Run one scenario with all of its servers that are installed."""
+    server_core, load_core = cores()
     with ExitStack() as stack:
-        names = (scenario.yardstick, *scenario.ours, *scenario.others)
+        names = (scenario.baseline, *scenario.ours, *scenario.others)
         servers = [
             stack.enter_context(
-                running(name, scenario.kind, directory, servers_core, scenario.ours.get(name))
+                running(name, scenario.kind, directory, server_core, scenario.ours.get(name))
             )
-            for name in filter(is_here, names)
+            for name in filter(is_installed, names)
         ]
 
-        def once(server: Server) -> Figure:
+        def once(server: Server) -> Sample:
             kind = () if scenario.program == "visit" else (scenario.kind,)
             arguments = (*kind, server.path, *scenario.arguments, seconds)
-            core = servers_core if scenario.shared else loads_core
+            core = server_core if scenario.shared else load_core
             return load(server, core, scenario.program, *arguments)
 
-        figures = alternate(servers, repeats, once)
-    return Outcome(scenario.name, scenario.yardstick, figures)
+        samples = alternate(servers, repeats, once)
+    return Outcome(scenario.name, scenario.baseline, samples)
 
 
 def show(outcome: Outcome) -> None:
-    """Print one scenario's rows."""
+    """Print the rows of one scenario."""
     print(f"\n{outcome.scenario}")
     for name in outcome.servers:
         ratio, rate, cost = outcome.ratio(name), outcome.rate(name), outcome.cost(name)
@@ -57,11 +64,11 @@ def show(outcome: Outcome) -> None:
 
 
 def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float, keep: Path | None) -> Run:
-    """Measure scenarios; print, and keep in a file, each as soon as it is there."""
+    """Measure scenarios; print each as soon as it is measured, and keep it in a file."""
     run = Run(Machine.here(), repeats, seconds, [])
-    raise_limits()
+    raise_descriptor_limit()
     build()
-    with workplace() as directory:
+    with socket_directory() as directory:
         for scenario in scenarios:
             run.outcomes.append(measure(scenario, directory, repeats, seconds))
             show(run.outcomes[-1])
@@ -70,21 +77,21 @@ def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float, keep: 
     return run
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; `scenarios` are those that it means.
+def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; `scenarios` are the selected ones.
 
     Raises:
-        SystemExit: it cannot be followed; said on standard error.
+        SystemExit: the command line is wrong; the reason is on standard error.
     """
-    parser = page.parser("./dev bench", __doc__)
+    parser = command.parser("./dev bench", __doc__)
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds (7)")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="part of its name")
-    options = page.parsed(parser, words)
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of a round (1)")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="a part of its name")
+    options = command.parse(parser, args)
     if options.kept and options.scenarios:
-        parser.error("--from measures nothing: no SCENARIO goes with it")
+        parser.error("--from measures nothing: it takes no SCENARIO")
     if options.write and options.scenarios:
-        parser.error("--write makes whole tables: measure all, or put runs together by --from")
+        parser.error("--write needs all scenarios: measure all, or combine kept runs by --from")
     options.scenarios = [
         scenario
         for scenario in SCENARIOS
@@ -96,16 +103,19 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run from the command line."""
+    """Run from the command line.
+
+    Not by `command.Benchmark`: scenarios are printed and kept singly, and kept runs are combined.
+    """
     options = arguments()
     if options.kept:
-        run = results.joined([results.load(file, Run) for file in options.kept])
+        run = results.combined([results.load(file, Run) for file in options.kept])
         for outcome in run.outcomes:
             show(outcome)
     else:
         run = measured(options.scenarios, options.repeats, options.seconds, options.json)
     if options.write:
-        page.write(options.write, written(run), drawn(run))
+        page.write(options.write, blocks(run), pictures(run))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Bars with whiskers, as a picture: how several compare in several things."""
+"""An SVG picture of bars with whiskers, to compare servers in several scenarios."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,29 +8,29 @@ from localechod.bench.drawing import box, document, line, text
 from localechod.bench.quartiles import Quartiles
 
 _WIDTH = 800
-_LEFT, _RIGHT = 264, 60  # for the names of groups, and for the number behind the longest bar
+_LEFT, _RIGHT = 264, 60  # margins for the names of groups and for the number after a bar
 _TOP, _BOTTOM = 66, 34
-_BAR, _THICK, _GAP = 14, 9, 12  # from bar to bar, its thickness, and from group to group
+_BAR, _THICK, _GAP = 14, 9, 12  # the pitch of bars, their thickness, the gap between groups
 _STEPS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 _MOST_TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One figure.
+    """One bar.
 
     Attributes:
-        quartiles: its length is the median, its whiskers are the quartiles.
-        tone: its colour, as in localechod.bench.drawing.
+        quartiles: the median is the length of the bar, the quartiles are its whiskers.
+        color: as in localechod.bench.drawing.
     """
 
     quartiles: Quartiles
-    tone: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Bars that stand together, from above, and what they are about."""
+    """Adjacent bars, from the top down, and the name to their left."""
 
     name: str
     bars: Sequence[Bar]
@@ -39,13 +39,13 @@ class Group:
 def picture(
     title: str, groups: Sequence[Group], legend: Sequence[tuple[str, str]], base: str
 ) -> str:
-    """Return an SVG document with a bar for each figure, from 0 on a common axis.
+    """Return an SVG document with bars that start at 0 on a common axis.
 
     Args:
-        title: one line above it.
-        groups: at least one, with at least one bar each.
-        legend: what each tone stands for, as (tone, words).
-        base: what is written at 1, which is whom all are compared with.
+        title: the line above the bars.
+        groups: one or more, each with one or more bars.
+        legend: each color with its meaning.
+        base: the label at 1, which names the baseline.
     """
     largest = max(1.0, *(bar.quartiles.high for group in groups for bar in group.bars))
     step = next((each for each in _STEPS if largest / each <= _MOST_TICKS), _STEPS[-1])
@@ -80,7 +80,7 @@ def _height(group: Group) -> int:
 def _bar(bar: Bar, y: float, at: Callable[[float], float]) -> list[str]:
     low, middle, high = at(bar.quartiles.low), at(bar.quartiles.median), at(bar.quartiles.high)
     return [
-        box(at(0), y - _THICK / 2, middle - at(0), _THICK, bar.tone),
+        box(at(0), y - _THICK / 2, middle - at(0), _THICK, bar.color),
         line([(low, y), (high, y)], "text"),
         *(line([(x, y - 3), (x, y + 3)], "text") for x in (low, high)),
         text(max(high, middle) + 6, y + 4, f"{bar.quartiles.median:.2f}", "note"),
@@ -89,7 +89,7 @@ def _bar(bar: Bar, y: float, at: Callable[[float], float]) -> list[str]:
 
 def _legend(legend: Sequence[tuple[str, str]]) -> list[str]:
     parts, x = [], 20.0
-    for tone, words in legend:
-        parts += [box(x, 40, 10, 10, tone), text(x + 15, 49, words, "note")]
-        x += 15 + 7 * len(words) + 18  # about; nothing stands behind it
+    for color, meaning in legend:
+        parts += [box(x, 40, 10, 10, color), text(x + 15, 49, meaning, "note")]
+        x += 15 + 7 * len(meaning) + 18  # estimated: the width of the text is unknown
     return parts

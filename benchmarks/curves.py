@@ -1,4 +1,4 @@
-"""Lines on logarithmic axes, as a picture: how something grows."""
+"""An SVG picture of lines on logarithmic axes, to show growth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ from localechod.bench.figures import Axis
 from localechod.bench.quartiles import Quartiles
 
 _WIDTH = 800
-_LEFT, _RIGHT = 76, 126  # for the numbers of the axis, and for the names of the lines
+_LEFT, _RIGHT = 76, 126  # margins for the numbers of the axis and for the names of the lines
 _TOP, _FOOT = 40, 34
-_TITLE, _PLOT, _GAP = 24, 130, 14  # of a panel: above it, its height, and to the next one
-_APART = 14  # between the names of two lines that end together
+_TITLE, _PLOT, _GAP = 24, 130, 14  # of a panel: its title, its plot, and the gap below it
+_NAME_HEIGHT = 14  # the least distance between the names of two lines
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that grows.
+    """One quantity that grows.
 
     Attributes:
-        tone: its colour, as in localechod.bench.drawing.
-        points: where, and how much; both more than 0.
+        color: as in localechod.bench.drawing.
+        points: x and y of each point; both more than 0.
     """
 
     name: str
-    tone: str
+    color: str
     points: Sequence[tuple[float, Quartiles]]
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines with an axis of their own, and what it measures."""
+    """Lines with an axis of their own; the title names its quantity."""
 
     title: str
     lines: Sequence[Line]
@@ -40,9 +40,9 @@ def picture(title: str, across: str, panels: Sequence[Panel]) -> str:
     """Return an SVG document with panels one above the other.
 
     Args:
-        title: for who hears the picture read out.
-        across: what the common axis counts.
-        panels: at least one, with at least one line each.
+        title: for screen readers.
+        across: the quantity of the common horizontal axis.
+        panels: one or more, each with one or more lines.
     """
     wide = Axis([x for panel in panels for each in panel.lines for x, _ in each.points])
     parts: list[str] = []
@@ -76,16 +76,16 @@ def _panel(panel: Panel, top: int, wide: Axis) -> list[str]:
     free = float("inf")
     for each in sorted(panel.lines, key=lambda each: -up(each.points[-1][1].median)):
         points = [(_across(wide, x), up(quartiles.median)) for x, quartiles in each.points]
-        parts.append(line(points, each.tone, 2))
+        parts.append(line(points, each.color, 2))
         for (x, y), (_, quartiles) in zip(points, each.points, strict=True):
             parts += [
-                line([(x, up(quartiles.low)), (x, up(quartiles.high))], each.tone),
-                dot(x, y, each.tone),
+                line([(x, up(quartiles.low)), (x, up(quartiles.high))], each.color),
+                dot(x, y, each.color),
             ]
-        # From below: a name moves up where another one stands already.
+        # From the bottom up: a name moves up if the one below it needs the space.
         free = min(points[-1][1] + 4, free)
         parts.append(text(_WIDTH - _RIGHT + 14, free, each.name))
-        free -= _APART
+        free -= _NAME_HEIGHT
     return parts
 
 

@@ -1,4 +1,4 @@
-"""How cost grows: with connections, with endpoints, and with endpoints that nobody talks to.
+"""How cost grows with connections, with busy endpoints, and with idle endpoints.
 
 ./dev bench growth --repeats 5 --json growth.json
 ./dev bench growth --from growth.json --write docs
@@ -10,26 +10,33 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import page, results
-from benchmarks.growthreport import Growth, Step, drawn, told, written
-from benchmarks.measure import Figure, cores, load
+from benchmarks import command
+from benchmarks.growth_report import Growth, Step, as_text, blocks, pictures
+from benchmarks.measure import Sample, cores, load
 from benchmarks.results import Machine
-from benchmarks.servers import Server, Settings, build, raise_limits, running, workplace
+from benchmarks.servers import (
+    Server,
+    Settings,
+    build,
+    raise_descriptor_limit,
+    running,
+    socket_directory,
+)
 
 CONNECTIONS = (1, 10, 100, 1000, 10_000)
 ENDPOINTS = (1, 10, 100, 1000)
 SERVERS = ("C epoll", "localechod")
-_QUIET_CLIENTS = 32  # of the one endpoint that has any
-_BUSY_CLIENTS = ENDPOINTS[-1]  # spread over all endpoints: one for each in the end
+_ONE_BUSY_CLIENTS = 32  # all on the same endpoint
+_ALL_BUSY_CLIENTS = ENDPOINTS[-1]  # spread over all endpoints: at most endpoints, one on each
 _SIZE = 64
-_OTHER_DESCRIPTORS = 200  # 128 of them are what localechod keeps for itself
+_OTHER_DESCRIPTORS = 200  # beside connections; localechod reserves 128
 _RAW = 'framing = "chunk"'
 
 
 def by_connections(
     directory: Path, counts: Sequence[int], repeats: int, seconds: float
 ) -> list[Step]:
-    """Measure with so many connections, each with a message under way; idle, what each weighs."""
+    """Measure each count of connections: the load with a message in flight on each, and memory."""
     server_core, load_core = cores()
     found = {name: {count: Step(name, count) for count in counts} for name in SERVERS}
     with ExitStack() as stack:
@@ -37,38 +44,38 @@ def by_connections(
             stack.enter_context(running(name, "stream", directory, server_core, Settings("", _RAW)))
             for name in SERVERS
         ]
-        for server in servers:  # before the load, which leaves memory behind
-            for count, memory in _crowded(server, counts).items():
+        for server in servers:  # before the load, which enlarges the heap
+            for count, memory in _memory_by_connections(server, counts).items():
                 found[server.name][count].memory_kib = memory
         for _ in range(repeats):
             for count in counts:
                 for server in servers:
-                    figure = load(
+                    sample = load(
                         server, load_core, "load", "stream", server.path, count, _SIZE, 1, seconds
                     )
-                    found[server.name][count].figures.append(figure)
+                    found[server.name][count].samples.append(sample)
     return [step for steps in found.values() for step in steps.values()]
 
 
-def _crowded(server: Server, counts: Sequence[int]) -> dict[int, float]:
-    """Return the server's memory in KiB with so many connections that say nothing."""
+def _memory_by_connections(server: Server, counts: Sequence[int]) -> dict[int, float]:
+    """Return the server's memory in KiB for each count of idle connections."""
     found = {}
     with ExitStack() as stack:
         for number in range(1, counts[-1] + 1):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(server.path)
             if number in counts:
-                client.send(b"the last one\n")  # answered when all have been accepted
+                client.send(b"the last one\n")  # its reply shows that all have been accepted
                 client.recv(64)
-                found[number] = server.memory()
+                found[number] = server.memory_kib()
     return found
 
 
 def by_endpoints(directory: Path, repeats: int, seconds: float) -> tuple[list[Step], list[Step]]:
-    """Measure with so many endpoints: one of them busy, and all of them busy."""
+    """Measure each count of endpoints: with one of them busy, and with all of them busy."""
     server_core, load_core = cores()
-    quiet = {count: Step("one endpoint busy", count) for count in ENDPOINTS}
-    busy = {count: Step("all endpoints busy", count) for count in ENDPOINTS}
+    one_busy = {count: Step("one endpoint busy", count) for count in ENDPOINTS}
+    all_busy = {count: Step("all endpoints busy", count) for count in ENDPOINTS}
     with ExitStack() as stack:
         servers = {}
         for count in ENDPOINTS:
@@ -82,51 +89,49 @@ def by_endpoints(directory: Path, repeats: int, seconds: float) -> tuple[list[St
             servers[count] = stack.enter_context(
                 running(name, "stream", directory, server_core, settings)
             )
-            quiet[count].memory_kib = busy[count].memory_kib = servers[count].memory()
+            one_busy[count].memory_kib = all_busy[count].memory_kib = servers[count].memory_kib()
         for _ in range(repeats):
             for count, server in servers.items():
 
-                def once(clients: int, paths: Sequence[str], server: Server = server) -> Figure:
-                    words = ("stream", server.path, clients, _SIZE, 1, seconds, *paths)
-                    return load(server, load_core, "load", *words)
+                def once(clients: int, paths: Sequence[str], server: Server = server) -> Sample:
+                    arguments = ("stream", server.path, clients, _SIZE, 1, seconds, *paths)
+                    return load(server, load_core, "load", *arguments)
 
-                quiet[count].figures.append(once(_QUIET_CLIENTS, []))
+                one_busy[count].samples.append(once(_ONE_BUSY_CLIENTS, []))
                 others = [f"{directory}/{count}-{number}" for number in range(1, count)]
-                busy[count].figures.append(once(_BUSY_CLIENTS, others))
-    return [*quiet.values()], [*busy.values()]
+                all_busy[count].samples.append(once(_ALL_BUSY_CLIENTS, others))
+    return [*one_busy.values()], [*all_busy.values()]
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line.
+def measured(repeats: int, seconds: float) -> Growth:
+    """Measure growth by connections and by endpoints."""
+    machine = Machine.here()
+    limit = raise_descriptor_limit()
+    counts = [count for count in CONNECTIONS if count + _OTHER_DESCRIPTORS < limit]
+    build()
+    with socket_directory() as directory:
+        connections = by_connections(directory, counts, repeats, seconds)
+        one_busy, all_busy = by_endpoints(directory, repeats, seconds)
+    return Growth(machine, repeats, seconds, connections, one_busy, all_busy)
+
+
+def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
 
     Raises:
-        SystemExit: it cannot be followed; said on standard error.
+        SystemExit: the command line is wrong; the reason is on standard error.
     """
-    parser = page.parser("./dev bench growth", __doc__)
+    parser = command.parser("./dev bench growth", __doc__)
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (5)")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of each (1)")
-    return page.parsed(parser, words)
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of a round (1)")
+    return command.parse(parser, args)
 
 
 def main() -> None:
     """Run from the command line."""
     options = arguments()
-    if options.kept:
-        growth = results.load(options.kept[-1], Growth)
-    else:
-        machine = Machine.here()
-        limit = raise_limits()
-        counts = [count for count in CONNECTIONS if count + _OTHER_DESCRIPTORS < limit]
-        build()
-        with workplace() as directory:
-            connections = by_connections(directory, counts, options.repeats, options.seconds)
-            quiet, busy = by_endpoints(directory, options.repeats, options.seconds)
-        growth = Growth(machine, options.repeats, options.seconds, connections, quiet, busy)
-        if options.json:
-            results.save(options.json, growth)
-    print(told(growth))
-    if options.write:
-        page.write(options.write, written(growth), drawn(growth))
+    benchmark = command.Benchmark(Growth, as_text, blocks, pictures)
+    benchmark.run(options, lambda: measured(options.repeats, options.seconds))
 
 
 if __name__ == "__main__":

@@ -1,122 +1,126 @@
-"""How cost grows, as text, as tables and as pictures; and whether it is no faster than linear."""
+"""How cost grows, as text, tables and pictures; and whether it grows faster than linearly."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.curves import Line, Panel, picture
-from benchmarks.measure import Figure
-from benchmarks.page import shown, table
+from benchmarks.measure import Sample
+from benchmarks.page import image, table
 from benchmarks.results import Machine
 from localechod.bench.quartiles import Quartiles
 
-# A median of ratios this little above 1 is not told from 1 where others work on the same machine.
+# On a machine that is shared with other work, a median ratio of up to 1 + _NOISE may be 1.
 _NOISE = 0.03
 
-# What is no more than this above linear growth, or above that of the server in C, is called linear:
-# caches are smaller than memory, for everyone.
+# Growth counts as linear up to this factor above linear growth, or above that of the C server: with
+# more memory in use, caches miss more often in any server.
 _CACHES = 1.1
 
 
 @dataclass(slots=True)
 class Step:
-    """What was measured at one size.
+    """The measurements with one count of connections or endpoints.
 
     Attributes:
-        name: whom of, or under which load.
-        count: connections, or endpoints.
-        figures: one for each round.
-        memory_kib: resident, with so many that say nothing.
+        name: the server or the load.
+        count: the number of connections or endpoints.
+        samples: one for each round.
+        memory_kib: resident memory with so many idle ones.
     """
 
     name: str
     count: int
-    figures: list[Figure] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     memory_kib: float = 0.0
 
     @property
     def rate(self) -> Quartiles:
-        """Messages a second."""
-        return Quartiles.of([figure.rate for figure in self.figures])
+        """Messages per second."""
+        return Quartiles.of([sample.rate for sample in self.samples])
 
     @property
     def cost(self) -> Quartiles:
-        """Microseconds of processor time for a message."""
-        return Quartiles.of([figure.cost or 0.0 for figure in self.figures])
+        """Microseconds of processor time for each message."""
+        return Quartiles.of([sample.cost or 0.0 for sample in self.samples])
 
     @property
     def memory(self) -> Quartiles:
-        """Resident MiB."""
+        """Resident memory in MiB."""
         return Quartiles.of([self.memory_kib / 1024])
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Steps of rising counts.
+    """The results, as steps with rising counts.
 
     Attributes:
-        connections: of each server.
-        quiet: by endpoints of which one is busy.
-        busy: by endpoints over which the same connections are spread.
+        connections: by connections, for each server.
+        one_busy: by endpoints, one of them busy.
+        all_busy: by endpoints, with the same number of connections spread over all of them.
     """
 
     machine: Machine
     repeats: int
     seconds: float
     connections: list[Step]
-    quiet: list[Step]
-    busy: list[Step]
+    one_busy: list[Step]
+    all_busy: list[Step]
 
     def of(self, server: str) -> list[Step]:
-        """Return a server's steps by connections."""
+        """Return the steps of one server by connections."""
         return [step for step in self.connections if step.name == server]
 
     def __str__(self) -> str:
         return f"{self.repeats} rounds of {self.seconds:g} s; {self.machine}"
 
 
-def quiet_words(steps: Sequence[Step]) -> str:
-    """Return whether endpoints without traffic cost the others anything, and the figures."""
+def idle_endpoints_summary(steps: Sequence[Step]) -> str:
+    """Return a sentence: whether idle endpoints cost the busy one anything, with figures."""
     alone, last = steps[0], steps[-1]
     rates, costs = (
         Quartiles.of_ratios(
-            [get(each) for each in last.figures], [get(each) for each in alone.figures]
+            [get(each) for each in last.samples], [get(each) for each in alone.samples]
         )
         for get in (_rate, _cost)
     )
     nothing = costs.low <= 1 or costs.median <= 1 + _NOISE
     return (
         f"An endpoint without traffic costs the others {'nothing' if nothing else 'something'}: "
-        f"beside {last.count - alone.count:,} of them a busy one gives {_brackets(rates)} of what "
-        f"it gives alone, and a message takes {_brackets(costs)} of the processor time."
+        f"beside {last.count - alone.count:,} of them a busy one gives {rates.text()} of what "
+        f"it gives alone, and a message takes {costs.text()} of the processor time."
     )
 
 
-def linear_words(growth: Growth) -> str:
-    """Return whether anything grows faster than linearly, and how fast it does grow."""
-    # From 10 on: a single connection is woken up for each message, which would flatter the rest.
-    ours, yardstick = (growth.of(name)[1:] for name in ("localechod", "C epoll"))
-    more = ours[-1].count / ours[0].count
-    work, theirs = (more * each[-1].cost.median / each[0].cost.median for each in (ours, yardstick))
-    spread = growth.busy[-1].cost.median / growth.busy[0].cost.median
-    memory, room = (_each_more(steps) for steps in (ours, growth.busy))
-    most = max(work / max(more, theirs), spread * growth.busy[0].count / growth.busy[-1].count)
+def linearity_summary(growth: Growth) -> str:
+    """Return sentences: whether anything grows faster than linearly, with figures."""
+    # From 10 connections on: a single one wakes the server for each message, which is expensive, so
+    # compared with it any growth looks small.
+    ours, baseline = (growth.of(name)[1:] for name in ("localechod", "C epoll"))
+    first, last = growth.all_busy[0], growth.all_busy[-1]
+    linear = ours[-1].count / ours[0].count
+    work, baseline_work = (
+        linear * steps[-1].cost.median / steps[0].cost.median for steps in (ours, baseline)
+    )
+    spread = last.cost.median / first.cost.median
+    most = max(work / max(linear, baseline_work), spread * first.count / last.count)
     verdict = "Nothing grows" if most <= _CACHES else "Processor time grows"
     return (
         f"{verdict} faster than linearly: from {ours[0].count:,} to {ours[-1].count:,} connections "
-        f"a message from each takes {work:,.0f} times the processor time (C: {theirs:,.0f} times; "
-        f"linear: {more:,.0f} times), and each connection takes {memory:.2f} KiB. Quartiles over "
-        f"{growth.busy[-1].count:,} endpoints instead of one, as many messages take {spread:.2f} "
-        f"times the processor time; an endpoint takes {room:.2f} KiB."
+        f"a message from each takes {work:,.0f} times the processor time (C: {baseline_work:,.0f} "
+        f"times; linear: {linear:,.0f} times), and each connection takes "
+        f"{_memory_of_each(ours):.2f} KiB. Spread over {last.count:,} endpoints instead of one, as "
+        f"many messages take {spread:.2f} times the processor time; an endpoint takes "
+        f"{_memory_of_each(growth.all_busy):.2f} KiB."
     )
 
 
-def told(growth: Growth) -> str:
-    """Return the page for a terminal."""
+def as_text(growth: Growth) -> str:
+    """Return the report for a terminal."""
     lines = []
     for title, steps in (
         ("connections, all busy", growth.connections),
-        ("endpoints, 32 connections to one of them", growth.quiet),
-        ("endpoints, 1,000 connections to all of them", growth.busy),
+        ("endpoints, 32 connections to one of them", growth.one_busy),
+        ("endpoints, 1,000 connections to all of them", growth.all_busy),
     ):
         lines += ["", f"{title:43}{'messages/s':>12}{'us':>8}{'MiB':>8}"]
         lines += [
@@ -124,10 +128,12 @@ def told(growth: Growth) -> str:
             f"{step.cost.median:>8.2f}{step.memory.median:>8.1f}"
             for step in steps
         ]
-    return "\n".join([*lines, "", quiet_words(growth.quiet), "", linear_words(growth), ""])
+    return "\n".join(
+        [*lines, "", idle_endpoints_summary(growth.one_busy), "", linearity_summary(growth), ""]
+    )
 
 
-def written(growth: Growth) -> dict[str, str]:
+def blocks(growth: Growth) -> dict[str, str]:
     """Return the blocks of the page."""
     connections = [
         [
@@ -145,70 +151,66 @@ def written(growth: Growth) -> dict[str, str]:
             *(f"{each.cost.median:.1f}" for each in (one, two)),
             f"{one.memory.median:.1f}",
         ]
-        for one, two in zip(growth.quiet, growth.busy, strict=True)
+        for one, two in zip(growth.one_busy, growth.all_busy, strict=True)
     ]
     by = "C", "localechod", "C, µs", "localechod, µs", "C, MiB", "localechod, MiB"
     per = "one busy", "all busy", "one busy, µs", "all busy, µs", "MiB"
     return {
         "connections": "\n\n".join(
             [
-                shown("connections", "lines: messages a second, cost and memory by connections"),
+                image("connections", "lines: messages per second, cost and memory by connections"),
                 table(["connections", *by], connections),
-                linear_words(growth),
+                linearity_summary(growth),
                 f"{growth}.",
             ]
         ),
         "endpoints": "\n\n".join(
             [
-                shown("endpoints", "lines: messages a second, cost and memory by endpoints"),
+                image("endpoints", "lines: messages per second, cost and memory by endpoints"),
                 table(["endpoints", *per], endpoints),
-                quiet_words(growth.quiet),
+                idle_endpoints_summary(growth.one_busy),
             ]
         ),
     }
 
 
-def drawn(growth: Growth) -> dict[str, str]:
+def pictures(growth: Growth) -> dict[str, str]:
     """Return the pictures of the blocks."""
     servers = {"localechod": growth.of("localechod"), "C epoll": growth.of("C epoll")}
-    loads = {"one is busy": growth.quiet, "all are busy": growth.busy}
+    loads = {"one is busy": growth.one_busy, "all are busy": growth.all_busy}
     return {
         "connections": picture("By connections", "connections", _panels(servers, servers)),
-        "endpoints": picture("By endpoints", "endpoints", _panels(loads, {"": growth.busy})),
+        "endpoints": picture("By endpoints", "endpoints", _panels(loads, {"": growth.all_busy})),
     }
 
 
 _Lines = Mapping[str, Sequence[Step]]
-_TONES = {"localechod": "first", "C epoll": "third", "all are busy": "second"}
+_COLORS = {"localechod": "first", "C epoll": "third", "all are busy": "second"}
 
 
 def _panels(lines: _Lines, idle: _Lines) -> list[Panel]:
     def panel(title: str, which: _Lines, get: Callable[[Step], Quartiles]) -> Panel:
-        drawn = [
-            Line(name, _TONES.get(name, "first"), [(step.count, get(step)) for step in steps])
+        drawn_lines = [
+            Line(name, _COLORS.get(name, "first"), [(step.count, get(step)) for step in steps])
             for name, steps in which.items()
         ]
-        return Panel(title, drawn)
+        return Panel(title, drawn_lines)
 
     return [
-        panel("messages a second", lines, lambda step: step.rate),
-        panel("µs of processor time for a message", lines, lambda step: step.cost),
-        panel("MiB of memory, with nobody talking", idle, lambda step: step.memory),
+        panel("messages per second", lines, lambda step: step.rate),
+        panel("processor time for a message, µs", lines, lambda step: step.cost),
+        panel("memory without traffic, MiB", idle, lambda step: step.memory),
     ]
 
 
-def _rate(figure: Figure) -> float:
-    return figure.rate
+def _rate(sample: Sample) -> float:
+    return sample.rate
 
 
-def _cost(figure: Figure) -> float:
-    return figure.cost or 0.0
+def _cost(sample: Sample) -> float:
+    return sample.cost or 0.0
 
 
-def _each_more(steps: Sequence[Step]) -> float:
-    """Return what each takes beyond the first ones, in KiB."""
+def _memory_of_each(steps: Sequence[Step]) -> float:
+    """Return the memory in KiB of each connection or endpoint beyond those of the first step."""
     return (steps[-1].memory_kib - steps[0].memory_kib) / (steps[-1].count - steps[0].count)
-
-
-def _brackets(quartiles: Quartiles) -> str:
-    return f"{quartiles.median:.2f} ({quartiles.low:.2f} - {quartiles.high:.2f})"

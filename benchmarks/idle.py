@@ -1,10 +1,11 @@
-"""What the daemon does while nobody wants anything of it: processor time, and how often it wakes.
+"""The daemon at rest: its processor time, and how often it wakes up.
 
     ./dev bench idle --json idle.json
     ./dev bench idle --from idle.json --write docs
 
-On the shipped configuration, without and with a watchdog of 30 seconds, as the unit has it; with
-nobody there, and with 1,000 connections that say nothing. All four at once.
+It runs the shipped configuration four times at once: without a watchdog and
+with one of 30 seconds, as in the unit; without connections and with 1,000 idle
+ones.
 """
 
 import argparse
@@ -13,113 +14,107 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks import page, results
-from benchmarks.manager import hear, keep_bytecode, started
+from benchmarks import command, page
+from benchmarks.manager import cache_bytecode, read_notifications, running_daemon
 from benchmarks.measure import cores
 from benchmarks.results import Machine
-from benchmarks.servers import raise_limits, workplace
+from benchmarks.servers import raise_descriptor_limit, socket_directory
 
 _WATCHDOG = 30.0
 _CONNECTIONS = 1000
-# Nothing from the daemon for so many seconds means that it has settled: connections are put into
-# the manager's store a few at a time.
+# Seconds without a notification after which the daemons have settled: they put connections into the
+# manager's descriptor store a few at a time.
 _SETTLED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class IdleDaemon:
     """One daemon at rest.
 
     Attributes:
-        watchdog: whether it had to say that it lives.
-        connections: how many it had.
-        processor_ms: processor time, of user and system together.
-        wakes: how often it was woken.
+        watchdog: whether it had to notify a watchdog.
+        connections: the number of its connections.
+        processor_ms: its processor time, user and system together.
+        wakeups: how often it was woken up.
     """
 
     watchdog: bool
     connections: int
     processor_ms: float
-    wakes: int
+    wakeups: int
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """All of them, over the same seconds."""
+    """All daemons, over the same seconds."""
 
     machine: Machine
     seconds: float
-    rests: list[Rest]
+    daemons: list[IdleDaemon]
 
     def __str__(self) -> str:
         return f"{self.seconds:g} seconds; {self.machine}"
 
 
 def measured(seconds: float) -> Idle:
-    """Start them, let them settle, and watch them."""
+    """Start the daemons, let them settle, and measure them."""
     machine = Machine.here()
-    raise_limits()
-    cases = [(watchdog, many) for watchdog in (False, True) for many in (0, _CONNECTIONS)]
+    raise_descriptor_limit()
+    cases = [(watchdog, count) for watchdog in (False, True) for count in (0, _CONNECTIONS)]
     with ExitStack() as stack:
-        directory = stack.enter_context(workplace())
-        keep_bytecode(directory / "bytecode")
+        directory = stack.enter_context(socket_directory())
+        cache_bytecode(directory / "bytecode")
         daemons = []
-        for number, (watchdog, many) in enumerate(cases):
-            allowed = _WATCHDOG if watchdog else None
-            daemon = started(directory, f"{number}", core=cores()[0], watchdog=allowed)
+        for number, (watchdog, count) in enumerate(cases):
+            interval = _WATCHDOG if watchdog else None
+            daemon = running_daemon(directory, f"{number}", core=cores()[0], watchdog=interval)
             daemons.append(stack.enter_context(daemon))
-            for _ in range(many):
+            for _ in range(count):
                 client = stack.enter_context(socket.socket(socket.AF_UNIX))
                 client.connect(daemons[-1].server.path)
-        while hear(daemons, _SETTLED):
+        while read_notifications(daemons, _SETTLED):
             pass
-        before = [(it.server.processor(), it.server.wakes()) for it in daemons]
-        hear(daemons, seconds)
-        after = [(it.server.processor(), it.server.wakes()) for it in daemons]
-    rests = [
-        Rest(watchdog, many, (end[0] - start[0]) * 1e3, end[1] - start[1])
-        for (watchdog, many), start, end in zip(cases, before, after, strict=True)
+        before = [(each.server.cpu_seconds(), each.server.wakeups()) for each in daemons]
+        read_notifications(daemons, seconds)
+        after = [(each.server.cpu_seconds(), each.server.wakeups()) for each in daemons]
+    idle_daemons = [
+        IdleDaemon(watchdog, count, (end[0] - start[0]) * 1e3, end[1] - start[1])
+        for (watchdog, count), start, end in zip(cases, before, after, strict=True)
     ]
-    return Idle(machine, seconds, rests)
+    return Idle(machine, seconds, idle_daemons)
 
 
-def table(idle: Idle) -> str:
-    """Return the figures as a Markdown table."""
+def as_markdown(idle: Idle) -> str:
+    """Return a Markdown table, and how it was measured."""
     rows = [
         [
-            "30 s" if rest.watchdog else "none",
-            f"{rest.connections:,}",
-            f"{rest.processor_ms:.2f}",
-            f"{rest.wakes}",
+            "30 s" if daemon.watchdog else "none",
+            f"{daemon.connections:,}",
+            f"{daemon.processor_ms:.2f}",
+            f"{daemon.wakeups}",
         ]
-        for rest in idle.rests
+        for daemon in idle.daemons
     ]
-    return page.table(["watchdog", "connections", "ms of the processor", "times woken"], rows)
+    table = page.table(["watchdog", "connections", "processor time, ms", "wakeups"], rows)
+    return f"{table}\n\n{idle}."
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line.
+def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
 
     Raises:
-        SystemExit: it cannot be followed; said on standard error.
+        SystemExit: the command line is wrong; the reason is on standard error.
     """
-    parser = page.parser("./dev bench idle", __doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="to watch (60)")
-    return page.parsed(parser, words)
+    parser = command.parser("./dev bench idle", __doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="duration (60)")
+    return command.parse(parser, args)
 
 
 def main() -> None:
     """Run from the command line."""
     options = arguments()
-    if options.kept:
-        idle = results.load(options.kept[-1], Idle)
-    else:
-        idle = measured(options.seconds)
-        if options.json:
-            results.save(options.json, idle)
-    print(table(idle), f"{idle}.", sep="\n\n")
-    if options.write:
-        page.write(options.write, {"idle": f"{table(idle)}\n\n{idle}."}, {})
+    benchmark = command.Benchmark(Idle, as_markdown, lambda idle: {"idle": as_markdown(idle)})
+    benchmark.run(options, lambda: measured(options.seconds))
 
 
 if __name__ == "__main__":

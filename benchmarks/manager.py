@@ -1,4 +1,4 @@
-"""A service manager in miniature: it starts a daemon and hears when that is ready, sd_notify(3)."""
+"""A minimal service manager: it starts daemons and reads their notifications, sd_notify(3)."""
 
 import os
 import select
@@ -14,27 +14,27 @@ from pathlib import Path
 from benchmarks.servers import ROOT, Server
 from localechod import config
 
-# Seconds that a daemon has to become ready, and to end.
-_PATIENCE = 20.0
+# Seconds within which a daemon has to become ready, and to exit.
+_TIMEOUT = 20.0
 
 
-def keep_bytecode(directory: Path) -> None:
-    """Let what is started find compiled what an earlier start has compiled, as when installed.
+def cache_bytecode(directory: Path) -> None:
+    """Let all children share compiled bytecode in a directory, as if they were installed.
 
-    Not beside the sources: a measurement leaves nothing behind there.
+    Not beside the sources: a measurement leaves no files there.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(directory)
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class RunningDaemon:
     """A daemon that is ready.
 
     Attributes:
         server: its endpoint `stream`.
         seconds: from the fork to READY=1.
-        notify: where it speaks to the manager.
+        notify: the socket for its notifications.
     """
 
     server: Server
@@ -42,39 +42,39 @@ class Started:
     notify: socket.socket
 
 
-def hear(daemons: Sequence[Started], seconds: float) -> bool:
-    """Hear daemons for so long; return whether any of them has said anything.
+def read_notifications(daemons: Sequence[RunningDaemon], seconds: float) -> bool:
+    """Read the notifications of daemons for so many seconds; return whether there were any.
 
-    What nobody reads would fill the queue, and then the daemon would wait.
+    Unread notifications would fill the queue, and then the daemon would block.
     """
-    deadline, heard = time.monotonic() + seconds, False
+    deadline, received = time.monotonic() + seconds, False
     while (left := deadline - time.monotonic()) > 0:
-        for notify in select.select([it.notify for it in daemons], [], [], left)[0]:
-            notify.recv(65536)  # descriptors that came along are closed by the kernel
-            heard = True
-    return heard
+        for notify in select.select([each.notify for each in daemons], [], [], left)[0]:
+            notify.recv(65536)  # the kernel closes descriptors that came with it
+            received = True
+    return received
 
 
 @contextmanager
-def started(
+def running_daemon(
     directory: Path,
     name: str,
     *,
     core: set[int],
     watchdog: float | None = None,
     checkout: Path = ROOT,
-) -> Iterator[Started]:
-    """Have a daemon run on the shipped configuration for as long as the block.
+) -> Iterator[RunningDaemon]:
+    """Run a daemon with the shipped configuration inside the block.
 
     Args:
-        directory: for all that it needs; it may be another account's daemon.
-        name: of what it needs there.
-        core: that it may use.
-        watchdog: seconds within which it has to say that it lives.
-        checkout: of which it is.
+        directory: for its files; the daemon may run as another user.
+        name: the prefix of its files.
+        core: the core that it may use.
+        watchdog: the interval in seconds of the watchdog that it has to notify.
+        checkout: the source tree that it is started from.
 
     Raises:
-        SystemExit: it ended instead of becoming ready; with its last words.
+        SystemExit: the daemon exited, or was not ready in time; the reason is its last output.
     """
     where = directory / name
     file = where.with_suffix(".toml")
@@ -93,9 +93,9 @@ def started(
         "--runtime-dir",
         str(where),
     ]
-    words = where.with_suffix(".log")
-    with words.open("wb") as log, notify:
-        begun = time.perf_counter()
+    log_file = where.with_suffix(".log")
+    with log_file.open("wb") as log, notify:
+        started = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=checkout,
@@ -104,16 +104,17 @@ def started(
             stderr=log,
         )
         try:
-            _await_ready(process, notify, words)
-            seconds = time.perf_counter() - begun
-            yield Started(Server(name, f"{where}/stream.sock", process.pid), seconds, notify)
+            _await_ready(process, notify, log_file)
+            seconds = time.perf_counter() - started
+            server = Server(name, f"{where}/stream.sock", process.pid)
+            yield RunningDaemon(server, seconds, notify)
         finally:
-            process.kill()  # a kind end would be told at length, and nobody listens any more
-            process.wait(_PATIENCE)
+            process.kill()  # not SIGTERM: an orderly stop notifies, and its socket is read no more
+            process.wait(_TIMEOUT)
 
 
 def _shipped() -> str:
-    """Return the shipped configuration, for root with an account that every machine has."""
+    """Return the shipped configuration; for root, with an account that every machine has."""
     text = config.default_text()
     if os.geteuid() != 0:
         return text
@@ -122,15 +123,16 @@ def _shipped() -> str:
     ).replace(', "@localecho"', "", 1)  # fmt: skip
 
 
-def _await_ready(process: subprocess.Popen[bytes], notify: socket.socket, words: Path) -> None:
-    ended = os.pidfd_open(process.pid)
+def _await_ready(process: subprocess.Popen[bytes], notify: socket.socket, log_file: Path) -> None:
+    exited = os.pidfd_open(process.pid)
     try:
         while True:
-            heard, *_ = select.select([notify.fileno(), ended], [], [], _PATIENCE)
-            if notify.fileno() not in heard:
+            readable, *_ = select.select([notify.fileno(), exited], [], [], _TIMEOUT)
+            if notify.fileno() not in readable:
                 process.kill()
-                sys.exit(words.read_text(errors="replace").strip() or "the daemon says nothing")
+                log = log_file.read_text(errors="replace").strip()
+                sys.exit(log or "the daemon did not become ready, and printed nothing")
             if b"READY=1" in notify.recv(65536).split(b"\n"):
                 return
     finally:
-        os.close(ended)
+        os.close(exited)

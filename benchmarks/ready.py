@@ -1,11 +1,12 @@
-"""How long the daemon takes to be ready, and how large it is then.
+"""How long the daemon takes to become ready, and how much memory it uses then.
 
     ./dev bench ready --json ready.json
     ./dev bench ready --from ready.json --write docs
     ./dev bench ready --against ../other    # in turns with another checkout
 
-From the fork to READY=1, on the shipped configuration, with a service manager of our own; in turns
-with `python -c 'import asyncio, uvloop'`, which no such daemon can do without. Trust the ratios.
+It measures from the fork to READY=1, with the shipped configuration and a
+minimal service manager, in turns with `python -c 'import asyncio, uvloop'`,
+which is the least that such a daemon needs. Trust the ratios.
 """
 
 import argparse
@@ -19,32 +20,32 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import page, results
-from benchmarks.manager import Started, keep_bytecode, started
+from benchmarks import command, page
+from benchmarks.manager import RunningDaemon, cache_bytecode, running_daemon
 from benchmarks.measure import cores
 from benchmarks.results import Machine
-from benchmarks.servers import ROOT, raise_limits, workplace
+from benchmarks.servers import ROOT, raise_descriptor_limit, socket_directory
 from localechod.bench.quartiles import Quartiles
 
 BARE = "python -c 'import asyncio, uvloop'"
 OURS = "localechod"
 OTHER = "localechod of --against"
 MEMORY = ("Rss", "Pss", "Anonymous")
-_CONNECTIONS = 1000  # the endpoint takes 1,024
+_CONNECTIONS = 1000  # the endpoint accepts 1,024
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What was started again and again.
+    """The figures of a program, one for each start.
 
     Attributes:
-        clock: seconds by the clock, of each start.
+        wall_clock: seconds of wall-clock time.
         processor: seconds of processor time.
-        memory: KiB when ready, by the names of proc_pid_smaps(5).
-        connection: the same, for each idle connection.
+        memory: KiB when ready, by the names in proc_pid_smaps(5).
+        connection: KiB for each idle connection, likewise.
     """
 
-    clock: list[float] = field(default_factory=list)
+    wall_clock: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
     memory: dict[str, list[float]] = field(default_factory=lambda: {each: [] for each in MEMORY})
     connection: dict[str, list[float]] = field(
@@ -54,7 +55,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Programs by their names, and where they were started."""
+    """The programs by name, and the machine."""
 
     machine: Machine
     runs: int
@@ -62,61 +63,65 @@ class Starts:
 
 
 def measured(runs: int, against: Path | None) -> Starts:
-    """Start all in turns, so many times."""
+    """Start all programs in turns, so many times."""
     machine = Machine.here()
-    raise_limits()
+    raise_descriptor_limit()
     checkouts = {OURS: ROOT} | ({OTHER: against.resolve()} if against else {})
     programs = {name: Program() for name in (BARE, *checkouts)}
-    with workplace() as directory:
-        keep_bytecode(directory / "bytecode")
+    with socket_directory() as directory:
+        cache_bytecode(directory / "bytecode")
         for run in range(runs + 1):
-            # The first one compiles, and warms the page cache.
+            # Discard the first run, which compiles bytecode and fills the page cache.
             into = programs if run else {name: Program() for name in programs}
             _start_bare(into[BARE])
             for each, checkout in checkouts.items():
                 core = cores()[0]
-                with started(directory, f"{run}", core=core, checkout=checkout) as it:
-                    _weigh(it, into[each])
+                with running_daemon(directory, f"{run}", core=core, checkout=checkout) as daemon:
+                    _record(daemon, into[each])
     return Starts(machine, runs, programs)
 
 
 def _start_bare(into: Program) -> None:
     command = [sys.executable, "-c", "import asyncio, uvloop"]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(command)
     _, _, usage = os.wait4(process.pid, 0)
-    into.clock.append(time.perf_counter() - begun)
+    into.wall_clock.append(time.perf_counter() - started)
     into.processor.append(usage.ru_utime + usage.ru_stime)
     process.returncode = 0
 
 
-def _weigh(it: Started, into: Program) -> None:
-    into.clock.append(it.seconds)
-    into.processor.append(it.server.processor())
+def _record(daemon: RunningDaemon, into: Program) -> None:
+    server = daemon.server
+    into.wall_clock.append(daemon.seconds)
+    into.processor.append(server.cpu_seconds())
     for kind in MEMORY:
-        into.memory[kind].append(it.server.memory(kind))
+        into.memory[kind].append(server.memory_kib(kind))
     with ExitStack() as stack:
         for _ in range(_CONNECTIONS):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
-            client.connect(it.server.path)
-        client.send(b"the last one\n")  # answered when all have been accepted
+            client.connect(server.path)
+        client.send(b"the last one\n")  # its reply shows that all have been accepted
         client.recv(64)
         for kind in MEMORY:
-            more = it.server.memory(kind) - into.memory[kind][-1]
+            more = server.memory_kib(kind) - into.memory[kind][-1]
             into.connection[kind].append(more / _CONNECTIONS)
 
 
-def table(starts: Starts) -> str:
-    """Return the figures as a Markdown table."""
+def times(starts: Starts) -> str:
+    """Return the times as a Markdown table."""
     bare = starts.programs[BARE]
-    rows = []
-    for name, each in starts.programs.items():
-        clock, processor = Quartiles.of(each.clock), Quartiles.of(each.processor)
-        beside = Quartiles.of_ratios(each.processor, bare.processor)
-        row = [f"`{name}`", _scaled(clock, 1e3), _scaled(processor, 1e3)]
-        row.append("" if each is bare else _scaled(beside, 1, 2))
-        rows.append(row)
-    return page.table(["", "ms by the clock", "ms of the processor", "beside the first"], rows)
+    rows = [
+        [
+            f"`{name}`",
+            Quartiles.of(each.wall_clock).text(0, scale=1e3),
+            Quartiles.of(each.processor).text(0, scale=1e3),
+            "" if each is bare else Quartiles.of_ratios(each.processor, bare.processor).text(),
+        ]
+        for name, each in starts.programs.items()
+    ]
+    head = ["", "wall-clock time, ms", "processor time, ms", "relative to the first"]
+    return page.table(head, rows)
 
 
 def sizes(starts: Starts) -> str:
@@ -135,43 +140,33 @@ def sizes(starts: Starts) -> str:
     return page.table(["", "memory", "MiB when ready", "KiB for a connection"], rows)
 
 
-def _scaled(quartiles: Quartiles, scale: float, digits: int = 0) -> str:
-    low, median, high = (
-        f"{value * scale:.{digits}f}" for value in (quartiles.low, quartiles.median, quartiles.high)
-    )
-    return f"{median} ({low} - {high})"
+def as_text(starts: Starts) -> str:
+    """Return both tables."""
+    return f"{times(starts)}\n\n{sizes(starts)}"
 
 
-def written(starts: Starts) -> dict[str, str]:
+def blocks(starts: Starts) -> dict[str, str]:
     """Return the block of the page."""
-    where = f"{starts.runs} starts; {starts.machine}."
-    return {"ready": "\n\n".join([table(starts), sizes(starts), where])}
+    return {"ready": f"{as_text(starts)}\n\n{starts.runs} starts; {starts.machine}."}
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line.
+def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
 
     Raises:
-        SystemExit: it cannot be followed; said on standard error.
+        SystemExit: the command line is wrong; the reason is on standard error.
     """
-    parser = page.parser("./dev bench ready", __doc__)
+    parser = command.parser("./dev bench ready", __doc__)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="starts of each (20)")
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one beside it")
-    return page.parsed(parser, words)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one to compare")
+    return command.parse(parser, args)
 
 
 def main() -> None:
     """Run from the command line."""
     options = arguments()
-    if options.kept:
-        starts = results.load(options.kept[-1], Starts)
-    else:
-        starts = measured(options.runs, options.against)
-        if options.json:
-            results.save(options.json, starts)
-    print(table(starts), sizes(starts), sep="\n\n")
-    if options.write:
-        page.write(options.write, written(starts), {})
+    benchmark = command.Benchmark(Starts, as_text, blocks)
+    benchmark.run(options, lambda: measured(options.runs, options.against))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a run of scenarios has found: kept as JSON, so that it can be drawn on another day."""
+"""The results of a run of scenarios, kept as JSON so that they can be drawn later."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Sample
 from localechod.bench.quartiles import Quartiles
 
 T = TypeVar("T")
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured.
+    """The machine of a measurement.
 
     Attributes:
-        processor: what it calls itself.
-        processors: how many of them may be used.
-        load: the load average of the minute before, which says how quiet it was.
+        processor: the model name of its processor.
+        processors: the number of usable processors.
+        load: the load average of the preceding minute, which shows how quiet the machine was.
     """
 
     processor: str
@@ -35,9 +35,9 @@ class Machine:
 
     @classmethod
     def here(cls) -> Self:
-        """Return what this machine says of itself."""
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        names = [row.partition(":")[2].strip() for row in told.splitlines() if "model name" in row]
+        """Return the description of this machine."""
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [row.partition(":")[2].strip() for row in cpuinfo if "model name" in row]
         return cls(
             processor=names[0] if names else platform.machine(),
             processors=len(os.sched_getaffinity(0)),
@@ -56,33 +56,32 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One scenario's figures, of every server as many, in the order of the rounds."""
+    """The samples of one scenario: of each server equally many, in the order of the rounds."""
 
     scenario: str
-    yardstick: str
-    servers: dict[str, list[Figure]]
+    baseline: str
+    servers: dict[str, list[Sample]]
 
     def ratio(self, name: str, base: str = "") -> Quartiles:
-        """Return a server's rate as a share of another's, or of the yardstick's, round by round."""
+        """Return the ratios, by round, of a server's rate to that of `base` or the baseline."""
         rates, others = (
-            [figure.rate for figure in self.servers[each]]
-            for each in (name, base or self.yardstick)
+            [sample.rate for sample in self.servers[each]] for each in (name, base or self.baseline)
         )
         return Quartiles.of_ratios(rates, others)
 
     def rate(self, name: str) -> Quartiles:
-        """Return messages, or visits, a second."""
-        return Quartiles.of([figure.rate for figure in self.servers[name]])
+        """Return messages, or visits, per second."""
+        return Quartiles.of([sample.rate for sample in self.servers[name]])
 
     def cost(self, name: str) -> Quartiles | None:
-        """Return microseconds of processor time for each; None where that is not known."""
-        costs = [figure.cost for figure in self.servers[name] if figure.cost is not None]
+        """Return microseconds of processor time for each; None where they are unknown."""
+        costs = [sample.cost for sample in self.servers[name] if sample.cost is not None]
         return Quartiles.of(costs) if costs else None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything that was measured at one go."""
+    """The results of one command."""
 
     machine: Machine
     repeats: int
@@ -94,26 +93,26 @@ class Run:
 
 
 def save(file: Path, found: object) -> None:
-    """Write what was found as JSON."""
+    """Write results as JSON."""
     file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 def load(file: Path, kind: type[T]) -> T:
-    """Read what `save` has written.
+    """Read results that `save` has written.
 
     Raises:
-        SystemExit: it is not to be read, or is something else; said in a line.
+        SystemExit: the file cannot be read, or holds something else; the reason is one line.
     """
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
     except OSError as error:
         sys.exit(f"open failed: {error.strerror} ({error.errno}): {file}")
     except msgspec.DecodeError as error:
-        sys.exit(f"{file} is not what such a run writes: {error}")
+        sys.exit(f"{file} does not hold results of this benchmark: {error}")
 
 
-def joined(runs: Sequence[Run]) -> Run:
-    """Return several runs as one: of a scenario in more than one of them, the last word counts."""
+def combined(runs: Sequence[Run]) -> Run:
+    """Return several runs as one; of a scenario in more than one of them, the last prevails."""
     outcomes = {outcome.scenario: outcome for run in runs for outcome in run.outcomes}
     last = runs[-1]
     return Run(last.machine, last.repeats, last.seconds, list(outcomes.values()))

@@ -1,9 +1,9 @@
-"""What is measured: one line for each scenario, with its yardstick and its rivals."""
+"""The scenarios: for each, the load, the baseline and the other servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.servers import OTHERS, PURE, Settings
+from benchmarks.servers import FORKING, PURE, Settings
 
 OURS = "localechod"
 RIVALS = ("uvloop Protocol", "asyncio Protocol")
@@ -11,7 +11,7 @@ POLLING = f"{OURS}, busy_poll_us = "
 
 
 def _both(endpoint: str = "") -> dict[str, Settings]:
-    """Return us as we are installed, and without what has been compiled."""
+    """Return localechod as it is installed, and in pure Python."""
     return {
         OURS: Settings(endpoint=endpoint),
         PURE: Settings(endpoint=endpoint, environment={"LOCALECHOD_PURE_PYTHON": "1"}),
@@ -20,16 +20,16 @@ def _both(endpoint: str = "") -> dict[str, Settings]:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One load, and who bears it.
+    """One load and the servers that are measured under it.
 
     Attributes:
-        name: how the table calls it.
-        kind: the socket's type.
-        program: of the load, "load" or "visit".
-        arguments: for it, between its path and its seconds.
-        yardstick: the server that the others are compared with.
-        others: who is compared with it, beside ourselves.
-        ours: what localechod is called, and its settings; more than once, to compare them.
+        name: its name in tables.
+        kind: the type of the socket.
+        program: the load, "load" or "visit".
+        arguments: for the load, between the path and the seconds.
+        baseline: the server that the others are compared with.
+        others: other servers to compare, beside localechod.
+        ours: settings of localechod by its name in tables; several, to compare them.
         shared: whether the load runs on the server's core.
     """
 
@@ -37,7 +37,7 @@ class Scenario:
     kind: str
     arguments: tuple[int, ...]
     program: str = "load"
-    yardstick: str = "C epoll"
+    baseline: str = "C epoll"
     others: tuple[str, ...] = ()
     ours: Mapping[str, Settings] = field(default_factory=_both)
     shared: bool = False
@@ -61,20 +61,20 @@ def _polling(name: str, *, shared: bool) -> Scenario:
 
 # CLIENTS, SIZE, IN_FLIGHT.
 SCENARIOS = (
-    _stream("raw stream, 32 connections x 64 B", 32, 64, 1, others=RIVALS + OTHERS),
+    _stream("raw stream, 32 connections x 64 B", 32, 64, 1, others=RIVALS + FORKING),
     _stream("raw stream, 1000 x 64 B", 1000, 64, 1, others=RIVALS),
     _stream("raw stream, 32 x 64 KiB", 32, 65536, 1, others=RIVALS),
     _stream("raw stream, 1 x 64 B", 1, 64, 1, others=RIVALS),
     _stream("line, 32 x 64 B, one in flight", 32, 64, 1, framing=_LINE),
     _stream("line, 32 x 64 B, 32 in flight", 32, 64, 32, framing=_LINE),
     Scenario("seqpacket, 32 x 64 B", "seqpacket", (32, 64, 1)),
-    Scenario("datagram, 1 client", "datagram", (1, 64, 1), yardstick="C recvfrom"),
-    Scenario("datagram, 4 clients", "datagram", (4, 64, 1), yardstick="C recvfrom"),
+    Scenario("datagram, 1 client", "datagram", (1, 64, 1), baseline="C recvfrom"),
+    Scenario("datagram, 4 clients", "datagram", (4, 64, 1), baseline="C recvfrom"),
     Scenario(
         "datagram, 32 clients",
         "datagram",
         (32, 64, 1),
-        yardstick="C recvfrom",
+        baseline="C recvfrom",
         others=("C recvmmsg",),
     ),
     _stream("connect, one echo, close; 1 at a time", 1, program="visit", others=RIVALS),

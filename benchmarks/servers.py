@@ -1,4 +1,4 @@
-"""Who is measured: the C yardsticks, localechod, plain rivals, and what people use today."""
+"""The servers: plain C ones as the baseline, localechod, asyncio Protocols, and common programs."""
 
 import os
 import resource
@@ -23,18 +23,18 @@ TYPES = {
     "datagram": socket.SOCK_DGRAM,
 }
 
-# Seconds that a server has to listen, and to end.
-_PATIENCE = 20.0
+# Seconds within which a server has to listen, and to exit.
+_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        path: its socket.
+        path: of its socket.
         pid: of the process that was started.
-        forks: whether others do its work, so that what it costs cannot be told.
+        forks: whether it forks for each client, so that its processor time is unknown.
     """
 
     name: str
@@ -42,23 +42,23 @@ class Server:
     pid: int
     forks: bool = False
 
-    def processor(self) -> float:
-        """Return the seconds of processor time that its process has had, by the scheduler."""
+    def cpu_seconds(self) -> float:
+        """Return the seconds of processor time of its process, from the scheduler's statistics."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
-    def wakes(self) -> int:
-        """Return how often it went to sleep of its own will, which is how often it was woken."""
+    def wakeups(self) -> int:
+        """Return how often it was woken up, which is how often it blocked (proc_pid_status(5))."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("voluntary_ctxt_switches:"):
                 return int(line.split()[1])
         raise KeyError(self.pid)
 
-    def memory(self, kind: str = "Rss") -> float:
+    def memory_kib(self, kind: str = "Rss") -> float:
         """Return its memory in KiB.
 
         Args:
-            kind: as proc_pid_smaps(5) calls it; Pss is smaller, the more processes run the same.
+            kind: a name in proc_pid_smaps(5); Pss divides shared pages by the number of processes.
         """
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith(f"{kind}:"):
@@ -68,13 +68,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How localechod is started.
+    """Settings of localechod.
 
     Attributes:
         service: lines of TOML for [service].
-        endpoint: the same for its endpoint.
-        others: tables of other endpoints. They are bound first: it listens when they all do.
-        environment: what is beside its usual variables.
+        endpoint: lines of TOML for the measured endpoint.
+        others: tables of other endpoints, which are bound before the measured one.
+        environment: additional environment variables.
     """
 
     service: str = ""
@@ -84,10 +84,11 @@ class Settings:
 
 
 def build() -> None:
-    """Compile the yardsticks and the load.
+    """Compile the C servers and the load.
 
     Raises:
-        subprocess.CalledProcessError: there is no compiler, or it refuses.
+        FileNotFoundError: there is no C compiler.
+        subprocess.CalledProcessError: the compiler failed.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
     for source in REFERENCE.glob("*.c"):
@@ -96,28 +97,28 @@ def build() -> None:
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
-    """Have a directory for sockets: a short one, for sun_path, where every account may bind."""
+def socket_directory() -> Iterator[Path]:
+    """Make a directory for sockets: with a short path, for sun_path, and writable by all users."""
     with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:
         directory = Path(name)
         directory.chmod(0o777)
         yield directory
 
 
-def raise_limits() -> int:
-    """Take as many descriptors as there may be, for ourselves and for what we start; how many."""
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit on descriptors to the hard limit, also for children; return it."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
 
 
-# Ourselves, without what has been compiled.
+# Without the compiled extension.
 PURE = "localechod, pure Python"
 
-# What people use today. Each of them starts a process for each client.
-OTHERS = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
+# Common programs that start a process for each client.
+FORKING = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
 
-# What can be started, by name: "{path}" is its socket's. Those that are not installed are left out.
+# Commands of the other servers; "{path}" is that of the socket. Those not installed are left out.
 COMMANDS = {
     "C epoll": [f"{BUILD}/echo_connections", "{type}", "{path}"],
     "C recvfrom": [f"{BUILD}/echo_datagrams", "{path}"],
@@ -130,10 +131,10 @@ COMMANDS = {
 }
 
 
-def is_here(name: str) -> bool:
-    """Whether a server can be started on this machine, and is none that has been started already.
+def is_installed(name: str) -> bool:
+    """Return whether a server is installed; PURE only counts if localechod has its extension.
 
-    Where nothing is compiled, localechod is PURE under another name.
+    Without the extension, localechod itself is in pure Python.
     """
     if name == PURE:
         return any((ROOT / "localechod/echo").glob("*.so"))
@@ -144,18 +145,18 @@ def is_here(name: str) -> bool:
 def running(
     name: str, kind: str, directory: Path, cores: set[int], settings: Settings | None = None
 ) -> Iterator[Server]:
-    """Have a server run for as long as the block.
+    """Run a server inside the block.
 
     Args:
-        name: a key of COMMANDS, or anything that begins with "localechod".
-        kind: the socket's type: stream, seqpacket or datagram.
+        name: a key of COMMANDS, or any name that begins with "localechod".
+        kind: the type of the socket: stream, seqpacket or datagram.
         directory: for its socket.
-        cores: that it may use.
-        settings: of localechod, if not the usual ones.
+        cores: the cores that it may use.
+        settings: of localechod; by default, none.
 
     Raises:
-        TimeoutError: it does not listen in time.
-        SystemExit: it ended instead; with its last words.
+        TimeoutError: the server did not listen in time.
+        SystemExit: the server exited; the reason is its output.
     """
     path = directory / f"{name.replace(' ', '-')}-{kind}.sock"
     settings = settings or Settings()
@@ -163,8 +164,8 @@ def running(
         command = _localechod(path, kind, settings)
     else:
         command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
-    words = path.with_suffix(".log")
-    with words.open("wb") as log:
+    log_file = path.with_suffix(".log")
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -174,22 +175,22 @@ def running(
             stderr=log,
         )
     try:
-        _wait_for(path, kind, process, words)
-        yield Server(name, str(path), process.pid, name in OTHERS)
+        _wait_for(path, kind, process, log_file)
+        yield Server(name, str(path), process.pid, name in FORKING)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(_PATIENCE)
+            process.wait(_TIMEOUT)
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it has forked
+                os.killpg(process.pid, signal.SIGKILL)  # its children
         path.unlink(missing_ok=True)
 
 
 def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     file = path.with_suffix(".toml")
-    # Root serves as an account that every machine has.
+    # Root's daemon runs as an account that every machine has.
     identity = 'user = "nobody"\ngroup = "nogroup"\n' if os.geteuid() == 0 else ""
     many = "" if kind == "datagram" else "max_connections = 20000\n"
     file.write_text(
@@ -202,17 +203,17 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     return [sys.executable, "-m", "localechod.daemon", "-c", str(file), "--runtime-dir", str(where)]
 
 
-def _wait_for(path: Path, kind: str, process: subprocess.Popen[bytes], words: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+def _wait_for(path: Path, kind: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         with socket.socket(socket.AF_UNIX, TYPES[kind]) as probe:
             try:
                 probe.connect(str(path))
             except OSError:
                 if process.poll() is not None:
-                    sys.exit(words.read_text(errors="replace").strip())
+                    sys.exit(log_file.read_text(errors="replace").strip())
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"nobody listens at {path}") from None
+                    raise TimeoutError(f"no server listens at {path}") from None
             else:
                 return
         time.sleep(0.02)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How long localechoctl takes to start, beside `python -c 'import typer'` and whatever you name.
+"""How long localechoctl takes, compared with `python -c 'import typer'` and another command.
 
     .venv/bin/python benchmarks/startup.py
     .venv/bin/python benchmarks/startup.py --against 'supervisorctl -c FILE status'
 
-Starts a daemon of its own in a directory of its own. The commands run in turn, A B A B, and each
-run is divided by its neighbour's, as the machine's speed drifts: trust the ratios. Whole processes
-are measured, from the fork to the end; processor time is what the kernel accounts to them.
+It starts a daemon in a temporary directory. The commands run in turns, A B A B, and each run is
+divided by the adjacent one, because the machine's speed drifts: trust the ratios. It measures whole
+processes, from the fork to the exit; their processor time is the kernel's account.
 """
 
 import argparse
@@ -36,14 +36,14 @@ type = "datagram"
 
 @contextmanager
 def daemon() -> Iterator[Path]:
-    """Run a daemon; give its control socket."""
+    """Run a daemon; yield the path of its control socket."""
     with tempfile.TemporaryDirectory(prefix="startup-", dir="/tmp") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        # Compiled once, as when installed; not beside the sources, where it would stay.
+        # Compiled once, as if installed; not beside the sources, where the files would remain.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = str(directory / "bytecode")
-        # root serves as an account that every machine has.
+        # Root's daemon runs as an account that every machine has.
         service = '[service]\nuser = "nobody"\n[control]\nadmins = ["root"]' * (os.geteuid() == 0)
         (directory / "c.toml").write_text(CONFIG.format(service=service))
         own = ["-c", str(directory / "c.toml"), "--runtime-dir", str(directory / "run")]
@@ -57,37 +57,31 @@ def daemon() -> Iterator[Path]:
 
 
 def seconds(command: Sequence[str]) -> tuple[float, float]:
-    """Run a command once; return the time by the clock and that of the processor.
+    """Run a command once; return its wall-clock time and its processor time in seconds.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the command failed.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    elapsed = time.perf_counter() - begun
+    elapsed = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{shlex.join(command)}: exit status {process.returncode}")
     return elapsed, usage.ru_utime + usage.ru_stime
 
 
-def spread(values: Sequence[float], scale: float, digits: int) -> str:
-    """Return the median and, in brackets, the quartiles."""
-    found = Quartiles.of([value * scale for value in values])
-    return f"{found.median:.{digits}f} ({found.low:.{digits}f} - {found.high:.{digits}f})"
-
-
 def compare(name: str, command: Sequence[str], base: Sequence[str], runs: int) -> None:
-    """Print a row for a command, beside a base that runs in turn with it."""
-    seconds(command), seconds(base)  # warm: files in the page cache, bytecode written
+    """Print a row for a command, compared with a base that runs in turns with it."""
+    seconds(command), seconds(base)  # warm-up: fill the page cache, write bytecode
     pairs = [(seconds(command), seconds(base)) for _ in range(runs)]
-    ours, theirs = ([pair[side][0] for pair in pairs] for side in (0, 1))
-    clock = [a[0] / b[0] for a, b in pairs]
-    processor = [a[1] / b[1] for a, b in pairs]
+    ours, theirs = (Quartiles.of([pair[side][0] for pair in pairs]) for side in (0, 1))
+    wall_clock = Quartiles.of([one[0] / other[0] for one, other in pairs])
+    processor = Quartiles.of([one[1] / other[1] for one, other in pairs])
     print(
-        f"{name:12} {spread(ours, 1e3, 0):18} {spread(theirs, 1e3, 0):18} "
-        f"{spread(clock, 1, 2):20} {spread(processor, 1, 2)}"
+        f"{name:12} {ours.text(0, 1e3):18} {theirs.text(0, 1e3):18} "
+        f"{wall_clock.text():20} {processor.text()}"
     )
 
 
@@ -95,19 +89,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=40, help="runs of each command (40)")
-    parser.add_argument("--against", metavar="COMMAND", help="compare `status` with this as well")
+    parser.add_argument("--against", metavar="COMMAND", help="also compare `status` with COMMAND")
     options = parser.parse_args()
     with daemon() as control:
         os.environ["LOCALECHOD_CONTROL"] = str(control)
-        print("medians and quartiles; times in ms by the clock")
-        print(
-            f"{'':12} {'localechoctl':18} {'other':18} {'ratio by the clock':20} of the processor"
-        )
-        print("beside python -c 'import typer':")
+        print("medians and quartiles; times are wall-clock ms")
+        print(f"{'':12} {'localechoctl':18} {'other':18} {'wall-clock ratio':20} processor ratio")
+        print("compared with python -c 'import typer':")
         compare("send", [CTL, "send", "stream", "hello"], BASE, options.runs)
         compare("status", [CTL, "status"], BASE, options.runs)
         if options.against:
-            print(f"beside {options.against}:")
+            print(f"compared with {options.against}:")
             compare("status", [CTL, "status"], shlex.split(options.against), options.runs)
 
 

@@ -1,94 +1,90 @@
-"""A run as the documentation has it: Markdown for its tables, pictures of bars."""
+"""A run as it is in the documentation: tables in Markdown, and pictures of bars."""
 
 from collections.abc import Sequence
 
 from benchmarks.bars import Bar, Group, picture
-from benchmarks.page import shown, table
+from benchmarks.page import image, table
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import OURS, POLLING, RIVALS
-from benchmarks.servers import OTHERS, PURE
-from localechod.bench.quartiles import Quartiles
+from benchmarks.servers import FORKING, PURE
 
 _PLAIN = (OURS, PURE, *RIVALS)
-_TONES = ("first", "pale", "second", "third")
-_SHOWS = {
-    "servers": "bars: messages a second beside a plain C server, by scenario",
+_COLORS = ("first", "pale", "second", "third")
+_DESCRIPTIONS = {
+    "servers": "bars: messages per second relative to a plain C server, by scenario",
     "today": "bars: the same for socat, ncat and s6-ipcserver",
     "polling": "bars: one client, with and without polling",
 }
 
 
-def written(run: Run) -> dict[str, str]:
-    """Return the tables by the names of their places on the page; only those that have rows."""
+def blocks(run: Run) -> dict[str, str]:
+    """Return the tables by the names of their blocks on the page; only those with rows."""
     tables = {
         "servers": _servers(_having(run, OURS)),
-        "today": _today(_having(run, OURS, *OTHERS[:1])),
+        "today": _today(_having(run, OURS, *FORKING[:1])),
         "polling": _polling(_polled(run)),
     }
     return {
-        name: f"{shown(name, _SHOWS[name])}\n\n{found}\n\n{run}."
+        name: f"{image(name, _DESCRIPTIONS[name])}\n\n{found}\n\n{run}."
         for name, found in tables.items()
         if found
     }
 
 
-def drawn(run: Run) -> dict[str, str]:
-    """Return the pictures by the names of their blocks; only those that have bars."""
-    pictures = {}
+def pictures(run: Run) -> dict[str, str]:
+    """Return the pictures by the names of their blocks; only those with bars."""
+    found = {}
     if outcomes := _having(run, OURS):
         groups = [_group(outcome, _PLAIN) for outcome in outcomes]
-        legend = list(zip(_TONES, _PLAIN, strict=True))
-        title = "Messages a second, as a share of a plain C server's"
-        pictures["servers"] = picture(title, groups, legend, "C")
-    if outcomes := _having(run, OURS, *OTHERS[:1]):
+        legend = list(zip(_COLORS, _PLAIN, strict=True))
+        title = "Messages per second, relative to a plain C server"
+        found["servers"] = picture(title, groups, legend, "C")
+    if outcomes := _having(run, OURS, *FORKING[:1]):
         (outcome,) = outcomes
         groups = [
-            Group(name, [Bar(outcome.ratio(name), _TONES[0] if name == OURS else _TONES[-1])])
-            for name in (OURS, *_present(outcome, OTHERS))
+            Group(name, [Bar(outcome.ratio(name), _COLORS[0] if name == OURS else _COLORS[-1])])
+            for name in (OURS, *_present(outcome, FORKING))
         ]
-        title = f"{outcome.scenario}, as a share of a plain C server's"
-        pictures["today"] = picture(title, groups, [], "C")
+        title = f"{outcome.scenario}, relative to a plain C server"
+        found["today"] = picture(title, groups, [], "C")
     if outcomes := _polled(run):
         names = _polls(outcomes)
         groups = [_group(outcome, names) for outcome in outcomes]
-        legend = list(zip(_TONES, (name.removeprefix(f"{OURS}, ") for name in names), strict=False))
-        title = "One client, 64 bytes, as a share of a plain C server's messages a second"
-        pictures["polling"] = picture(title, groups, legend, "C")
-    return pictures
-
-
-def share(quartiles: Quartiles) -> str:
-    """Return a ratio as a cell: the median, and the quartiles in brackets."""
-    return f"{quartiles.median:.2f} ({quartiles.low:.2f} - {quartiles.high:.2f})"
+        legend = list(
+            zip(_COLORS, (name.removeprefix(f"{OURS}, ") for name in names), strict=False)
+        )
+        title = "One client, 64 bytes: messages per second, relative to a plain C server"
+        found["polling"] = picture(title, groups, legend, "C")
+    return found
 
 
 def _servers(outcomes: Sequence[Outcome]) -> str:
     rows = [
         [
             outcome.scenario,
-            *(share(outcome.ratio(name)) if name in outcome.servers else "" for name in _PLAIN),
-            f"{_cost(outcome, outcome.yardstick)} / {_cost(outcome, OURS)}",
+            *(outcome.ratio(name).text() if name in outcome.servers else "" for name in _PLAIN),
+            f"{_cost(outcome, outcome.baseline)} / {_cost(outcome, OURS)}",
         ]
         for outcome in outcomes
     ]
     if not rows:
         return ""
     others = [
-        f"{name} in {outcome.scenario}: {share(outcome.ratio(name))}."
+        f"{name} in {outcome.scenario}: {outcome.ratio(name).text()}."
         for outcome in outcomes
         for name in outcome.servers
-        if name not in {outcome.yardstick, *_PLAIN, *OTHERS}
+        if name not in {outcome.baseline, *_PLAIN, *FORKING}
     ]
     return "\n\n".join([table(["", OURS, "pure Python", *RIVALS, "µs"], rows), *others])
 
 
 def _today(outcomes: Sequence[Outcome]) -> str:
     rows = [
-        [name, share(outcome.ratio(name)), share(outcome.ratio(OURS, name))]
+        [name, outcome.ratio(name).text(), outcome.ratio(OURS, name).text()]
         for outcome in outcomes
-        for name in _present(outcome, OTHERS)
+        for name in _present(outcome, FORKING)
     ]
-    return table(["", "beside C", f"{OURS} beside it"], rows) if rows else ""
+    return table(["", "relative to C", f"{OURS} relative to it"], rows) if rows else ""
 
 
 def _polling(outcomes: Sequence[Outcome]) -> str:
@@ -96,8 +92,8 @@ def _polling(outcomes: Sequence[Outcome]) -> str:
     rows = [
         [
             outcome.scenario,
-            *(share(outcome.ratio(name)) for name in names),
-            " / ".join(_cost(outcome, name) for name in (outcome.yardstick, *names)),
+            *(outcome.ratio(name).text() for name in names),
+            " / ".join(_cost(outcome, name) for name in (outcome.baseline, *names)),
         ]
         for outcome in outcomes
     ]
@@ -117,15 +113,15 @@ def _polls(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _present(outcome: Outcome, names: Sequence[str]) -> list[str]:
-    """Return names in the order of their rates; not everything is installed everywhere."""
-    here = [name for name in names if name in outcome.servers]
-    return sorted(here, key=lambda name: -outcome.ratio(name).median)
+    """Return the names of measured servers, the fastest first; some may not be installed."""
+    measured = [name for name in names if name in outcome.servers]
+    return sorted(measured, key=lambda name: -outcome.ratio(name).median)
 
 
 def _group(outcome: Outcome, names: Sequence[str]) -> Group:
     bars = [
-        Bar(outcome.ratio(name), tone)
-        for tone, name in zip(_TONES, names, strict=False)
+        Bar(outcome.ratio(name), color)
+        for color, name in zip(_COLORS, names, strict=False)
         if name in outcome.servers
     ]
     return Group(outcome.scenario, bars)

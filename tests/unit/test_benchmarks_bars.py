@@ -1,4 +1,4 @@
-"""Bars with whiskers: long as their medians, all of it on the picture."""
+"""Bars with whiskers: as long as their medians, and inside the picture."""
 
 from xml.etree import ElementTree as ET
 
@@ -29,12 +29,12 @@ def drawn(groups: list[Group]) -> ET.Element:
 
 
 def bars(root: ET.Element) -> list[ET.Element]:
-    # The first is the ground, the second stands in the legend.
+    # The first rectangle is the background, the second is in the legend.
     return root.findall(f"{SVG}rect")[2:]
 
 
 @given(GROUPS)
-def test_everything_lies_on_the_picture(groups: list[Group]) -> None:
+def test_everything_is_inside_the_picture(groups: list[Group]) -> None:
     root = drawn(groups)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     assert width == 800
@@ -49,13 +49,13 @@ def test_everything_lies_on_the_picture(groups: list[Group]) -> None:
 
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 7.0, 200.0])
-def test_a_bar_is_as_long_as_its_median_says(size: float) -> None:
+def test_the_length_of_a_bar_is_its_median(size: float) -> None:
     group = Group("x", [Bar(Quartiles(m, m, m), "first") for m in (size, size / 2)])
     long, short = (float(bar.attrib["width"]) for bar in bars(drawn([group])))
     assert short == pytest.approx(long / 2, abs=0.1)
 
 
-def test_the_number_stands_beside_it() -> None:
+def test_the_median_is_printed_beside_its_bar() -> None:
     group = Group("scenario", [Bar(Quartiles(0.5, 0.812, 0.9), "first")])
     words = [text.text for text in drawn([group]).iter(f"{SVG}text")]
     assert {"0.81", "scenario", "title", "ours", "C"} <= {*words}

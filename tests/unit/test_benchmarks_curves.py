@@ -1,4 +1,4 @@
-"""Lines on logarithmic axes: in order, on the picture, and no name upon another."""
+"""Lines on logarithmic axes: inside the picture, with names that do not overlap."""
 
 from itertools import pairwise
 from xml.etree import ElementTree as ET
@@ -31,7 +31,7 @@ def drawn(*panels: list[Line]) -> ET.Element:
 
 
 @given(LINES, LINES)
-def test_everything_lies_on_the_picture(above: list[Line], below: list[Line]) -> None:
+def test_everything_is_inside_the_picture(above: list[Line], below: list[Line]) -> None:
     root = drawn(above, below)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     assert width == 800
@@ -44,14 +44,14 @@ def test_everything_lies_on_the_picture(above: list[Line], below: list[Line]) ->
 
 
 @given(LINES)
-def test_no_name_stands_upon_another(lines: list[Line]) -> None:
+def test_names_do_not_overlap(lines: list[Line]) -> None:
     names = [text for text in drawn(lines).iter(f"{SVG}text") if "line" in (text.text or "")]
     places = sorted(float(name.attrib["y"]) for name in names)
     assert len(places) == len(lines)
     assert all(after - before >= 13.8 for before, after in pairwise(places))
 
 
-def test_ten_times_as_much_is_one_step_up_wherever_it_is() -> None:
+def test_each_decade_has_the_same_height() -> None:
     quartiles = [Quartiles(value, value, value) for value in (1.0, 10.0, 100.0, 1000.0, 10_000.0)]
     circles = drawn([_line("x", *quartiles)]).findall(f"{SVG}circle")
     steps = [

@@ -9,7 +9,7 @@ from benchmarks.scenarios import OURS, SCENARIOS
 from benchmarks.servers import COMMANDS, ROOT
 
 
-def test_without_words_everything_is_measured() -> None:
+def test_by_default_all_scenarios_are_measured() -> None:
     assert arguments([]).scenarios == list(SCENARIOS)
 
 
@@ -19,7 +19,7 @@ def test_a_part_of_a_name_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ["--from", "a.json", "seqpacket"],
         ["--from", "a.json", "--json", "b.json"],
@@ -28,16 +28,16 @@ def test_a_part_of_a_name_is_enough() -> None:
         ["--repeats", "many"],
     ],
 )
-def test_what_does_not_go_together_is_refused(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+def test_wrong_command_lines_are_refused(
+    args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as refused:
-        arguments(words)
+        arguments(args)
     assert refused.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("./dev bench: error: ")
 
 
-def test_figures_of_several_runs_may_be_put_together(tmp_path: Path) -> None:
+def test_several_kept_runs_can_be_combined(tmp_path: Path) -> None:
     (tmp_path / "performance.md").touch()
     options = arguments(["--from", "a.json", "--from", "b.json", "--write", str(tmp_path)])
     assert [file.name for file in options.kept] == ["a.json", "b.json"]
@@ -47,7 +47,7 @@ def test_every_server_of_a_scenario_can_be_started() -> None:
     names = {
         name
         for scenario in SCENARIOS
-        for name in (scenario.yardstick, *scenario.others, *scenario.ours)
+        for name in (scenario.baseline, *scenario.others, *scenario.ours)
     }
     assert {name for name in names if not name.startswith(OURS)} <= set(COMMANDS)
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)

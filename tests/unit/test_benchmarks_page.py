@@ -1,4 +1,4 @@
-"""The page with the figures: what is between the marks is new, all else is as it was."""
+"""The page with the results: only the text between the marks is replaced."""
 
 from pathlib import Path
 
@@ -20,11 +20,11 @@ end
 """
 
 
-def test_a_block_is_replaced_and_its_surroundings_are_not() -> None:
+def test_only_the_text_between_the_marks_is_replaced() -> None:
     assert replaced(PAGE, {"one": r"new \1"}) == PAGE.replace("old", "\nnew \\1\n")
 
 
-def test_twice_is_as_once() -> None:
+def test_replacing_is_idempotent() -> None:
     blocks = {"one": "a\n\nb", "two": "| c |"}
     once = replaced(PAGE, blocks)
     assert replaced(once, blocks) == once
@@ -32,12 +32,12 @@ def test_twice_is_as_once() -> None:
 
 
 @pytest.mark.parametrize("page", ["", PAGE + PAGE, "<!-- benchmarks: one -->\n"])
-def test_a_block_needs_its_place(page: str) -> None:
+def test_a_block_needs_one_pair_of_marks(page: str) -> None:
     with pytest.raises(ValueError, match="places for the block one"):
         replaced(page, {"one": "new"})
 
 
-def test_nothing_is_written_if_there_is_no_place(tmp_path: Path) -> None:
+def test_nothing_is_written_if_a_block_has_no_marks(tmp_path: Path) -> None:
     (tmp_path / "performance.md").write_text(PAGE)
     with pytest.raises(SystemExit, match=r"performance.md: 0 places for the block three"):
         write(tmp_path, {"one": "new", "three": "new"}, {"plot": "<svg/>"})
@@ -53,7 +53,7 @@ def test_page_and_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert "performance.md (one) pictures/performance-plot.svg" in capsys.readouterr().out
 
 
-def test_a_directory_without_the_page_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_page_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"open failed: No such file or directory \(2\)"):
         write(tmp_path, {}, {})
 

@@ -1,9 +1,9 @@
-"""Start, size and rest: what their tables say."""
+"""The tables of the benchmarks ready and idle."""
 
 from pathlib import Path
 
 from benchmarks import idle, ready
-from benchmarks.idle import Idle, Rest
+from benchmarks.idle import Idle, IdleDaemon
 from benchmarks.ready import BARE, MEMORY, OURS, Program, Starts
 from benchmarks.results import Machine, load, save
 
@@ -21,16 +21,16 @@ STARTS = Starts(
         ),
     },
 )
-IDLE = Idle(MACHINE, 60.0, [Rest(False, 0, 0.0, 0), Rest(True, 1000, 1.234, 4)])
+IDLE = Idle(MACHINE, 60.0, [IdleDaemon(False, 0, 0.0, 0), IdleDaemon(True, 1000, 1.234, 4)])
 
 
-def test_starts_are_beside_what_no_such_daemon_does_without() -> None:
-    lines = ready.table(STARTS).splitlines()
+def test_times_are_relative_to_the_bare_imports() -> None:
+    lines = ready.times(STARTS).splitlines()
     assert lines[2] == f"| `{BARE}` | 60 (55 - 65) | 50 (50 - 50) |  |"
     assert lines[3] == "| `localechod` | 150 (125 - 175) | 124 (112 - 136) | 2.48 (2.24 - 2.72) |"
 
 
-def test_sizes_are_the_daemons() -> None:
+def test_the_memory_is_only_the_daemons() -> None:
     lines = ready.sizes(STARTS).splitlines()
     assert lines[2:] == [
         "| localechod | Rss | 0.0 | 0.75 |",
@@ -39,13 +39,13 @@ def test_sizes_are_the_daemons() -> None:
     ]
 
 
-def test_rest_is_told_to_the_hundredth_of_a_millisecond() -> None:
-    lines = idle.table(IDLE).splitlines()
-    assert lines[2:] == ["| none | 0 | 0.00 | 0 |", "| 30 s | 1,000 | 1.23 | 4 |"]
+def test_processor_time_at_rest_has_two_decimal_places() -> None:
+    lines = idle.as_markdown(IDLE).splitlines()
+    assert lines[2:4] == ["| none | 0 | 0.00 | 0 |", "| 30 s | 1,000 | 1.23 | 4 |"]
     assert str(IDLE) == f"60 seconds; {MACHINE}"
 
 
-def test_figures_come_back_as_they_were_kept(tmp_path: Path) -> None:
+def test_kept_results_are_read_back(tmp_path: Path) -> None:
     save(tmp_path / "starts.json", STARTS)
     save(tmp_path / "idle.json", IDLE)
     assert load(tmp_path / "starts.json", Starts) == STARTS

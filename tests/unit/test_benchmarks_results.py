@@ -1,11 +1,11 @@
-"""Figures that are kept: the same when they come back, and refused in a line where they are not."""
+"""Kept results are read back; other files are refused."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import Figure
-from benchmarks.results import Machine, Outcome, Run, joined, load, save
+from benchmarks.measure import Sample
+from benchmarks.results import Machine, Outcome, Run, combined, load, save
 from localechod.bench.quartiles import Quartiles
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2, uvloop 0.22.1", 0.25)
@@ -16,35 +16,35 @@ def outcome(scenario: str = "one", ours: float = 50.0) -> Outcome:
         scenario,
         "C epoll",
         {
-            "C epoll": [Figure(100.0, 2.0), Figure(200.0, 4.0)],
-            "localechod": [Figure(ours, 3.0), Figure(2 * ours, 5.0)],
-            "socat PIPE": [Figure(10.0, None), Figure(10.0, None)],
+            "C epoll": [Sample(100.0, 2.0), Sample(200.0, 4.0)],
+            "localechod": [Sample(ours, 3.0), Sample(2 * ours, 5.0)],
+            "socat PIPE": [Sample(10.0, None), Sample(10.0, None)],
         },
     )
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+def test_kept_results_are_read_back(tmp_path: Path) -> None:
     run = Run(MACHINE, 2, 0.5, [outcome(), outcome("two")])
     save(tmp_path / "run.json", run)
     assert load(tmp_path / "run.json", Run) == run
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("", "truncated"),
         ("[]", "Expected `object`, got `array`"),
         ('{"machine": 1}', "at `$.machine`"),
     ],
 )
-def test_what_is_something_else_is_refused_in_a_line(text: str, told: str, tmp_path: Path) -> None:
+def test_another_file_is_an_error_of_one_line(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(SystemExit, match="is not what such a run writes") as refused:
+    with pytest.raises(SystemExit, match="does not hold results of this benchmark") as refused:
         load(tmp_path / "run.json", Run)
-    assert told in str(refused.value)
+    assert reason in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"open failed: No such file or directory \(2\): .*/none"):
         load(tmp_path / "none", Run)
 
@@ -55,21 +55,21 @@ def test_rates_are_compared_round_by_round() -> None:
     assert outcome().rate("C epoll").median == 150.0
 
 
-def test_a_cost_that_nobody_knows_is_none() -> None:
+def test_an_unknown_cost_is_none() -> None:
     assert outcome().cost("socat PIPE") is None
     assert outcome().cost("localechod") == Quartiles(3.5, 4.0, 4.5)
 
 
-def test_of_two_runs_the_later_word_counts_and_the_order_stays() -> None:
+def test_of_two_runs_the_later_prevails_and_the_order_is_kept() -> None:
     first = Run(MACHINE, 2, 0.5, [outcome("a"), outcome("b")])
     later = Run(MACHINE, 9, 1.0, [outcome("c"), outcome("a", 80.0)])
-    both = joined([first, later])
+    both = combined([first, later])
     assert [each.scenario for each in both.outcomes] == ["a", "b", "c"]
     assert both.outcomes[0].ratio("localechod").median == 0.8
     assert both.repeats == 9
 
 
-def test_a_run_says_where_and_how_quiet_it_was() -> None:
+def test_a_run_describes_its_machine_and_load() -> None:
     assert str(Run(MACHINE, 9, 0.5, [])) == (
         "9 rounds of 0.5 s; a processor, 2 processors, Linux 6.1, CPython 3.11.2, uvloop 0.22.1, "
         "load average 0.25 before"

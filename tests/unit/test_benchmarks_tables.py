@@ -1,18 +1,18 @@
-"""A run as the documentation shows it: what was not measured is not shown."""
+"""A run in the documentation: only measured servers are shown."""
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Sample
 from benchmarks.results import Machine, Outcome, Run
 from benchmarks.scenarios import OURS, POLLING, RIVALS
 from benchmarks.servers import PURE
-from benchmarks.tables import drawn, written
+from benchmarks.tables import blocks, pictures
 
 MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2", 0.0)
 
 
 def outcome(name: str, **rates: float) -> Outcome:
-    servers = {"C epoll": [Figure(100.0, 2.0)] * 2}
+    servers = {"C epoll": [Sample(100.0, 2.0)] * 2}
     for server, rate in rates.items():
-        servers[server] = [Figure(rate, None if "cat" in server else 3.25)] * 2
+        servers[server] = [Sample(rate, None if "cat" in server else 3.25)] * 2
     return Outcome(name, "C epoll", servers)
 
 
@@ -25,47 +25,47 @@ TODAY = outcome("all", **{OURS: 80.0, "socat PIPE": 20.0, "ncat cat": 10.0, "s6-
 POLLS = outcome("one", **{f"{POLLING}0": 95.0, f"{POLLING}50": 280.0})
 
 
-def test_ratios_to_c_and_what_a_message_costs_both() -> None:
-    lines = written(run(PLAIN))["servers"].splitlines()[2:]
+def test_a_row_has_ratios_to_c_and_the_cost_of_a_message() -> None:
+    lines = blocks(run(PLAIN))["servers"].splitlines()[2:]
     assert lines[0] == "|  | localechod | pure Python | uvloop Protocol | asyncio Protocol | µs |"
     assert lines[2] == "| plain | 0.80 (0.80 - 0.80) |  | 0.75 (0.75 - 0.75) |  | 2.0 / 3.2 |"
     assert lines[-1] == "2 rounds of 1 s; " + str(MACHINE) + "."
 
 
-def test_another_server_in_c_is_not_forgotten() -> None:
+def test_another_server_in_c_has_a_sentence() -> None:
     rivals = outcome("many", **{OURS: 80.0, PURE: 60.0, "C recvmmsg": 104.0})
-    lines = written(run(rivals))["servers"].splitlines()
+    lines = blocks(run(rivals))["servers"].splitlines()
     assert "| 0.60 (0.60 - 0.60) |  |  |" in lines[4]
     assert lines[6] == "C recvmmsg in many: 1.04 (1.04 - 1.04)."
 
 
-def test_what_people_use_is_told_from_the_quickest_on() -> None:
-    lines = written(run(PLAIN, TODAY))["today"].splitlines()[2:]
+def test_common_programs_are_sorted_by_rate() -> None:
+    lines = blocks(run(PLAIN, TODAY))["today"].splitlines()[2:]
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| s6-ipcserver cat", "| socat PIPE", "| ncat cat"
     ]  # fmt: skip
     assert "| 0.10 (0.10 - 0.10) | 8.00 (8.00 - 8.00) |" in lines[4]
 
 
-def test_settings_are_beside_each_other() -> None:
-    lines = written(run(POLLS))["polling"].splitlines()[2:]
+def test_each_setting_has_a_column() -> None:
+    lines = blocks(run(POLLS))["polling"].splitlines()[2:]
     assert lines[0] == "|  | busy_poll_us = 0 | busy_poll_us = 50 | µs |"
     assert lines[2] == "| one | 0.95 (0.95 - 0.95) | 2.80 (2.80 - 2.80) | 2.0 / 3.2 / 3.2 |"
 
 
-def test_what_was_not_measured_is_neither_written_nor_drawn() -> None:
-    assert set(written(run(PLAIN))) == {"servers"}
-    assert "](pictures/performance-servers.svg)" in written(run(PLAIN))["servers"]
-    assert set(drawn(run(PLAIN))) == {"servers"}
-    assert set(written(run(POLLS))) == {"polling"}
-    assert set(drawn(run(POLLS, TODAY))) == {
+def test_tables_and_pictures_without_measurements_are_omitted() -> None:
+    assert set(blocks(run(PLAIN))) == {"servers"}
+    assert "](pictures/performance-servers.svg)" in blocks(run(PLAIN))["servers"]
+    assert set(pictures(run(PLAIN))) == {"servers"}
+    assert set(blocks(run(POLLS))) == {"polling"}
+    assert set(pictures(run(POLLS, TODAY))) == {
         "servers", "today", "polling"
     }  # fmt: skip
-    assert written(run()) == drawn(run()) == {}
+    assert blocks(run()) == pictures(run()) == {}
 
 
-def test_a_picture_names_whom_it_shows() -> None:
-    pictures = drawn(run(POLLS, TODAY))
-    assert "ncat cat" in pictures["today"]
-    assert "ncat cat" not in pictures["servers"]
-    assert "busy_poll_us = 50" in pictures["polling"]
+def test_a_picture_names_its_servers() -> None:
+    found = pictures(run(POLLS, TODAY))
+    assert "ncat cat" in found["today"]
+    assert "ncat cat" not in found["servers"]
+    assert "busy_poll_us = 50" in found["polling"]
