@@ -29,7 +29,7 @@ COLUMNS = 80
 CELL, LINE, MARGIN, BAR = 8.4, 20, 16, 28  # pixels: of a letter, a line, the margin, the title bar
 
 # CSS classes, most of them SGR codes, with their color in light and in dark mode.
-COLOURS = {
+COLORS = {
     "t": ("#1f2328", "#e6edf3"),
     "1": ("#1f2328", "#ffffff"),
     "2": ("#57606a", "#8b949e"),
@@ -69,9 +69,9 @@ def printed(command: str) -> str:
         env={"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"},
     ):
         os.close(theirs)
-        said = b"".join(iter(lambda: _read(ours), b""))
+        output = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)
-    return said.decode().replace("\r\n", "\n").rstrip("\n")
+    return output.decode().replace("\r\n", "\n").rstrip("\n")
 
 
 def _read(terminal: int) -> bytes:
@@ -82,7 +82,7 @@ def _read(terminal: int) -> bytes:
 
 
 @contextmanager
-def company() -> Iterator[None]:
+def sample_clients() -> Iterator[None]:
     """Connect two clients that have sent messages, and bind a socket of restricted use."""
     directory = Path("/tmp/app")  # noqa: S108 - shown in the picture; it must not exist yet
     with ExitStack() as stack:
@@ -120,14 +120,14 @@ def drawing(commands: list[str]) -> str:
     for command in commands:
         rows += [[]] * bool(rows)
         rows.append([("prompt", "$ "), ("1", command)])
-        rows += coloured(wrapped(printed(command)))
+        rows += colored(wrapped(printed(command)))
     width = round(COLUMNS * CELL + 2 * MARGIN)
     height = len(rows) * LINE + MARGIN + BAR
     text = "\n".join(
-        line for number, row in enumerate(rows) for line in words(row, BAR + (number + 0.8) * LINE)
+        line for number, row in enumerate(rows) for line in cells(row, BAR + (number + 0.8) * LINE)
     )
-    style = [f".{_name(key)}{{fill:{light}}}" for key, (light, _) in COLOURS.items()]
-    dark = [f".{_name(key)}{{fill:{dark}}}" for key, (_, dark) in COLOURS.items()]
+    style = [f".{_name(key)}{{fill:{light}}}" for key, (light, _) in COLORS.items()]
+    dark = [f".{_name(key)}{{fill:{dark}}}" for key, (_, dark) in COLORS.items()]
     bold = f".{_name('1')}{{font-weight:bold}}"
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" \
@@ -159,20 +159,20 @@ def wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
-def coloured(text: str) -> Iterator[list[tuple[str, str]]]:
+def colored(text: str) -> Iterator[list[tuple[str, str]]]:
     """Yield each line in pieces of one color."""
     code = "t"
     for line in text.split("\n"):
         pieces: list[tuple[str, str]] = []
-        for place, part in enumerate(_CODE.split(line)):
-            if place % 2:
-                code = part if part in COLOURS else "t"
+        for index, part in enumerate(_CODE.split(line)):
+            if index % 2:
+                code = part if part in COLORS else "t"
             elif part:
                 pieces.append((code, part))
         yield pieces
 
 
-def words(row: list[tuple[str, str]], y: float) -> Iterator[str]:
+def cells(row: list[tuple[str, str]], y: float) -> Iterator[str]:
     """Yield the words of a line, each placed at its column, with the width of its letters."""
     column = 0
     for code, piece in row:
@@ -195,7 +195,7 @@ def main() -> None:
     directory = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs/pictures"
     if os.geteuid() != 0 or not RUNTIME.exists():
         sys.exit("run this as root, with the service running: systemctl start localechod")
-    with company():
+    with sample_clients():
         for name, commands in SCENES.items():
             (directory / f"{name}.svg").write_text(drawing(commands))
 
