@@ -27,7 +27,7 @@ CONNECTIONS = (1, 10, 100, 1000, 10_000)
 ENDPOINTS = (1, 10, 100, 1000)
 SERVERS = ("C epoll", "localechod")
 _ONE_BUSY_CLIENTS = 32  # all on the same endpoint
-_ALL_BUSY_CLIENTS = ENDPOINTS[-1]  # spread over all endpoints: at most endpoints, one on each
+_ALL_BUSY_CLIENTS = ENDPOINTS[-1]  # spread over all endpoints: one on each of the most endpoints
 _SIZE = 64
 _OTHER_DESCRIPTORS = 200  # beside connections; localechod reserves 128
 _RAW = 'framing = "chunk"'

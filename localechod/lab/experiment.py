@@ -72,7 +72,7 @@ class Result:
         holds: whether the claim holds; None for a skipped experiment.
         transcript: the commands and their output, in order.
         surprises: the facts that differ from the expected ones, "NAME: EXPECTED -> OBSERVED".
-        reason: why the experiment was skipped, as a field of the catalog's words; else "".
+        reason: why the experiment was skipped, as a field of `catalog.Words`; else "".
     """
 
     name: str

@@ -135,12 +135,12 @@ PROGRAMS: dict[str, tuple[Callable[..., None], int]] = {
 """The programs by name, each with the number of its arguments, which are paths."""
 
 
-def main(words: list[str]) -> int:
+def main(args: list[str]) -> int:
     """Run a program by hand; return the exit status."""
     import signal  # noqa: PLC0415 - only for this; in the lab, the process module sets the signals
 
-    program, paths = PROGRAMS.get(words[0] if words else "", (None, 0))
-    if program is None or len(words) != 1 + paths:
+    program, paths = PROGRAMS.get(args[0] if args else "", (None, 0))
+    if program is None or len(args) != 1 + paths:
         sys.stderr.write(
             "usage: programs streamserver|streamclient|dataserver PATH\n"
             "   or: programs dataclient PATH OWN_PATH\n"
@@ -148,7 +148,7 @@ def main(words: list[str]) -> int:
         return 2
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # as in a C program
-    program(*words[1:])
+    program(*args[1:])
     return 0
 
 

@@ -34,7 +34,7 @@ _NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 
 
 class SkippedError(Exception):
-    """The experiment is impossible here; the argument names the reason in the catalog's words."""
+    """The experiment is impossible here; the argument is a field of `catalog.Words`: the reason."""
 
 
 class Sandbox:

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: well-formed, self-contained, true to what is printed."""
+"""The pictures of the documentation: well-formed, self-contained, and equal to the output."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -29,7 +29,7 @@ def test_a_picture_is_well_formed_and_shows_its_commands(name: str) -> None:
         assert float(text.attrib["y"]) < float(root.attrib["height"])
 
 
-def test_colours_and_columns_of_the_terminal_are_kept() -> None:
+def test_colors_and_columns_of_the_terminal_are_preserved() -> None:
     picture = drawing(["printf 'a  \\033[31mred\\033[0m <&>\\n'; test -t 1 && tput cols"])
     shown = {text.text: text.attrib for text in texts(picture)}
     assert shown["red"]["class"] == "c31"
@@ -38,6 +38,6 @@ def test_colours_and_columns_of_the_terminal_are_kept() -> None:
     assert str(COLUMNS) in shown
 
 
-def test_a_long_line_goes_on_in_the_next_one_as_in_a_terminal() -> None:
+def test_a_long_line_is_wrapped_as_in_a_terminal() -> None:
     picture = drawing([f"echo {'x' * 100}"])
     assert [text.text for text in texts(picture)][2:] == ["x" * 80, "x" * 20]
