@@ -1,14 +1,13 @@
 """gRPC over a local socket: a daemon in the sandbox is asked for its status."""
 
 import asyncio
-import grp
 import os
-import pwd
 import stat
 import sys
 from pathlib import Path
 
 import localechod
+from localechod.accounts import group_name, user_name
 from localechod.control.events import ControlClient
 from localechod.control.messages import StatusReport
 from localechod.lab.process import Process, StalledError
@@ -77,7 +76,4 @@ def _started(sandbox: Sandbox) -> Process:
 def _identity(sandbox: Sandbox) -> tuple[str, str]:
     """Return the user and group for the daemon: nobody's if root runs the lab, else our own."""
     uid, gid = sandbox.other_user or (os.geteuid(), os.getegid())
-    try:
-        return pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
-    except KeyError:  # ids without an account; a daemon that is not root ignores them
-        return str(uid), str(gid)
+    return user_name(uid), group_name(gid)  # a daemon that is not root ignores them

@@ -15,7 +15,7 @@ from localechod.lab import (
     socket_types,
 )
 from localechod.lab.experiment import Experiment, Judgment
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 _JUDGMENTS = (
     Judgment("easy", verdict=True),

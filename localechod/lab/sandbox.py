@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pwd
 import shutil
 import socket
 import struct
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from localechod.accounts import find_user, user_name
 from localechod.lab import programs
 from localechod.lab.process import TIMEOUT, Process, ProcessSpec
 
@@ -81,10 +81,9 @@ class Sandbox:
         """
         if os.geteuid() != 0:
             return None
-        try:
-            found = pwd.getpwnam("nobody")
-        except KeyError:
-            raise SkippedError("nobody") from None
+        found = find_user("nobody")
+        if found is None:
+            raise SkippedError("nobody")
         return found.pw_uid, found.pw_gid
 
     def program(self, name: str, *paths: str, ids: tuple[int, int] | None = None) -> Process:
@@ -190,5 +189,5 @@ def pause() -> None:
 def _prompted(command: str, ids: tuple[int, int] | None = None) -> str:
     """Return a command after the prompt of its user: # for root, $ for others."""
     if ids is not None:
-        return f"{pwd.getpwuid(ids[0]).pw_name}$ {command}"
+        return f"{user_name(ids[0])}$ {command}"
     return f"{'#' if os.geteuid() == 0 else '$'} {command}"

@@ -40,7 +40,7 @@ class Session(Machine):
     def process(
         self, *argv: str, user: str = "root", stdin: str = "", seconds: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as the user, in their home; "root", a machine's default, means this user."""
+        """Run a command as the user, in their home; "root", the default, means this user."""
         program, *rest = argv
         words = [program, "--user", *rest] if program in _MANAGERS else list(argv)
         variables = [f"{name}={value}" for name, value in self.variables.items()]
