@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from localechod.config import Config, EndpointConfig
 from localechod.echo.binding import Opened, Owner, request
 from localechod.errors import ConfigError, UsageError
-from localechod.host.fdstore import Store
 from localechod.localsocket.address import Address
-from localechod.localsocket.adopt import borrow, name_of, retire
+from localechod.localsocket.adopt import borrow, name_of
 from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, difference
 from localechod.localsocket.types import TYPE_NAMES
@@ -66,13 +65,9 @@ class Passed:
         return f"descriptor {self.descriptor} ({name}), a {self.type} socket {place}"
 
 
-def take(inherited: dict[str, list[int]]) -> list[Passed]:
-    """Take what a socket unit has passed out of all that was; the rest is our own.
-
-    Our own names, in the store, begin with "@", which the name of no endpoint does.
-    """
-    names = [name for name in inherited if not name.startswith("@")]
-    return [_look(descriptor, name) for name in names for descriptor in inherited.pop(name)]
+def describe(activated: Iterable[tuple[str, int]]) -> list[Passed]:
+    """Ask the kernel what each socket is that a socket unit has passed, by name and descriptor."""
+    return [_look(descriptor, name) for name, descriptor in activated]
 
 
 def match(passed: Iterable[Passed], endpoints: Mapping[str, EndpointConfig]) -> dict[str, Passed]:
@@ -138,27 +133,19 @@ def lend(
     matched: Mapping[str, Passed],
     config: Config,
     owner: Owner,
-    inherited: dict[str, list[int]],
-    store: Store,
 ) -> dict[str, Opened]:
     """Give the endpoints the sockets that were passed for them.
 
     Owner and mode are the socket unit's to decide; where the configuration says otherwise, the log
-    does too. Sockets of the same endpoints that we kept ourselves, from before the socket unit, are
-    closed: nobody can find them any more.
+    does too.
 
     Args:
         matched: what `match` returned; the descriptors are taken over.
         config: with the endpoints.
         owner: who owns a socket whose endpoint names nobody.
-        inherited: what was kept in the store; superseded sockets are taken out of it.
-        store: where those are dropped.
     """
     lent: dict[str, Opened] = {}
     for name, passed in matched.items():
-        for old in inherited.pop(f"@{name}", []):
-            store.drop(f"@{name}")
-            retire(old)
         endpoint = config.endpoints[name]
         bound = borrow(socket.socket(fileno=passed.descriptor), endpoint.address)
         lent[name] = bound

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from localechod.config import ControlConfig
 from localechod.control.server import ControlServer
 from localechod.control.service import Daemon
-from localechod.daemon import restart
+from localechod.daemon.inherited import CONTROL
 from localechod.echo.binding import Owner
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
@@ -62,7 +62,7 @@ class ControlSocket:
             log.error("%s", failure)  # noqa: TRY400 - the machine's fault, not the program's
             return failure
         self._bound = bound
-        self._store.keep(restart.CONTROL, bound.sock.fileno())
+        self._store.keep(CONTROL, bound.sock.fileno())
         self._server = ControlServer(daemon, admins=config.admins, own_uid=os.geteuid())
         await self._server.start(bound.sock)
         return ""
@@ -82,7 +82,7 @@ class ControlSocket:
         """Remove it for good, after `close`: from the store, and its file."""
         bound, self._bound = self._bound, None
         if bound is not None:
-            self._store.drop(restart.CONTROL)
+            self._store.drop(CONTROL)
             bound.remove()
 
     def _bind(self, request: Request, kept: Sequence[int]) -> Bound:
@@ -91,5 +91,5 @@ class ControlSocket:
                 return adopt(descriptor, request)
             except (LocalechodError, OSError) as error:
                 log.warning("control socket: bound anew: %s", error)
-                self._store.drop(restart.CONTROL)
+                self._store.drop(CONTROL)
         return bind(request)

@@ -7,14 +7,12 @@ word of where they are; and the configuration in force, in case the file is brok
 import logging
 import mmap
 import os
-import re
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 from localechod.config import Config, EndpointConfig
+from localechod.daemon.inherited import CONFIG, CRASH_SLOTS, StoredConnection
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import Record, SlotError, Slots
 from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
@@ -26,25 +24,9 @@ from localechod.localsocket.types import TYPES
 
 log = logging.getLogger("localechod.daemon.crash")
 
-MEMORY = "@@kept"
-CONFIG = "@@config"
-
 # What stands in the store that is neither an endpoint's socket nor a connection: the control
 # socket, these two, and in a restart the state and the other connections.
 _OTHERS = 5
-
-_KEPT = re.compile(r"@(?P<serial>\d+)@(?P<endpoint>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Survivor:
-    """A connection as it came out of the store: what it is called there, and its descriptor."""
-
-    name: str
-    descriptor: int
-
-
-Survivors: TypeAlias = dict[int, Survivor]
 
 
 def remember(text: str, store: Store) -> None:
@@ -61,61 +43,40 @@ def remember(text: str, store: Store) -> None:
         store.keep(CONFIG, memory)
 
 
-def last_good(inherited: dict[str, list[int]]) -> str | None:
-    """Return the configuration that was in force, if there was one; taken out of `inherited`."""
-    text = None
-    for memory in inherited.pop(CONFIG, []):
-        with os.fdopen(memory, "rb") as file:
-            file.seek(0)
-            text = file.read().decode("utf-8", "replace")
-    return text
-
-
 def forget(store: Store) -> None:
     """Take out of the store what only a next process would need; there will be none."""
     store.drop(CONFIG)
-    store.drop(MEMORY)
+    store.drop(CRASH_SLOTS)
 
 
-def memory(inherited: dict[str, list[int]], store: Store) -> Slots:
-    """Return the memory that is kept for connections, or new memory; taken out of `inherited`."""
-    for descriptor in inherited.pop(MEMORY, []):
+def memory(stored: Sequence[int], store: Store) -> Slots:
+    """Return the slots in the memory that was stored, or in new memory. Descriptors are closed."""
+    for descriptor in stored:
         try:
             return Slots(mmap.mmap(descriptor, 0))
         except (SlotError, ValueError, OSError) as error:
             log.warning("%s; kept connections are closed", error)
-            store.drop(MEMORY)
+            store.drop(CRASH_SLOTS)
         finally:
             os.close(descriptor)
     count = store.capacity - _OTHERS
     if count <= 0:
         return crash_slots.no_slots()
     try:
-        descriptor = os.memfd_create("localechod-kept", os.MFD_CLOEXEC)
+        descriptor = os.memfd_create("localechod-crash-slots", os.MFD_CLOEXEC)
     except OSError as error:
         log.warning("a crash will keep no connections: memfd_create failed: %s", error)
         return crash_slots.no_slots()
     try:
         os.ftruncate(descriptor, crash_slots.size(count))
-        store.keep(MEMORY, descriptor)
+        store.keep(CRASH_SLOTS, descriptor)
         return crash_slots.format_memory(mmap.mmap(descriptor, 0), count)
     finally:
         os.close(descriptor)
 
 
-def survivors(inherited: dict[str, list[int]]) -> Survivors:
-    """Return the connections that were kept, by serial; taken out of `inherited`."""
-    found: Survivors = {}
-    for name in list(inherited):
-        kept = _KEPT.fullmatch(name)
-        if kept is not None:
-            descriptor, *_ = inherited.pop(name)
-            found[int(kept["serial"])] = Survivor(name, descriptor)
-    return found
-
-
 def revive(
-    kept: Survivors,
+    kept: Mapping[int, StoredConnection],
     memory: Slots,
     states: Sequence[EndpointSnapshot],
     config: Config,
@@ -132,17 +93,20 @@ def revive(
     records = {record.serial: record for record in memory.records()}
     brought = {connection.serial for state in states for connection in state.connections}
     revived: list[tuple[EndpointSnapshot, socket.socket]] = []
-    for serial, survivor in kept.items():
+    for serial, stored in kept.items():
+        descriptor, *others = stored.descriptors
+        for each in others:  # of the same socket
+            os.close(each)
         record = records.pop(serial, None)
         if serial in brought:
-            os.close(survivor.descriptor)
+            os.close(descriptor)
             goes_on = record is not None
         else:
-            one = _revive(survivor.descriptor, record, config)
+            one = _revive(descriptor, record, config)
             revived += [one] if one is not None else []
             goes_on = one is not None
         if not goes_on:
-            store.drop(survivor.name)
+            store.drop(stored.name)
             if record is not None:
                 memory.free(serial)
     for serial in records:  # word without a socket

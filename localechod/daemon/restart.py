@@ -9,14 +9,14 @@ memory file.
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
 
 from localechod.config import Config
+from localechod.daemon.inherited import CONNECTIONS, STATE, Inherited, endpoint_name
 from localechod.echo.binding import Opened, Owner, request
-from localechod.echo.persist.crash_slots import Slots
 from localechod.echo.persist.snapshot import (
     EndpointSnapshot,
     ServiceSnapshot,
@@ -30,13 +30,6 @@ from localechod.host.fdstore import Store
 from localechod.localsocket.adopt import adopt, retire
 
 log = logging.getLogger("localechod.daemon.restart")
-
-# Names in the store. Listening sockets are there under "@" and their endpoint's name, which begins
-# with a letter or a digit; names without "@" are those that socket units give. More: crash.py.
-STATE = "@@state"
-CONNECTIONS = "@@connections"
-CONTROL = "@@control"
-_OWN = {STATE, CONNECTIONS, CONTROL}
 
 # SCM_MAX_FD is 253; unix(7).
 _A_MESSAGE = 250
@@ -72,31 +65,29 @@ def discard(store: Store) -> None:
     store.drop(CONNECTIONS)
 
 
-def read_state(inherited: dict[str, list[int]]) -> ServiceSnapshot | None:
-    """Read what the process before this one wrote down; taken out of `inherited`.
+def read_state(data: bytes | None) -> ServiceSnapshot | None:
+    """Decode the state that the process before this one wrote down; None: there is none.
 
-    State of another version is refused: better that its clients read end of file than an answer
+    State of another version is refused: an end of file is better for its clients than an answer
     that may be wrong.
     """
-    state = None
-    for memory in inherited.pop(STATE, []):
-        with os.fdopen(memory, "rb") as file:
-            file.seek(0)
-            try:
-                state = decode(file.read())
-            except SnapshotError as error:
-                log.warning("%s", error)
-    return state
+    if data is None:
+        return None
+    try:
+        return decode(data)
+    except SnapshotError as error:
+        log.warning("%s", error)
+        return None
 
 
 def receive(
-    inherited: dict[str, list[int]], state: ServiceSnapshot | None
+    pairs: Sequence[int], state: ServiceSnapshot | None
 ) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
     """Take the connections over; returns the endpoints' states, and the sockets in their order.
 
     Connections that do not match the state are closed, so that clients read end of file.
     """
-    sockets = [sock for pair in inherited.pop(CONNECTIONS, []) for sock in _receive(pair)]
+    sockets = [sock for pair in pairs for sock in _receive(pair)]
     states = () if state is None else state.endpoints
     expected = sum(len(endpoint.connections) for endpoint in states)
     if len(sockets) == expected:
@@ -122,48 +113,33 @@ def _receive(pair: int) -> list[socket.socket]:
     return sockets
 
 
-class SocketStore:
-    """Keeps sockets in the store, for the start after a crash as after a restart.
-
-    Attributes:
-        slots: where connections leave word of where they are.
-    """
-
-    def __init__(self, store: Store, slots: Slots) -> None:
-        self._store = store
-        self.slots = slots
-
-    def keep(self, name: str, descriptor: int) -> None:
-        """Store an endpoint's socket, or a connection's."""
-        self._store.keep(f"@{name}", descriptor)
-
-    def drop(self, name: str) -> None:
-        """Take one out of the store."""
-        self._store.drop(f"@{name}")
-
-
 def take_over(
-    config: Config, owner: Owner, inherited: dict[str, list[int]], store: Store
+    config: Config,
+    owner: Owner,
+    inherited: Inherited,
+    store: Store,
+    activated: Collection[str] = (),
 ) -> dict[str, Opened]:
-    """Adopt the endpoints' sockets that were kept; what does not fit any more is bound anew.
+    """Adopt the endpoints' sockets that were stored; what does not fit any more is bound anew.
 
     Args:
         config: with the endpoints.
-        owner: who owns a socket whose endpoint names nobody.
-        store: where what is not needed any more is dropped.
-        inherited: by name in the store; what belongs to endpoints is taken out of it.
+        owner: owner of a socket whose endpoint names none.
+        inherited: with the stored sockets, which are taken over.
+        store: sockets that are not needed any more are dropped from it.
+        activated: endpoints whose socket is systemd's now. A client no longer finds a stored one.
     """
     opened: dict[str, Opened] = {}
-    for name in [name for name in inherited if name[:1] == "@" and name not in _OWN]:
-        endpoint = config.endpoints.get(name[1:])
-        for descriptor in inherited.pop(name):
+    for name, descriptors in inherited.endpoints.items():
+        endpoint = config.endpoints.get(name)
+        for descriptor in descriptors:
             try:
-                if endpoint is None or not endpoint.enabled:
-                    store.drop(name)
+                if endpoint is None or not endpoint.enabled or name in activated:
+                    store.drop(endpoint_name(name))
                     retire(descriptor)
                     continue
-                opened[endpoint.name] = adopt(descriptor, request(endpoint, owner))
+                opened[name] = adopt(descriptor, request(endpoint, owner))
             except (LocalechodError, OSError) as error:
-                log.warning("%s: bound anew: %s", name[1:], error)
-                store.drop(name)
+                log.warning("%s: bound anew: %s", name, error)
+                store.drop(endpoint_name(name))
     return opened

@@ -17,8 +17,8 @@ from localechod.control import catalog
 from localechod.control.messages import About, ReloadReport
 from localechod.daemon import crash, restart
 from localechod.daemon.control_socket import ControlSocket
+from localechod.daemon.inherited import EndpointStore
 from localechod.daemon.launch import Launch
-from localechod.daemon.restart import SocketStore
 from localechod.daemon.systemd_status import feed_watchdog, summary, tell_status
 from localechod.echo.events import Event
 from localechod.echo.lifecycle import State
@@ -66,7 +66,7 @@ class Service:
         async with AsyncExitStack() as ending:
             reactor = Reactor(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
             ending.callback(reactor.close)
-            owner, keeper = self._launch.owner, SocketStore(self._store, self._launch.slots)
+            owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
             ending.callback(crash.forget, self._store)
             self.supervisor = Supervisor(

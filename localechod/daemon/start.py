@@ -18,11 +18,12 @@ from localechod import config
 from localechod.config import Config
 from localechod.daemon import activation, crash, restart
 from localechod.daemon.activation import Passed
+from localechod.daemon.inherited import inherit
 from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
 from localechod.echo.binding import Owner, open_privileged
 from localechod.errors import ConfigError, LocalechodError, UsageError
-from localechod.host import fdstore, logs, privileges, runtime, systemd
+from localechod.host import logs, privileges, runtime, systemd
 from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
 from localechod.host.pidfile import PidFile, check_root_owned
@@ -60,11 +61,10 @@ def run(options: argparse.Namespace) -> int:
     """
     file = runtime.config_file(options.config)
     directory = runtime.runtime_directory(options.runtime_dir)
-    inherited = fdstore.inherit()
-    state = restart.read_state(inherited)
-    passed = activation.take(inherited)
-    last_good = crash.last_good(inherited)
-    loaded, remark, matched = _configuration(file, directory, last_good, passed)
+    inherited = inherit()
+    state = restart.read_state(inherited.state)
+    passed = activation.describe(inherited.activated)
+    loaded, remark, matched = _configuration(file, directory, inherited.config, passed)
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -74,8 +74,7 @@ def run(options: argparse.Namespace) -> int:
         )
     runtime.prepare(directory, identity)
     locks = _lock(directory, identity, options)
-    preserve = [lock.fileno() for lock in locks] + [fd for fds in inherited.values() for fd in fds]
-    preserve += [one.descriptor for one in passed]
+    preserve = [lock.fileno() for lock in locks] + inherited.descriptors()
     background = Background.start(detach=options.detach, preserve=preserve)
     try:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
@@ -84,22 +83,21 @@ def run(options: argparse.Namespace) -> int:
         for warning in config.warnings(loaded):
             log.warning("%s", warning)
         store = Store(notifier)
-        slots = crash.memory(inherited, store)
-        survivors = crash.survivors(inherited)
+        slots = crash.memory(inherited.crash_slots, store)
         owner = _owner(identity)
-        lent = activation.lend(matched, loaded, owner, inherited, store)
-        kept = lent | restart.take_over(loaded, owner, inherited, store)
+        lent = activation.lend(matched, loaded, owner)
+        kept = lent | restart.take_over(loaded, owner, inherited, store, lent)
         opened = kept | open_privileged(loaded, owner, kept)
         _become(identity)
-        states, sockets = restart.receive(inherited, state)
-        revived, their_sockets = crash.revive(survivors, slots, states, loaded, store)
+        states, sockets = restart.receive(inherited.connections, state)
+        revived, their_sockets = crash.revive(inherited.crash_kept, slots, states, loaded, store)
         launch = Launch(
             file=file,
             directory=directory,
             config=loaded,
             owner=owner,
             opened=opened,
-            control=inherited.pop(restart.CONTROL, []),
+            control=inherited.control,
             started=time.monotonic() if state is None else state.started,
             states=[*states, *revived],
             sockets=sockets + their_sockets,

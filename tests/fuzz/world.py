@@ -22,6 +22,7 @@ import tomli_w
 
 from localechod import config
 from localechod.daemon import crash, restart
+from localechod.daemon.inherited import EndpointStore, parse
 from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
 from localechod.echo import retry
@@ -189,23 +190,23 @@ class World:
         async def begin() -> None:
             loaded = config.load(self._file, self.directory)
             owner = Owner(os.geteuid(), os.getegid())
-            inherited = self._store.pass_on()
-            state = restart.read_state(inherited)
-            crash.last_good(inherited)  # it is not needed: the file here is always good
-            slots = crash.memory(inherited, self._store)
+            inherited = parse(self._store.pass_on())
+            state = restart.read_state(inherited.state)
+            slots = crash.memory(inherited.crash_slots, self._store)
             assert isinstance(slots._memory, mmap)
             self._memory = slots._memory  # it has a descriptor
-            kept = crash.survivors(inherited)
             opened = restart.take_over(loaded, owner, inherited, self._store)
-            states, sockets = restart.receive(inherited, state)
-            revived, survivors = crash.revive(kept, slots, states, loaded, self._store)
+            states, sockets = restart.receive(inherited.connections, state)
+            revived, survivors = crash.revive(
+                inherited.crash_kept, slots, states, loaded, self._store
+            )
             launch = Launch(
                 file=self._file,
                 directory=self.directory,
                 config=loaded,
                 owner=owner,
                 opened=opened,
-                control=inherited.pop(restart.CONTROL, []),
+                control=inherited.control,
                 started=time.monotonic(),
                 states=[*states, *revived],
                 sockets=[*sockets, *survivors],
@@ -213,10 +214,9 @@ class World:
                 remark="",
                 dropped=False,
             )
-            assert inherited == {}
             self.service = Service(launch, Notifier({}), self._store)
             self._reactor = Reactor(self.loop)
-            keeper = restart.SocketStore(self._store, slots)
+            keeper = EndpointStore(self._store, slots)
             self.service.supervisor = Supervisor(
                 loaded, self._reactor, owner, keeper, dropped=False
             )

@@ -99,7 +99,7 @@ def test_a_restart_and_a_crash_keep_what_they_keep_without_it(manager: Manager) 
         client.sendall(b"o\n")
         assert receive(client, 8) == b"Hi, two\n"
     # Not stored a second time: systemd passes them in any case.
-    assert manager.names == ["@@config", "@@control", "@@kept", "@own", UNIT, UNIT]
+    assert manager.names == ["@@config", "@@control", "@@crash-slots", "@own", UNIT, UNIT]
     manager.end("", signal.SIGKILL)
     manager.start()
     answered(manager)

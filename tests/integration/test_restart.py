@@ -29,7 +29,7 @@ mode = "0666"
 type = "datagram"
 mode = "0666"
 """
-KEPT = ["@@config", "@@control", "@@kept", "@a", "@d"]
+KEPT = ["@@config", "@@control", "@@crash-slots", "@a", "@d"]
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ def test_memory_of_another_version_is_refused_and_its_clients_read_end_of_file(
     with manager.daemon.connect("a") as client:
         kept(manager, 1)
         manager.end("", signal.SIGKILL)
-        (memory,) = (fd for name, fd in manager.store if name == "@@kept")
+        (memory,) = (fd for name, fd in manager.store if name == "@@crash-slots")
         os.pwrite(memory, b"\xff", 16)
         manager.start()
         assert client.recv(1) == b""

@@ -15,7 +15,7 @@ import pytest
 
 from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConfig
 from localechod.daemon import crash
-from localechod.daemon.restart import SocketStore
+from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.counters import Counters
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import Slots, format_memory, size
@@ -157,10 +157,9 @@ class World:
         slots = Slots(self.memory)
         endpoints = {} if not self.config.enabled else {self.config.name: self.config}
         whole = Config(service=ServiceConfig(), control=ControlConfig(), endpoints=endpoints)
-        inherited = self.store.pass_on()
-        kept = crash.survivors(inherited)
+        kept = parse(self.store.pass_on()).crash_kept
         states, sockets = crash.revive(kept, slots, (), whole, self.store)
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
         crash_keeper.make_room(1)
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
@@ -179,9 +178,9 @@ class World:
         peer, end = self.process.peer, self.fate.end
         self._die()
         slots = Slots(self.memory)
-        for survivor in crash.survivors(self.store.pass_on()).values():
-            os.close(survivor.descriptor)
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        for descriptor in parse(self.store.pass_on()).descriptors():
+            os.close(descriptor)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
         crash_keeper.make_room(1)
         connection = self._connect(sock, peer, crash_keeper)
         crash_keeper.enter(connection)
@@ -221,7 +220,7 @@ class World:
         self._loop.close()
 
     def _crash_keeper(self) -> CrashKeeper:
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, Slots(self.memory)), 1)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, Slots(self.memory)), 1)
         crash_keeper.make_room(1)
         return crash_keeper
 

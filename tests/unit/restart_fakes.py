@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localechod import config
 from localechod.daemon import crash, restart
+from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.binding import Owner
 from localechod.echo.persist.snapshot import ServiceSnapshot
 from localechod.echo.reactor import Reactor
@@ -64,15 +65,13 @@ def live(
         owner = Owner(os.geteuid(), os.getegid())
         loaded = config.parse(f"version = 1\n{text}", directory, "test")
         reactor = Reactor(asyncio.get_running_loop())
-        inherited = store.pass_on()
-        state = restart.read_state(inherited)
-        slots = crash.memory(inherited, store)
-        kept = crash.survivors(inherited)
+        inherited = parse(store.pass_on())
+        state = restart.read_state(inherited.state)
+        slots = crash.memory(inherited.crash_slots, store)
         opened = restart.take_over(loaded, owner, inherited, store)
-        states, sockets = restart.receive(inherited, state)
-        revived, survivors = crash.revive(kept, slots, states, loaded, store)
-        assert inherited == {}
-        keeper = restart.SocketStore(store, slots)
+        states, sockets = restart.receive(inherited.connections, state)
+        revived, survivors = crash.revive(inherited.crash_kept, slots, states, loaded, store)
+        keeper = EndpointStore(store, slots)
         supervisor = Supervisor(loaded, reactor, owner, keeper, dropped=False)
         supervisor.begin(opened)
         supervisor.thaw([*states, *revived], [*sockets, *survivors])

@@ -11,6 +11,8 @@ import pytest
 from localechod import config
 from localechod.daemon import activation
 from localechod.daemon.activation import UNIT, Passed
+from localechod.daemon.inherited import parse
+from localechod.daemon.restart import take_over
 from localechod.echo.binding import Owner
 from localechod.errors import UsageError
 from localechod.localsocket.bind import Bound
@@ -44,10 +46,7 @@ def bound(sockdir: Path) -> Iterator[dict[str, socket.socket]]:
 
 
 def matched(loaded: config.Config, *passed: tuple[str, int]) -> dict[str, Passed]:
-    inherited: dict[str, list[int]] = {}
-    for name, descriptor in passed:
-        inherited.setdefault(name, []).append(descriptor)
-    return activation.match(activation.take(inherited), loaded.endpoints)
+    return activation.match(activation.describe(passed), loaded.endpoints)
 
 
 def refusal(loaded: config.Config, *passed: tuple[str, int]) -> str:
@@ -82,12 +81,6 @@ def test_an_abstract_address_is_matched_too(loaded: config.Config) -> None:
         sock.bind("\0localechod-test")
         sock.listen()
         assert list(matched(loaded, (UNIT, sock.fileno()))) == ["q"]
-
-
-def test_our_own_in_the_store_are_left_alone(loaded: config.Config) -> None:
-    inherited = {"@s": [0], "@@control": [1]}
-    assert activation.match(activation.take(inherited), loaded.endpoints) == {}
-    assert inherited == {"@s": [0], "@@control": [1]}
 
 
 def test_a_name_of_nobody_is_refused(
@@ -184,9 +177,8 @@ def test_every_fault_is_told_at_once(
 
 
 def lent(loaded: config.Config, sock: socket.socket) -> Bound:
-    kept = Kept()
     found = matched(loaded, ("s", sock.dup().detach()))
-    (bound,) = activation.lend(found, loaded, OWN, {}, kept).values()
+    (bound,) = activation.lend(found, loaded, OWN).values()
     assert isinstance(bound, Bound)
     return bound
 
@@ -225,10 +217,10 @@ def test_what_was_kept_from_before_the_socket_unit_is_closed(
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(sockdir / "old"))
         store.keep("@s", old.fileno())
-    inherited = store.pass_on()
     found = matched(loaded, ("s", bound["s"].dup().detach()))
-    (one,) = activation.lend(found, loaded, OWN, inherited, store).values()
-    assert inherited == {}
+    lent = activation.lend(found, loaded, OWN)
+    (one,) = lent.values()
+    assert take_over(loaded, OWN, parse(store.pass_on()), store, lent) == {}
     assert store.held == {}
     assert isinstance(one, Bound)
     one.close()

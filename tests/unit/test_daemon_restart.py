@@ -12,6 +12,7 @@ import pytest
 
 from localechod.config import EndpointConfig
 from localechod.daemon import restart
+from localechod.daemon.inherited import STATE, parse
 from localechod.echo.persist.snapshot import (
     ConnectionSnapshot,
     EndpointSnapshot,
@@ -57,8 +58,8 @@ def packed(store: Kept, count: int, said: int) -> list[socket.socket]:
 
 
 def received(store: Kept) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
-    inherited = store.pass_on()
-    return restart.receive(inherited, restart.read_state(inherited))
+    inherited = parse(store.pass_on())
+    return restart.receive(inherited.connections, restart.read_state(inherited.state))
 
 
 @pytest.mark.parametrize("count", [0, 1, 250, 251, 600])
@@ -97,7 +98,7 @@ def test_connections_that_do_not_match_the_state_read_end_of_file(
 
 def test_connections_without_a_state_read_end_of_file(store: Kept) -> None:
     (client,) = packed(store, 1, 1)
-    store.drop(restart.STATE)
+    store.drop(STATE)
     assert received(store) == ((), [])
     assert client.recv(10) == b""
     client.close()
@@ -105,7 +106,7 @@ def test_connections_without_a_state_read_end_of_file(store: Kept) -> None:
 
 def test_a_state_of_garbage_is_refused(store: Kept, caplog: pytest.LogCaptureFixture) -> None:
     (client,) = packed(store, 1, 1)
-    os.pwrite(store.held[restart.STATE][0], b"garbage!", 0)
+    os.pwrite(store.held[STATE][0], b"garbage!", 0)
     assert received(store) == ((), [])
     assert "what was stored is no state of localechod" in caplog.text
     assert client.recv(10) == b""
@@ -226,7 +227,7 @@ def test_datagrams_that_nobody_has_read_wait_in_the_socket(store: Kept, sockdir:
 
 
 def kept_connection(store: Kept) -> ConnectionSnapshot:
-    data = os.pread(store.held[restart.STATE][0], 1 << 25, 0)
+    data = os.pread(store.held[STATE][0], 1 << 25, 0)
     (found,) = decode(data).endpoints[0].connections
     return found
 

@@ -12,8 +12,8 @@ import pytest
 from localechod import config
 from localechod.control import admins
 from localechod.control.access import Admins
+from localechod.daemon.inherited import EndpointStore
 from localechod.daemon.launch import Launch
-from localechod.daemon.restart import SocketStore
 from localechod.daemon.service import Service
 from localechod.echo.binding import Owner
 from localechod.echo.persist.crash_slots import no_slots
@@ -65,7 +65,7 @@ def test_a_reload_looks_the_administrators_up_again(
     async def main() -> None:
         service, reactor = Service(launch, Notifier({}), store), Reactor(asyncio.get_running_loop())
         service.supervisor = Supervisor(
-            loaded, reactor, owner, SocketStore(store, launch.slots), dropped=False
+            loaded, reactor, owner, EndpointStore(store, launch.slots), dropped=False
         )
         service.supervisor.begin({})
         assert not await service._control.open(service, loaded.control, owner, ())

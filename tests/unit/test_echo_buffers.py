@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from localechod.config import EndpointConfig
-from localechod.daemon.restart import SocketStore
+from localechod.daemon.inherited import EndpointStore
 from localechod.echo.counters import Counters
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
@@ -36,7 +36,7 @@ class Port:
             name="a", type="stream", path="@a", max_message=1 << 24, prefix=""
         )
         self.crash_keeper = CrashKeeper(
-            reactor.loop, SocketStore(Store(Notifier({})), no_slots()), 0
+            reactor.loop, EndpointStore(Store(Notifier({})), no_slots()), 0
         )
         self.here: list[Connection] = []
 
