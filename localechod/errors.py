@@ -1,7 +1,7 @@
-"""One small tree of errors; each knows its text, what helps, and the exit status it deserves.
+"""The tree of errors; each has a text, what helps, and its exit status.
 
-The text follows one form everywhere: ``ACTION failed: CAUSE (ERRNO): PATH; WHAT HELPS``, so that
-a user of any program in C recognises the first part and reads on for the rest.
+The text has one form everywhere: ``ACTION failed: CAUSE (ERRNO): PATH; WHAT HELPS``. Users know
+the first part from programs in C.
 """
 
 import errno
@@ -9,7 +9,7 @@ import os
 
 
 class LocalechodError(Exception):
-    """Anything a user or the machine can cause. Never shown as a traceback.
+    """An error that a user or the machine can cause. It is never shown as a traceback.
 
     Args:
         text: one line without a full stop, already escaped for a terminal.
@@ -28,25 +28,25 @@ class LocalechodError(Exception):
 
 
 class UsageError(LocalechodError):
-    """The command line, an address or a name is not what it has to be."""
+    """The command line, an address or a name is not valid."""
 
     exit_status = 2
 
 
 class DaemonNotRunningError(LocalechodError):
-    """The command needs the daemon, and nobody answers on its control socket."""
+    """The command needs the daemon, and no daemon answers on its control socket."""
 
     exit_status = 3
 
 
 class NotPermittedError(LocalechodError):
-    """The kernel or the access table says no."""
+    """The kernel or the access table refuses."""
 
     exit_status = 4
 
 
 class NothingListensError(LocalechodError):
-    """There is no socket, or nobody behind it (ENOENT, ECONNREFUSED)."""
+    """There is no socket, or no process listens on it (ENOENT, ECONNREFUSED)."""
 
     exit_status = 7
 
@@ -62,7 +62,7 @@ class SocketError(LocalechodError):
 
     Args:
         action: the call in one word, as programs in C print it: bind, connect, chown.
-        number: the errno.
+        number: errno, see errno(3).
         path: the address, already escaped for a terminal, or "".
         hint: what helps, or "".
     """

@@ -1,4 +1,4 @@
-"""The configuration: TOML in, typed values out, all validated before anything is touched."""
+"""The configuration: TOML in, typed values out, validated before anything changes."""
 
 from localechod.config.changes import Changes, compare
 from localechod.config.reader import default_text, load, parse, warnings

@@ -1,16 +1,22 @@
-"""What a reload has to do: the difference between two configurations, decided without doing it."""
+"""The difference between two configurations: what a reload has to do. No I/O."""
 
 from dataclasses import dataclass
 
 from localechod.config.schema import Config, EndpointConfig
 
-# These are baked into the socket or its file; everything else is read anew for each message.
+# Properties of the socket or its file; all other keys apply to a socket that is bound already.
 _REBIND = ("type", "path", "bind_as", "user", "group", "mode", "backlog")
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Names of endpoints by what happens to them, and the keys that need a restart."""
+    """Endpoints by what a reload does to them, and the keys that only a restart applies.
+
+    Attributes:
+        live: they go on with new settings, on the same socket.
+        rebound: their socket is bound again.
+        restart_needed: such as "service.user".
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -25,7 +31,7 @@ class Changes:
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """Say what turns the service of one configuration into that of the other."""
+    """Return what turns the service of one configuration into that of the other."""
     both = [name for name in old.endpoints if name in new.endpoints]
     differ = [name for name in both if old.endpoints[name] != new.endpoints[name]]
     rebound = [name for name in differ if needs_rebind(old.endpoints[name], new.endpoints[name])]

@@ -1,4 +1,4 @@
-"""From a TOML file to a valid Config, or to one line for each mistake: file, key, value, reason."""
+"""Reads a TOML file into a valid Config, or reports each mistake: file, key, value, reason."""
 
 import difflib
 import re
@@ -45,7 +45,7 @@ def default_text() -> str:
     packaged = resources.files("localechod") / "default.toml"
     if packaged.is_file():
         return packaged.read_text(encoding="utf-8")
-    # An editable install or a checkout has the file only where it is edited.
+    # An editable install and a checkout have the file only at its source.
     return (Path(__file__).parents[2] / "etc" / "localechod.toml").read_text(encoding="utf-8")
 
 
@@ -54,7 +54,7 @@ def load(path: Path | None, runtime: Path) -> Config:
 
     Args:
         path: the file, or None for the built-in default.
-        runtime: the runtime directory, in which sockets without a path of their own lie.
+        runtime: the runtime directory; an endpoint without a path has its socket there.
 
     Raises:
         ConfigError: the file cannot be read or used; one line for each mistake.
@@ -70,7 +70,7 @@ def load(path: Path | None, runtime: Path) -> Config:
 
 
 def parse(text: str, runtime: Path, shown: str) -> Config:
-    """Validate a configuration that has been read; `shown` is what messages call it.
+    """Validate the text of a configuration; `shown` is its name in messages.
 
     Raises:
         ConfigError: as `load` does.
@@ -87,9 +87,9 @@ def parse(text: str, runtime: Path, shown: str) -> Config:
 
 
 def warnings(config: Config) -> list[str]:
-    """Return what is valid and yet probably not meant, one line each."""
+    """Return settings that are valid but probably a mistake, one line each."""
     found = []
-    # Whom the shipped file names is no slip of whoever goes without a file of his own.
+    # The accounts in the shipped file are not a mistake of a user without a file of their own.
     admins = [name for name in config.control.admins if name not in ControlConfig().admins]
     lists = [("control.admins", admins)]
     lists += [(f"endpoints.{name}.allow", list(e.allow)) for name, e in config.endpoints.items()]

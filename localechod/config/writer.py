@@ -1,4 +1,4 @@
-"""From a Config back to TOML that validates again to the same Config."""
+"""Writes a Config as TOML that validates to the same Config again."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ def dump(config: Config) -> str:
 
 
 def _endpoint(endpoint: EndpointConfig) -> dict[str, Any]:
-    # The reader refuses keys that do not apply, so they must not be written either.
+    # The reader refuses keys that do not apply.
     plain = _plain(endpoint)
     del plain["name"]
     return {key: value for key, value in plain.items() if endpoint.applies(key)}
 
 
 def _plain(struct: msgspec.Struct) -> dict[str, Any]:
-    # TOML has no null: what is not set is left out.
+    # TOML has no null: a key that is not set is left out.
     return {key: value for key, value in msgspec.to_builtins(struct).items() if value is not None}

@@ -1,6 +1,6 @@
-"""localechod, the daemon: its command line, and the exit status of whatever happens.
+"""localechod, the daemon: its command line and its exit status.
 
-argparse, not typer: a daemon that stays for months should not carry a CLI framework in its memory.
+argparse, not typer: a daemon that runs for months should not have a CLI framework in its memory.
 """
 
 import argparse
@@ -18,13 +18,13 @@ _EPILOG = """\
 Without a configuration file it serves the built-in default: try `localechod`, then, from another
 shell, `localechoctl status` and `localechoctl send stream hello`.
 
-Signals: TERM and INT end it, HUP reloads the configuration.
-Exit status: 0 ended on request, 1 failed, 2 usage, 78 bad configuration.
+Signals: TERM and INT stop it, HUP reloads the configuration.
+Exit status: 0 stopped on request, 1 failed, 2 usage, 78 bad configuration.
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line, as every other error is told."""
+    """A parser that reports an error in one line, as all other errors are reported."""
 
     def error(self, message: str) -> NoReturn:
         wrong = UsageError(printable(message), f"see {self.prog} --help")
@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's description, from which the manual is made too."""
+    """Return the description of the command line. The manual page is generated from it too."""
     made = _Parser(
         prog="localechod",
         description="Serve echo endpoints on local (Unix domain) sockets.",
@@ -42,9 +42,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("-c", "--config", metavar="FILE", help="configuration file (TOML)")
     made.add_argument(
-        "--check", action="store_true", help="validate, print the effective configuration, end"
+        "--check", action="store_true", help="validate, print the effective configuration, exit"
     )
-    made.add_argument("--detach", action="store_true", help="go to the background once it serves")
+    made.add_argument("--detach", action="store_true", help="detach; return once it serves")
     made.add_argument(
         "--pid-file", metavar="FILE", help="where to write the pid (with --detach: has a default)"
     )
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; return its exit status."""
     open_standard_streams()
     options = parser().parse_args(arguments)
-    # Imports leave nothing to collect: looking for it takes 15 of 150 ms, and later, in every full
-    # collection, 10 ms in which nobody is served.
+    # Imports leave nothing to collect. A collection during them takes 15 of 150 ms; later, modules
+    # add 10 ms to every full collection, in which no client is served.
     gc.disable()
     # After the options: `--help` and `--version` need none of it.
     from localechod.daemon.start import check, run  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Sockets that a socket unit passes: what each of them is, and which endpoint it is for.
+"""Socket activation: the type and address of each passed socket, and the endpoint it belongs to.
 
-Nothing that is passed may be left over: who connects to a socket that nobody serves waits for ever.
-So a descriptor that fits no endpoint ends the start, with what was passed and what was wanted.
+A client of a socket that no endpoint serves would wait for ever. So a descriptor that fits no
+endpoint ends the start, with an error that names the socket and what the endpoints need.
 """
 
 import logging
@@ -21,24 +21,24 @@ from localechod.text import escape
 
 log = logging.getLogger("localechod.daemon.activation")
 
-# What systemd calls every descriptor of the unit that does not say FileDescriptorName=.
+# systemd's name for each descriptor of the unit, unless the unit sets FileDescriptorName=.
 UNIT = "localechod.socket"
 
 _HINT = (
-    f"see `systemctl cat {UNIT}`: FileDescriptorName= is the name of an endpoint, or is not "
-    "there, and each Listen...= has an endpoint's type and path"
+    f"see `systemctl cat {UNIT}`: FileDescriptorName= has to be an endpoint's name, or absent, "
+    "and each Listen...= needs an endpoint's type and path"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """One descriptor: its name in the socket unit, and what the kernel says it is.
+    """One passed descriptor: its name, and the facts of the kernel about it.
 
     Attributes:
-        name: "" where it came without one.
-        type: as an endpoint's; "" for what is no local socket.
-        address: where it is bound; None: it is not.
-        listening: SO_ACCEPTCONN; a datagram socket never is.
+        name: "" where it has none.
+        type: as an endpoint's; "" where it is not a local socket.
+        address: its address; None: it is not bound.
+        listening: SO_ACCEPTCONN; always false for a datagram socket.
     """
 
     descriptor: int
@@ -48,7 +48,7 @@ class Passed:
     listening: bool = False
 
     def fits(self, endpoint: EndpointConfig) -> bool:
-        """Tell whether clients of this endpoint find here what they look for."""
+        """Tell whether this is a socket for this endpoint."""
         return (
             self.type == endpoint.type
             and self.address == endpoint.address
@@ -58,7 +58,7 @@ class Passed:
     def __str__(self) -> str:
         name = f'"{escape(self.name)}"' if self.name else "without a name"
         if not self.type:
-            return f"descriptor {self.descriptor} ({name}), which is no local socket"
+            return f"descriptor {self.descriptor} ({name}), which is not a local socket"
         place = "without an address" if self.address is None else f"at {self.address}"
         if not self.listening and self.type != "datagram":
             place += " that does not listen"
@@ -71,13 +71,14 @@ def describe(activated: Iterable[tuple[str, int]]) -> list[Passed]:
 
 
 def match(passed: Iterable[Passed], endpoints: Mapping[str, EndpointConfig]) -> dict[str, Passed]:
-    """Find the endpoint of each descriptor; endpoints for which there is none bind themselves.
+    """Find the endpoint of each descriptor. An endpoint without one binds its own socket.
 
-    By its name, if that is an endpoint's; all descriptors of one socket unit have the same, so
-    under the unit's own name they are told apart by type and address. The order means nothing.
+    A descriptor with an endpoint's name belongs to that endpoint. All descriptors of one socket
+    unit have one name, so those with the unit's name are told apart by type and address. The order
+    means nothing.
 
     Raises:
-        UsageError: naming every descriptor that fits no endpoint, and those that fit the same.
+        UsageError: with every descriptor that fits no endpoint, or the same one as another.
     """
     matched: dict[str, Passed] = {}
     faults = []
@@ -95,7 +96,7 @@ def match(passed: Iterable[Passed], endpoints: Mapping[str, EndpointConfig]) -> 
 
 
 def _find(passed: Passed, endpoints: Mapping[str, EndpointConfig]) -> tuple[str, str]:
-    """Return what is wrong, or "", and the endpoint's name."""
+    """Return the fault, or "", and the endpoint's name."""
     if passed.name == UNIT:
         for candidate in endpoints.values():
             if passed.fits(candidate):
@@ -129,20 +130,19 @@ def _look(descriptor: int, name: str) -> Passed:
         sock.detach()
 
 
-def lend(
+def open_sockets(
     matched: Mapping[str, Passed],
     config: Config,
     owner: Owner,
 ) -> dict[str, Opened]:
-    """Give the endpoints the sockets that were passed for them.
+    """Open the passed sockets for their endpoints.
 
-    Owner and mode are the socket unit's to decide; where the configuration says otherwise, the log
-    does too.
+    The socket unit decides about owner and mode; a warning tells where the configuration differs.
 
     Args:
-        matched: what `match` returned; the descriptors are taken over.
+        matched: the result of `match`; the descriptors are taken over.
         config: with the endpoints.
-        owner: who owns a socket whose endpoint names nobody.
+        owner: owner of a socket whose endpoint names none.
     """
     lent: dict[str, Opened] = {}
     for name, passed in matched.items():
@@ -156,7 +156,7 @@ def lend(
 
 
 def _difference(file: PinnedEntry, endpoint: EndpointConfig, owner: Owner) -> str:
-    """Say in what owner and mode are not those of the configuration, or ""."""
+    """Return how owner and mode differ from the configuration, or ""."""
     try:
         wanted = request(endpoint, owner)
     except ConfigError as error:

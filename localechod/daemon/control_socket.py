@@ -1,4 +1,4 @@
-"""The control socket's life in the daemon: kept or bound, served, closed, removed."""
+"""The control socket in the daemon: stored or bound, served, closed, removed."""
 
 import logging
 import os
@@ -18,15 +18,15 @@ from localechod.localsocket.bind import Bound, Request, bind
 
 log = logging.getLogger("localechod.control")
 
-# The control socket is for people and their tools; they are few.
+# Connections to the control socket come from people and their tools, which are few.
 _BACKLOG = 64
 
-# Seconds that control calls under way have at the end.
+# Seconds in which control calls in progress may finish at the end.
 _GRACE = 1.0
 
 
 class ControlSocket:
-    """Closing and removing are two steps: a restart closes it, and its successor has it."""
+    """The control socket. A restart closes it without removing it: the next process serves it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -34,18 +34,18 @@ class ControlSocket:
         self._server: ControlServer | None = None
 
     async def open(
-        self, daemon: Daemon, config: ControlConfig, owner: Owner, kept: Sequence[int]
+        self, daemon: Daemon, config: ControlConfig, owner: Owner, stored: Sequence[int]
     ) -> str:
-        """Serve on it; the endpoints serve without it, if it comes to that.
+        """Serve on it. If that fails, the endpoints serve without it.
 
         Args:
-            daemon: what the calls are about.
-            config: where it is, who may connect, and who may change things.
-            owner: who owns its file.
-            kept: descriptors of the one that an earlier process has bound.
+            daemon: the object of the calls.
+            config: its path, its mode, and the administrators.
+            owner: owner of its file.
+            stored: descriptors of the socket that an earlier process has bound.
 
         Returns:
-            What went wrong, or "".
+            The error, or "".
         """
         request = Request(
             address=Address.parse(config.path),
@@ -56,7 +56,7 @@ class ControlSocket:
             backlog=_BACKLOG,
         )
         try:
-            bound = self._bind(request, kept)
+            bound = self._bind(request, stored)
         except LocalechodError as error:
             failure = f"control socket: {error}"
             log.error("%s", failure)  # noqa: TRY400 - the machine's fault, not the program's
@@ -73,20 +73,20 @@ class ControlSocket:
             self._server.resolve_admins()
 
     async def close(self) -> None:
-        """Serve nobody any more; who connects waits for the next process, if there is one."""
+        """Stop serving. New clients wait in the backlog for the next process, if there is one."""
         server, self._server = self._server, None
         if server is not None:
             await server.close(_GRACE)
 
     def remove(self) -> None:
-        """Remove it for good, after `close`: from the store, and its file."""
+        """Remove it for good, after `close`: its entry in the store and its file."""
         bound, self._bound = self._bound, None
         if bound is not None:
             self._store.drop(CONTROL)
             bound.remove()
 
-    def _bind(self, request: Request, kept: Sequence[int]) -> Bound:
-        for descriptor in kept:
+    def _bind(self, request: Request, stored: Sequence[int]) -> Bound:
+        for descriptor in stored:
             try:
                 return adopt(descriptor, request)
             except (LocalechodError, OSError) as error:

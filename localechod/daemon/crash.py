@@ -1,7 +1,7 @@
-"""What a crash leaves in systemd's store, beside the endpoints' sockets, and how to go on with it.
+"""Crash recovery: goes on with what a crashed process has left in systemd's store.
 
-Connections that have lived longest, each under "@SERIAL@ENDPOINT"; the memory in which they leave
-word of where they are; and the configuration in force, in case the file is broken by then.
+Beside the endpoints' sockets that is: the oldest connections; the shared memory with a
+crash-recovery slot for each; and the configuration in force, in case the file is broken.
 """
 
 import logging
@@ -24,17 +24,17 @@ from localechod.localsocket.types import TYPES
 
 log = logging.getLogger("localechod.daemon.crash")
 
-# What stands in the store that is neither an endpoint's socket nor a connection: the control
-# socket, these two, and in a restart the state and the other connections.
+# Entries of the store that are neither an endpoint's socket nor a connection: the control socket,
+# slots and configuration, and during a restart the state and the other connections.
 _OTHERS = 5
 
 
 def remember(text: str, store: Store) -> None:
-    """Keep the configuration in force, instead of the one before it."""
+    """Store the configuration in force, in place of the one before it."""
     try:
         memory = os.memfd_create("localechod-config", os.MFD_CLOEXEC)
     except OSError as error:
-        log.warning("the configuration is not kept for a crash: memfd_create failed: %s", error)
+        log.warning("the configuration is not stored for a crash: memfd_create failed: %s", error)
         return
     with os.fdopen(memory, "wb") as file:
         file.write(text.encode())
@@ -44,7 +44,7 @@ def remember(text: str, store: Store) -> None:
 
 
 def forget(store: Store) -> None:
-    """Take out of the store what only a next process would need; there will be none."""
+    """Drop what only a next process would need: there will be none."""
     store.drop(CONFIG)
     store.drop(CRASH_SLOTS)
 
@@ -82,13 +82,13 @@ def revive(
     config: Config,
     store: Store,
 ) -> tuple[list[EndpointSnapshot], list[socket.socket]]:
-    """Find out what becomes of the connections that were kept.
+    """Go on with the connections that were kept for a crash.
 
-    Those that a restart has brought along are in `states`, and the store's copy is closed. The
-    others go on if they can without a wrong answer; else their clients read end of file.
+    A connection that a restart has handed over is in `states`; the store's duplicate is closed. Any
+    other goes on if that cannot give a wrong answer; if it can, its client reads end of file.
 
     Returns:
-        The states of those others as far as they are known, and their sockets in the same order.
+        The states of the others, as far as known, and their sockets in the same order.
     """
     records = {record.serial: record for record in memory.records()}
     brought = {connection.serial for state in states for connection in state.connections}
@@ -109,7 +109,7 @@ def revive(
             store.drop(stored.name)
             if record is not None:
                 memory.free(serial)
-    for serial in records:  # word without a socket
+    for serial in records:  # a slot without a socket
         memory.free(serial)
     lost = len(kept) - len(brought & kept.keys()) - len(revived)
     if revived or lost:
@@ -122,7 +122,7 @@ def _revive(
 ) -> tuple[EndpointSnapshot, socket.socket] | None:
     try:
         sock = socket.socket(fileno=descriptor)
-    except OSError:  # ours are sockets, so who knows what this is
+    except OSError:  # it is not a socket, so not one of ours
         os.close(descriptor)
         return None
     endpoint = None if record is None else config.endpoints.get(record.endpoint)
@@ -136,11 +136,11 @@ def _revive(
 
 
 def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointSnapshot | None:
-    """Describe a connection for the process that goes on with it; None: it has to end."""
+    """Return the state of a connection that can go on; None: it has to end."""
     skip = go_on(record, config)
     if skip is None or sock.type != TYPES[config.type]:
         return None
-    sock.setblocking(False)  # it is already; Python does not know
+    sock.setblocking(False)  # it is already, but Python does not know
     peer = credentials(sock)
     connection = ConnectionSnapshot(
         pid=peer.pid,

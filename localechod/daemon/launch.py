@@ -1,4 +1,4 @@
-"""What the start has found out and done, for the service that goes on with it."""
+"""The result of start-up, for the service."""
 
 import socket
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from localechod.echo.persist.snapshot import EndpointSnapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """All of it was there before there was a loop.
+    """Everything that start-up has read, opened and bound, before there is an event loop.
 
     Attributes:
         file: the configuration file, read again by a reload; None: the built-in default.
         directory: the runtime directory.
-        owner: who owns the sockets, and serves.
-        opened: sockets that were lent or kept, or bound as root.
-        control: descriptors of the control socket that were kept.
+        owner: owner of the sockets: the account that serves.
+        opened: sockets that systemd has passed, that were stored, or that were bound as root.
+        control: stored descriptors of the control socket.
         started: when the service started, by time.monotonic(); a restart does not change it.
-        states: the endpoints as the process before this one left them.
+        states: the endpoints as the process before this one has left them.
         sockets: the connections that belong to `states`.
-        slots: where connections leave word for the process after this one.
-        remark: what is wrong with the configuration file, or "".
-        dropped: whether root was given up on the way here.
+        slots: crash-recovery slots of the connections, in shared memory.
+        remark: the fault of the configuration file, or "".
+        dropped: whether root was given up.
     """
 
     file: Path | None

@@ -1,9 +1,8 @@
-"""From one process to the next: everything that a restart must not lose, through systemd's store.
+"""A restart: hands sockets, connections and state to the next process through systemd's store.
 
-One stored descriptor for each connection would stall PID 1: its cost is quadratic (1,000 of them
-took it 0.6 s, 4,000 took 10 s), and clients could cause it. So connections travel inside one stored
-socket, as SCM_RIGHTS messages that lie in its queue, and what was read and not answered in one
-memory file.
+One stored descriptor for each connection would stall PID 1: its cost is quadratic (1,000 took PID 1
+0.6 s, 4,000 took 10 s), and clients could cause it. So the connections are SCM_RIGHTS messages in
+the queue of one stored socket, and one memory file holds the bytes that are read and not answered.
 """
 
 import logging
@@ -36,11 +35,11 @@ _A_MESSAGE = 250
 
 
 def pack(state: ServiceSnapshot, sockets: Sequence[socket.socket], store: Store) -> None:
-    """Put state and connections into the store. Their sockets must not be shut down after this.
+    """Store state and connections. The sockets must not be shut down after this.
 
     Raises:
-        OSError: there is no memory file or socket pair to be had, or not everything fits; whatever
-            was stored is to be dropped by `discard`.
+        OSError: no memory file or socket pair can be created, or not everything fits; `discard`
+            has to drop what was stored.
     """
     memory = os.memfd_create("localechod-state", os.MFD_CLOEXEC)
     try:
@@ -60,7 +59,7 @@ def pack(state: ServiceSnapshot, sockets: Sequence[socket.socket], store: Store)
 
 
 def discard(store: Store) -> None:
-    """Take state and connections out of the store: they have been read, or shall not be."""
+    """Drop state and connections from the store: they have been read, or must not be."""
     store.drop(STATE)
     store.drop(CONNECTIONS)
 
@@ -83,7 +82,7 @@ def read_state(data: bytes | None) -> ServiceSnapshot | None:
 def receive(
     pairs: Sequence[int], state: ServiceSnapshot | None
 ) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
-    """Take the connections over; returns the endpoints' states, and the sockets in their order.
+    """Receive the connections; return the endpoints' states, and the sockets in their order.
 
     Connections that do not match the state are closed, so that clients read end of file.
     """
@@ -108,8 +107,8 @@ def _receive(pair: int) -> list[socket.socket]:
             if not message:
                 break
     for sock in sockets:
-        sock.setblocking(False)  # it is already; Python does not know
-        sock.set_inheritable(False)  # recv_fds takes MSG_CMSG_CLOEXEC and does nothing with it
+        sock.setblocking(False)  # it is already, but Python does not know
+        sock.set_inheritable(False)  # recv_fds ignores MSG_CMSG_CLOEXEC
     return sockets
 
 

@@ -34,12 +34,12 @@ log = logging.getLogger("localechod.service")
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
-# Seconds that systemd has to take in what it is to keep over a restart.
+# Seconds that systemd has to read what it is to store over a restart.
 _BARRIER = 5.0
 
 
 class Service:
-    """Everything that lives on the loop. It implements what the control plane asks of a daemon."""
+    """Everything that runs on the event loop. It is the `Daemon` of the control plane."""
 
     supervisor: Supervisor
 
@@ -57,7 +57,7 @@ class Service:
         """Serve until TERM or INT, then drain.
 
         Args:
-            ready: called once every endpoint has settled.
+            ready: called once every endpoint is listening or failed.
 
         Raises:
             LocalechodError: not one endpoint could be bound.
@@ -96,15 +96,15 @@ class Service:
             ready()
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
-            # One signal is enough. A second one that found the loop closed would end us as a kill.
+            # One signal is enough. A second one, with the loop closed, would kill the process.
             signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
             self._notifier.stopping()
             if jobs.pending() == "restart" and await self._hand_over():
-                ending.pop_all()  # everything goes on in the next process
+                ending.pop_all()  # the next process goes on with everything
 
     async def _hand_over(self) -> bool:
-        """Before a restart: leave everything to the next process; False where this is the end."""
-        await self._control.close()  # while the endpoints still answer
+        """Before a restart: hand everything over to the next process; False: it failed."""
+        await self._control.close()  # the endpoints still answer
         endpoints, sockets = self.supervisor.freeze()
         state = ServiceSnapshot(started=self._launch.started, endpoints=endpoints)
         try:
@@ -152,7 +152,7 @@ class Service:
         self._control.resolve_admins()
         self._remark = ""
         self._restart_needed = restart_needed(self._config, loaded)
-        # What needs a restart stays in force as it was; `config show` tells what is in force.
+        # Keys that need a restart stay as they were; `config show` prints the keys in force.
         self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
         crash.remember(self.config_text(), self._store)
         self._write_catalog()
@@ -174,7 +174,7 @@ class Service:
         return report
 
     def _hang_up(self) -> None:
-        """SIGHUP has nobody to answer to, so the log hears what the caller of a reload would."""
+        """Reload on SIGHUP. A signal has no answer, so an error goes to the log."""
 
         async def reload() -> None:
             try:
@@ -212,7 +212,7 @@ class Service:
 
     @staticmethod
     def _in_background(work: Coroutine[None, None, None], ending: AsyncExitStack) -> None:
-        """Run something until the end, where what went wrong in it comes to light."""
+        """Run a task until the service ends; an exception in it is raised there."""
 
         async def end() -> None:
             task.cancel()

@@ -1,7 +1,7 @@
-"""The daemon's start order, as one readable list: read, lock, bind as root, drop, prove, serve.
+"""The start order of the daemon, as one list: read, lock, bind as root, drop, verify, serve.
 
-Everything is imported here, before the privileges go: the service's user may not be able to read
-the place that this program was installed in.
+Everything is imported here, before the privilege drop: the service's user may not have the right
+to read the directory of this program.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SYSTEM_PID_FILE = Path("/run/localechod.pid")
 
 
 def check(file: str | None, runtime_dir: str | None) -> int:
-    """`--check`: print the effective configuration, and on standard error what looks unintended.
+    """`--check`: print the effective configuration, and warnings on standard error.
 
     Raises:
         ConfigError: it is not valid.
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
     """Start, serve until a signal, and return the exit status.
 
     Raises:
-        LocalechodError: it could not start, and nothing is left behind. With `--detach`, what goes
-            wrong in the background is told to the shell instead.
+        LocalechodError: it could not start, and has left nothing behind. With `--detach`, an error
+            in the background is reported to the shell instead.
     """
     file = runtime.config_file(options.config)
     directory = runtime.runtime_directory(options.runtime_dir)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
         raise UsageError(
-            "--detach under systemd: it would lose sight of the daemon",
+            "--detach under systemd: systemd would lose track of the daemon",
             "use Type=notify without it",
         )
     runtime.prepare(directory, identity)
@@ -85,9 +85,9 @@ def run(options: argparse.Namespace) -> int:
         store = Store(notifier)
         slots = crash.memory(inherited.crash_slots, store)
         owner = _owner(identity)
-        lent = activation.lend(matched, loaded, owner)
-        kept = lent | restart.take_over(loaded, owner, inherited, store, lent)
-        opened = kept | open_privileged(loaded, owner, kept)
+        passed_in = activation.open_sockets(matched, loaded, owner)
+        found = passed_in | restart.take_over(loaded, owner, inherited, store, passed_in)
+        opened = found | open_privileged(loaded, owner, found)
         _become(identity)
         states, sockets = restart.receive(inherited.connections, state)
         revived, their_sockets = crash.revive(inherited.crash_kept, slots, states, loaded, store)
@@ -120,15 +120,15 @@ def run(options: argparse.Namespace) -> int:
 def _configuration(
     file: Path | None, directory: Path, last_good: str | None, passed: Sequence[Passed]
 ) -> tuple[Config, str, dict[str, Passed]]:
-    """Read the configuration, or go on under the one that was in force before.
+    """Read the configuration, or go on with the one that was in force before.
 
     Returns:
-        The configuration, what is wrong with the file, or "", and what a socket unit has passed
-        by endpoint.
+        The configuration; the fault of the file, or ""; and a socket unit's sockets by endpoint.
 
     Raises:
         ConfigError: it is not valid, and there is no other.
-        UsageError: a socket unit has passed what does not fit it, and there is no other.
+        UsageError: a socket unit has passed a socket that does not fit, and there is no other
+            configuration.
     """
     try:
         loaded = config.load(file, directory)
@@ -148,7 +148,7 @@ def _identity(loaded: Config) -> Identity:
 
 
 def _lock(directory: Path, identity: Identity | None, options: argparse.Namespace) -> list[PidFile]:
-    """Take the runtime directory's lock and the pid file's, before anything else is touched."""
+    """Lock the runtime directory and the pid file, before anything else changes."""
     owner = None if identity is None else identity.uid
     locks = [PidFile.acquire(directory / runtime.LOCK, owner=owner)]
     pid_file = options.pid_file
@@ -169,7 +169,7 @@ def _owner(identity: Identity | None) -> Owner:
 
 
 def _become(identity: Identity | None) -> None:
-    """Stop being root for good; who never was keeps his rights, and as closed a memory."""
+    """Give root up for good. A daemon that never was root keeps its ids, and seals its memory."""
     if identity is None:
         privileges.seal()
     else:

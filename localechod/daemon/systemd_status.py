@@ -1,4 +1,4 @@
-"""What the service manager is told while the service lives: how it is, and that it works."""
+"""Reports to the service manager while the service runs: STATUS= and the watchdog."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +14,9 @@ async def tell_status(
     """Keep the STATUS= line true until the bus of events closes.
 
     Args:
-        notifier: how it is told.
-        supervisor: of the endpoints.
-        remark: says what is wrong with the service itself by now, or "".
+        notifier: sends it.
+        supervisor: has the endpoints.
+        remark: returns the fault of the service itself, or "".
     """
     events = supervisor.events.subscribe()
     notifier.status(summary(supervisor, remark()))
@@ -26,7 +26,7 @@ async def tell_status(
 
 
 def summary(supervisor: Supervisor, remark: str = "") -> str:
-    """Say in one line how the endpoints are, and what is wrong with the service itself, if any."""
+    """Return one line: the endpoints by state, and the fault of the service itself, if any."""
     states = [status.state for status in supervisor.status()]
     serving = states.count("listening") + states.count("degraded")
     troubled = [state for state in ("degraded", "failed", "stopped") if state in states]
@@ -36,7 +36,7 @@ def summary(supervisor: Supervisor, remark: str = "") -> str:
 
 
 async def feed_watchdog(notifier: Notifier, reactor: Reactor) -> None:
-    """Tell the watchdog that the data plane answers, for as long as it does."""
+    """Notify the watchdog in each period in which the data plane answers."""
     period = watchdog_period()
     if period is None:
         return

@@ -1,8 +1,9 @@
-"""The way to the background, and the word back to the shell that started the daemon.
+"""Daemonizing: detaching, and the result that is reported to the shell that started the daemon.
 
 ``--detach`` forks once before python-daemon does: the process that the shell waits for stays until
-the daemon says that it serves, or why it does not, so that ``localechod --detach && ...`` means
-what it says. A daemon that died without a word is seen too: the kernel closes its end of the pipe.
+the daemon reports that it serves, or why it does not. So ``localechod --detach && ...`` goes on
+only once the daemon serves. A daemon that dies without a report is noticed too: the kernel closes
+its end of the pipe.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ _LONGEST_REASON = 4000
 
 
 class Background:
-    """Where the daemon runs, and who waits to hear from it; made by :meth:`start`."""
+    """The process as a daemon, and its report to the waiting shell; made by :meth:`start`."""
 
     def __init__(self, report: int | None) -> None:
         self._report = report
@@ -63,7 +64,7 @@ class Background:
         self._tell(0, "")
 
     def failed(self, text: str, status: int) -> None:
-        """Tell why the daemon does not serve, where the one who started it looks.
+        """Report why the daemon does not serve, on the standard error of the shell that started it.
 
         Args:
             text: one line, as it shall appear on standard error.
@@ -78,16 +79,16 @@ class Background:
         if self._report is None:
             return
         message = f"{status}\n{text}".encode(errors="backslashreplace")[:_LONGEST_REASON]
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any more: interrupted, killed
+        with contextlib.suppress(BrokenPipeError):  # the waiting process has gone
             os.write(self._report, message)
         os.close(self._report)
         self._report = None
 
 
 def open_standard_streams() -> None:
-    """Give /dev/null to each standard descriptor that the daemon was started without.
+    """Open /dev/null as each standard descriptor that is closed at the start.
 
-    First of all: the next file opened would get the number, and be taken for the stream later.
+    It has to come first: the next file opened would get the number, and pass for the stream.
     """
     for descriptor, name in enumerate(_STREAMS):
         try:
@@ -99,18 +100,18 @@ def open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
-def verdict(message: bytes) -> tuple[int, str]:
-    """Return exit status and what to print, by what came through the pipe until it was closed."""
+def parse_report(message: bytes) -> tuple[int, str]:
+    """Return the exit status and the text to print, from all that came through the pipe."""
     status, separator, text = message.decode(errors="replace").partition("\n")
     if not separator or not status.isdigit():
         return 1, "localechod ended before it was ready, without giving a reason"
     return int(status), text
 
 
-def await_verdict(pipe: int) -> int:
-    """Wait for the daemon's word, print a reason to standard error, and return the exit status."""
+def await_report(pipe: int) -> int:
+    """Wait for the daemon's report, print its text to standard error; return the exit status."""
     with open(pipe, "rb") as reader:
-        status, text = verdict(reader.read())
+        status, text = parse_report(reader.read())
     if text:
         _say(text)
     return status
@@ -131,12 +132,12 @@ def _leave_shell() -> int:
     except OSError as error:
         raise LocalechodError(failure("fork", error.errno)) from None
     if pid == 0:
-        return writer  # the other end is closed with all else that is not ours to keep
+        return writer  # DaemonContext closes the other end
     os.close(writer)
     # Ctrl-C ends the waiting quietly; the daemon is in its own session by then and goes on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # _exit, not exit: locks, files and exit handlers are the daemon's now.
-    os._exit(await_verdict(reader))
+    os._exit(await_report(reader))
 
 
 def _context(*, detach: bool, preserve: list[int]) -> DaemonContext:
@@ -148,19 +149,21 @@ def _context(*, detach: bool, preserve: list[int]) -> DaemonContext:
     return DaemonContext(
         chroot_directory=None,
         working_directory="/",
-        # Files for all to read and the daemon to write, whatever the starting shell had. Not 0:
-        # then one forgotten mode is a file that anybody may write. Sockets get theirs by bind.
+        # All may read new files and only the daemon may write them, whatever umask the shell has.
+        # With 0, a forgotten mode would be a file that any user may write. bind sets the modes
+        # of sockets.
         umask=0o022,
-        # The ids we have: root is needed for binding, and privileges.drop does it whole later.
+        # No change: root is needed to bind, and privileges.drop changes all ids later.
         uid=os.getuid(),
         gid=os.getgid(),
         initgroups=False,
-        prevent_core=True,  # what peers wrote is in memory, and not for a file
+        prevent_core=True,  # what peers wrote is in memory, and does not belong in a file
         detach_process=detach,
         files_preserve=preserve,
-        pidfile=None,  # host.lock: python-daemon's removes it, and as the dropped user cannot
+        # host.pidfile has it: python-daemon's own removes the file, which the dropped user may not.
+        pidfile=None,
         stdin=None,
         stdout=output[0],
         stderr=output[1],
-        signal_map={},  # asyncio's: the default one would ignore SIGTSTP and raise on SIGTERM
+        signal_map={},  # asyncio's; the default would ignore SIGTSTP and raise on SIGTERM
     )

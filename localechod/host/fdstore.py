@@ -1,8 +1,8 @@
-"""Descriptors that outlive this process: what systemd passes us, and what it keeps for us.
+"""systemd's descriptor store, and the descriptors that systemd passes to this process.
 
-sd_listen_fds(3) for what is passed, sd_pid_notify_with_fds(3) for what is stored. Both arrive the
-same way at the next start: numbers from 3 on, with a name each. The order means nothing (it is
-undefined across units), the name everything.
+sd_listen_fds(3) passes descriptors, sd_pid_notify_with_fds(3) stores them. The next start gets both
+in the same way: numbers from 3 on, each with a name. Their order is undefined across units; only
+the name counts.
 """
 
 import fcntl
@@ -21,11 +21,11 @@ _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 def inherit(environ: MutableMapping[str, str] = os.environ) -> dict[str, list[int]]:
     """Take the descriptors that were passed to this process, by name; once, before any fork.
 
-    The variables are taken out of the environment, so that nobody after us believes in them, and
-    the descriptors get close-on-exec. Those that came without a name are under "".
+    The variables are removed from the environment, so that no child process uses them, and the
+    descriptors get close-on-exec. Descriptors without a name are under "".
 
     Raises:
-        UsageError: one of them is not open, so nothing that was said of them can be believed.
+        UsageError: one of them is not open; then none of the variables can be trusted.
     """
     passed = descriptors(environ, os.getpid())
     names = environ.get("LISTEN_FDNAMES", "").split(":") if passed else []
@@ -41,7 +41,7 @@ def inherit(environ: MutableMapping[str, str] = os.environ) -> dict[str, list[in
                 "it counts the descriptors that are passed, from 3 on; sd_listen_fds(3)",
             ) from None
         name = names[place] if place < len(names) else ""
-        # systemd calls a descriptor "unknown" or "stored" where nobody gave it a name.
+        # "unknown" and "stored" are systemd's names for a descriptor without one.
         named.setdefault("" if name in {"unknown", "stored"} else name, []).append(descriptor)
     return named
 
@@ -55,10 +55,10 @@ def descriptors(environ: Mapping[str, str], pid: int) -> range:
 
 
 class Store:
-    """The service manager's store of descriptors; without a manager it keeps nothing.
+    """The service manager's descriptor store; without a manager it keeps nothing.
 
-    What is stored is held twice, here and there: before such a connection is closed it has to be
-    shut down and dropped from the store, or the other copy keeps its peer waiting.
+    The manager has a duplicate of what is stored. So a stored connection has to be shut down and
+    dropped from the store before it is closed, or the duplicate keeps its peer waiting.
     """
 
     def __init__(self, notifier: Notifier, environ: Mapping[str, str] = os.environ) -> None:
@@ -67,7 +67,7 @@ class Store:
 
     @property
     def capacity(self) -> int:
-        """How many descriptors there is room for; 0 without a manager."""
+        """The number of descriptors that it holds; 0 without a manager."""
         said = self._environ.get("FDSTORE", "")
         if not self._notifier.supervised:
             return 0
@@ -79,13 +79,13 @@ class Store:
         self._notifier.store("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[descriptor])
 
     def drop(self, name: str) -> None:
-        """Take everything of that name out of the store."""
+        """Remove all descriptors of that name from the store."""
         self._notifier.store("FDSTOREREMOVE=1", f"FDNAME={name}")
 
     def barrier(self, seconds: float) -> bool:
-        """Wait until the manager has taken in all that was said before; False where it did not.
+        """Wait until the manager has read all earlier messages; False: not in so many seconds.
 
-        A process that ends right after it stored something may be forgotten before its message is
-        read; see sd_notify_barrier(3).
+        Without it, a process that ends right after it has stored a descriptor may be gone before
+        its message is read; see sd_notify_barrier(3).
         """
         return self._notifier.barrier(seconds)

@@ -1,7 +1,6 @@
-"""What systemd is about to do with this service: the difference between a stop and a restart.
+"""The unit's pending job in systemd, which tells a stop from a restart.
 
-Both arrive as SIGTERM. The job that waits for the unit tells them apart, and an unprivileged
-process may ask for it.
+Both arrive as SIGTERM. An unprivileged process may ask systemd for the unit's job.
 """
 
 import logging
@@ -17,17 +16,17 @@ from localechod.text import printable
 _log = logging.getLogger("localechod.host.jobs")
 _LIST_JOBS = ("systemctl", "list-jobs", "--full", "--plain", "--no-legend", "--no-pager")
 _SECONDS = 2.0
-# Below this unit of the system's lives all that a user's own manager runs; user@.service(5).
+# The system's unit that holds all units of a user's own manager; user@.service(5).
 _USERS_MANAGER = re.compile(r"/user@\d+\.service/")
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A service, and whose manager it belongs to.
+    """A service, and the manager that runs it.
 
     Attributes:
         name: such as "localechod.service"; "" for no unit.
-        users: it is a user's own manager that runs it (systemctl --user), not the system's.
+        users: a user's own manager runs it (systemctl --user), not the system's.
     """
 
     name: str = ""
@@ -37,9 +36,9 @@ class Unit:
 def pending(environ: Mapping[str, str] = os.environ) -> str:
     """Return the type of this unit's job ("restart", "stop", ...), "" where none is known.
 
-    It asks systemctl, and not the bus itself: a library for one question would be a dependency for
-    ever, and systemctl is there wherever systemd is. The loop waits for the answer, which takes
-    some milliseconds, at the end of its life; what comes meanwhile is served after it.
+    systemctl is asked, not the bus itself: a library for one question would be one dependency more,
+    and systemctl exists wherever systemd does. The event loop waits for the answer, which takes
+    some milliseconds, once, at its end; requests that come meanwhile are served after it.
 
     A user's manager answers on a socket of its own below XDG_RUNTIME_DIR, which it has set for us;
     no message bus has to run.
@@ -74,7 +73,7 @@ def job_type(listing: str, unit: str) -> str:
 
 
 def own_unit(cgroup: Path = Path("/proc/self/cgroup")) -> Unit:
-    """Return the service that this process belongs to, if it does to one."""
+    """Return the service that this process belongs to; without a name, if to none."""
     try:
         lines = cgroup.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

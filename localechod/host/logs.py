@@ -1,4 +1,4 @@
-"""Where log records go: lines on standard error, or the journal with fields to search by.
+"""The destination of log records: lines on standard error, syslog, or the journal with fields.
 
 Records may carry ``extra={"fields": {"ENDPOINT": "stream", "PEER_PID": 12}}``: the journal keeps
 them as fields (``journalctl ENDPOINT=stream``), plain lines leave them out.
@@ -27,11 +27,11 @@ SYSLOG = Path("/dev/log")
 
 
 def setup(level: str, target: str) -> None:
-    """Send what the logger "localechod" and those below it say to one place.
+    """Send the records of the logger "localechod" and those below it to one destination.
 
     Args:
-        level: one of LEVELS; what is less important is left out.
-        target: what :func:`destination` said.
+        level: one of LEVELS, the least important that is logged.
+        target: the result of :func:`destination`.
 
     Raises:
         UsageError: there is no such level.
@@ -46,10 +46,10 @@ def setup(level: str, target: str) -> None:
 
 
 def destination(*, detached: bool, environ: Mapping[str, str] = os.environ) -> str:
-    """Say where log lines belong: "journal", "syslog" or "stderr".
+    """Return where log lines go: "journal", "syslog" or "stderr".
 
-    With fields to the journal where standard error goes there anyway (see :func:`to_journal`). A
-    detached daemon has no standard error worth the name: the journal or syslog, what there is.
+    The journal, with fields, where standard error goes there anyway (see :func:`to_journal`). The
+    standard error of a detached daemon is /dev/null: it uses the journal or syslog, if they exist.
     """
     if to_journal(environ) or (detached and JOURNAL.exists() and _importable()):
         return "journal"
@@ -57,11 +57,11 @@ def destination(*, detached: bool, environ: Mapping[str, str] = os.environ) -> s
 
 
 def to_journal(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether standard error goes to the journal, so that fields would arrive there.
+    """Tell whether standard error goes to the journal, so that fields arrive there.
 
-    JOURNAL_STREAM alone does not tell: a process that redirected its standard error inherited the
-    variable as well, therefore systemd.exec(5) has device and inode compared. Without
-    systemd-python the answer is no: plain lines reach the journal all the same.
+    JOURNAL_STREAM alone is no proof: a process with a redirected standard error has inherited the
+    variable too. So device and inode are compared, as systemd.exec(5) says. Without systemd-python
+    the answer is no: plain lines reach the journal all the same.
     """
     try:
         status = os.fstat(2)
@@ -97,7 +97,7 @@ def _handler(target: str) -> logging.Handler:
 class OneLine(logging.Formatter):
     """One line per record: a peer's name with a newline in it cannot write a second one.
 
-    A traceback stays below as it is; there is one only where the program itself is at fault.
+    A traceback stays below as it is; only a defect of the program has one.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -108,11 +108,11 @@ class OneLine(logging.Formatter):
 class JournalHandler(logging.Handler):
     """Sends records with their fields.
 
-    systemd-python has a handler too; it sends every attribute of the record, this program's or
-    the logging package's, as a field of its own, and needs the fields one by one.
+    systemd-python has a handler too. It sends every attribute of the record as a field, those of
+    the logging package included, and takes our fields only one by one.
 
     Args:
-        send: systemd.journal.send, or what a test puts in its place.
+        send: systemd.journal.send, or a replacement in a test.
     """
 
     def __init__(self, send: Callable[..., object]) -> None:
@@ -120,7 +120,7 @@ class JournalHandler(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; what goes wrong is told as the logging package tells it."""
+        """Send one record; an error is reported as the logging package reports it."""
         try:
             self._send(self.format(record), **fields(record))
         except Exception:  # noqa: BLE001 - the contract of logging.Handler.emit
@@ -135,11 +135,11 @@ def fields(record: logging.LogRecord) -> dict[str, str | int]:
     own = getattr(record, "fields", {})
     return {
         **{name.upper(): str(value) for name, value in own.items()},
-        # Last, so that no field of a record can pass for these.
+        # Last, so that no field of a record replaces these.
         "PRIORITY": str(priority(record.levelno)),
         "SYSLOG_IDENTIFIER": "localechod",
         "CODE_FILE": record.pathname,
-        "CODE_LINE": record.lineno,  # the one that systemd-python wants as a number
+        "CODE_LINE": record.lineno,  # systemd-python wants this one as a number
         "CODE_FUNC": record.funcName or "",
     }
 

@@ -1,9 +1,9 @@
-"""One daemon at a time: a file that is locked while the daemon lives and tells its pid.
+"""One daemon at a time: a file with its pid, locked for as long as the daemon runs.
 
 The same class serves the runtime directory's own lock and ``--pid-file``. flock(2) belongs to the
 open file description: it survives the forks of ``--detach`` and the drop of privileges, and the
-kernel ends it with the process, however that ends. So there is no stale lock, and nothing to guess
-from a pid that may be somebody else's by now.
+kernel ends it with the process, however that ends. So there is no stale lock, and nothing is
+concluded from a pid that may have been reused.
 """
 
 import contextlib
@@ -32,16 +32,16 @@ class PidFile:
 
         Args:
             path: where; its directory has to exist.
-            owner: whose the file shall be (the service's, in its own runtime directory); None:
-                whoever creates it. Only root may ask for another than himself.
+            owner: uid of the owner (the service's, in its own runtime directory); None: the caller.
+                Only root may give a file to another user.
 
         Raises:
-            LocalechodError: another process holds the lock (named with its pid where the file
-                tells it), the file is not one to write to, or the system says no.
+            LocalechodError: another process holds the lock (with its pid, where the file has
+                it), the file is not safe to write to, or a system call failed.
         """
         try:
-            # Mode 0600, not a pid file's usual 0644: flock needs no right to write, so whoever may
-            # read the file could hold the lock and keep the daemon from ever starting again.
+            # Mode 0600, not a pid file's usual 0644: flock needs no right to write, so
+            # any user that may read the file could hold the lock and keep the daemon from starting.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(path, flags, 0o600)
         except OSError as error:
@@ -50,7 +50,7 @@ class PidFile:
             _check(path, os.fstat(descriptor), {os.geteuid(), 0, owner})
             _lock(path, descriptor)
             if owner is not None:
-                # As the directory is: who is started without root next time opens it too.
+                # As for the directory: a next start without root can open it too.
                 os.fchown(descriptor, owner, -1)
         except OSError as error:
             os.close(descriptor)
@@ -59,11 +59,11 @@ class PidFile:
             os.close(descriptor)
             raise
         lock = cls(path, descriptor)
-        lock.empty()  # a crashed daemon's pid must not be told as ours until ours is known
+        lock.empty()  # the pid of a crashed daemon must not pass for ours until ours is written
         return lock
 
     def write_pid(self) -> None:
-        """Tell this process's pid; again after each fork, which changes it.
+        """Write this process's pid; again after each fork, which changes it.
 
         Raises:
             LocalechodError: the file system is full or gone.
@@ -75,30 +75,30 @@ class PidFile:
             raise LocalechodError(failure("write", error.errno, self.path)) from None
 
     def empty(self) -> None:
-        """Take the pid out at the end.
+        """Remove the pid from the file at the end.
 
-        The file itself stays: the service user may not remove it from a directory of root's, and
+        The file itself stays. The service user may not remove it from a directory of root's, and
         removing a locked file lets a second daemon lock a new one of the same name.
         """
         os.ftruncate(self._descriptor, 0)
 
     def fileno(self) -> int:
-        """Return the descriptor, which has to survive the way to the background."""
+        """Return the descriptor, which has to stay open when the daemon detaches."""
         return self._descriptor
 
     def close(self) -> None:
-        """Let go of the lock, where no other process shares it."""
+        """Release the lock, unless another process shares it."""
         os.close(self._descriptor)
 
 
 def check_root_owned(directory: Path) -> None:
-    """Refuse a directory for the pid file that anybody but root could put another file into.
+    """Refuse a pid file's directory in which any user but root could create a file.
 
-    Every directory on the way counts, those behind symbolic links too; a sticky one such as /tmp
-    is refused like any other, for there somebody else's file may wait under the name already.
+    Every directory of the path counts, those behind symbolic links too. A sticky one such as /tmp
+    is refused as well: another user may have created a file of that name already.
 
     Raises:
-        LocalechodError: naming the directory that is not root's alone, or does not exist.
+        LocalechodError: a directory is missing, or others than root may write to it.
     """
     try:
         directory.stat()  # a loop of links ends here (ELOOP), not in the walk below
@@ -109,10 +109,10 @@ def check_root_owned(directory: Path) -> None:
         if status.st_uid != 0 or status.st_mode & 0o022:
             mode = stat.S_IMODE(status.st_mode)
             raise LocalechodError(
-                f"{printable(str(step))} is no place for a pid file: others than root may write "
+                f"{printable(str(step))} is not safe for a pid file: others than root may write "
                 f"there (owner {status.st_uid}, mode {mode:04o})",
-                "whoever can replace the pid file chooses what root kills later: name a file in "
-                "a directory of root's, such as /run",
+                "a user that can replace the pid file chooses which process root kills later: name "
+                "a file in a directory that only root may write to, such as /run",
             )
 
 
@@ -138,9 +138,9 @@ def _cannot_open(path: Path, error: OSError) -> NoReturn:
 
 
 def _check(path: Path, status: os.stat_result, owners: set[int | None]) -> None:
-    # Writing to a file that somebody else put there would be writing where he wants it.
+    # A file that another user has put there could lead the write to any place they choose.
     if not stat.S_ISREG(status.st_mode):
-        fault = "is no regular file"
+        fault = "is not a regular file"
     elif status.st_nlink != 1:
         fault = f"has {status.st_nlink} names (hard links)"
     elif status.st_uid not in owners:

@@ -1,8 +1,8 @@
-"""From root to the service's account, for good, and the proof that nothing of root is left.
+"""The privilege drop: from root to the service's account, for good, and verified.
 
-python-daemon could change the ids, but only by half: with ``initgroups=True`` it never calls
-setgid(2), without it root's supplementary groups stay, and capability sets are not its business.
-Half a drop looks like a whole one from outside, therefore what the kernel says is read back.
+python-daemon changes the ids only in part: with ``initgroups=True`` it never calls setgid(2),
+without it root's supplementary groups stay, and it leaves the capability sets alone. An incomplete
+drop looks like a complete one from outside, so the result is read back from the kernel.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ _TASKS = Path("/proc/self/task")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The account that serves: ``groups`` are all its groups, ``gid`` among them."""
+    """The account that the service runs as: ``groups`` are all its groups, ``gid`` among them."""
 
     user: str
     uid: int
@@ -52,8 +52,8 @@ def resolve(user: str, group: str | None) -> Identity:
     """Look up the service's account; names or, as systemd allows too, ids of existing accounts.
 
     Args:
-        user: whom to become.
-        group: its primary group; None: the one that the user database has for it.
+        user: name or uid.
+        group: name or gid of the primary group; None: the one in the user database.
 
     Raises:
         ConfigError: there is no such user or group, or it is root's.
@@ -90,13 +90,13 @@ def _unknown(kind: str, text: str, command: str) -> ConfigError:
 
 
 def drop(identity: Identity) -> None:
-    """Become ``identity`` for good, and prove it.
+    """Become ``identity`` for good, and verify it.
 
     Call it as root and before any thread is started: the C library carries the ids to every
     thread, but capability sets and no_new_privs belong to the calling one (capabilities(7)).
 
     Raises:
-        NotPermittedError: a step was refused, or the proof failed; do not serve then.
+        NotPermittedError: a step was refused, or the verification failed; do not serve then.
     """
     _empty_bounding_set()  # first: it needs CAP_SETPCAP, which goes with the uid
     _prctl("clearing the ambient capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
@@ -117,12 +117,12 @@ def drop(identity: Identity) -> None:
 def seal() -> None:
     """Close the process's memory to others of the same account: no ptrace(2), no core file.
 
-    What clients wrote is in it. The kernel does this by itself when root is given up, but only
-    where fs.suid_dumpable is 0; and who never was root has to ask for it (PR_SET_DUMPABLE of
-    prctl(2)). The price: /proc/PID/fd of the daemon is root's to look at.
+    The memory holds what clients wrote. The kernel does this by itself when root is given up, but
+    only where fs.suid_dumpable is 0, and not for a process that never was root (PR_SET_DUMPABLE of
+    prctl(2)). The price: only root may look at /proc/PID/fd of the daemon.
 
     Raises:
-        NotPermittedError: it was refused, or is not so when it is read back.
+        NotPermittedError: it was refused, or has no effect when it is read back.
     """
     _prctl("clearing the dumpable flag", _PR_SET_DUMPABLE, 0)
     if (found := dumpable()) != 0:
@@ -130,22 +130,22 @@ def seal() -> None:
 
 
 def dumpable() -> int:
-    """Return PR_GET_DUMPABLE of prctl(2): 0, nobody but root may look into this process."""
+    """Return PR_GET_DUMPABLE of prctl(2); 0: only root may look into this process."""
     return int(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
 
 
 def prove(identity: Identity) -> None:
-    """Read back from the kernel that every thread is ``identity`` and cannot be root again.
+    """Verify by the kernel that every thread is ``identity`` and cannot become root again.
 
     Raises:
-        NotPermittedError: naming everything that is not as it has to be.
+        NotPermittedError: with everything that differs.
     """
     wrong: list[str] = []
     for status in sorted(_TASKS.glob("*/status")):
         told = complaints(parse(status.read_text(errors="replace")), identity)
         wrong += [f"thread {status.parent.name}: {complaint}" for complaint in told]
-    # A thread that the table above does not explain would still show here: the way back is open.
-    # EPERM is the usual answer, EINVAL that of a user namespace without a uid 0.
+    # The direct test, for whatever the fields above do not cover. EPERM is the usual answer, EINVAL
+    # that of a user namespace without a uid 0.
     with contextlib.suppress(OSError):
         os.setresuid(0, 0, 0)
         wrong.append("setresuid(0, 0, 0) succeeded")
@@ -165,9 +165,9 @@ def parse(status: str) -> dict[str, str]:
 
 
 def complaints(fields: Mapping[str, str], identity: Identity) -> list[str]:
-    """Say everything in which a thread's status differs from ``identity``; nothing: all is well.
+    """Return everything in which a thread's status differs from ``identity``.
 
-    A field that is missing is a complaint: what cannot be read is not proven.
+    A missing field is a difference: a value that cannot be read is not verified.
     """
     wrong = []
     for name, wanted in (("Uid", identity.uid), ("Gid", identity.gid)):
@@ -205,9 +205,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _empty_bounding_set() -> None:
-    # Until the kernel knows no further capability (it says EINVAL, as -1): a newer kernel may have
-    # more of them than any header says. What is not in the set is left alone, so that a bounding
-    # set which a container emptied already needs no CAP_SETPCAP.
+    # Until the kernel knows no further capability (EINVAL, as -1): a newer kernel may have more of
+    # them than any header. A capability that is not in the set is left alone, so that a bounding
+    # set which a container has emptied needs no CAP_SETPCAP.
     capability = 0
     while (held := _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0:
         if held:

@@ -1,7 +1,7 @@
-"""Where things are: the runtime directory, the control socket, the configuration file.
+"""Paths: the runtime directory, the control socket, the configuration file.
 
-The daemon and ``localechoctl`` find each other by the rules of this file alone, so they have to be
-the same for both: they look at the environment and the uid, and never at what happens to exist.
+The daemon and ``localechoctl`` find each other by the rules of this file alone, so they
+look at the environment and the uid only, never at which files exist.
 """
 
 import os
@@ -23,7 +23,7 @@ LOCK = "localechod.lock"
 
 SYSTEM_DIRECTORY = Path("/run/localechod")
 SYSTEM_CONFIG = Path("/etc/localechod/localechod.toml")
-# Below it each user has the directory that pam_systemd(8) makes XDG_RUNTIME_DIR of.
+# pam_systemd(8) creates a directory for each user in it, and sets XDG_RUNTIME_DIR to that.
 USERS_DIRECTORIES = Path("/run/user")
 
 
@@ -32,12 +32,12 @@ def runtime_directory(
 ) -> Path:
     """Return the absolute runtime directory; it need not exist.
 
-    What was asked for, else /run/localechod for root, else ``$XDG_RUNTIME_DIR/localechod``
-    (XDG Base Directory Specification: a relative value is ignored), else a directory of this
-    user's under the temporary directory, which is to be trusted after :func:`check_private` only.
+    It is the one asked for; else /run/localechod for root; else ``$XDG_RUNTIME_DIR/localechod``
+    (XDG Base Directory Specification: a relative value is ignored); else a directory of this user
+    in the temporary directory, which :func:`check_private` has to check before it is trusted.
 
     Raises:
-        UsageError: ``explicit`` is empty or no path.
+        UsageError: ``explicit`` is empty or not a path.
     """
     uid = os.geteuid() if uid is None else uid
     if explicit is not None:
@@ -52,10 +52,10 @@ def runtime_directory(
 def own_directories(
     *, environ: Mapping[str, str] = os.environ, uid: int | None = None
 ) -> list[Path]:
-    """Return where a daemon of this user's may be, the place by the rule first.
+    """Return the possible runtime directories of this user's daemon, the one by the rule first.
 
-    The others are where the rule leads in another environment of the same user: his service
-    manager has an XDG_RUNTIME_DIR, and a shell by su or a job of cron has none, or another user's.
+    The others come from the rule in another environment of the same user. Their service manager
+    has an XDG_RUNTIME_DIR; a shell started by su or a cron job has none, or another user's.
     """
     uid = os.geteuid() if uid is None else uid
     rule = runtime_directory(None, environ=environ, uid=uid)
@@ -71,7 +71,7 @@ def control_path(explicit: str | None, *, environ: Mapping[str, str] = os.enviro
     ``--control``, else LOCALECHOD_CONTROL, else the socket in the runtime directory.
 
     Raises:
-        UsageError: the path asked for is empty or no path.
+        UsageError: the path asked for is empty or not a path.
     """
     named = explicit if explicit is not None else environ.get("LOCALECHOD_CONTROL") or None
     if named is not None:
@@ -82,15 +82,15 @@ def control_path(explicit: str | None, *, environ: Mapping[str, str] = os.enviro
 def config_file(
     explicit: str | None, *, environ: Mapping[str, str] = os.environ, uid: int | None = None
 ) -> Path | None:
-    """Return the absolute path of the configuration file; None: take the built-in default.
+    """Return the absolute path of the configuration file; None: the built-in default.
 
-    What was asked for, else /etc/localechod/localechod.toml for root or localechod/localechod.toml
-    below ``$XDG_CONFIG_HOME`` (default ``~/.config``) for anyone else, where that exists.
+    It is the one asked for; else, where it exists, /etc/localechod/localechod.toml for root, and
+    localechod/localechod.toml in ``$XDG_CONFIG_HOME`` (default ``~/.config``) for other users.
 
     Raises:
-        ConfigError: the file asked for is not there, or it cannot be seen whether there is one.
-            Silently serving the default instead of somebody's file would be the worse surprise.
-        UsageError: ``explicit`` is empty or no path.
+        ConfigError: the file asked for does not exist, or its existence cannot be checked. To serve
+            the default instead of a user's file, without a word, would surprise them more.
+        UsageError: ``explicit`` is empty or not a path.
     """
     if explicit is not None:
         path = _absolute(explicit, "configuration file")
@@ -105,16 +105,15 @@ def config_file(
 def prepare(directory: Path, identity: "Identity | None") -> None:
     """Create the runtime directory for the daemon, or check the one that is there.
 
-    Created with an ``identity`` (as root, before the drop), it belongs to that account and everyone
-    may enter (0755): the sockets' own modes decide. Created by anyone else it is private (0700);
-    who wants visitors creates it himself, for an existing one keeps its mode.
+    With an ``identity`` (as root, before the drop) it is created for that account, with mode 0755:
+    the sockets' own modes decide who may connect. Without one it is private (0700). A user who
+    wants to admit others creates it beforehand: an existing directory keeps its mode.
 
-    A directory that exists is never given to another owner. It may be one that the administrator
-    named by mistake (``--runtime-dir /etc``), or that somebody else put in the way.
+    An existing directory is never given to another owner. The administrator may have named it by
+    mistake (``--runtime-dir /etc``), or another user may have put it there.
 
     Raises:
-        LocalechodError: it cannot be created, or is not a directory that the daemon can trust
-            and use.
+        LocalechodError: it cannot be created, or the daemon cannot trust or use it.
     """
     try:
         directory.mkdir(mode=0o700)
@@ -131,15 +130,15 @@ def prepare(directory: Path, identity: "Identity | None") -> None:
 
 
 def check_private(directory: Path, *, owners: Collection[int] | None = None) -> None:
-    """Make sure that nobody else can put a socket into this directory.
+    """Refuse a directory in which another user could create a socket.
 
     Args:
         directory: it has to exist.
         owners: the uids that it may belong to; by default our own and root's.
 
     Raises:
-        LocalechodError: it is no directory (a symbolic link to one counts as none), belongs to
-            somebody else, or others than its owner may write to it.
+        LocalechodError: it is not a directory (a symbolic link to one is not), belongs to
+            another user, or others than its owner may write to it.
     """
     try:
         status = directory.lstat()
@@ -154,9 +153,9 @@ def check_private(directory: Path, *, owners: Collection[int] | None = None) -> 
 
 
 def distrust(status: os.stat_result, owners: Collection[int]) -> tuple[str, str]:
-    """Say what is wrong with a directory, by its lstat, and what helps; ("", ""): nothing is."""
+    """Return what is wrong with a directory, by its lstat, and what helps; ("", ""): nothing."""
     if not stat.S_ISDIR(status.st_mode):
-        return "is no directory", "remove it"
+        return "is not a directory", "remove it"
     if status.st_uid not in owners:
         wanted = " or ".join(f"uid {uid}" for uid in sorted(set(owners)))
         return f"belongs to uid {status.st_uid} instead of {wanted}", "give it to its user (chown)"
@@ -169,14 +168,14 @@ def distrust(status: os.stat_result, owners: Collection[int]) -> tuple[str, str]
 def _creation_hint(directory: Path, environ: Mapping[str, str] = os.environ) -> str:
     hint = "choose another one with --runtime-dir, in a directory where you may create it"
     if directory.parent == _directory(environ, "XDG_RUNTIME_DIR"):
-        # su and sudo can keep it, and then it is the other user's.
+        # su and sudo can keep the variable of the other user.
         hint = f"XDG_RUNTIME_DIR has to be a directory of your own: unset it, or {hint}"
     return hint
 
 
 def _hand_over(directory: Path, identity: "Identity") -> None:
-    # By descriptor, and only what is still root's: whoever may write to the parent directory could
-    # have put something else under the name since mkdir.
+    # By descriptor, and only if root still owns it: a user that may write to the parent directory
+    # could have replaced it since mkdir.
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(directory, flags)
@@ -202,8 +201,8 @@ def _directory(environ: Mapping[str, str], name: str) -> Path | None:
 
 
 def _private(environ: Mapping[str, str], uid: int) -> Path:
-    # Not tempfile.gettempdir(): it tries directories out by writing to them, so that daemon and
-    # client could come to different answers.
+    # Not tempfile.gettempdir(): it writes to directories to find a usable one, so that daemon and
+    # client could find different ones.
     temporary = _directory(environ, "TMPDIR") or Path("/tmp")  # noqa: S108 - see check_private
     return temporary / f"localechod-{uid}"
 

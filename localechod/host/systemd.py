@@ -1,14 +1,13 @@
-"""What systemd is told: readiness, status, reload, stop, and that the daemon still works.
+"""Notifications to systemd (sd_notify(3)): ready, status, stopping, watchdog.
 
-Through systemd-python (the extra ``localechod[systemd]``), which needs libsystemd; a plain
-installation goes without, and only refuses to be a service that systemd waits to hear from.
+They go through systemd-python (the extra ``localechod[systemd]``), which needs libsystemd. A plain
+installation does without, and refuses to start only where systemd waits for a notification.
 """
 
 import logging
 import os
 import select
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from localechod.errors import LocalechodError
 from localechod.text import printable
@@ -17,18 +16,13 @@ _log = logging.getLogger("localechod.host.systemd")
 _ADDRESS = "NOTIFY_SOCKET"
 
 
-def supervised(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether a service manager waits to hear from us; ask before there is a Notifier."""
-    return bool(environ.get(_ADDRESS))
-
-
 def watchdog_period(
     environ: Mapping[str, str] = os.environ, *, pid: int | None = None
 ) -> float | None:
-    """Return every how many seconds to call :meth:`Notifier.watchdog`; None: never.
+    """Return the period in seconds for :meth:`Notifier.watchdog`; None: no watchdog.
 
-    Half of what systemd allows, as sd_watchdog_enabled(3) recommends. The variables may stay in
-    the environment: WATCHDOG_PID keeps them from meaning anything to another process.
+    It is half of what systemd allows, as sd_watchdog_enabled(3) recommends. The variables may stay
+    in the environment: with WATCHDOG_PID, no other process takes them for its own.
     """
     own = str(os.getpid() if pid is None else pid)
     allowed = environ.get("WATCHDOG_USEC", "")
@@ -38,16 +32,16 @@ def watchdog_period(
 
 
 class Notifier:
-    """Speaks to the service manager (sd_notify(3)), or to nobody where there is none.
+    """Sends notifications to the service manager (sd_notify(3)); without one, it sends nothing.
 
-    It takes NOTIFY_SOCKET out of the environment and puts it back for the length of each call
-    only, because libsystemd looks for it there: no child process can ever inherit it.
+    NOTIFY_SOCKET is taken out of the environment, and put back only during each call, because
+    libsystemd looks for it there. So no child process inherits it.
 
     Args:
-        environ: where the variable is; libsystemd sees it in ``os.environ`` only.
+        environ: has the variable; libsystemd sees it in ``os.environ`` only.
 
     Raises:
-        LocalechodError: systemd waits to hear from us, and systemd-python cannot be imported.
+        LocalechodError: systemd waits for a notification, and systemd-python cannot be imported.
     """
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -58,22 +52,16 @@ class Notifier:
 
     @property
     def supervised(self) -> bool:
-        """Whether anybody listens; unlike the function of this name it does not wear off."""
+        """Whether a service manager waits for notifications."""
         return self._notify is not None
 
     def ready(self, text: str = "") -> None:
-        """Say that the daemon serves, after its start and after each :meth:`reloading`."""
+        """Say that the daemon serves."""
         self._send("READY=1", *_status(text))
 
     def status(self, text: str) -> None:
         """Show one line in ``systemctl status``; "" takes it away."""
         self._send(*(_status(text) or ["STATUS="]))
-
-    def reloading(self, text: str = "") -> None:
-        """Say that the configuration is being read again; :meth:`ready` has to follow."""
-        # The time is asked for by Type=notify-reload (systemd 253) and ignored before that.
-        now = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
-        self._send("RELOADING=1", f"MONOTONIC_USEC={now}", *_status(text))
 
     def stopping(self, text: str = "") -> None:
         """Say that the daemon is about to end."""
@@ -88,9 +76,9 @@ class Notifier:
         self._send(*lines, descriptors=descriptors)
 
     def barrier(self, seconds: float) -> bool:
-        """Wait until the manager has read all that was said before; False where it did not.
+        """Wait until the manager has read every earlier notification; False: it has not, in time.
 
-        As sd_notify_barrier(3) does: the manager closes the pipe's end that it was sent.
+        As sd_notify_barrier(3) does: the manager closes the end of a pipe that it was sent.
         """
         if self._notify is None:
             return False
@@ -99,7 +87,7 @@ class Notifier:
             sent = self._send("BARRIER=1", descriptors=[writer])
             os.close(writer)
             waiting = select.poll()
-            waiting.register(reader, 0)  # POLLHUP comes unasked
+            waiting.register(reader, 0)  # POLLHUP is always reported
             return sent and bool(waiting.poll(seconds * 1000))
         finally:
             os.close(reader)
@@ -111,7 +99,7 @@ class Notifier:
         try:
             self._notify("\n".join(lines), fds=list(descriptors))
         except OSError as error:
-            # Not the daemon's end: what it serves does not depend on who hears of it.
+            # The daemon goes on: its clients do not depend on notifications.
             _log.warning("notifying systemd failed: %s", error)
             return False
         finally:

@@ -188,7 +188,7 @@ def test_a_pid_file_where_others_may_write_is_refused(daemon: Daemon) -> None:
     daemon.configure(ONE)
     refused = daemon.run("--pid-file", str(daemon.directory / "le.pid"))
     assert refused.returncode == 1
-    assert "is no place for a pid file" in refused.stderr
+    assert "is not safe for a pid file" in refused.stderr
 
 
 def test_hang_up_reloads(daemon: Daemon) -> None:

@@ -153,7 +153,7 @@ def test_what_is_no_local_socket_is_refused(
 ) -> None:
     with socket.socket(socket.AF_INET) as inet, (sockdir / "f").open("wb") as file:
         descriptor = inet.fileno() if what == "internet" else file.fileno()
-        assert f'descriptor {descriptor} ("s"), which is no local socket: ' in refusal(
+        assert f'descriptor {descriptor} ("s"), which is not a local socket: ' in refusal(
             loaded, ("s", descriptor)
         )
 
@@ -178,7 +178,7 @@ def test_every_fault_is_told_at_once(
 
 def lent(loaded: config.Config, sock: socket.socket) -> Bound:
     found = matched(loaded, ("s", sock.dup().detach()))
-    (bound,) = activation.lend(found, loaded, OWN).values()
+    (bound,) = activation.open_sockets(found, loaded, OWN).values()
     assert isinstance(bound, Bound)
     return bound
 
@@ -218,7 +218,7 @@ def test_what_was_kept_from_before_the_socket_unit_is_closed(
         old.bind(str(sockdir / "old"))
         store.keep("@s", old.fileno())
     found = matched(loaded, ("s", bound["s"].dup().detach()))
-    lent = activation.lend(found, loaded, OWN)
+    lent = activation.open_sockets(found, loaded, OWN)
     (one,) = lent.values()
     assert take_over(loaded, OWN, parse(store.pass_on()), store, lent) == {}
     assert store.held == {}

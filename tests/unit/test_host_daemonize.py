@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import localechod
-from localechod.host.daemonize import Background, await_verdict, verdict
+from localechod.host.daemonize import Background, await_report, parse_report
 
 PRELUDE = """
 import os, sys
@@ -228,12 +228,12 @@ def test_a_daemon_started_without_standard_streams_gets_its_own(
     ],
 )
 def test_the_word_from_the_daemon_decides(message: bytes, expected: tuple[int, str]) -> None:
-    assert verdict(message) == expected
+    assert parse_report(message) == expected
 
 
 def test_a_reason_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"4\na\x1bb\nc")
     os.close(writer)
-    assert await_verdict(reader) == 4
+    assert await_report(reader) == 4
     assert capsys.readouterr().err == "a\\x1bb\\nc\n"

@@ -108,7 +108,7 @@ def _second_name(path: Path) -> None:
     [
         (_link, "open failed: Too many levels of symbolic links (40): {}; it is a symbolic link"),
         (_second_name, "cannot lock {}: it has 2 names (hard links); remove it"),
-        (os.mkfifo, "cannot lock {}: it is no regular file; remove it"),
+        (os.mkfifo, "cannot lock {}: it is not a regular file; remove it"),
         (Path.mkdir, "open failed: Is a directory (21): {}"),
     ],
 )
@@ -188,9 +188,9 @@ def test_a_directory_that_is_roots_alone_may_hold_the_pid_file(directory: str) -
 
 @pytest.mark.parametrize("directory", ["/tmp", "/tmp/../run", "/dev/shm"])  # noqa: S108 - on purpose
 def test_a_directory_for_everybody_may_not_even_a_sticky_one(directory: str) -> None:
-    with pytest.raises(LocalechodError, match=r"no place for a pid file.*mode 1777") as caught:
+    with pytest.raises(LocalechodError, match=r"not safe for a pid file.*mode 1777") as caught:
         check_root_owned(Path(directory))
-    assert "chooses what root kills later" in caught.value.hint
+    assert "chooses which process root kills later" in caught.value.hint
 
 
 @pytest.mark.parametrize("step", ["below", "link", "hop"])
@@ -199,7 +199,7 @@ def test_every_step_on_the_way_counts_links_too(step: str, sockdir: Path) -> Non
     (sockdir / "below").mkdir()
     (sockdir / "link").symlink_to("/run")
     (sockdir / "hop").symlink_to("link")
-    with pytest.raises(LocalechodError, match=r"^/tmp is no place for a pid file"):
+    with pytest.raises(LocalechodError, match=r"^/tmp is not safe for a pid file"):
         check_root_owned(sockdir / step)
 
 
@@ -209,7 +209,7 @@ def test_a_link_in_a_good_place_to_a_bad_one_is_followed_all_the_way(
 ) -> None:
     # The link lies in /proc and its target is root's alone; what lies between is not.
     monkeypatch.chdir(sockdir)
-    with pytest.raises(LocalechodError, match=r"^/tmp is no place for a pid file"):
+    with pytest.raises(LocalechodError, match=r"^/tmp is not safe for a pid file"):
         check_root_owned(Path("/proc/self/cwd"))
 
 

@@ -197,7 +197,7 @@ def test_only_a_real_directory_will_do(sockdir: Path, kind: str) -> None:
     else:
         with socket.socket(socket.AF_UNIX) as other:
             other.bind(str(place))
-    with pytest.raises(LocalechodError, match="cannot be used: it is no directory; remove it"):
+    with pytest.raises(LocalechodError, match="cannot be used: it is not a directory; remove it"):
         prepare(place, None)
 
 
