@@ -1,4 +1,4 @@
-"""Starting and ending: who the daemon is, that there is only one, and what it leaves behind."""
+"""Start and end: the ids of the daemon, only one of them, and the files that remain."""
 
 import os
 import pwd

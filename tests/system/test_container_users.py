@@ -1,4 +1,4 @@
-"""Who is who in containers: what `allow`, `admins` and modes make of callers with mapped ids."""
+"""Users of containers: what `allow`, `admins` and modes make of callers with mapped ids."""
 
 import json
 from collections.abc import Iterator

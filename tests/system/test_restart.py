@@ -60,7 +60,7 @@ def test_stop_gives_every_client_end_of_file_and_keeps_nothing(service: Machine)
         service.run("systemctl", "stop", SERVICE)
         assert service.run("find", RUNTIME, "-type", "s") == ""
         assert stored(service) == "0"
-    # Who writes later than that gets EPIPE; nobody a reset.
+    # A client that writes later gets EPIPE; none gets a reset.
     assert len(seen["faults"]) == 40
     assert all("end of file" in fault or "Broken pipe" in fault for fault in seen["faults"])
 

@@ -54,7 +54,7 @@ def test_an_ordinary_user_is_answered_too(service: Machine) -> None:
     stream, datagram = f"{RUNTIME}/stream.sock", f"{RUNTIME}/datagram.sock"
     assert say(service, "send", stream, "hello", user="nobody") == "Hi, hello"
     assert say(service, "send", datagram, "hello", user="nobody") == "Hi, hello"
-    # He runs no daemon of his own, so the system's is meant without a word.
+    # The user runs no daemon, so the command talks to the system's without a remark.
     assert say(service, "send", "stream", "hello", user="nobody") == "Hi, hello"
     assert f"runtime directory: {RUNTIME}" in say(service, "status", user="nobody")
     assert service.process("localechoctl", "stop", "stream", user="nobody").returncode == 4

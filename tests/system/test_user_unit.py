@@ -1,4 +1,4 @@
-"""One user's own service, without root: under his systemd, from a shell, beside the system's."""
+"""One user's own service, without root: under their systemd, from a shell, beside the system's."""
 
 import json
 import re
@@ -23,7 +23,7 @@ OTHERS = ("/run/", "/var/", "/tmp/", "/etc/", f"{PROJECT}/")  # noqa: S108 - com
 
 @pytest.fixture
 def session(machine: Machine) -> Session:
-    """A user with a manager of his own, who may or may not have installed anything yet."""
+    """A user with their own service manager; earlier tests may have installed something."""
     needs_environment()
     if machine.process("test", "-e", "/lib/systemd/system/user@.service").returncode != 0:
         pytest.skip("no user@.service here")
@@ -35,7 +35,7 @@ def session(machine: Machine) -> Session:
 
 @pytest.fixture
 def own(session: Session) -> Iterator[Session]:
-    """A user with his own service installed and running, on the shipped configuration."""
+    """A user with their own service installed and running, on the shipped configuration."""
     if session.process("test", "-e", f"{UNITS}/{SERVICE}").returncode != 0:
         session.run(f"{PROJECT}/dev", "install", "--user")
     session.run("systemctl", "start", SERVICE)
@@ -173,7 +173,7 @@ def test_his_socket_unit_starts_it_when_somebody_comes(own: Session) -> None:
     own.run("systemctl", "stop", SERVICE)
     own.run("systemctl", "start", SOCKET)
     assert own.show(SERVICE, "ActiveState") == "inactive"
-    # His own, though it has never run: the sockets are there.
+    # Their own daemon, though it has never run: the sockets are there.
     missing = own.process("localechoctl", "status")
     assert missing.returncode == 3
     assert f"{own.runtime}/control.sock; systemctl --user start localechod" in missing.stderr

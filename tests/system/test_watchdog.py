@@ -27,7 +27,7 @@ def test_a_data_plane_that_stands_still_is_killed_and_started_again(service: Mac
     eventually(
         lambda: service.show(SERVICE, "Result") == "watchdog", 30, "the watchdog to have bitten"
     )
-    # Who comes meanwhile waits, and is answered by the next process.
+    # A client that connects meanwhile waits, and the next process answers it.
     waited = service.run("sh", "-c", f"echo hello | socat -t30 - UNIX:{RUNTIME}/stream.sock")
     assert waited == "Hi, hello"
     settled(service, "active")
