@@ -34,7 +34,7 @@ class PeerRow:
     endpoint: str
     pid: int
     uid: int
-    since: float
+    connected_seconds: float
     messages: int
     received_bytes: int
     sent_bytes: int

@@ -179,7 +179,7 @@ def peer(endpoint: str, uid: int) -> PeerRow:
         endpoint=endpoint,
         pid=uid + 1,
         uid=uid,
-        since=1.5,
+        connected_seconds=1.5,
         messages=1,
         received_bytes=2,
         sent_bytes=3,

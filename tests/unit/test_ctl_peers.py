@@ -24,7 +24,7 @@ def peer(endpoint: str, pid: int, uid: int) -> PeerRow:
         endpoint=endpoint,
         pid=pid,
         uid=uid,
-        since=65.5,
+        connected_seconds=65.5,
         messages=7,
         received_bytes=70,
         sent_bytes=98,

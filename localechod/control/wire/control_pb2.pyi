@@ -130,22 +130,22 @@ class PeersReply(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., pid_namespace: _Optional[int] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("endpoint", "pid", "uid", "since", "messages", "received_bytes", "sent_bytes")
+    __slots__ = ("endpoint", "pid", "uid", "connected_seconds", "messages", "received_bytes", "sent_bytes")
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
-    SINCE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     endpoint: str
     pid: int
     uid: int
-    since: float
+    connected_seconds: float
     messages: int
     received_bytes: int
     sent_bytes: int
-    def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., uid: _Optional[int] = ..., since: _Optional[float] = ..., messages: _Optional[int] = ..., received_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., uid: _Optional[int] = ..., connected_seconds: _Optional[float] = ..., messages: _Optional[int] = ..., received_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
 
 class EventsRequest(_message.Message):
     __slots__ = ("follow", "recent")

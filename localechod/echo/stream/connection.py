@@ -151,7 +151,7 @@ class Connection(Flow):
             pid=self.peer.pid,
             uid=self.peer.uid,
             # Not the engine's clock: it stands still while nothing happens.
-            since=time.monotonic() - self.since,
+            connected_seconds=time.monotonic() - self.since,
             messages=self.messages,
             received_bytes=self.received,
             sent_bytes=self.sent,
