@@ -1,10 +1,10 @@
-"""The client of the control socket, for localechoctl.
+"""The client of the event stream, which `localechoctl events` and `wait` read.
 
-grpclib's channel, with one difference: the connection is made here. By path, asyncio reports
-success on a socket that a full backlog left unconnected, and knows no deadline.
+It is grpclib's channel with one difference: the connection is made here. Given a path, asyncio
+reports success on a socket that a full backlog left unconnected, and it knows no deadline.
 
-For asyncio's own loop: uvloop closes the descriptor of a connected socket it is given a second
-time, if the peer hangs up at the wrong moment, and by then it may be another one's.
+It needs asyncio's own loop. uvloop closes the descriptor of a connected socket that it was given a
+second time if the peer closes at the wrong moment; by then the number may be another descriptor's.
 """
 
 import asyncio
@@ -14,44 +14,37 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from grpclib.client import Channel, ServiceMethod, Stream
-from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 from h2.exceptions import StreamClosedError
 
-from localechod.control.connect import (
-    LOOK_SECONDS,
-    ConnectionLostError,
-    connected,
-    foreign,
-    late,
-    lost,
-)
+from localechod.control.client import report
+from localechod.control.connect import LOOK_SECONDS, connected, foreign, late, lost
 from localechod.control.convert import from_wire
-from localechod.control.messages import About, Notice, PeersReport, ReloadReport, StatusReport
+from localechod.control.messages import ReceivedEvent, StatusReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlStub
 from localechod.control.wire_errors import error_of
-from localechod.echo.status import EndpointStatus, Event, PeerRow
+from localechod.echo.status import Event
 from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
 from localechod.text import printable, printable_lines
-
-# A change binds sockets, reads files, waits for what it closes.
-CHANGE_SECONDS = 60.0
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class ControlClient:
+class EventClient:
     """One connection to the daemon, made with the first call; to be used as a context.
 
-    Every call raises DaemonNotRunningError, NotPermittedError, ConnectionLostError, and whatever
-    error the daemon raised, with its text, hint and exit status.
+    Every call raises DaemonNotRunningError, NotPermittedError, ConnectionLostError, and any error
+    that the daemon raised, with its text, hint and exit status.
 
     Args:
         path: the control socket: an absolute path, or "@name".
+
+    Raises:
+        UsageError: the path cannot be a socket's address.
     """
 
     def __init__(self, path: str) -> None:
@@ -71,70 +64,37 @@ class ControlClient:
         self._channel.close()
 
     async def status(self, names: Sequence[str] = ()) -> StatusReport:
-        """Return the daemon and all, or the named, endpoints."""
-        reply = await self._ask(self._stub.Status, pb.StatusRequest(names=names), LOOK_SECONDS)
-        rows = [from_wire(row, EndpointStatus) for row in reply.endpoints]
-        return StatusReport(from_wire(reply.daemon, About), rows)
+        """Return the daemon and all, or the named, endpoints.
 
-    async def start(self, name: str) -> EndpointStatus:
-        """Start an endpoint and return what became of it."""
-        return await self._change(self._stub.Start, name)
-
-    async def stop(self, name: str) -> EndpointStatus:
-        """Stop an endpoint and return what became of it."""
-        return await self._change(self._stub.Stop, name)
-
-    async def restart(self, name: str) -> EndpointStatus:
-        """Restart an endpoint and return what became of it."""
-        return await self._change(self._stub.Restart, name)
-
-    async def reload(self) -> ReloadReport:
-        """Have the configuration read again; returns when it is applied."""
-        reply = await self._ask(self._stub.Reload, pb.ReloadRequest(), CHANGE_SECONDS)
-        return from_wire(reply, ReloadReport)
-
-    async def peers(self, endpoint: str | None = None) -> PeersReport:
-        """Return who is connected to one or to all endpoints, as far as the caller may know."""
-        request = pb.PeersRequest(endpoint=endpoint or "")
-        reply = await self._ask(self._stub.Peers, request, LOOK_SECONDS)
-        rows = [from_wire(row, PeerRow) for row in reply.peers]
-        return PeersReport(rows, reply.pid_namespace)
-
-    async def config(self) -> str:
-        """Return the effective configuration as TOML."""
-        reply = await self._ask(self._stub.Config, pb.ConfigRequest(), LOOK_SECONDS)
-        return printable_lines(reply.toml)
+        Over the same connection: `wait` asks while it is subscribed, and a user may have only 16
+        connections, so that as many can wait at once.
+        """
+        request = pb.StatusRequest(names=names)
+        async with self._call(self._stub.Status, request, LOOK_SECONDS) as stream:
+            reply = await stream.recv_message()
+        if reply is None:
+            raise self._lost()
+        return report(reply)
 
     @asynccontextmanager
-    async def events(self, *, follow: bool, recent: int) -> AsyncIterator[AsyncIterator[Notice]]:
-        """Subscribe to events; within the context, nothing that happens is missed.
+    async def events(
+        self, *, follow: bool, recent: int
+    ) -> AsyncIterator[AsyncIterator[ReceivedEvent]]:
+        """Subscribe to events; within the context no event is missed.
 
         Args:
-            follow: go on with what happens; otherwise the iteration ends after the past.
+            follow: continue with new events; otherwise the iteration ends after the past ones.
             recent: how many past events to begin with.
         """
         request = pb.EventsRequest(follow=follow, recent=recent)
         async with self._call(self._stub.Events, request, None) as stream:
             await stream.recv_initial_metadata()
-            notices = _Notices(stream)
-            yield notices
-            if not notices.ended:
-                # The caller has seen enough of a stream that need not have an end.
+            received = _Received(stream)
+            yield received
+            if not received.ended:
+                # The caller leaves a stream that has not ended.
                 with suppress(StreamClosedError):
                     await stream.cancel()
-
-    async def _change(
-        self, method: ServiceMethod[pb.EndpointRequest, pb.EndpointReply], name: str
-    ) -> EndpointStatus:
-        reply = await self._ask(method, pb.EndpointRequest(name=name), CHANGE_SECONDS)
-        return from_wire(reply.endpoint, EndpointStatus)
-
-    async def _ask(self, method: ServiceMethod[Q, A], request: Q, seconds: float) -> A:
-        async with self._call(method, request, seconds) as stream:
-            reply = await stream.recv_message()
-        if reply is None:
-            raise self._lost()
-        return reply
 
     @asynccontextmanager
     async def _call(
@@ -153,20 +113,17 @@ class ControlClient:
             raise late(self._address, seconds or 0.0) from None
 
     def _refusal(self, error: GRPCError, stream: Stream[Any, Any]) -> LocalechodError:
-        if error.status is Status.UNAVAILABLE:
-            cause = printable(error.message or error.status.name)
-            return ConnectionLostError(f"control call failed: {cause}: {self._address}")
-        return error_of(error.status, error.message, stream.trailing_metadata or {})
+        return error_of(error.status, error.message, stream.trailing_metadata or {}, self._address)
 
     def _lost(self) -> LocalechodError:
         return foreign(self._address) if self._channel.foreign else lost(self._address)
 
 
 class _Channel(Channel):
-    """A channel over a socket that is connected by our own rules.
+    """A channel over a socket that `control.connect` has connected.
 
-    `_create_connection` and `_protocol_factory` are the private names of grpclib's client that
-    this package relies on; every test of the client fails without them.
+    `_create_connection` and `_protocol_factory` are the only private names of grpclib's client
+    that this package relies on. test_control_events.py fails where grpclib no longer uses them.
     """
 
     def __init__(self, address: Address) -> None:
@@ -180,20 +137,19 @@ class _Channel(Channel):
     async def _create_connection(self) -> H2Protocol:
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_unix_connection(
-            # Nothing else runs on this loop that the wait could hold up.
             self._protocol_factory,
-            sock=connected(self._address),
+            sock=connected(self._address),  # blocks, and nothing else runs on this loop
         )
         if protocol.connection.is_closing():
-            # A daemon without descriptors may close at once; grpclib would stumble over that.
+            # A daemon without descriptors may close at once; grpclib cannot handle that.
             raise StreamTerminatedError("Connection lost")
         return protocol
 
 
 class _Protocol(H2Protocol):
-    """Notices a server that does not begin as HTTP/2 does, with a SETTINGS frame (RFC 9113, 3.4).
+    """Detects a server that does not begin with a SETTINGS frame, as HTTP/2 does (RFC 9113, 3.4).
 
-    A daemon that ends is worth waiting for. Another program at its place is not.
+    After a daemon's end it is worth trying again; with another program at its path it is not.
     """
 
     def __init__(self, made: H2Protocol, channel: _Channel) -> None:
@@ -202,9 +158,9 @@ class _Protocol(H2Protocol):
         self._first = b""
 
     def data_received(self, data: bytes) -> None:
-        """Look at the first frame's type, its fourth byte; then let HTTP/2 have it.
+        """Check the first frame's type, which is its fourth byte, then pass the bytes to HTTP/2.
 
-        Left to itself, h2 would wait for the rest of what it takes for a frame of megabytes.
+        Without the check, h2 would wait for the rest of what it takes for a frame of megabytes.
         """
         self._first += data[: 4 - len(self._first)]
         if len(self._first) == 4 and self._first[3] != 4:
@@ -214,16 +170,16 @@ class _Protocol(H2Protocol):
             super().data_received(data)
 
 
-class _Notices(AsyncIterator[Notice]):
-    """What comes over a stream of events, and whether the daemon has ended it."""
+class _Received(AsyncIterator[ReceivedEvent]):
+    """The events that a stream brings, and whether the daemon has ended it."""
 
     def __init__(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
         self._stream = stream
         self.ended = False
 
-    async def __anext__(self) -> Notice:
+    async def __anext__(self) -> ReceivedEvent:
         message = await self._stream.recv_message()
         if message is None:
             self.ended = True
             raise StopAsyncIteration
-        return Notice(from_wire(message, Event), message.dropped)
+        return ReceivedEvent(from_wire(message, Event), message.dropped)

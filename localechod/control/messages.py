@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from localechod.echo.status import EndpointStatus, Event, PeerRow
 
 __all__ = [  # the data plane's values are part of what is told; who is told imports them from here
-    "About",
+    "DaemonInfo",
     "EndpointStatus",
     "Event",
-    "Notice",
     "PeerRow",
     "PeersReport",
+    "ReceivedEvent",
     "ReloadReport",
     "StatusReport",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class DaemonInfo:
     """The daemon itself.
 
     Attributes:
@@ -52,7 +52,7 @@ class ReloadReport:
 class StatusReport:
     """The answer to Status."""
 
-    daemon: About
+    daemon: DaemonInfo
     endpoints: list[EndpointStatus]
 
     def silent(self) -> dict[str, str]:
@@ -73,7 +73,7 @@ class PeersReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ReceivedEvent:
     """One event as a listener receives it, and how many it missed just before."""
 
     event: Event

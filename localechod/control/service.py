@@ -18,7 +18,7 @@ from grpclib.server import Stream
 from localechod.control.caller import current
 from localechod.control.convert import to_wire
 from localechod.control.history import History
-from localechod.control.messages import About, ReloadReport
+from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
@@ -68,7 +68,7 @@ class Daemon(Protocol):
         """The endpoints."""
         ...
 
-    def about(self) -> About:
+    def info(self) -> DaemonInfo:
         """Return what there is to tell about the process."""
         ...
 
@@ -100,7 +100,7 @@ class ControlService(ControlBase):
         rows = self._daemon.supervisor.status(list(request.names))
         await stream.send_message(
             pb.StatusReply(
-                daemon=to_wire(self._daemon.about(), pb.Daemon),
+                daemon=to_wire(self._daemon.info(), pb.Daemon),
                 endpoints=[to_wire(row, pb.Endpoint) for row in rows],
             )
         )

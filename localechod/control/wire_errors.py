@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from grpclib.const import Status
 
+from localechod.control.connect import ConnectionLostError
+from localechod.control.convert import printable, printable_lines
 from localechod.errors import (
     ConfigError,
     DaemonNotRunningError,
@@ -17,7 +19,7 @@ from localechod.errors import (
     NotPermittedError,
     UsageError,
 )
-from localechod.text import printable, printable_lines
+from localechod.localsocket.address import Address
 
 TEXT = "localechod-text-bin"
 HINT = "localechod-hint-bin"
@@ -56,18 +58,29 @@ def cut(text: str, limit: int = LIMIT) -> str:
 
 
 def error_of(
-    status: Status, message: str | None, metadata: Mapping[str, str | bytes]
+    status: Status,
+    message: str | None,
+    metadata: Mapping[str, str | bytes],
+    address: Address,
 ) -> LocalechodError:
     """Return the error that a server sent.
 
-    Without our metadata (a refusal by gRPC itself, or another program's server) the status
+    Without our metadata (an error of gRPC itself, or of another program's server) the status
     decides.
+
+    Args:
+        status: the gRPC status.
+        message: the gRPC message.
+        metadata: the trailing metadata.
+        address: the server's.
     """
     text, hint, number = (metadata.get(key) for key in (TEXT, HINT, EXIT_STATUS))
     if isinstance(text, bytes) and isinstance(hint, bytes) and str(number).isdecimal():
         kind = _ERRORS.get(int(str(number)), LocalechodError)
         return kind(_text(text), _text(hint))
     cause = printable(message or status.name)
+    if status is Status.UNAVAILABLE:
+        return ConnectionLostError(f"control call failed: {cause}: {address}")
     if status is Status.PERMISSION_DENIED:
         return NotPermittedError(cause)
     if status is Status.UNIMPLEMENTED:

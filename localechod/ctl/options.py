@@ -47,7 +47,7 @@ class Options:
             return discovery.usual().directory
         return runtime.control_path(self.control).parent
 
-    def tell(self) -> None:
+    def announce(self) -> None:
         """Say on a terminal which daemon is meant, where there is another, or none in its place."""
         if self.control is None and sys.stderr.isatty():
             remark = discovery.usual().remark

@@ -37,7 +37,7 @@ def find(text: str, options: Options) -> Place:
     """
     if "/" in text or text.startswith("@"):
         return Place(text)
-    options.tell()
+    options.announce()
     known = _endpoints(options)
     if text not in known:
         names = ", ".join(known) or "none"
@@ -48,7 +48,7 @@ def find(text: str, options: Options) -> Place:
 
 def all_places(options: Options) -> list[Place]:
     """Return the control socket and every endpoint; a configuration that is broken is told."""
-    options.tell()
+    options.announce()
     control = Place(options.control_path(), "stream", "control socket", is_control=True)
     try:
         return [control, *_endpoints(options).values()]

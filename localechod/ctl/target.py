@@ -97,7 +97,7 @@ def resolve(text: str, options: Options) -> Target:
         address = Address.parse(text)
         ours = [entry for entry in _entries_or_none(options).values() if entry.path == text]
         return _from_entry(ours[0]) if ours else Target(address)
-    options.tell()
+    options.announce()
     entries = catalog.read(options.runtime_directory() / runtime.CATALOG)
     if text not in entries:
         known = ", ".join(map(escape, entries)) or "none"

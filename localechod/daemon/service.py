@@ -14,7 +14,7 @@ from localechod import __version__, config
 from localechod.accounts import user_name
 from localechod.config.changes import restart_needed
 from localechod.control import catalog
-from localechod.control.messages import About, ReloadReport
+from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.daemon import crash, restart
 from localechod.daemon.control_socket import ControlSocket
 from localechod.daemon.inherited import EndpointStore
@@ -123,9 +123,9 @@ class Service:
     def _what_is_wrong(self) -> str:
         return ", ".join(filter(None, (self._remark, self._control_failure)))
 
-    def about(self) -> About:
+    def info(self) -> DaemonInfo:
         """Describe the daemon itself."""
-        return About(
+        return DaemonInfo(
             version=__version__,
             pid=os.getpid(),
             user=user_name(os.geteuid()),

@@ -1,6 +1,5 @@
 """gRPC over a local socket: a daemon in the sandbox is asked for its status."""
 
-import asyncio
 import os
 import stat
 import sys
@@ -8,8 +7,7 @@ from pathlib import Path
 
 import localechod
 from localechod.accounts import group_name, user_name
-from localechod.control.events import ControlClient
-from localechod.control.messages import StatusReport
+from localechod.control.client import Client
 from localechod.lab.process import Process, StalledError
 from localechod.lab.sandbox import Facts, Sandbox
 
@@ -33,7 +31,7 @@ def grpc(sandbox: Sandbox) -> Facts:
     """
     control = sandbox.path("run/control.sock")
     daemon = _started(sandbox)
-    report = asyncio.run(_ask(control))
+    report = Client(control).status()
     (endpoint,) = report.endpoints
     mode = Path(control).stat().st_mode  # before the daemon stops and removes it
     sandbox.note(f"control.sock: {stat.filemode(mode)}")
@@ -45,11 +43,6 @@ def grpc(sandbox: Sandbox) -> Facts:
         "endpoint": endpoint.state,
         "termination": daemon.wait(),
     }
-
-
-async def _ask(control: str) -> StatusReport:
-    async with ControlClient(control) as client:
-        return await client.status()
 
 
 def _started(sandbox: Sandbox) -> Process:

@@ -1,6 +1,5 @@
 """Owner and mode are exact at every instant, as seen by processes that do nothing but look."""
 
-import asyncio
 import errno
 import os
 import pwd
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.accounts import group_name, user_name
-from localechod.control.events import ControlClient
+from localechod.control.client import Client
 from localechod.localsocket.hints import listing
 from tests.integration.harness import SERVICE_USER, Daemon, needs_root
 
@@ -77,14 +75,10 @@ def knock(path: Path, kind: int) -> str:
 
 
 def restart(daemon: Daemon, times: int) -> None:
-    """Restart the endpoint over one control connection."""
-
-    async def conversation() -> None:
-        async with ControlClient(str(daemon.runtime / "control.sock")) as client:
-            for _ in range(times):
-                assert (await client.restart("a")).state == "listening"
-
-    asyncio.run(conversation())
+    """Restart the endpoint, one call after the other."""
+    client = Client(str(daemon.runtime / "control.sock"))
+    for _ in range(times):
+        assert client.restart("a").state == "listening"
 
 
 def owner() -> str:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import uvloop
 
-from localechod.control.messages import About, ReloadReport
+from localechod.control.client import Client
+from localechod.control.events import EventClient
+from localechod.control.messages import (
+    DaemonInfo,
+    PeersReport,
+    ReloadReport,
+    StatusReport,
+)
 from localechod.control.server import ControlServer
 from localechod.echo.events import Event, EventBus
 from localechod.echo.status import EndpointStatus, PeerRow
@@ -116,8 +123,8 @@ class FakeDaemon:
         self.toml = 'version = 1\n[service]\nuser = "localecho"\n'
         self.restart_needed: list[str] = []
 
-    def about(self) -> About:
-        return About(
+    def info(self) -> DaemonInfo:
+        return DaemonInfo(
             version="0.1.0",
             pid=4242,
             user="localecho",
@@ -171,6 +178,38 @@ async def served(
     finally:
         await server.close(1.0)  # once more, where a test has closed it already
         os.unlink(path)  # noqa: PTH108 - pathlib's may not be called in a coroutine
+
+
+class ThreadedClient(EventClient):
+    """Both clients in one, for tests that serve on the loop they ask from.
+
+    Events come over grpclib; the blocking calls wait in a thread, each on its own connection.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._client = Client(path)
+
+    async def status(self, names: Sequence[str] = ()) -> StatusReport:
+        return await asyncio.to_thread(self._client.status, names)
+
+    async def start(self, name: str) -> EndpointStatus:
+        return await asyncio.to_thread(self._client.start, name)
+
+    async def stop(self, name: str) -> EndpointStatus:
+        return await asyncio.to_thread(self._client.stop, name)
+
+    async def restart(self, name: str) -> EndpointStatus:
+        return await asyncio.to_thread(self._client.restart, name)
+
+    async def reload(self) -> ReloadReport:
+        return await asyncio.to_thread(self._client.reload)
+
+    async def peers(self, endpoint: str | None = None) -> PeersReport:
+        return await asyncio.to_thread(self._client.peers, endpoint)
+
+    async def config(self) -> str:
+        return await asyncio.to_thread(self._client.config)
 
 
 class Live:

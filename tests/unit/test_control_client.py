@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control import client, connect
-from localechod.control import events as module
+from localechod.control import client, connect, events
+from localechod.control.client import Client
 from localechod.control.connect import ConnectionLostError
-from localechod.control.events import ControlClient
+from localechod.control.events import EventClient
 from localechod.control.messages import StatusReport
 from localechod.control.server import ControlServer
+from localechod.echo.status import PeerRow
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
@@ -24,19 +25,19 @@ from tests.unit.control_fakes import FakeDaemon, endpoint, live, run, served
 Ask = Callable[[Path], StatusReport]
 
 
-def by_client(path: Path) -> StatusReport:
+def by_grpclib(path: Path) -> StatusReport:
     async def main() -> StatusReport:
-        async with ControlClient(str(path)) as client:
+        async with EventClient(str(path)) as client:
             return await client.status()
 
     return run(asyncio.new_event_loop, main)
 
 
-def by_inquiry(path: Path) -> StatusReport:
-    return client.status(str(path))
+def by_h2(path: Path) -> StatusReport:
+    return Client(str(path)).status()
 
 
-@pytest.fixture(params=[by_client, by_inquiry])
+@pytest.fixture(params=[by_grpclib, by_h2])
 def ask(request: pytest.FixtureRequest) -> Ask:
     """Ask for the status by either of the two ways; what they say has to be the same."""
     way: Ask = request.param
@@ -44,7 +45,7 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 
 def look_no_longer_than(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in (module, connect):
+    for each in (events, client, connect):
         monkeypatch.setattr(each, "LOOK_SECONDS", seconds)
 
 
@@ -94,7 +95,7 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
             return sock
 
         with pytest.MonkeyPatch.context() as patch:
-            for each in (module, connect):
+            for each in (events, connect):
                 patch.setattr(each, "connected", closed)
             for _ in range(20):
                 with pytest.raises(ConnectionLostError, match="closed before the answer"):
@@ -164,7 +165,7 @@ def test_who_uses_sudo_without_need_is_told_of_his_own(
 def test_an_address_that_cannot_be_one_is_a_usage_error(path: str) -> None:
     async def main() -> None:
         with pytest.raises(UsageError):
-            ControlClient(path)
+            EventClient(path)
 
     run(asyncio.new_event_loop, main)
 
@@ -239,8 +240,8 @@ def test_both_ways_tell_the_same(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path) as daemon:
         daemon.supervisor.rows["stream"] = endpoint("stream", errors={"reset": 3}, error="why")
-        assert by_inquiry(path) == by_client(path)
-        assert [row.name for row in client.status(str(path), ["datagram"]).endpoints] == [
+        assert by_h2(path) == by_grpclib(path)
+        assert [row.name for row in Client(str(path)).status(["datagram"]).endpoints] == [
             "datagram"
         ]
 
@@ -250,14 +251,14 @@ def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
     path = sockdir / "control.sock"
 
     async def main() -> None:
-        async with ControlClient(str(path)) as client:
+        async with EventClient(str(path)) as client:
             await client.status(names)
 
     with live(path):
         with pytest.raises(LocalechodError) as by_loop:
             run(asyncio.new_event_loop, main)
         with pytest.raises(LocalechodError) as plain:
-            client.status(str(path), names)
+            Client(str(path)).status(names)
     assert type(plain.value) is type(by_loop.value)
     assert str(plain.value) == str(by_loop.value)
     assert plain.value.exit_status == 2
@@ -266,9 +267,25 @@ def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
 def test_a_question_longer_than_a_frame_is_asked_in_parts(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path):
-        assert len(client.status(str(path), ["stream"] * 8000).endpoints) == 8000
+        assert len(Client(str(path)).status(["stream"] * 8000).endpoints) == 8000
         with pytest.raises(LocalechodError, match="at most 65536 are read"):
-            client.status(str(path), ["stream"] * 20_000)
+            Client(str(path)).status(["stream"] * 20_000)
+
+
+def test_a_reply_longer_than_the_flow_control_window_arrives_whole(sockdir: Path) -> None:
+    path = sockdir / "control.sock"
+    row = PeerRow(
+        endpoint="stream",
+        pid=1,
+        uid=0,
+        connected_seconds=1.5,
+        messages=2,
+        received_bytes=3,
+        sent_bytes=4,
+    )
+    with live(path) as daemon:
+        daemon.supervisor.connected = [row] * 20_000
+        assert Client(str(path)).peers().peers == [row] * 20_000
 
 
 def test_a_daemon_that_answers_to_a_part_and_then_goes_is_a_lost_connection(sockdir: Path) -> None:
@@ -279,7 +296,7 @@ def test_a_daemon_that_answers_to_a_part_and_then_goes_is_a_lost_connection(sock
         stranger(path, lambda c: c.sendall(settings + reset)),
         pytest.raises(ConnectionLostError),
     ):
-        by_inquiry(path)
+        by_h2(path)
 
 
 def test_an_abstract_control_socket_works_as_well(sockdir: Path) -> None:
@@ -291,7 +308,7 @@ def test_an_abstract_control_socket_works_as_well(sockdir: Path) -> None:
             listening.listen()
             server = ControlServer(FakeDaemon(), admins=(), own_uid=0)
             await server.start(listening)
-            async with ControlClient(f"@{name}") as client:
+            async with EventClient(f"@{name}") as client:
                 assert (await client.status()).endpoints
             await server.close(1.0)
 
@@ -302,7 +319,7 @@ def test_one_client_makes_many_calls_over_one_connection(sockdir: Path) -> None:
     path = sockdir / "control.sock"
 
     async def main() -> None:
-        async with served(path, FakeDaemon()) as server, ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()) as server, EventClient(str(path)) as client:
             await asyncio.gather(*(client.status() for _ in range(20)))
             assert len(server._guard.connections) == 1
 

@@ -10,11 +10,17 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, TrailersReceived
 
-from localechod.control.events import ControlClient
 from localechod.control.limits import CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import NotPermittedError, UsageError
-from tests.unit.control_fakes import FakeDaemon, LoopFactory, on_each_loop, run, served
+from tests.unit.control_fakes import (
+    FakeDaemon,
+    LoopFactory,
+    ThreadedClient,
+    on_each_loop,
+    run,
+    served,
+)
 
 STATUS = "/localechod.v1.Control/Status"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -60,7 +66,7 @@ def test_the_caller_is_who_the_kernel_says(
     async def main() -> None:
         daemon = FakeDaemon()
         path = sockdir / "control.sock"
-        async with served(path, daemon, own_uid=4711), ControlClient(str(path)) as client:
+        async with served(path, daemon, own_uid=4711), ThreadedClient(str(path)) as client:
             with pytest.raises(NotPermittedError, match=f"uid {os.geteuid()} is not an admin"):
                 await client.reload()
 
@@ -93,7 +99,7 @@ def test_one_connection_too_many_is_closed_at_once_and_told_once(
             for _, writer in held:
                 writer.close()
                 await writer.wait_closed()
-            async with ControlClient(str(path)) as client:
+            async with ThreadedClient(str(path)) as client:
                 assert (await client.status()).endpoints, "there is room again"
 
     with caplog.at_level(logging.WARNING):
@@ -150,7 +156,7 @@ def test_a_request_as_large_as_is_allowed_is_read(factory: LoopFactory, sockdir:
         name = "x" * (REQUEST_BYTES - 4)
         body = pb.EndpointRequest(name=name).SerializeToString()
         assert len(body) == REQUEST_BYTES
-        async with served(path, FakeDaemon()), ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()), ThreadedClient(str(path)) as client:
             with pytest.raises(UsageError, match=r"there is no endpoint \"xxx.*\(cut\)"):
                 await client.stop(name)
 
@@ -204,7 +210,7 @@ def test_what_is_not_grpc_ends_its_connection_and_nothing_else(
     path = sockdir / "control.sock"
 
     async def main() -> None:
-        async with served(path, FakeDaemon()), ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()), ThreadedClient(str(path)) as client:
             await client.status()
             reader, writer = await asyncio.open_unix_connection(str(path))
             writer.write(data)

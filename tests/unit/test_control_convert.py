@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localechod.control.convert import from_wire, to_wire
-from localechod.control.messages import About, ReloadReport
+from localechod.control.convert import from_wire, printable, to_wire
+from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.text import printable
 
 PAIRS = [
-    (About, pb.Daemon),
+    (DaemonInfo, pb.Daemon),
     (EndpointStatus, pb.Endpoint),
     (PeerRow, pb.Peer),
     (Event, pb.Event),
@@ -84,7 +84,7 @@ def test_hostile_keys_and_lists_arrive_printable() -> None:
     message = pb.Endpoint(errors={"\x1b[2J": 1})
     assert list(from_wire(message, EndpointStatus).errors) == [r"\x1b[2J"]
     about = pb.Daemon(restart_needed=["a\nb"])
-    assert from_wire(about, About).restart_needed == [r"a\nb"]
+    assert from_wire(about, DaemonInfo).restart_needed == [r"a\nb"]
 
 
 def test_what_is_escaped_already_is_not_escaped_twice() -> None:

@@ -15,7 +15,6 @@ from grpclib.exceptions import GRPCError
 
 from localechod.control.access import METHOD_RIGHTS, Right
 from localechod.control.connect import ConnectionLostError
-from localechod.control.events import ControlClient
 from localechod.control.limits import CALLS_PER_USER
 from localechod.control.server import ControlServer
 from localechod.control.wire import control_pb2 as pb
@@ -24,6 +23,7 @@ from tests.unit.control_fakes import (
     NOBODY,
     FakeDaemon,
     LoopFactory,
+    ThreadedClient,
     ctl_as,
     listener,
     live,
@@ -45,7 +45,7 @@ def test_the_socket_it_is_given_stays_as_it_was_bound(factory: LoopFactory, path
     async def main() -> None:
         server = ControlServer(FakeDaemon(), admins=(), own_uid=0)
         await server.start(sock)
-        async with ControlClient(str(path)) as client:
+        async with ThreadedClient(str(path)) as client:
             await client.status()
         await server.close(1.0)
 
@@ -128,7 +128,7 @@ def test_a_served_method_that_the_table_forgot_is_refused(
     monkeypatch.setattr("localechod.control.access.METHOD_RIGHTS", forgotten)
 
     async def main() -> None:
-        async with served(path, FakeDaemon()), ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()), ThreadedClient(str(path)) as client:
             with pytest.raises(LocalechodError, match="there is no such method"):
                 await client.status()
 
@@ -145,7 +145,7 @@ def test_a_method_that_is_not_served_is_unimplemented(
         monkeypatch.setattr("localechod.control.access.METHOD_RIGHTS", rights)
 
     async def main() -> None:
-        async with served(path, FakeDaemon()), ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()), ThreadedClient(str(path)) as client:
             destroy = UnaryUnaryMethod(
                 client._channel, "/localechod.v1.Control/X", pb.ReloadRequest, pb.ReloadReply
             )
@@ -159,7 +159,7 @@ def test_a_method_that_is_not_served_is_unimplemented(
 @on_each_loop
 def test_one_user_cannot_have_more_calls_than_his_share(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
-        async with served(path, FakeDaemon()) as server, ControlClient(str(path)) as client:
+        async with served(path, FakeDaemon()) as server, ThreadedClient(str(path)) as client:
             streams = [client.events(follow=True, recent=0) for _ in range(CALLS_PER_USER)]
             for stream in streams:
                 await stream.__aenter__()
@@ -181,7 +181,7 @@ def test_a_call_under_way_ends_in_peace_and_a_new_one_is_refused(
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.may_reload.clear()
-        async with ControlClient(str(path)) as client:
+        async with ThreadedClient(str(path)) as client:
             async with served(path, daemon) as server:
                 await client.status()
                 asking = asyncio.ensure_future(client.reload())
@@ -206,7 +206,7 @@ def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.may_reload.clear()
-        async with served(path, daemon) as server, ControlClient(str(path)) as client:
+        async with served(path, daemon) as server, ThreadedClient(str(path)) as client:
             asking = asyncio.ensure_future(client.reload())
             await daemon.reload_began.wait()
             await server.close(0.05)
@@ -226,7 +226,7 @@ def test_a_client_that_does_not_read_cannot_hold_up_the_end(
         async with served(path, daemon) as server:
             with socket.socket(socket.AF_UNIX) as deaf:
                 deaf.connect(str(path))
-                async with ControlClient(str(path)) as client:
+                async with ThreadedClient(str(path)) as client:
                     await client.status()  # connections are accepted in order
                 transport = next(iter(server._guard.connections))
                 transport.write(b"x" * 10_000_000)

@@ -9,14 +9,21 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from localechod.control.events import ControlClient
-from localechod.control.messages import Notice
+from localechod.control.messages import ReceivedEvent
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.status import PeerRow
 from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
 from localechod.localsocket.peer import pid_namespace
-from tests.unit.control_fakes import NOBODY, FakeDaemon, LoopFactory, on_each_loop, run, served
+from tests.unit.control_fakes import (
+    NOBODY,
+    FakeDaemon,
+    LoopFactory,
+    ThreadedClient,
+    on_each_loop,
+    run,
+    served,
+)
 
 pytestmark = on_each_loop
 
@@ -26,16 +33,16 @@ def path(sockdir: Path) -> Path:
     return sockdir / "control.sock"
 
 
-async def newest(notices: AsyncIterator[Notice], count: int) -> list[str]:
+async def newest(notices: AsyncIterator[ReceivedEvent], count: int) -> list[str]:
     return [(await anext(notices)).event.text for _ in range(count)]
 
 
 def test_status_tells_everything_of_daemon_and_endpoints(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             report = await client.status()
-            assert report.daemon == daemon.about()
+            assert report.daemon == daemon.info()
             assert report.endpoints == list(daemon.supervisor.rows.values())
             assert [row.name for row in (await client.status(["datagram"])).endpoints] == [
                 "datagram"
@@ -54,7 +61,7 @@ def test_a_change_reaches_the_supervisor_and_its_outcome_the_caller(
 ) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             change = getattr(client, what)
             assert (await change("stream")).state == state
             with pytest.raises(UsageError, match="there is no endpoint"):
@@ -80,7 +87,7 @@ def test_an_error_has_its_status_for_any_client_and_all_of_itself_for_ours(
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.supervisor.failures["stream"] = error
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             with pytest.raises(LocalechodError) as caught:
                 await client.start("stream")
             assert str(caught.value) == str(error)
@@ -95,7 +102,7 @@ def test_an_error_has_its_status_for_any_client_and_all_of_itself_for_ours(
 def test_reload_tells_what_it_did(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             report = await client.reload()
             assert list(report.added) == ["new"]
             assert list(report.unchanged) == ["stream"]
@@ -109,7 +116,7 @@ def test_a_failed_reload_is_told_and_logged(
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.failure = ConfigError("/etc/x.toml: mode: wrong")
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             with pytest.raises(ConfigError, match="mode: wrong"):
                 await client.reload()
 
@@ -127,8 +134,8 @@ def test_a_caller_who_hangs_up_does_not_leave_a_reload_half_done(
         daemon = FakeDaemon()
         daemon.may_reload.clear()
         async with served(path, daemon) as server:
-            async with ControlClient(str(path)) as client:
-                asking = asyncio.ensure_future(client.reload())
+            async with ThreadedClient(str(path)) as client:
+                asking = asyncio.ensure_future(client._stub.Reload(pb.ReloadRequest()))
                 await daemon.reload_began.wait()
                 (call,) = server._guard.calls
                 asking.cancel()
@@ -149,8 +156,8 @@ def test_a_reload_that_is_cancelled_by_the_end_of_the_loop_is_no_error(
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.may_reload.clear()
-        async with served(path, daemon) as server, ControlClient(str(path)) as client:
-            asking = asyncio.ensure_future(client.reload())
+        async with served(path, daemon) as server, ThreadedClient(str(path)) as client:
+            asking = asyncio.ensure_future(client._stub.Reload(pb.ReloadRequest()))
             await daemon.reload_began.wait()
             asking.cancel()
             (work,) = server._service._reloads
@@ -166,7 +173,7 @@ def test_config_arrives_byte_for_byte_and_cannot_write_to_a_terminal(
 ) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             assert await client.config() == daemon.toml
             daemon.toml = 'a = "\x1b[2J"\n'
             assert await client.config() == 'a = "\\x1b[2J"\n'
@@ -192,7 +199,7 @@ def test_an_administrator_sees_every_peer_and_others_their_own(
     async def main(own_uid: int) -> list[PeerRow]:
         daemon = FakeDaemon()
         daemon.supervisor.connected = [peer("stream", 0), peer("datagram", NOBODY)]
-        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
+        async with served(path, daemon, own_uid=own_uid), ThreadedClient(str(path)) as client:
             report = await client.peers()
             assert report.pid_namespace == pid_namespace()
             assert {row.endpoint for row in (await client.peers("stream")).peers} == {"stream"}
@@ -220,7 +227,7 @@ def test_who_is_no_administrator_does_not_see_events_about_others(
     async def main() -> None:
         daemon = FakeDaemon()
         bus = daemon.supervisor.events
-        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
+        async with served(path, daemon, own_uid=own_uid), ThreadedClient(str(path)) as client:
             async with client.events(follow=True, recent=0) as notices:
                 for event in EVENTS:
                     bus.publish(event)
@@ -235,7 +242,7 @@ def test_past_and_future_come_in_one_stream_each_once(factory: LoopFactory, path
     async def main() -> None:
         daemon = FakeDaemon()
         supervisor = daemon.supervisor
-        async with served(path, daemon), ControlClient(str(path)) as client:
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
             supervisor.become("stream", "failed")
             supervisor.become("stream", "starting")
             async with client.events(follow=True, recent=1) as notices:
@@ -256,7 +263,7 @@ def test_a_listener_that_reads_too_slowly_is_told_how_much_it_missed(
         daemon = FakeDaemon()
         async with (
             served(path, daemon),
-            ControlClient(str(path)) as client,
+            ThreadedClient(str(path)) as client,
             client.events(follow=True, recent=0) as notices,
         ):
             for number in range(1000):
@@ -271,7 +278,7 @@ def test_a_listener_that_reads_too_slowly_is_told_how_much_it_missed(
 def test_following_ends_when_the_daemon_does(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
-        async with ControlClient(str(path)) as client, served(path, daemon) as server:
+        async with ThreadedClient(str(path)) as client, served(path, daemon) as server:
             async with client.events(follow=True, recent=0) as notices:
                 daemon.supervisor.become("stream", "stopped")
                 closing = asyncio.ensure_future(server.close(5.0))

@@ -20,7 +20,9 @@ from localechod.errors import (
     SocketError,
     UsageError,
 )
+from localechod.localsocket.address import Address
 
+ADDRESS = Address.parse("/run/localechod/control.sock")
 ERRORS = [
     LocalechodError("bound before the drop", "systemctl restart localechod"),
     LocalechodError("no hint"),
@@ -37,14 +39,16 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.text[:20])
 def test_text_hint_and_exit_status_arrive(error: LocalechodError) -> None:
-    arrived = error_of(Status.FAILED_PRECONDITION, str(error), metadata_of(error))
+    arrived = error_of(Status.FAILED_PRECONDITION, str(error), metadata_of(error), ADDRESS)
     assert str(arrived) == str(error).replace("\udcff", r"\udcff")
     assert arrived.hint == error.hint
     assert arrived.exit_status == error.exit_status
 
 
 def test_metadata_that_is_not_ours_gives_way_to_the_status() -> None:
-    error = error_of(Status.PERMISSION_DENIED, "no", {TEXT: "text", HINT: b"", EXIT_STATUS: "2"})
+    error = error_of(
+        Status.PERMISSION_DENIED, "no", {TEXT: "text", HINT: b"", EXIT_STATUS: "2"}, ADDRESS
+    )
     assert isinstance(error, NotPermittedError)
     assert str(error) == "no"
 
@@ -52,19 +56,19 @@ def test_metadata_that_is_not_ours_gives_way_to_the_status() -> None:
 @pytest.mark.parametrize("number", ["", "-1", "abc", "99", "0"])
 def test_an_exit_status_that_no_error_has_becomes_failure(number: str) -> None:
     metadata: dict[str, str | bytes] = {TEXT: b"text", HINT: b"", EXIT_STATUS: number}
-    assert error_of(Status.INTERNAL, "text", metadata).exit_status == 1
+    assert error_of(Status.INTERNAL, "text", metadata, ADDRESS).exit_status == 1
 
 
 def test_a_server_of_another_kind_is_said_to_be_one() -> None:
-    error = error_of(Status.UNIMPLEMENTED, "Method not found", {})
+    error = error_of(Status.UNIMPLEMENTED, "Method not found", {}, ADDRESS)
     assert str(error).startswith("control call failed: Method not found (UNIMPLEMENTED); ")
     assert "another" in error.hint
 
 
 def test_what_a_foreign_server_says_cannot_write_to_the_terminal() -> None:
-    plain = error_of(Status.INTERNAL, "\x1b[2Jboo\n", {})
+    plain = error_of(Status.INTERNAL, "\x1b[2Jboo\n", {}, ADDRESS)
     ours = error_of(
-        Status.INTERNAL, "", {TEXT: b"\x1b[2J\xff", HINT: b"\rrm -rf", EXIT_STATUS: "4"}
+        Status.INTERNAL, "", {TEXT: b"\x1b[2J\xff", HINT: b"\rrm -rf", EXIT_STATUS: "4"}, ADDRESS
     )
     assert str(plain).isprintable()
     assert str(ours).isprintable()
@@ -72,12 +76,15 @@ def test_what_a_foreign_server_says_cannot_write_to_the_terminal() -> None:
 
 
 def test_a_status_without_a_message_is_named() -> None:
-    assert str(error_of(Status.INTERNAL, None, {})) == "control call failed: INTERNAL (INTERNAL)"
+    assert (
+        str(error_of(Status.INTERNAL, None, {}, ADDRESS))
+        == "control call failed: INTERNAL (INTERNAL)"
+    )
 
 
 def test_what_is_too_long_for_metadata_is_cut_and_says_so() -> None:
     metadata = metadata_of(LocalechodError("x" * 100_000, "y" * 100_000))
     assert sum(map(len, metadata.values())) < 4000
-    arrived = error_of(Status.INTERNAL, None, metadata)
+    arrived = error_of(Status.INTERNAL, None, metadata, ADDRESS)
     assert arrived.text.endswith("xxx ... (cut)")
     assert arrived.hint.endswith("yyy ... (cut)")

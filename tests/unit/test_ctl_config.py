@@ -1,8 +1,6 @@
 """localechoctl config and version: what is shown, what is refused, and without which daemon."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,25 +26,16 @@ class Report:
     daemon: Daemon
 
 
-def report(_: object) -> Report:
-    """Stand in for session.look: a daemon whose version wants to own the terminal."""
-    return Report(Daemon("9.9\x1b[2J", 4711))
-
-
 class Client:
-    """A control client whose daemon answers."""
+    """A client whose daemon answers; its version would clear the terminal."""
 
-    async def config(self) -> str:
+    def __init__(self, _options: object) -> None: ...
+
+    def status(self) -> Report:
+        return Report(Daemon("9.9\x1b[2J", 4711))
+
+    def config(self) -> str:
         return "version = 1\n"
-
-
-def answered(options: object, conversation: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Stand in for session.ask: hold the conversation with the client above."""
-
-    async def held() -> Any:
-        return await conversation(Client())
-
-    return asyncio.run(held())
 
 
 def test_the_default_is_printed_as_it_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +86,7 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
 def test_the_effective_configuration_is_the_daemons(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(config_command, "ask", answered)
+    monkeypatch.setattr(config_command, "client", Client)
     assert run(["config", "show"]) == 0
     assert capsys.readouterr().out == "version = 1\n"
 
@@ -115,7 +104,7 @@ def test_the_effective_configuration_needs_the_daemon(
 def test_both_versions_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(version_command, "look", report)
+    monkeypatch.setattr(version_command, "client", Client)
     assert run(["version"]) == 0
     assert capsys.readouterr().out == (
         f"localechoctl {__version__}\nlocalechod   9.9\\x1b[2J (pid 4711)\n"
@@ -138,7 +127,7 @@ def test_a_daemon_that_may_not_be_asked_is_not_said_to_be_down(
     def refused(options: object) -> None:
         raise NotPermittedError("connect failed: Permission denied (13): /run/c")
 
-    monkeypatch.setattr(version_command, "look", refused)
+    monkeypatch.setattr(version_command, "client", refused)
     assert run(["version"]) == 4
     shown = capsys.readouterr()
     assert shown.out == f"localechoctl {__version__}\n"
@@ -154,7 +143,7 @@ def test_the_control_socket_may_be_named_in_the_environment(
         asked.append(options.control_path())
         raise DaemonNotRunningError("down")
 
-    monkeypatch.setattr(version_command, "look", noted)
+    monkeypatch.setattr(version_command, "client", noted)
     monkeypatch.setenv("LOCALECHOD_CONTROL", "/from/environment")
     assert run(["version"]) == 0
     assert run(["--control", "/from/option", "version"]) == 0

@@ -230,7 +230,7 @@ def test_root_means_the_systems_whatever_else_there_is(
 
 
 def told(options: Options, capsys: pytest.CaptureFixture[str]) -> str:
-    options.tell()
+    options.announce()
     return capsys.readouterr().err
 
 

@@ -1,14 +1,17 @@
-"""start, stop, restart and reload: what they do, what they say, and what one failure costs."""
+"""start, stop and restart: their calls, their output, and the effect of one failure."""
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localechod.control.messages import ReloadReport
+from localechod.control import client
+from localechod.control.call import unary
 from localechod.ctl import app
-from localechod.errors import ConfigError, LocalechodError, SocketError
+from localechod.errors import LocalechodError, SocketError
+from localechod.localsocket.address import Address
 from tests.unit.control_fakes import Live, live
 
 Run = Callable[..., int]
@@ -74,46 +77,35 @@ def test_one_failure_does_not_keep_the_others_from_their_change(
     assert captured.out == "datagram: listening\n"
 
 
-def test_reload_says_what_became_of_what(
-    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("names", "calls"),
+    [
+        (["stream"], ["Stop"]),
+        (["stream", "stream"], ["Stop"]),
+        (["stream", "datagram"], ["Status", "Stop", "Stop"]),
+    ],
+)
+def test_one_name_takes_one_call_and_several_are_checked_first(
+    ctl: Run, monkeypatch: pytest.MonkeyPatch, names: list[str], calls: list[str]
 ) -> None:
-    daemon.daemon.report = ReloadReport(
-        added=("a", "b"),
-        changed=("c",),
-        removed=("d",),
-        unchanged=("e",),
-        restart_needed=("service.user",),
-    )
-    assert ctl("reload") == 0
-    assert capsys.readouterr().out == (
-        "added: a, b\nchanged: c\nremoved: d\nrestart needed: service.user\n"
-    )
-    assert ctl("reload", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "added": ["a", "b"],
-        "changed": ["c"],
-        "removed": ["d"],
-        "unchanged": ["e"],
-        "restart_needed": ["service.user"],
-    }
+    made = []
+
+    def noted(address: Address, method: str, *rest: Any) -> Any:
+        made.append(method)
+        return unary(address, method, *rest)
+
+    monkeypatch.setattr(client, "unary", noted)
+    assert ctl("stop", *names) == 0
+    assert made == calls
 
 
-def test_a_reload_without_a_difference_says_so(
-    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["start", "stop", "restart"])
+def test_a_single_unknown_name_is_refused_by_the_daemon(
+    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    daemon.daemon.report = ReloadReport(unchanged=("stream",))
-    assert ctl("reload") == 0
-    assert capsys.readouterr().out == "nothing has changed\n"
-
-
-def test_an_invalid_configuration_is_exit_status_78_with_every_mistake_on_its_line(
-    daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    daemon.daemon.failure = ConfigError("/etc/x.toml: one\n/etc/x.toml: another")
-    assert ctl("reload") == 78
-    captured = capsys.readouterr()
-    assert captured.err == "/etc/x.toml: one\n/etc/x.toml: another\n"
-    assert captured.out == ""
+    assert ctl(command, "x") == 2
+    assert capsys.readouterr().err == 'there is no endpoint "x"; there are: stream\n'
+    assert daemon.supervisor.calls == []
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.messages import About, StatusReport
+from localechod.control.messages import DaemonInfo, StatusReport
 from localechod.ctl import app
 from localechod.ctl.commands.metrics import as_openmetrics
 from tests.unit.control_fakes import endpoint, live
@@ -13,7 +13,7 @@ from tests.unit.control_fakes import endpoint, live
 BIG = 2**64 - 1
 HOSTILE = 'a"b\\c\nd'
 
-ABOUT = About(
+ABOUT = DaemonInfo(
     version="0.1.0",
     pid=1,
     user="localecho",

@@ -1,10 +1,10 @@
-"""The one back-off of the command line."""
+"""The one delay between attempts to connect of the command line."""
 
 import asyncio
 
 import pytest
 
-from localechod.ctl.session import Backoff
+from localechod.ctl.session import ReconnectDelay
 
 
 def test_each_wait_is_twice_as_long_up_to_two_seconds_and_begins_anew_after_a_success(
@@ -17,11 +17,11 @@ def test_each_wait_is_twice_as_long_up_to_two_seconds_and_begins_anew_after_a_su
 
     async def main() -> None:
         monkeypatch.setattr(asyncio, "sleep", slept)
-        backoff = Backoff()
+        delay = ReconnectDelay()
         for _ in range(7):
-            await backoff.wait()
-        backoff.reset()
-        await backoff.wait()
+            await delay.wait()
+        delay.reset()
+        await delay.wait()
 
     asyncio.run(main())
     assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 0.1]

@@ -112,8 +112,8 @@ def test_what_waits_for_a_restart_and_a_built_in_configuration_are_told(
     daemon: Live, status: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.daemon.restart_needed = ["service.user", "control.mode"]
-    about = replace(daemon.daemon.about(), config="")
-    daemon.daemon.about = lambda: about  # type: ignore[method-assign]
+    about = replace(daemon.daemon.info(), config="")
+    daemon.daemon.info = lambda: about  # type: ignore[method-assign]
     daemon.supervisor.rows = {"odd": endpoint("odd", path="@odd", mode="", owner="", group="")}
     assert status() == 0
     out = capsys.readouterr().out

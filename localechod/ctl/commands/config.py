@@ -8,7 +8,7 @@ import typer
 
 from localechod import config
 from localechod.ctl import render
-from localechod.ctl.session import ask
+from localechod.ctl.session import client
 from localechod.ctl.usage import Group
 from localechod.text import escape
 
@@ -32,7 +32,7 @@ def show(ctx: typer.Context) -> None:
     Example:
         localechoctl config show
     """
-    sys.stdout.write(ask(ctx.obj, lambda client: client.config()))
+    sys.stdout.write(client(ctx.obj).config())
 
 
 @app.command(short_help="Validate a file, without a daemon.")

@@ -1,4 +1,4 @@
-"""localechoctl start, stop, restart, reload: what changes the daemon while it runs."""
+"""localechoctl start, stop and restart: change endpoints by name."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -7,16 +7,16 @@ import typer
 
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
-from localechod.ctl.session import ask
+from localechod.ctl.session import client
 from localechod.errors import LocalechodError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from localechod.control.events import ControlClient
+    from localechod.control.client import Client
     from localechod.control.messages import EndpointStatus
 
-    Change = Callable[[ControlClient, str], Awaitable[EndpointStatus]]
+    Change = Callable[[Client, str], EndpointStatus]
 
 Names = Annotated[
     list[str],
@@ -36,7 +36,7 @@ def start(ctx: typer.Context, names: Names, json: Json = False) -> None:
     Example:
         localechoctl start stream
     """
-    _each(ctx, names, lambda client, name: client.start(name), json=json)
+    _change(ctx, names, lambda daemon, name: daemon.start(name), json=json)
 
 
 def stop(ctx: typer.Context, names: Names, json: Json = False) -> None:
@@ -45,7 +45,7 @@ def stop(ctx: typer.Context, names: Names, json: Json = False) -> None:
     Example:
         localechoctl stop stream datagram
     """
-    _each(ctx, names, lambda client, name: client.stop(name), json=json)
+    _change(ctx, names, lambda daemon, name: daemon.stop(name), json=json)
 
 
 def restart(ctx: typer.Context, names: Names, json: Json = False) -> None:
@@ -54,56 +54,30 @@ def restart(ctx: typer.Context, names: Names, json: Json = False) -> None:
     Example:
         localechoctl restart datagram
     """
-    _each(ctx, names, lambda client, name: client.restart(name), json=json)
+    _change(ctx, names, lambda daemon, name: daemon.restart(name), json=json)
 
 
-def reload(ctx: typer.Context, json: Json = False) -> None:
-    """Read the configuration again and apply what has changed.
-
-    Returns when it is applied. An invalid file changes nothing: exit status 78, and the reason.
-
-    Example:
-        localechoctl reload
-    """
-    report = ask(ctx.obj, lambda client: client.reload())
-    parts = {
-        "added": report.added,
-        "changed": report.changed,
-        "removed": report.removed,
-        "unchanged": report.unchanged,
-        "restart_needed": report.restart_needed,
-    }
-    if json:
-        render.emit_json({name: list(entries) for name, entries in parts.items()})
-        return
-    del parts["unchanged"]
-    for name, entries in parts.items():
-        if entries:
-            render.emit(f"{name.replace('_', ' ')}: {', '.join(entries)}")
-    if not any(parts.values()):
-        render.emit("nothing has changed")
-
-
-def _each(ctx: typer.Context, names: list[str], change: "Change", *, json: bool) -> None:
+def _change(ctx: typer.Context, names: list[str], change: "Change", *, json: bool) -> None:
     """Apply a change to one endpoint after the other.
 
-    All names are checked before anything is touched. After that one failure does not keep the
-    others from their change, as with systemctl; the exit status is that of the first.
+    All names are checked before the first change: a single one by the daemon itself, in the same
+    call. After that a failure of one endpoint does not keep the others from their change, as with
+    systemctl; the exit status is that of the first failure.
     """
+    daemon = client(ctx.obj)
+    unique = list(dict.fromkeys(names))
+    if len(unique) > 1:
+        daemon.status(unique)
     rows: list[EndpointStatus] = []
     errors: list[LocalechodError] = []
-
-    async def conversation(client: "ControlClient") -> None:
-        await client.status(names)
-        for name in dict.fromkeys(names):
-            try:
-                rows.append(await change(client, name))
-            except LocalechodError as error:
-                errors.append(error)
-                if len(names) > 1:
-                    sys.stderr.write(f"{name}: {error}\n")
-
-    ask(ctx.obj, conversation)
+    for name in unique:
+        try:
+            rows.append(change(daemon, name))
+        except LocalechodError as error:
+            if len(unique) == 1:
+                raise
+            errors.append(error)
+            sys.stderr.write(f"{name}: {error}\n")
     if json:
         render.emit_json([{"name": row.name, "state": row.state} for row in rows])
     else:
@@ -111,7 +85,5 @@ def _each(ctx: typer.Context, names: list[str], change: "Change", *, json: bool)
             render.emit(f"{row.name}: {row.state}")
             if row.hint:
                 sys.stderr.write(f"{row.name}: {row.hint}\n")
-    if errors and len(names) == 1:
-        raise errors[0]
     if errors:
         raise typer.Exit(errors[0].exit_status)

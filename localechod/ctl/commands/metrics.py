@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from localechod.ctl.session import look
+from localechod.ctl.session import client
 
 if TYPE_CHECKING:
     from localechod.control.messages import StatusReport
@@ -51,7 +51,7 @@ def metrics(ctx: typer.Context) -> None:
     Example:
         localechoctl metrics | grep _errors_total
     """
-    sys.stdout.write(as_openmetrics(look(ctx.obj)))
+    sys.stdout.write(as_openmetrics(client(ctx.obj).status()))
 
 
 def as_openmetrics(report: "StatusReport") -> str:

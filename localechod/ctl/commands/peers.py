@@ -8,8 +8,8 @@ from localechod.accounts import user_name
 from localechod.ctl import render
 from localechod.ctl.commands.status import duration
 from localechod.ctl.completion import endpoint_names
-from localechod.ctl.session import ask
-from localechod.localsocket.peer import command, pid_namespace
+from localechod.ctl.session import client
+from localechod.localsocket.peer import command, pid_namespace, user_name
 
 if TYPE_CHECKING:
     from localechod.control.messages import PeerRow
@@ -40,7 +40,7 @@ def peers(
         localechoctl peers stream
         localechoctl peers --json
     """
-    report = ask(ctx.obj, lambda client: client.peers(name))
+    report = client(ctx.obj).peers(name)
     same = report.pid_namespace == pid_namespace()
     rows = [(row, command(row.pid) if same else "") for row in report.peers]
     if json:

@@ -7,11 +7,11 @@ import typer
 
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
-from localechod.ctl.session import look
+from localechod.ctl.session import client
 from localechod.errors import DaemonNotRunningError
 
 if TYPE_CHECKING:
-    from localechod.control.messages import About, EndpointStatus, StatusReport
+    from localechod.control.messages import DaemonInfo, EndpointStatus, StatusReport
 
 _COLOURS = {"listening": "green", "failed": "red", "degraded": "yellow", "starting": "yellow"}
 _HEADERS = ("NAME", "TYPE", "STATE", "CONNECTIONS", "MESSAGES", "ERRORS")
@@ -43,7 +43,7 @@ def status(
     """
     wanted = list(names or ())
     try:
-        report = look(ctx.obj, wanted)
+        report = client(ctx.obj).status(wanted)
     except DaemonNotRunningError as error:
         hint = f"{error.hint}; localechoctl explain shows what is left of its sockets"
         raise DaemonNotRunningError(error.text, hint) from None
@@ -93,16 +93,16 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _daemon(about: "About") -> list[str]:
-    user = f"user {about.user} (uid {about.uid})"
-    up = f"up {duration(about.uptime_seconds)}"
+def _daemon(info: "DaemonInfo") -> list[str]:
+    user = f"user {info.user} (uid {info.uid})"
+    up = f"up {duration(info.uptime_seconds)}"
     lines = [
-        f"localechod {about.version}, pid {about.pid}, {user}, {up}",
-        f"configuration: {about.config or 'built in'}",
-        f"runtime directory: {about.runtime_dir}",
+        f"localechod {info.version}, pid {info.pid}, {user}, {up}",
+        f"configuration: {info.config or 'built in'}",
+        f"runtime directory: {info.runtime_dir}",
     ]
-    if about.restart_needed:
-        keys = ", ".join(about.restart_needed)
+    if info.restart_needed:
+        keys = ", ".join(info.restart_needed)
         lines += _wrapped(render.colour(f"restart needed for {keys}", "yellow"), "")
     return lines
 

@@ -6,7 +6,7 @@ import typer
 
 from localechod import __version__
 from localechod.ctl import render
-from localechod.ctl.session import look
+from localechod.ctl.session import client
 from localechod.errors import DaemonNotRunningError
 from localechod.text import escape
 
@@ -24,7 +24,7 @@ def version(
         # First, so that it is told also where the daemon may not be asked.
         render.emit(f"localechoctl {__version__}")
     try:
-        daemon = look(ctx.obj).daemon
+        daemon = client(ctx.obj).status().daemon
     except DaemonNotRunningError:
         daemon = None
     if as_json:
