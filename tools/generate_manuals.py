@@ -150,8 +150,8 @@ def commands() -> Iterator[str]:
 
 def described(group: Any, parent: Any) -> Iterator[str]:
     """Yield a part for each command of a group, and for those below it."""
-    for name, promise in group.commands.items():
-        command = promise.fulfil() if hasattr(promise, "fulfil") else promise
+    for name, lazy in group.commands.items():
+        command = lazy.load() if hasattr(lazy, "load") else lazy
         ctx = typer.Context(command, info_name=name, parent=parent)
         words = ctx.command_path.removeprefix(f"{PROGRAM} ")
         yield f".Ss {words}"

@@ -11,7 +11,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
 
 from localechod.control.caller import CREDENTIALS
-from localechod.control.guard import Guard
+from localechod.control.interceptor import Interceptor
 from localechod.control.limits import REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
@@ -36,7 +36,7 @@ class BoundedBuffer(Buffer):
         return await super().read(size)
 
 
-class Gate(AbstractHandler):
+class CredentialsHandler(AbstractHandler):
     """Stands before grpclib's own handler, which starts a task for each request.
 
     Args:
@@ -71,27 +71,27 @@ class Gate(AbstractHandler):
         self._inner.close()
 
 
-class Connection(H2Protocol):
+class ControlConnection(H2Protocol):
     """HTTP/2 by grpclib, with the peer's identity taken once, before its first byte is read."""
 
-    def __init__(self, made: H2Protocol, guard: Guard) -> None:
-        self._gate = Gate(made.handler)
-        self._guard = guard
+    def __init__(self, made: H2Protocol, interceptor: Interceptor) -> None:
+        self._handler = CredentialsHandler(made.handler)
+        self._interceptor = interceptor
         self.transport: asyncio.Transport
-        super().__init__(self._gate, made.config, made.h2_config)
+        super().__init__(self._handler, made.config, made.h2_config)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Identify and count the peer; close at once where that is one too many."""
         self.transport = cast("asyncio.Transport", transport)
-        who = self._gate.credentials = peer_of(transport)
-        excess = self._guard.bounds.connect(who.uid)
+        who = self._handler.credentials = peer_of(transport)
+        excess = self._interceptor.limits.connect(who.uid)
         if excess:
-            if self._guard.bounds.worth_telling(who.uid):
-                self._guard.refuse(who, "connection", excess)
-            self._gate.close()
+            if self._interceptor.limits.worth_telling(who.uid):
+                self._interceptor.refuse(who, "connection", excess)
+            self._handler.close()
             self.transport.abort()
             return
-        self._guard.connections[self.transport] = asyncio.get_running_loop().create_future()
+        self._interceptor.connections[self.transport] = asyncio.get_running_loop().create_future()
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -103,15 +103,15 @@ class Connection(H2Protocol):
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 - see above: any of them means the same
-            who = self._gate.credentials
+            who = self._handler.credentials
             logger.warning(f"control connection of uid {who.uid}, pid {who.pid} closed: {error!r}")
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the peer, and cancel its calls."""
-        lost = self._guard.connections.pop(self.transport, None)
+        lost = self._interceptor.connections.pop(self.transport, None)
         if lost is not None:
-            self._guard.bounds.disconnect(self._gate.credentials.uid)
+            self._interceptor.limits.disconnect(self._handler.credentials.uid)
             super().connection_lost(exc)
             lost.set_result(None)
 

@@ -14,7 +14,7 @@ from grpclib.health.v1.health_grpc import HealthBase
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpclib.server import Stream
 
-from localechod.control.history import History
+from localechod.control.event_history import EventHistory
 from localechod.echo.lifecycle import State
 
 Answer = Stream[HealthCheckRequest, HealthCheckResponse]
@@ -33,7 +33,7 @@ class EndpointHealth(HealthBase):
         history: tells when one changes.
     """
 
-    def __init__(self, states: Callable[[], Mapping[str, str]], history: History) -> None:
+    def __init__(self, states: Callable[[], Mapping[str, str]], history: EventHistory) -> None:
         self._states = states
         self._history = history
 

@@ -12,7 +12,7 @@ REQUEST_BYTES = 64 * 1024
 WINDOW_BYTES = 2**16 - 1
 
 
-class Bounds:
+class CallerLimits:
     """Counts connections and calls, and says no beyond the limits.
 
     The total is for everyone but the privileged users (root and the daemon's own): four users at

@@ -20,11 +20,11 @@ from grpclib.reflection.service import ServerReflection
 from grpclib.server import Server
 
 from localechod.control import admins as names
-from localechod.control.connection import Connection
-from localechod.control.guard import Guard, GuardedMethods
+from localechod.control.connection import ControlConnection
+from localechod.control.event_history import EventHistory
 from localechod.control.health import EndpointHealth
-from localechod.control.history import History
-from localechod.control.limits import WINDOW_BYTES, Bounds
+from localechod.control.interceptor import InterceptedMethods, Interceptor
+from localechod.control.limits import WINDOW_BYTES, CallerLimits
 from localechod.control.service import ControlService, Daemon
 
 _BACKLOG = 128
@@ -43,25 +43,25 @@ class ControlServer:
         self._daemon = daemon
         self._names = tuple(admins)
         self._own_uid = own_uid
-        bounds = Bounds({0, own_uid})
+        limits = CallerLimits({0, own_uid})
         found = names.resolve(self._names, own_uid)
-        self._guard = Guard(found, bounds, daemon.supervisor.events.publish)
+        self._interceptor = Interceptor(found, limits, daemon.supervisor.events.publish)
 
     async def start(self, sock: socket.socket) -> None:
         """Serve on a listening stream socket, which is closed by `close`."""
-        self._history = History(self._daemon.supervisor.events)
+        self._history = EventHistory(self._daemon.supervisor.events)
         supervisor = self._daemon.supervisor
         self._service = ControlService(self._daemon, self._history)
         health = EndpointHealth(
             lambda: {row.name: row.state for row in supervisor.status()}, self._history
         )
         services = ServerReflection.extend([self._service, health])
-        self._server = _Server(self._guard, services)
+        self._server = _Server(self._interceptor, services)
         await self._server.start(sock=sock, backlog=_BACKLOG)
 
     def resolve_admins(self) -> None:
         """Look the administrators' names up again: accounts may have come since the last time."""
-        self._guard.admins = names.resolve(self._names, self._own_uid)
+        self._interceptor.admins = names.resolve(self._names, self._own_uid)
 
     async def close(self, grace: float) -> None:
         """Stop serving: new calls are refused, streams of events end, calls may end in peace.
@@ -71,12 +71,12 @@ class ControlServer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
-        self._guard.closing = True
+        self._interceptor.closing = True
         await self._history.close()
-        if self._guard.calls:
-            await asyncio.wait(self._guard.calls, timeout=grace)
+        if self._interceptor.calls:
+            await asyncio.wait(self._interceptor.calls, timeout=grace)
         self._server.close()
-        await self._guard.hang_up(deadline - loop.time())
+        await self._interceptor.hang_up(deadline - loop.time())
         await self._server.wait_closed()
 
 
@@ -87,7 +87,7 @@ class _Server(Server):
     package relies on; tests fail if a new version of grpclib no longer uses them.
     """
 
-    def __init__(self, guard: Guard, services: Collection[Any]) -> None:
+    def __init__(self, interceptor: Interceptor, services: Collection[Any]) -> None:
         # At level "info" grpclib tells of every client that hangs up, as `localechoctl wait` does;
         # at "debug" hpack tells of every header.
         for library in ("grpclib", "hpack"):
@@ -100,11 +100,11 @@ class _Server(Server):
                 http2_connection_window_size=window, http2_stream_window_size=window
             ),
         )
-        self._guard = guard
-        self._mapping = GuardedMethods(guard, services)
+        self._interceptor = interceptor
+        self._mapping = InterceptedMethods(interceptor, services)
 
     def _protocol_factory(self) -> H2Protocol:
-        return Connection(super()._protocol_factory(), self._guard)
+        return ControlConnection(super()._protocol_factory(), self._interceptor)
 
 
 class _RequestCodec(ProtoCodec):

@@ -1,7 +1,7 @@
-"""The calls of localechod.v1.Control, passed on to the daemon.
+"""The methods of localechod.v1.Control, passed on to the daemon.
 
-Who may call is decided before a call comes here (guard.py); what remains here is what a caller
-who is no administrator does not get to see.
+A call has been authorized before it comes here (interceptor.py). What remains is to leave out the
+rows and events that a non-administrator may not see.
 """
 
 # ruff: noqa: N802 - methods of a service bear the names they have on the wire
@@ -17,7 +17,7 @@ from grpclib.server import Stream
 
 from localechod.control.caller import current
 from localechod.control.convert import to_wire
-from localechod.control.history import History
+from localechod.control.event_history import EventHistory
 from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
@@ -89,7 +89,7 @@ class ControlService(ControlBase):
         history: the events.
     """
 
-    def __init__(self, daemon: Daemon, history: History) -> None:
+    def __init__(self, daemon: Daemon, history: EventHistory) -> None:
         self._daemon = daemon
         self._history = history
         self._reloads: set[asyncio.Task[ReloadReport]] = set()

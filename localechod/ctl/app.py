@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from localechod import __version__
-from localechod.ctl.group import Entry, LazyGroup, prepare
+from localechod.ctl.group import CommandSpec, LazyGroup, prepare
 from localechod.ctl.options import Options
 from localechod.ctl.values import HELP
 from localechod.errors import LocalechodError
@@ -16,22 +16,22 @@ from localechod.text import escape
 PROGRAM = "localechoctl"
 
 COMMANDS = {
-    "status": Entry("status", "status", "Show the daemon and its endpoints."),
-    "send": Entry("send", "send", "Send messages and print the replies."),
-    "start": Entry("lifecycle", "start", "Let endpoints listen."),
-    "stop": Entry("lifecycle", "stop", "Close endpoints and their connections."),
-    "restart": Entry("lifecycle", "restart", "Stop endpoints and start them again."),
-    "reload": Entry("reload", "reload", "Read the configuration again."),
-    "peers": Entry("peers", "peers", "Show who is connected."),
-    "events": Entry("events", "events", "Show what happens, as it happens."),
-    "wait": Entry("wait", "wait", "Return when endpoints listen."),
-    "metrics": Entry("metrics", "metrics", "Print counters as OpenMetrics text."),
-    "sockets": Entry("sockets", "sockets", "List the local sockets of this host."),
-    "explain": Entry("explain", "explain", "Say why a connect works or fails."),
-    "config": Entry("config", "app", "Show, check or print a configuration."),
-    "lab": Entry("lab", "lab", "Put the article's claims to the test, live."),
-    "bench": Entry("bench", "bench", "Measure an echo, or compare transports."),
-    "version": Entry("version", "version", "Show the versions of both programs."),
+    "status": CommandSpec("status", "status", "Show the daemon and its endpoints."),
+    "send": CommandSpec("send", "send", "Send messages and print the replies."),
+    "start": CommandSpec("lifecycle", "start", "Let endpoints listen."),
+    "stop": CommandSpec("lifecycle", "stop", "Close endpoints and their connections."),
+    "restart": CommandSpec("lifecycle", "restart", "Stop endpoints and start them again."),
+    "reload": CommandSpec("reload", "reload", "Read the configuration again."),
+    "peers": CommandSpec("peers", "peers", "Show who is connected."),
+    "events": CommandSpec("events", "events", "Show what happens, as it happens."),
+    "wait": CommandSpec("wait", "wait", "Return when endpoints listen."),
+    "metrics": CommandSpec("metrics", "metrics", "Print counters as OpenMetrics text."),
+    "sockets": CommandSpec("sockets", "sockets", "List the local sockets of this host."),
+    "explain": CommandSpec("explain", "explain", "Say why a connect works or fails."),
+    "config": CommandSpec("config", "app", "Show, check or print a configuration."),
+    "lab": CommandSpec("lab", "lab", "Put the article's claims to the test, live."),
+    "bench": CommandSpec("bench", "bench", "Measure an echo, or compare transports."),
+    "version": CommandSpec("version", "version", "Show the versions of both programs."),
 }
 
 app = typer.Typer(
@@ -82,11 +82,11 @@ def _options(
 
 
 def build() -> LazyGroup:
-    """Return the whole command line, every command still a promise."""
+    """Return the whole command line; no command's module is imported yet."""
     group = prepare(typer.main.get_command(app))
     if not isinstance(group, LazyGroup):
         raise AssertionError(group)  # noqa: TRY004 - cannot be: an application with a callback is one
-    group.promise(COMMANDS)
+    group.add_lazy_commands(COMMANDS)
     return group
 
 

@@ -1,7 +1,7 @@
-"""A group of commands that imports a command's module only when that command is invoked.
+"""A group of commands that imports a command's module when that command is invoked.
 
 The list of commands, their summaries and the completion of their names come from a table, so that
-neither `--help` nor the Tab key pays for gRPC.
+`--help` and the Tab key do not load gRPC.
 """
 
 import re
@@ -18,8 +18,8 @@ from localechod.ctl.values import lighten
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a command is found, and what it is for.
+class CommandSpec:
+    """The module and the summary of a command.
 
     Attributes:
         module: its module's name in `localechod.ctl.commands`.
@@ -32,17 +32,17 @@ class Entry:
     summary: str
 
 
-class Promise(TyperCommand):
-    """A command that is known by its summary only, until it is needed."""
+class LazyCommand(TyperCommand):
+    """A command whose module is imported when it is invoked; until then it has only a summary."""
 
-    def __init__(self, name: str, entry: Entry) -> None:
-        super().__init__(name, help=entry.summary, rich_markup_mode=None)
-        self.entry = entry
+    def __init__(self, name: str, spec: CommandSpec) -> None:
+        super().__init__(name, help=spec.summary, rich_markup_mode=None)
+        self.spec = spec
 
-    def fulfil(self) -> Any:
+    def load(self) -> Any:
         """Import the module and return the real command."""
         found = getattr(
-            import_module(f"localechod.ctl.commands.{self.entry.module}"), self.entry.attribute
+            import_module(f"localechod.ctl.commands.{self.spec.module}"), self.spec.attribute
         )
         if not isinstance(found, typer.Typer):
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -52,21 +52,21 @@ class Promise(TyperCommand):
 
 
 class LazyGroup(Group):
-    """A group whose commands may be promises."""
+    """A group whose commands may be lazy ones."""
 
-    def promise(self, entries: Mapping[str, Entry]) -> None:
+    def add_lazy_commands(self, specs: Mapping[str, CommandSpec]) -> None:
         """Add commands, in this order."""
-        for name, entry in entries.items():
-            self.add_command(Promise(name, entry))
+        for name, spec in specs.items():
+            self.add_command(LazyCommand(name, spec))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the command to invoke; only here a promise is fulfilled."""
+        """Return the command to invoke; a lazy one is loaded here and nowhere else."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.fulfil() if isinstance(command, Promise) else command, rest
+        return name, command.load() if isinstance(command, LazyCommand) else command, rest
 
 
 def prepare(command: Any) -> Any:
-    """Make a command of typer's read its values lightly, and its help read like a manual's."""
+    """Let a typer command parse its values without pydantic, and format its help like a manual."""
     lighten(command)
     _polish(command)
     return command

@@ -257,7 +257,7 @@ class Live:
 
     def hang_up(self) -> None:
         """Drop every connection, as a daemon does that goes, and stay."""
-        for transport in list(self._server._guard.connections):
+        for transport in list(self._server._interceptor.connections):
             transport.abort()
 
     async def _main(self) -> None:

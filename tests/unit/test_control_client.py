@@ -321,6 +321,6 @@ def test_one_client_makes_many_calls_over_one_connection(sockdir: Path) -> None:
     async def main() -> None:
         async with served(path, FakeDaemon()) as server, EventClient(str(path)) as client:
             await asyncio.gather(*(client.status() for _ in range(20)))
-            assert len(server._guard.connections) == 1
+            assert len(server._interceptor.connections) == 1
 
     run(asyncio.new_event_loop, main)

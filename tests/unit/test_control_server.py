@@ -165,10 +165,10 @@ def test_one_user_cannot_have_more_calls_than_his_share(factory: LoopFactory, pa
                 await stream.__aenter__()
             with pytest.raises(LocalechodError, match="has 64 calls under way already"):
                 await client.status()
-            (call, *_) = server._guard.calls
+            (call, *_) = server._interceptor.calls
             for stream in streams:
                 await stream.__aexit__(None, None, None)
-            await asyncio.wait(server._guard.calls or [call])
+            await asyncio.wait(server._interceptor.calls or [call])
             assert (await client.status()).endpoints, "there is room again"
 
     run(factory, main)
@@ -228,9 +228,9 @@ def test_a_client_that_does_not_read_cannot_hold_up_the_end(
                 deaf.connect(str(path))
                 async with ThreadedClient(str(path)) as client:
                     await client.status()  # connections are accepted in order
-                transport = next(iter(server._guard.connections))
+                transport = next(iter(server._interceptor.connections))
                 transport.write(b"x" * 10_000_000)
                 await server.close(0.05)
-                assert not server._guard.connections
+                assert not server._interceptor.connections
 
     run(factory, main)

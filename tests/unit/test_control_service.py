@@ -137,7 +137,7 @@ def test_a_caller_who_hangs_up_does_not_leave_a_reload_half_done(
             async with ThreadedClient(str(path)) as client:
                 asking = asyncio.ensure_future(client._stub.Reload(pb.ReloadRequest()))
                 await daemon.reload_began.wait()
-                (call,) = server._guard.calls
+                (call,) = server._interceptor.calls
                 asking.cancel()
                 await asyncio.wait([asking])
             await asyncio.wait([call])

@@ -15,7 +15,7 @@ import typer
 from localechod import __version__
 from localechod.ctl import app
 from localechod.ctl.app import COMMANDS, build, run
-from localechod.ctl.group import Promise
+from localechod.ctl.group import LazyCommand
 from localechod.errors import ConfigError, LocalechodError
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_a_command_loads_only_what_it_needs(words: list[str], loaded: list[str])
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_is_where_the_table_says(name: str) -> None:
-    assert callable(Promise(name, COMMANDS[name]).fulfil())
+    assert callable(LazyCommand(name, COMMANDS[name]).load())
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

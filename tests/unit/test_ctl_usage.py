@@ -21,8 +21,8 @@ SHOWN = r"two\nlines\x1b[31m\r\xff"
 
 def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each command with the words that lead to it."""
-    for name, promise in group.commands.items():
-        command = promise.fulfil() if hasattr(promise, "fulfil") else promise
+    for name, lazy in group.commands.items():
+        command = lazy.load() if hasattr(lazy, "load") else lazy
         if hasattr(command, "commands"):
             yield from commands(command, f"{before}{name} ")
         else:

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from localechod.ctl.app import build
-from localechod.ctl.group import Promise
+from localechod.ctl.group import LazyCommand
 from localechod.ctl.values import HELP, PlainValue, lighten
 
 
@@ -111,8 +111,8 @@ def test_the_commands_of_a_group_are_made_light_with_it() -> None:
 
 def test_no_command_needs_pydantic_which_the_debian_package_does_without() -> None:
     def read_otherwise(command: Any) -> list[str]:
-        if isinstance(command, Promise):
-            command = command.fulfil()
+        if isinstance(command, LazyCommand):
+            command = command.load()
         context = typer.Context(command, help_option_names=list(HELP))
         found = [
             f"{command.name} {param.name}"

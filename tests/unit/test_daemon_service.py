@@ -70,11 +70,11 @@ def test_a_reload_looks_the_administrators_up_again(
         service.supervisor.begin({})
         assert not await service._control.open(service, loaded.control, owner, ())
         assert service._control._server is not None
-        guard = service._control._server._guard
-        assert guard.admins.uids == {os.geteuid()}
+        interceptor = service._control._server._interceptor
+        assert interceptor.admins.uids == {os.geteuid()}
         monkeypatch.setattr(admins, "resolve", lambda *_: later)
         await reload(service)
-        assert guard.admins == later
+        assert interceptor.admins == later
         await service._control.close()
         service._control.remove()
         await service.supervisor.drain(SECONDS)

@@ -46,8 +46,8 @@ def shown(name: str) -> str:
 
 
 def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, promise in group.commands.items():
-        command = promise.fulfil() if hasattr(promise, "fulfil") else promise
+    for name, lazy in group.commands.items():
+        command = lazy.load() if hasattr(lazy, "load") else lazy
         yield f"{before}{name}", command
         if hasattr(command, "commands"):
             yield from commands(command, f"{before}{name} ")

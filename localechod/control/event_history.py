@@ -8,7 +8,7 @@ from localechod.echo.events import Event, EventBus, Subscription
 REMEMBERED = 256
 
 
-class History:
+class EventHistory:
     """Reads a bus into a bounded memory and hands each event on to whoever watches.
 
     Watchers subscribe here and not at the bus: memory and subscription are then taken at the same

@@ -14,7 +14,7 @@ from grpclib.server import Stream
 from localechod.accounts import user_name
 from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
-from localechod.control.limits import Bounds
+from localechod.control.limits import CallerLimits
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
 from localechod.echo.ratelimit import RateLimit
@@ -40,18 +40,20 @@ STATUS: tuple[tuple[type[LocalechodError], Status], ...] = (
 Method = Callable[[Stream[Any, Any]], Awaitable[None]]
 
 
-class Guard:
+class Interceptor:
     """Decides about calls, and remembers connections and calls while they last.
 
     Args:
         admins: who may change things; may be replaced at any time.
-        bounds: how much each user may take.
+        limits: how much each user may take.
         publish: where refusals are told as events.
     """
 
-    def __init__(self, admins: Admins, bounds: Bounds, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self, admins: Admins, limits: CallerLimits, publish: Callable[[Event], None]
+    ) -> None:
         self.admins = admins
-        self.bounds = bounds
+        self.limits = limits
         self.calls: set[asyncio.Task[Any]] = set()
         self.connections: dict[asyncio.Transport, asyncio.Future[None]] = {}
         self.closing = False
@@ -104,7 +106,7 @@ class Guard:
         who = CREDENTIALS.get()
         if self.closing:
             raise GRPCError(Status.UNAVAILABLE, "localechod is ending")
-        if excess := self.bounds.call(who.uid):
+        if excess := self.limits.call(who.uid):
             raise GRPCError(Status.RESOURCE_EXHAUSTED, excess)
         task = cast("asyncio.Task[Any]", asyncio.current_task())  # grpclib makes one for each call
         self.calls.add(task)
@@ -122,7 +124,7 @@ class Guard:
             cause = f"the request cannot be read: {error or 'it is missing'}"
             raise GRPCError(Status.INVALID_ARGUMENT, cause) from None
         finally:
-            self.bounds.end_call(who.uid)
+            self.limits.end_call(who.uid)
 
     async def _decided(
         self, who: Credentials, method: str, function: Method, stream: Stream[Any, Any]
@@ -140,25 +142,27 @@ class Guard:
         await function(stream)
 
 
-class GuardedMethods(dict[str, Handler]):
-    """The methods of services as grpclib looks them up, each behind the guard.
+class InterceptedMethods(dict[str, Handler]):
+    """The methods of services as grpclib looks them up, each behind the interceptor.
 
     An unknown one is found, too: grpclib would answer it before anybody could see who asked, and
     without the content type that clients insist on.
     """
 
-    def __init__(self, guard: Guard, services: Collection[Any]) -> None:
-        self._guard = guard
+    def __init__(self, interceptor: Interceptor, services: Collection[Any]) -> None:
+        self._interceptor = interceptor
         for service in services:
             for method, handler in service.__mapping__().items():
-                self[method] = handler._replace(func=partial(guard.call, method, handler.func))
+                self[method] = handler._replace(
+                    func=partial(interceptor.call, method, handler.func)
+                )
 
     def get(self, method: str, _default: object = None) -> Handler:
         """Return the handler of a method, or one that refuses."""
         return self[method] if method in self else self._unknown(method)
 
     def _unknown(self, method: str) -> Handler:
-        function = partial(self._guard.call, method, _unserved)
+        function = partial(self._interceptor.call, method, _unserved)
         return Handler(function, Cardinality.STREAM_STREAM, bytes, bytes)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable
 
-from localechod.control.history import REMEMBERED, History
+from localechod.control.event_history import REMEMBERED, EventHistory
 from localechod.echo.events import Event, EventBus
 from tests.unit.control_fakes import LoopFactory, on_each_loop, run
 
@@ -26,7 +26,7 @@ async def texts(events: AsyncIterable[Event], count: int) -> list[str]:
 def test_a_watcher_sees_past_and_future_each_once(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         first = history.watch(0)[1]
         bus.publish(event(1))
         bus.publish(event(2))
@@ -43,7 +43,7 @@ def test_a_watcher_sees_past_and_future_each_once(factory: LoopFactory) -> None:
 def test_what_was_published_just_before_a_watch_is_not_lost(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         bus.publish(event(1))  # the pump has not had its turn yet
         past, subscription = history.watch(10)
         seen = [e.text for e in past] + await texts(subscription, 1)
@@ -56,7 +56,7 @@ def test_what_was_published_just_before_a_watch_is_not_lost(factory: LoopFactory
 def test_memory_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> None:
     async def main() -> tuple[int, str, list[str]]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         watcher = history.watch(0)[1]
         for number in range(REMEMBERED + 10):
             bus.publish(event(number))
@@ -72,7 +72,7 @@ def test_memory_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> None:
 def test_whoever_is_too_slow_is_told_how_many_are_missing(factory: LoopFactory) -> None:
     async def main() -> tuple[int, list[str]]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         watcher = history.watch(0)[1]
         for number in range(REMEMBERED + 7):
             bus.publish(event(number))  # more than the pump itself can hold
@@ -89,7 +89,7 @@ def test_whoever_is_too_slow_is_told_how_many_are_missing(factory: LoopFactory) 
 def test_closing_ends_every_watcher_after_what_was_published(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         _, subscription = history.watch(0)
         bus.publish(event(1))
         await history.close()
@@ -101,7 +101,7 @@ def test_closing_ends_every_watcher_after_what_was_published(factory: LoopFactor
 def test_a_bus_that_closes_first_ends_the_watchers_too(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
-        history = History(bus)
+        history = EventHistory(bus)
         _, subscription = history.watch(0)
         bus.publish(event(1))
         bus.close()
