@@ -1,8 +1,9 @@
-"""Whom `send` talks to: an address, or an endpoint's name looked up in the catalogue."""
+"""Targets of commands: an address, or the name of an endpoint, looked up in the catalogue."""
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from localechod.control import catalog
@@ -10,6 +11,7 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl.options import Options
 from localechod.ctl.send.codec import RECORD
 from localechod.errors import (
+    DaemonNotRunningError,
     LocalechodError,
     NothingListensError,
     NotPermittedError,
@@ -30,14 +32,14 @@ _LARGEST_RECORD = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A peer and what is known about it.
+    """A socket to connect to, and what is known about it.
 
     Attributes:
-        address: where it listens.
-        type: "stream", "datagram", "seqpacket", or None where that is to be found out.
-        framing: "line", "record", "chunk", or "auto" where nobody said.
+        address: the address it is bound to.
+        type: "stream", "datagram", "seqpacket", or None where it is to be found out.
+        framing: "line", "record", "chunk", or "auto" where it is not known.
         record_size: bytes of a record.
-        name: the endpoint's, where the user named it so.
+        name: the endpoint's name, where the user gave it; else "".
     """
 
     address: Address
@@ -47,10 +49,10 @@ class Target:
     name: str = ""
 
     def refined(self, kind: str | None, framing: str, record_size: int | None) -> "Target":
-        """Return it with what the user knows better; None and "auto" leave a thing as it is.
+        """Return it with the options that the user gave; None and "auto" change nothing.
 
         Raises:
-            UsageError: no record has that size.
+            UsageError: the record size is out of range.
         """
         if record_size is not None and not 1 < record_size <= _LARGEST_RECORD:
             raise UsageError(f"--record-size {record_size}: it takes 2 to {_LARGEST_RECORD} bytes")
@@ -66,7 +68,7 @@ def reach(target: Target, timeout: float) -> Connected:
     """Connect to a target within `timeout` seconds.
 
     Raises:
-        SocketError: as `localsocket.connect` says; of an endpoint of ours, who knows more.
+        SocketError: as `localsocket.connect` says; the hint names the command that tells more.
     """
     try:
         return connect(target.address, TYPES[target.type] if target.type else None, timeout)
@@ -77,43 +79,100 @@ def reach(target: Target, timeout: float) -> Connected:
             raise SocketError(error.action, error.errno, error.path, hint) from error
         if not target.name or error.exit_status != NothingListensError.exit_status:
             raise
-        # The daemon knows better why than can be seen from the outside.
+        # The daemon knows why; from here only the errno can be seen.
         name = escape(target.name)
         hint = f"{name} does not listen: localechoctl status {name} says more"
         raise SocketError(error.action, error.errno, error.path, hint) from error
 
 
 def resolve(text: str, options: Options) -> Target:
-    """Find a target: with "/" or "@" it is an address, else an endpoint's name.
+    """Return what is known about the target that a user named.
 
-    An address that is an endpoint's of ours is spoken to as that endpoint wants it.
+    The address of an endpoint has that endpoint's type and framing.
 
     Raises:
-        UsageError: no usable address, or no such endpoint.
-        DaemonNotRunningError: a name, and there is no catalogue to look it up in.
-        LocalechodError: a name, and the catalogue cannot be read.
+        UsageError: the text is not a usable address, and not an endpoint's name.
+        DaemonNotRunningError: the text is a name, and there is no catalogue.
+        LocalechodError: the text is a name, and the catalogue cannot be read.
+    """
+    entry = find(text, options)
+    if entry is not None:
+        return replace(_from_entry(entry), name=text)
+    address = Address.parse(text)
+    try:
+        entry = next((e for e in endpoints(options).values() if e.path == text), None)
+    except LocalechodError:
+        entry = None  # an address does without the catalogue
+    return Target(address) if entry is None else _from_entry(entry)
+
+
+def find(text: str, options: Options, *, configured: bool = False) -> CatalogEntry | None:
+    """Look an endpoint up by its name.
+
+    Returns:
+        None where the text is an address: it has a "/" in it or begins with "@".
+
+    Args:
+        text: the target that the user named.
+        options: which daemon's endpoints are meant.
+        configured: as for `endpoints`.
+
+    Raises:
+        UsageError: no endpoint has that name.
+        LocalechodError: as `endpoints` says.
     """
     if "/" in text or text.startswith("@"):
-        address = Address.parse(text)
-        ours = [entry for entry in _entries_or_none(options).values() if entry.path == text]
-        return _from_entry(ours[0]) if ours else Target(address)
+        return None
     options.announce()
-    entries = catalog.read(options.runtime_directory() / runtime.CATALOG)
-    if text not in entries:
-        known = ", ".join(map(escape, entries)) or "none"
+    known = endpoints(options, configured=configured)
+    if text not in known:
+        names = ", ".join(map(escape, known)) or "none"
         raise UsageError(
             f"no endpoint is named {escape(text)}",
-            f"the endpoints are: {known}; an address has a / in it or begins with @",
+            f"the endpoints are: {names}; an address has a / in it or begins with @",
         )
-    return replace(_from_entry(entries[text]), name=text)
+    return known[text]
 
 
-def _entries_or_none(options: Options) -> Mapping[str, CatalogEntry]:
-    """Read the catalogue for an address, which does without: nothing wrong with it matters."""
+def endpoints(options: Options, *, configured: bool = False) -> Mapping[str, CatalogEntry]:
+    """Return the endpoints of the daemon's catalogue by name.
+
+    Args:
+        options: which daemon is meant.
+        configured: without a catalogue, return the endpoints of the configuration file that the
+            daemon would read.
+
+    Raises:
+        DaemonNotRunningError: there is no catalogue.
+        LocalechodError: the catalogue or the configuration cannot be read.
+    """
+    directory = options.runtime_directory()
     try:
-        return catalog.read(options.runtime_directory() / runtime.CATALOG)
-    except LocalechodError:
-        return {}
+        return catalog.read(directory / runtime.CATALOG)
+    except DaemonNotRunningError:
+        if not configured:
+            raise
+    return _configured(directory)
+
+
+def _configured(directory: Path) -> Mapping[str, CatalogEntry]:
+    # Imported only here: there is a catalogue as a rule, and msgspec is slow to load.
+    from localechod import config  # noqa: PLC0415 - see above
+
+    # The system's daemon does not read the calling user's file.
+    uid = 0 if directory == runtime.SYSTEM_DIRECTORY else None
+    loaded = config.load(runtime.config_file(None, uid=uid), directory)
+    return {
+        name: CatalogEntry(
+            name=name,
+            type=endpoint.type,
+            path=endpoint.path,
+            framing=endpoint.framing if endpoint.type == "stream" else "",
+            record_size=endpoint.record_size,
+        )
+        for name, endpoint in loaded.endpoints.items()
+        if endpoint.enabled
+    }
 
 
 def _from_entry(entry: CatalogEntry) -> Target:

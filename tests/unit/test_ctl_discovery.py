@@ -12,8 +12,7 @@ import pytest
 from localechod import config
 from localechod.config import reader
 from localechod.ctl.options import Options
-from localechod.ctl.places import all_places
-from localechod.ctl.target import resolve
+from localechod.ctl.target import endpoints, resolve
 from localechod.errors import LocalechodError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
@@ -176,10 +175,9 @@ def test_where_the_systems_endpoints_would_be_is_not_for_the_users_own_file_to_s
     os.seteuid(NOBODY)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(sockdir))
     monkeypatch.setattr(runtime, "SYSTEM_CONFIG", sockdir / "none")
-    names = [place.name for place in all_places(Options())]
-    assert names == ["control socket", "stream", "datagram", "seed"]
+    assert list(endpoints(Options(), configured=True)) == ["stream", "datagram", "seed"]
     (own / "control.sock").touch()
-    assert [place.name for place in all_places(Options())] == ["control socket", "mine"]
+    assert list(endpoints(Options(), configured=True)) == ["mine"]
 
 
 @pytest.mark.parametrize("place", [0, 1])

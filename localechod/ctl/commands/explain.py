@@ -4,20 +4,22 @@ import os
 import shutil
 import sys
 import textwrap
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
+from localechod.control.catalog import CatalogEntry
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
-from localechod.ctl.places import Place, all_places, find
-from localechod.errors import UsageError
+from localechod.ctl.target import TYPES, endpoints, find
+from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
 from localechod.explain.facts import Question
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
 from localechod.explain.subject import Subject, of_process, of_user
-from localechod.localsocket.types import TYPES
+from localechod.localsocket.address import escape
 
 Type = Literal["stream", "datagram", "seqpacket"]
 
@@ -25,6 +27,23 @@ _COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 _RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
 _NARROWEST = 60
 _LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
+
+
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """A socket to explain.
+
+    Attributes:
+        address: a path, or "@name".
+        type: "stream", "datagram", "seqpacket", or "" for any.
+        name: the endpoint's, escaped, or "".
+        is_control: it is the daemon's control socket.
+    """
+
+    address: str
+    type: str = ""
+    name: str = ""
+    is_control: bool = False
 
 
 def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -68,19 +87,19 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """
     subject = _subject(user, pid)
     asked = TYPES[kind] if kind else None
-    places = all_places(ctx.obj) if target is None else [_place(target, ctx.obj)]
+    sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
     reports = [
-        (place, answer.explain(_question(place, asked, subject, pid), probing=probe))
-        for place in places
+        (each, answer.explain(_question(each, asked, subject, pid), probing=probe))
+        for each in sockets
     ]
     if target is None:
-        # What listens is no news; the control socket is what all else depends on.
+        # The control socket is always shown, because every other command depends on it.
         reports = [each for each in reports if each[1].exit_status != CAN or each[0].is_control]
     if json:
         documents = [as_json(report) for _, report in reports]
         render.emit_json(documents if target is None else documents[0])
     else:
-        render.emit("\n\n".join(as_text(report, place.name) for place, report in reports))
+        render.emit("\n\n".join(as_text(report, each.name) for each, report in reports))
     statuses = {report.exit_status for _, report in reports}
     raise typer.Exit(next((each for each in (CANNOT, UNKNOWN) if each in statuses), CAN))
 
@@ -154,16 +173,32 @@ def _subject(user: str | None, pid: int | None) -> Subject:
     return of_user(user)
 
 
-def _place(text: str, options: Options) -> Place:
+def _named(text: str, options: Options) -> _Socket:
     if not text:
         raise UsageError("the address is empty", "give a path, @NAME, or an endpoint's name")
     if text == "@":
         raise UsageError("address @: the abstract name is empty", "write @ and then a name")
-    return find(text, options)
+    entry = find(text, options, configured=True)
+    return _Socket(text) if entry is None else _of_endpoint(entry)
 
 
-def _question(place: Place, asked: int | None, subject: Subject, pid: int | None) -> Question:
-    name = os.fsencode(place.address)
-    if place.address.startswith("@"):
+def _all(options: Options) -> list[_Socket]:
+    """Return the control socket and every endpoint; report a broken configuration."""
+    options.announce()
+    control = _Socket(options.control_path(), "stream", "control socket", is_control=True)
+    try:
+        return [control, *map(_of_endpoint, endpoints(options, configured=True).values())]
+    except LocalechodError as error:
+        sys.stderr.write(f"{error}\n")
+        return [control]
+
+
+def _of_endpoint(entry: CatalogEntry) -> _Socket:
+    return _Socket(entry.path, entry.type, escape(entry.name))
+
+
+def _question(asked: _Socket, kind: int | None, subject: Subject, pid: int | None) -> Question:
+    name = os.fsencode(asked.address)
+    if asked.address.startswith("@"):
         name = b"\0" + name[1:]
-    return Question(name, asked or (TYPES[place.type] if place.type else None), subject, pid)
+    return Question(name, kind or (TYPES[asked.type] if asked.type else None), subject, pid)
