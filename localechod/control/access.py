@@ -1,7 +1,7 @@
-"""Who may ask what: one table, decided by what the kernel says of the caller. No I/O.
+"""Access control: a table of methods and rights, and the decision about one call. No I/O.
 
-Who you are (`Credentials`, from the socket) is kept apart from what you ask (a method's path), and
-every decision carries its reason, for the journal and for the refused caller alike.
+The caller's identity (`Credentials`, from the kernel) is kept apart from the method that it calls.
+Every decision carries its reason, for the journal and for the refused caller.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from localechod.localsocket.peer import Credentials
 
 
 class Right(Enum):
-    """What a method needs: LOOK, which everyone who can connect has, or CHANGE."""
+    """The right that a method needs: LOOK, which every caller has, or CHANGE."""
 
     LOOK = "look"
     CHANGE = "change"
 
 
-# Every method there is, by its full gRPC path. What is not here is refused, so that a method
-# added to control.proto stays closed until somebody has decided who may call it.
+# Every method, by its full gRPC path. Others are refused: a method that is added to control.proto
+# stays closed until its right is decided here.
 METHOD_RIGHTS: Mapping[str, Right] = MappingProxyType(
     {
         "/localechod.v1.Control/Status": Right.LOOK,
@@ -41,7 +41,7 @@ METHOD_RIGHTS: Mapping[str, Right] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Admins:
-    """Who may change things, by number; the daemon's own uid is one of `uids`."""
+    """The administrators, by number; the daemon's own uid is one of `uids`."""
 
     uids: frozenset[int]
     gids: frozenset[int]
@@ -49,7 +49,7 @@ class Admins:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one call: whether, why, and whether the caller is an administrator."""
+    """Whether a call is allowed, why, and whether the caller is an administrator."""
 
     allowed: bool
     reason: str
@@ -60,9 +60,9 @@ def decide(credentials: Credentials, method: str, admins: Admins) -> Decision:
     """Decide about one call.
 
     Args:
-        credentials: the caller, as the kernel names it.
+        credentials: the caller's, from the kernel.
         method: the full gRPC path, such as "/localechod.v1.Control/Status".
-        admins: who may change things.
+        admins: the administrators.
     """
     why = _admin(credentials, admins)
     admin = bool(why)

@@ -7,13 +7,14 @@ from localechod.control.access import Admins
 
 
 def resolve(names: Collection[str], own_uid: int) -> Admins:
-    """Return the administrators by number; a name that nobody has gives no rights to anybody.
+    """Return the administrators by number; names without an account are left out.
 
-    That is no error here: a package may create the group later, and the configuration has warned.
+    Those are no error here: a package may create the group later, and a check of the configuration
+    has warned.
 
     Args:
         names: user names, and group names with a leading "@".
-        own_uid: the daemon's own user, who may always change things.
+        own_uid: the daemon's own user, which is always an administrator.
     """
     uids, gids = members(names)
     return Admins(uids | {own_uid}, gids)

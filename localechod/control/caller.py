@@ -1,4 +1,4 @@
-"""Who makes the call that runs now."""
+"""The caller of the current call."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,19 +8,23 @@ from localechod.localsocket.peer import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The other end of a call: what the kernel says of it, and what the access table does."""
+    """The kernel's credentials of a caller, and whether it is an administrator."""
 
     credentials: Credentials
     admin: bool
 
 
-# grpclib starts a task for each request, and a task inherits the context it is created in. So the
-# connection, which read the credentials when it was accepted, leaves them here, and nothing has to
-# be dug out of grpclib's private attributes later.
+# grpclib starts a task for each request, and a task inherits the context that it is created in. The
+# connection reads the credentials when it is accepted and sets them here, so that no call has to
+# find them in grpclib's private attributes.
 CREDENTIALS: ContextVar[Credentials] = ContextVar("CREDENTIALS")
 CALLER: ContextVar[Caller] = ContextVar("CALLER")
 
 
 def current() -> Caller:
-    """Return the caller; only within a call."""
+    """Return the caller.
+
+    Raises:
+        LookupError: no call is running in this context.
+    """
     return CALLER.get()

@@ -1,8 +1,8 @@
-"""endpoints.json: where the endpoints are, for clients that do not want to ask the daemon.
+"""endpoints.json: the addresses of the endpoints, for clients that do not call the daemon.
 
-Written by the daemon into its runtime directory, readable by everyone, and read by `localechoctl
-send NAME` without loading gRPC. The directory belongs to the service's user, so that to root the
-file is somebody else's word: types are checked, and only the fields below are taken.
+The daemon writes it into its runtime directory, readable by everyone; `localechoctl send NAME`
+reads it without loading gRPC. The directory belongs to the service's user, so root must not trust
+the file: types are checked, and only the fields below are read.
 """
 
 import json
@@ -17,13 +17,13 @@ from localechod.errors import DaemonNotRunningError, LocalechodError, SocketErro
 from localechod.host import runtime
 from localechod.text import escape
 
-# A catalogue of a thousand endpoints takes a fifth of this. More is not read.
+# A catalogue of a thousand endpoints is a fifth of this. No more is read.
 LIMIT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """One endpoint: what a client needs to talk to it.
+    """One endpoint, as a client needs it to connect.
 
     Attributes:
         type: "stream", "datagram" or "seqpacket".
@@ -40,10 +40,10 @@ class CatalogEntry:
 
 
 def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
-    """Write the catalogue atomically, with mode 0644: a reader sees the old one or the new one.
+    """Write the catalogue atomically, with mode 0644; a reader sees the old or the new one.
 
     Raises:
-        SocketError: with the action "write", where the directory does not let us.
+        SocketError: with the action "write", where the file cannot be written.
     """
     import tempfile  # noqa: PLC0415 - only the daemon writes; `send` reads, and should be quick
 
@@ -67,7 +67,7 @@ def read(path: Path) -> dict[str, CatalogEntry]:
 
     Raises:
         DaemonNotRunningError: there is no catalogue.
-        LocalechodError: it cannot be read, or is not what `write` writes.
+        LocalechodError: it cannot be read, or does not have the form that `write` gives it.
     """
     shown = escape(os.fsencode(path))
     try:
@@ -84,12 +84,12 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     except (ValueError, RecursionError) as error:
         raise LocalechodError(
             f"read failed: {escape(str(error))}: {shown}",
-            "restart localechod to have it written again, or name a path",
+            "restart localechod, which writes it again, or name a path",
         ) from None
 
 
 def _read_regular(path: Path) -> bytes:
-    """Read a file that its directory's owner may have replaced by a pipe or a link elsewhere."""
+    """Read a file that its directory's owner may have replaced by a FIFO or a symbolic link."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags), "rb") as file:
         return file.read(LIMIT_BYTES)
@@ -98,7 +98,7 @@ def _read_regular(path: Path) -> bytes:
 def _rows(document: Any) -> list[Any]:
     rows = document.get("endpoints") if isinstance(document, dict) else None
     if not isinstance(rows, list):
-        raise ValueError("no list of endpoints")  # noqa: TRY004 - `read` tells all as one error
+        raise ValueError("no list of endpoints")  # noqa: TRY004 - `read` reports all of them as one error
     return rows
 
 

@@ -1,4 +1,4 @@
-"""One client's connection to the control socket: identified and counted when it is accepted."""
+"""A client's connection to the control socket, identified and counted when it is accepted."""
 
 import asyncio
 import logging
@@ -22,14 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 class BoundedBuffer(Buffer):
-    """Refuses a message by the length it announces.
+    """Refuses a message whose length prefix is over the limit.
 
-    grpclib itself would acknowledge and keep whatever comes, up to the four gigabytes that a
-    message may announce; HTTP/2's window bounds only what nobody has asked for yet.
+    grpclib would acknowledge and keep all data, up to the four gigabytes that the prefix can hold.
+    HTTP/2's window limits only data that has not been asked for yet.
     """
 
     async def read(self, size: int) -> bytes:
-        """Read `size` bytes, or refuse."""
+        """Read `size` bytes.
+
+        Raises:
+            GRPCError: RESOURCE_EXHAUSTED, the message is longer than REQUEST_BYTES.
+        """
         if size > REQUEST_BYTES:
             cause = f"a request of {size} bytes; at most {REQUEST_BYTES} are read"
             raise GRPCError(Status.RESOURCE_EXHAUSTED, cause)
@@ -37,7 +41,7 @@ class BoundedBuffer(Buffer):
 
 
 class CredentialsHandler(AbstractHandler):
-    """Stands before grpclib's own handler, which starts a task for each request.
+    """Sets the caller's credentials before grpclib's own handler starts a task for a request.
 
     Args:
         inner: grpclib's handler of this connection.
@@ -53,8 +57,8 @@ class CredentialsHandler(AbstractHandler):
         headers: list[tuple[str, str]],
         release_stream: Callable[[], None],
     ) -> None:
-        """Pass a request on, with the caller's credentials in its context."""
-        # A stream that the client has opened has its number.
+        """Pass a request on, with the caller's credentials in its context (caller.CREDENTIALS)."""
+        # The id is not None: the client has opened the stream.
         stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
         token = CREDENTIALS.set(self.credentials)
         try:
@@ -72,7 +76,7 @@ class CredentialsHandler(AbstractHandler):
 
 
 class ControlConnection(H2Protocol):
-    """HTTP/2 by grpclib, with the peer's identity taken once, before its first byte is read."""
+    """grpclib's HTTP/2 connection, with the peer identified before its first byte is read."""
 
     def __init__(self, made: H2Protocol, interceptor: Interceptor) -> None:
         self._handler = CredentialsHandler(made.handler)
@@ -81,12 +85,12 @@ class ControlConnection(H2Protocol):
         super().__init__(self._handler, made.config, made.h2_config)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Identify and count the peer; close at once where that is one too many."""
+        """Identify and count the peer; close the connection at once if it is over a limit."""
         self.transport = cast("asyncio.Transport", transport)
         who = self._handler.credentials = peer_of(transport)
         excess = self._interceptor.limits.connect(who.uid)
         if excess:
-            if self._interceptor.limits.worth_telling(who.uid):
+            if self._interceptor.limits.should_report(who.uid):
                 self._interceptor.refuse(who, "connection", excess)
             self._handler.close()
             self.transport.abort()
@@ -95,14 +99,14 @@ class ControlConnection(H2Protocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Feed HTTP/2; close a connection whose bytes the library cannot cope with.
+        """Pass bytes to HTTP/2; close a connection whose bytes the library cannot handle.
 
         h2 and grpclib raise various errors for frames they do not know. An event loop would print
-        a traceback for each, and anyone who can connect could fill the journal with them.
+        a traceback for each, and anyone who can connect could fill the journal with tracebacks.
         """
         try:
             super().data_received(data)
-        except Exception as error:  # noqa: BLE001 - see above: any of them means the same
+        except Exception as error:  # noqa: BLE001 - see above: each has the same meaning
             who = self._handler.credentials
             logger.warning(f"control connection of uid {who.uid}, pid {who.pid} closed: {error!r}")
             self.transport.abort()
@@ -117,8 +121,8 @@ class ControlConnection(H2Protocol):
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Credentials:
-    """Return who is at the other end of a transport (asyncio's or uvloop's), by its socket.
+    """Return the credentials of a transport's peer.
 
-    Both give a stand-in for the socket that has what `credentials` asks for.
+    asyncio and uvloop both return an object with the socket methods that `credentials` needs.
     """
     return credentials(cast("socket.socket", transport.get_extra_info("socket")))

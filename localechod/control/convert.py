@@ -1,4 +1,4 @@
-"""Between the values of Python and the messages of the wire, field by field of the same name."""
+"""Conversion between dataclasses and protobuf messages, by fields of the same name."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -23,16 +23,30 @@ def to_wire(value: "DataclassInstance", kind: type[M]) -> M:
 def from_wire(message: "Message", kind: type[V]) -> V:
     """Return a dataclass of type `kind` with the fields of a message; an unset one is None.
 
-    Text comes out as `printable` makes it, so that no caller has to think of it.
+    Text is made printable, so that no caller can forget to do it.
     """
     present = message.DESCRIPTOR.fields_by_name
     return kind(**{f.name: _read(message, present[f.name]) for f in fields(kind)})
 
 
-def _clean(item: Any) -> Any:
-    """Give text a form that UTF-8 can carry: a file name need not be UTF-8, a protobuf string is.
+def printable(text: str) -> str:
+    """Return text that came over the wire as one line that is safe on a terminal.
 
-    Nothing that reaches a human is lost: the bytes in question are shown as escapes anyway.
+    Text from localechod is escaped already and stays as it is. Another program may listen there
+    instead, or a compromised service user, and write to an administrator's terminal.
+    """
+    return text if text.isprintable() else escape(text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines, each as `printable` makes it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _clean(item: Any) -> Any:
+    """Return text that UTF-8 can encode: a file name need not be UTF-8, a protobuf string is.
+
+    Nothing that is displayed is lost: such bytes are shown as escapes anyway.
     """
     if isinstance(item, str):
         return item.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -52,6 +66,6 @@ def _read(message: "Message", field: Any) -> Any:
     if isinstance(item, int | float):
         return item
     if hasattr(item, "items"):
-        # The order of a map is a different one each time.
+        # A protobuf map has no fixed order.
         return {printable(key): item[key] for key in sorted(item)}
     return [printable(entry) for entry in item]

@@ -1,4 +1,4 @@
-"""The newest events, remembered for callers who ask later, and handed on as they happen."""
+"""The newest events, kept for callers that ask later, and passed on as they happen."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,10 @@ REMEMBERED = 256
 
 
 class EventHistory:
-    """Reads a bus into a bounded memory and hands each event on to whoever watches.
+    """Keeps the newest events of a bus and passes each event on to its watchers.
 
-    Watchers subscribe here and not at the bus: memory and subscription are then taken at the same
-    point of the same sequence, and no event is told twice or falls between the two.
+    Watchers subscribe here and not at the bus. Past events and subscription then meet at the same
+    point of one sequence, so that no event is sent twice or missed between the two.
     """
 
     def __init__(self, bus: EventBus) -> None:
@@ -27,7 +27,7 @@ class EventHistory:
         return past, self._watchers.subscribe(REMEMBERED)
 
     async def close(self) -> None:
-        """End every watcher's subscription, after what has been published until now."""
+        """End every watcher's subscription, after the events published so far."""
         self._source.close()
         await self._pump
 
@@ -43,6 +43,6 @@ class EventHistory:
 
 class _Watchers(EventBus):
     def missed(self, count: int) -> None:
-        """Let every subscriber know of events that did not even come this far."""
+        """Count events, for every subscriber, that were dropped before they came here."""
         for subscription in self._subscriptions:
             subscription.dropped += count

@@ -1,7 +1,7 @@
 """grpc.health.v1, answered from the state of the endpoints.
 
-grpclib's own Health keeps a fixed list of checks and polls them; endpoints come and go with a
-reload, and every change of their state is an event already.
+grpclib's own Health keeps a fixed list of checks and polls them. Endpoints are added and removed by
+a reload, and every change of their state is an event already.
 """
 
 # ruff: noqa: N802 - methods of a service bear the names they have on the wire
@@ -30,7 +30,7 @@ class EndpointHealth(HealthBase):
 
     Args:
         states: returns the state of each endpoint by name.
-        history: tells when one changes.
+        history: the events of their changes.
     """
 
     def __init__(self, states: Callable[[], Mapping[str, str]], history: EventHistory) -> None:
@@ -38,7 +38,11 @@ class EndpointHealth(HealthBase):
         self._history = history
 
     async def Check(self, stream: Answer) -> None:
-        """Answer once; NOT_FOUND for a name that is not configured."""
+        """Answer once.
+
+        Raises:
+            GRPCError: NOT_FOUND, the name is not configured.
+        """
         service = await _service(stream)
         status = self._status(service)
         if status == Serving.SERVICE_UNKNOWN:
@@ -50,12 +54,12 @@ class EndpointHealth(HealthBase):
         service = await _service(stream)
         _, subscription = self._history.watch(0)
         try:
-            told = self._status(service)
-            await stream.send_message(HealthCheckResponse(status=told))
+            sent = self._status(service)
+            await stream.send_message(HealthCheckResponse(status=sent))
             async for _ in subscription:
                 status = self._status(service)
-                if status != told:
-                    told = status
+                if status != sent:
+                    sent = status
                     await stream.send_message(HealthCheckResponse(status=status))
         finally:
             subscription.close()

@@ -1,4 +1,4 @@
-"""The door of the control plane: every call passes here, is decided, counted, and ends tidily."""
+"""The interceptor of the control server: it authorizes, limits and tracks every call."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 REFUSED_MESSAGE_ID = "5c1a55a3d7c24d2e8a4f0e5d1f9f7b61"
 
-# The first that fits. What has no better status is a failed precondition: an endpoint that cannot
-# be bound, something that needs a restart.
+# The first that fits. Errors without a better status are failed preconditions, such as an endpoint
+# that cannot be bound or a change that needs a restart.
 STATUS: tuple[tuple[type[LocalechodError], Status], ...] = (
     (UnknownEndpointError, Status.NOT_FOUND),
     (UsageError, Status.INVALID_ARGUMENT),
@@ -41,12 +41,12 @@ Method = Callable[[Stream[Any, Any]], Awaitable[None]]
 
 
 class Interceptor:
-    """Decides about calls, and remembers connections and calls while they last.
+    """Decides about calls, and tracks open connections and calls.
 
     Args:
-        admins: who may change things; may be replaced at any time.
-        limits: how much each user may take.
-        publish: where refusals are told as events.
+        admins: the users and groups that may make changes; may be replaced at any time.
+        limits: the connections and calls that each user may have.
+        publish: publishes refusals as events.
     """
 
     def __init__(
@@ -61,16 +61,17 @@ class Interceptor:
         self._refusals = RateLimit()
 
     def refuse(self, who: Credentials, method: str, reason: str) -> None:
-        """Log a refusal and tell it as an event: who, what, and why.
+        """Log a refusal and publish it as an event, with caller, method and reason.
 
-        As on an endpoint: each user once, then with how often, at most every ten seconds.
+        As on an endpoint, a user's first refusal is logged at once; later ones are logged with
+        their number, at most every ten seconds.
         """
         more = self._refusals.note(who.uid, time.monotonic())
         if more is None:
             return
         process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
         user = f"user {user_name(who.uid)} (uid {who.uid})"
-        asked = cut(escape(method), 100)  # an unknown one has any length its caller likes
+        asked = cut(escape(method), 100)  # the caller may send a name of any length
         text = f"control {asked} refused: {reason}; {process}, {user}{more}"
         fields = {
             "PEER_PID": str(who.pid),
@@ -82,10 +83,10 @@ class Interceptor:
         self._publish(Event("refused", "", text, uid=who.uid, pid=who.pid))
 
     async def hang_up(self, grace: float) -> None:
-        """Close every connection; one whose peer does not read what is left, by force.
+        """Close every connection, after the peers have read what was sent to them.
 
         Args:
-            grace: seconds for what is left to be read.
+            grace: seconds after which connections with unread data are aborted.
         """
         lost = list(self.connections.values())
         for transport in list(self.connections):
@@ -98,14 +99,14 @@ class Interceptor:
             await asyncio.wait(lost)
 
     async def call(self, method: str, function: Method, stream: Stream[Any, Any]) -> None:
-        """Let one call through to its function, or refuse it.
+        """Pass one call to its function, or refuse it.
 
         Raises:
-            GRPCError: it was refused by a limit, or cannot be read.
+            GRPCError: a limit refuses it, or the request cannot be read.
         """
         who = CREDENTIALS.get()
         if self.closing:
-            raise GRPCError(Status.UNAVAILABLE, "localechod is ending")
+            raise GRPCError(Status.UNAVAILABLE, "localechod is shutting down")
         if excess := self.limits.call(who.uid):
             raise GRPCError(Status.RESOURCE_EXHAUSTED, excess)
         task = cast("asyncio.Task[Any]", asyncio.current_task())  # grpclib makes one for each call
@@ -119,8 +120,8 @@ class Interceptor:
                 status=status, status_message=cut(str(error)), metadata=metadata_of(error)
             )
         except (AssertionError, NotImplementedError) as error:
-            # grpclib's words for a request that is missing, cut short, or compressed. Anyone may
-            # send one: that deserves an answer and not a traceback in the journal.
+            # grpclib raises these for a request that is missing, truncated or compressed. Anyone
+            # may send one, so it must not put a traceback into the journal.
             cause = f"the request cannot be read: {error or 'it is missing'}"
             raise GRPCError(Status.INVALID_ARGUMENT, cause) from None
         finally:
@@ -136,17 +137,17 @@ class Interceptor:
                 raise GRPCError(Status.UNIMPLEMENTED, decision.reason)
             raise NotPermittedError(
                 f"{method.rpartition('/')[2].lower()} refused: {decision.reason}",
-                "use sudo, or have yourself added to [control] admins",
+                "use sudo, or add your user to [control] admins",
             )
         CALLER.set(Caller(who, decision.admin))
         await function(stream)
 
 
 class InterceptedMethods(dict[str, Handler]):
-    """The methods of services as grpclib looks them up, each behind the interceptor.
+    """The methods of services, where grpclib looks them up; each calls the interceptor first.
 
-    An unknown one is found, too: grpclib would answer it before anybody could see who asked, and
-    without the content type that clients insist on.
+    Unknown methods are found as well. grpclib would reply to them before the caller can be logged,
+    and without the content type that clients require.
     """
 
     def __init__(self, interceptor: Interceptor, services: Collection[Any]) -> None:
@@ -158,7 +159,7 @@ class InterceptedMethods(dict[str, Handler]):
                 )
 
     def get(self, method: str, _default: object = None) -> Handler:
-        """Return the handler of a method, or one that refuses."""
+        """Return the handler of a method, or a handler that refuses."""
         return self[method] if method in self else self._unknown(method)
 
     def _unknown(self, method: str) -> Handler:
@@ -167,5 +168,5 @@ class InterceptedMethods(dict[str, Handler]):
 
 
 async def _unserved(_: Stream[Any, Any]) -> None:
-    """Answer a method that the access table knows and no service does."""
+    """Refuse a method that is in the access table, but in no service."""
     raise GRPCError(Status.UNIMPLEMENTED, "there is no such method")

@@ -1,10 +1,10 @@
-"""What the control plane tells its callers: plain values, the same on both sides of the socket."""
+"""Values that the control plane sends to its callers, the same on both sides of the socket."""
 
 from dataclasses import dataclass
 
 from localechod.echo.status import EndpointStatus, Event, PeerRow
 
-__all__ = [  # the data plane's values are part of what is told; who is told imports them from here
+__all__ = [  # includes the data plane's values, which clients import from here
     "DaemonInfo",
     "EndpointStatus",
     "Event",
@@ -21,7 +21,7 @@ class DaemonInfo:
     """The daemon itself.
 
     Attributes:
-        user: whom it serves as, by name, and `uid` by number.
+        user: the user that it serves as, by name, and `uid` by number.
         uptime_seconds: since the service started, by the monotonic clock.
         config: the configuration file, or "" for the built-in default.
         restart_needed: changed keys that only a restart applies, such as "service.user".
@@ -39,7 +39,7 @@ class DaemonInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadReport:
-    """What a reload did: names of endpoints, and keys that wait for a restart."""
+    """The effect of a reload: names of endpoints, and keys that need a restart."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class ReloadReport:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """The answer to Status."""
+    """The reply to Status."""
 
     daemon: DaemonInfo
     endpoints: list[EndpointStatus]
 
-    def silent(self) -> dict[str, str]:
+    def not_listening(self) -> dict[str, str]:
         """Return the state of each endpoint that does not listen; a degraded one still does."""
         rows = self.endpoints
         return {row.name: row.state for row in rows if row.state not in {"listening", "degraded"}}
@@ -63,9 +63,9 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class PeersReport:
-    """The answer to Peers: the connections, and which pid namespace their pids are of (0: unknown).
+    """The reply to Peers: the connections, and the pid namespace of their pids (0: unknown).
 
-    In another one they are numbers without a meaning, or other processes' numbers.
+    In another namespace the pids mean nothing, or other processes.
     """
 
     peers: list[PeerRow]
@@ -74,7 +74,7 @@ class PeersReport:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One event as a listener receives it, and how many it missed just before."""
+    """One event, and the number of events that were dropped before it."""
 
     event: Event
     dropped: int

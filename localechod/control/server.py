@@ -1,7 +1,7 @@
-"""The control plane's server: grpclib on a socket that somebody else has bound.
+"""The control server: grpclib on a listening socket that the daemon has bound.
 
-Binding, owner and mode are not decided here: they are those of every other socket of the daemon,
-and grpc libraries that bind by path take over live sockets and leave the mode to the umask.
+The daemon binds it like its other sockets and sets owner and mode. gRPC libraries that bind by path
+take over live sockets and leave the mode to the umask.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ _BACKLOG = 128
 
 
 class ControlServer:
-    """Serves localechod.v1, health and reflection to whoever the access table lets.
+    """Serves localechod.v1, health and reflection, as far as the access table allows.
 
     Args:
-        daemon: what the calls are about.
-        admins: users and @groups who may change things.
-        own_uid: the uid the daemon runs as, which always may.
+        daemon: the daemon that the calls read and change.
+        admins: users and @groups that may make changes.
+        own_uid: the uid that the daemon runs as; it may always make changes.
     """
 
     def __init__(self, daemon: Daemon, admins: Collection[str], own_uid: int) -> None:
@@ -60,14 +60,14 @@ class ControlServer:
         await self._server.start(sock=sock, backlog=_BACKLOG)
 
     def resolve_admins(self) -> None:
-        """Look the administrators' names up again: accounts may have come since the last time."""
+        """Look the administrators' names up again; accounts may have been added since."""
         self._interceptor.admins = names.resolve(self._names, self._own_uid)
 
     async def close(self, grace: float) -> None:
-        """Stop serving: new calls are refused, streams of events end, calls may end in peace.
+        """Stop serving: refuse new calls, end event streams, and let running calls finish.
 
         Args:
-            grace: seconds that calls under way have before they are cancelled.
+            grace: seconds after which running calls are cancelled.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
@@ -81,15 +81,15 @@ class ControlServer:
 
 
 class _Server(Server):
-    """grpclib's server with our own connections, and an answer of ours for every method.
+    """grpclib's server with ControlConnection and InterceptedMethods.
 
-    `_protocol_factory` and `_mapping` are the two private names of grpclib's server that this
-    package relies on; tests fail if a new version of grpclib no longer uses them.
+    `_protocol_factory` and `_mapping` are the only private names of grpclib's server that this
+    package relies on. test_control_server.py fails where grpclib no longer uses them.
     """
 
     def __init__(self, interceptor: Interceptor, services: Collection[Any]) -> None:
-        # At level "info" grpclib tells of every client that hangs up, as `localechoctl wait` does;
-        # at "debug" hpack tells of every header.
+        # At level "info" grpclib logs every client that closes early, as `localechoctl wait` does;
+        # at "debug" hpack logs every header.
         for library in ("grpclib", "hpack"):
             logging.getLogger(library).setLevel(logging.WARNING)
         window = WINDOW_BYTES
@@ -108,12 +108,16 @@ class _Server(Server):
 
 
 class _RequestCodec(ProtoCodec):
-    """Tells the caller, and not the journal, that its request is no protobuf message."""
+    """Reports an undecodable request to the caller, and not as a traceback in the journal."""
 
     def decode(self, data: bytes, message_type: Any) -> Any:
-        """Return the message, or refuse."""
+        """Return the message.
+
+        Raises:
+            GRPCError: INVALID_ARGUMENT, the request cannot be decoded.
+        """
         try:
             return super().decode(data, message_type)
         except DecodeError:
-            cause = f"the request is no {message_type.DESCRIPTOR.full_name}"
+            cause = f"the request is not a {message_type.DESCRIPTOR.full_name}"
             raise GRPCError(Status.INVALID_ARGUMENT, cause) from None

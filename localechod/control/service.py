@@ -32,11 +32,11 @@ A = TypeVar("A")
 
 
 class Supervisor(Protocol):
-    """What the control plane needs of the data plane. The changes raise LocalechodError."""
+    """The part of the data plane that the control plane calls; changes raise LocalechodError."""
 
     @property
     def events(self) -> EventBus:
-        """Where everything that happens is published."""
+        """The bus of all events."""
         ...
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
@@ -44,11 +44,11 @@ class Supervisor(Protocol):
         ...
 
     def peers(self, name: str | None) -> list[PeerRow]:
-        """Return who is connected to one, or to any, endpoint."""
+        """Return the peers of one or of all endpoints."""
         ...
 
     def start(self, name: str) -> None:
-        """Bind an endpoint and let it listen."""
+        """Bind an endpoint and listen on it."""
         ...
 
     def stop(self, name: str) -> None:
@@ -61,7 +61,7 @@ class Supervisor(Protocol):
 
 
 class Daemon(Protocol):
-    """What the control plane needs of the daemon."""
+    """The part of the daemon that the control plane calls."""
 
     @property
     def supervisor(self) -> Supervisor:
@@ -69,11 +69,11 @@ class Daemon(Protocol):
         ...
 
     def info(self) -> DaemonInfo:
-        """Return what there is to tell about the process."""
+        """Return the description of the daemon process."""
         ...
 
     async def reload(self) -> ReloadReport:
-        """Apply the configuration anew; raise ConfigError, with nothing changed, if invalid."""
+        """Read and apply the configuration; raise ConfigError, with nothing changed, if invalid."""
         ...
 
     def config_text(self) -> str:
@@ -85,8 +85,8 @@ class ControlService(ControlBase):
     """Answers the calls.
 
     Args:
-        daemon: whom they are about.
-        history: the events.
+        daemon: the daemon that they read and change.
+        history: past and new events.
     """
 
     def __init__(self, daemon: Daemon, history: EventHistory) -> None:
@@ -95,7 +95,7 @@ class ControlService(ControlBase):
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
     async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
-        """Tell about the daemon and about all or the named endpoints."""
+        """Return the daemon and all, or the named, endpoints."""
         request = await _request(stream)
         rows = self._daemon.supervisor.status(list(request.names))
         await stream.send_message(
@@ -118,7 +118,7 @@ class ControlService(ControlBase):
         await self._change(stream, self._daemon.supervisor.restart)
 
     async def Reload(self, stream: Stream[pb.ReloadRequest, pb.ReloadReply]) -> None:
-        """Reload the configuration; a caller who hangs up does not leave it half applied."""
+        """Reload the configuration, completely even if the caller disconnects."""
         await _request(stream)
         task = asyncio.ensure_future(self._daemon.reload())
         self._reloads.add(task)
@@ -127,7 +127,7 @@ class ControlService(ControlBase):
         await stream.send_message(to_wire(report, pb.ReloadReply))
 
     async def Peers(self, stream: Stream[pb.PeersRequest, pb.PeersReply]) -> None:
-        """Tell who is connected: all to an administrator, else the caller's own rows."""
+        """Return the connected peers: all to an administrator, else those of the caller's uid."""
         request = await _request(stream)
         caller = current()
         rows = [
@@ -138,12 +138,12 @@ class ControlService(ControlBase):
         await stream.send_message(pb.PeersReply(peers=rows, pid_namespace=pid_namespace()))
 
     async def Events(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
-        """Tell what happened, and what happens until the caller or the daemon ends."""
+        """Send past events, then new ones until the caller or the daemon ends the stream."""
         request = await _request(stream)
         past, subscription = self._history.watch(request.recent)
         try:
-            # Says that from here on nothing is missed; a caller who wants to see the effect of
-            # something waits for it first.
+            # It tells the caller that no later event will be missed. A caller that wants to see
+            # the events of its next call waits for it first.
             await stream.send_initial_metadata()
             for event in filter(_visible, past):
                 await stream.send_message(to_wire(event, pb.Event))
@@ -158,7 +158,7 @@ class ControlService(ControlBase):
             subscription.close()
 
     async def Config(self, stream: Stream[pb.ConfigRequest, pb.ConfigReply]) -> None:
-        """Tell the effective configuration."""
+        """Return the effective configuration."""
         await _request(stream)
         await stream.send_message(pb.ConfigReply(toml=self._daemon.config_text()))
 

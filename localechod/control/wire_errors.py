@@ -1,8 +1,8 @@
-"""A LocalechodError on its way through gRPC: into metadata, and back, unchanged.
+"""Conversion of a LocalechodError to gRPC metadata and back.
 
-Trailing metadata, not google.rpc details: those would need googleapis-common-protos at both ends
-for three short fields. Text goes under keys that end in "-bin", which gRPC carries as bytes: the
-plain ones hold printable ASCII alone.
+It is trailing metadata and not google.rpc details, which would need googleapis-common-protos at
+both ends for three short fields. Text has keys that end in "-bin", whose values gRPC carries as
+bytes; other values hold only printable ASCII.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ TEXT = "localechod-text-bin"
 HINT = "localechod-hint-bin"
 EXIT_STATUS = "localechod-exit-status"
 
-# Characters. Many clients take eight kilobytes of metadata; a caller's own name for an endpoint,
-# which an error repeats, may be longer than that.
+# Characters. Many clients accept eight kilobytes of metadata. The name of an endpoint in a request,
+# which the error repeats, may be longer than that.
 LIMIT = 1000
 
 _ERRORS: dict[int, type[LocalechodError]] = {
@@ -53,7 +53,7 @@ def metadata_of(error: LocalechodError) -> dict[str, str | bytes]:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """Return at most `limit` characters, and say so where there were more."""
+    """Return at most `limit` characters, with a note where the text was longer."""
     return text if len(text) <= limit else f"{text[:limit]} ... (cut)"
 
 
@@ -84,7 +84,7 @@ def error_of(
     if status is Status.PERMISSION_DENIED:
         return NotPermittedError(cause)
     if status is Status.UNIMPLEMENTED:
-        hint = "the daemon is of another version, or another program listens there"
+        hint = "the daemon has another version, or another program listens there"
         return LocalechodError(f"control call failed: {cause} ({status.name})", hint)
     return LocalechodError(f"control call failed: {cause} ({status.name})")
 

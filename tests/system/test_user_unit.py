@@ -237,7 +237,9 @@ def test_what_a_crash_of_his_own_has_left_is_told_as_that(own: Session, service:
     assert down.returncode == 3
     assert "systemctl --user start localechod, or localechod --detach" in down.stderr
     assert "journalctl --user -u localechod -n 20" in down.stderr
-    assert f"the system's is: localechoctl --control {RUNTIME}/control.sock" in down.stderr
+    assert (
+        f"to use the system's daemon: localechoctl --control {RUNTIME}/control.sock" in down.stderr
+    )
 
 
 def test_a_shell_without_a_session_finds_the_managers(own: Session, service: Machine) -> None:

@@ -98,7 +98,7 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
             for each in (events, connect):
                 patch.setattr(each, "connected", closed)
             for _ in range(20):
-                with pytest.raises(ConnectionLostError, match="closed before the answer"):
+                with pytest.raises(ConnectionLostError, match="closed before the reply"):
                     ask(path)
 
 
@@ -116,13 +116,19 @@ def test_the_hint_depends_on_whose_daemon_was_meant(
     system = sockdir / "run"
     system.mkdir()
     monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", system)
-    with pytest.raises(DaemonNotRunningError, match="; systemctl start localechod; why it ended"):
+    with pytest.raises(
+        DaemonNotRunningError, match="; start it: systemctl start localechod; see why it ended"
+    ):
         ask(system / "control.sock")
-    with pytest.raises(DaemonNotRunningError, match="; start localechod; of a system service"):
+    with pytest.raises(
+        DaemonNotRunningError, match="; start localechod; if it is a system service"
+    ):
         ask(sockdir / "own.sock")
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(str(system / "control.sock"))
-        with pytest.raises(DaemonNotRunningError, match="system's is: localechoctl --control /tmp"):
+        with pytest.raises(
+            DaemonNotRunningError, match="to use the system's daemon: localechoctl --control /tmp"
+        ):
             ask(sockdir / "own.sock")
 
 
@@ -139,8 +145,8 @@ def test_of_ones_own_daemon_the_hint_is_ones_own(
     with pytest.raises(DaemonNotRunningError) as caught:
         ask(sockdir / "localechod" / "control.sock")
     assert caught.value.hint == (
-        "systemctl --user start localechod, or localechod --detach; "
-        "why it ended: journalctl --user -u localechod -n 20"
+        "start it: systemctl --user start localechod, or localechod --detach; "
+        "see why it ended: journalctl --user -u localechod -n 20"
     )
 
 
@@ -158,7 +164,9 @@ def test_who_uses_sudo_without_need_is_told_of_his_own(
         there.bind(str(own))
         with pytest.raises(DaemonNotRunningError) as caught:
             ask(sockdir / "system" / "control.sock")
-    assert (f"yours runs, without sudo: {own}" in caught.value.hint) == told
+    assert (
+        f"your own daemon is running ({own}): run this command without sudo" in caught.value.hint
+    ) == told
 
 
 @pytest.mark.parametrize("path", ["", "relative.sock", "/" + "x" * 200])
@@ -194,7 +202,7 @@ def test_a_foreign_server_is_one_clear_line(
     with stranger(path, behave), pytest.raises(LocalechodError) as caught:
         ask(path)
     assert str(caught.value) == (
-        f"control call failed: what answers there is not localechod: {path}; "
+        f"control call failed: the server is not localechod: {path}; "
         "name its control socket with --control"
     )
     assert caught.value.exit_status == 1
@@ -207,7 +215,7 @@ def test_a_server_that_closes_at_once_is_a_lost_connection(ask: Ask, sockdir: Pa
         pytest.raises(ConnectionLostError) as caught,
     ):
         ask(path)
-    assert "the connection was closed before the answer" in str(caught.value)
+    assert "the connection was closed before the reply" in str(caught.value)
     assert caught.value.exit_status == 1
 
 
@@ -218,7 +226,7 @@ def test_a_server_that_says_nothing_is_waited_for_only_so_long(
     look_no_longer_than(0.05, monkeypatch)
     with (
         stranger(path, lambda _: None),
-        pytest.raises(LocalechodError, match=r"no answer within 0\.05 s: /tmp"),
+        pytest.raises(LocalechodError, match=r"no reply within 0\.05 s: /tmp"),
     ):
         ask(path)
 

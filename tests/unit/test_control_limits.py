@@ -46,9 +46,9 @@ def test_the_privileged_have_a_limit_of_their_own() -> None:
 def test_an_excess_is_told_once_until_the_user_has_room_again() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
-    assert [limits.worth_telling(1000) for _ in range(3)] == [True, False, False]
+    assert [limits.should_report(1000) for _ in range(3)] == [True, False, False]
     limits.disconnect(1000)
-    assert limits.worth_telling(1000)
+    assert limits.should_report(1000)
 
 
 def test_calls_are_counted_per_user() -> None:

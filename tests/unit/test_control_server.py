@@ -70,7 +70,7 @@ def test_nobody_may_look_but_not_change_and_is_logged(
     assert (changed.returncode, changed.stdout) == (4, "")
     assert changed.stderr == (
         f"stop refused: uid {NOBODY} is not an administrator; "
-        "use sudo, or have yourself added to [control] admins\n"
+        "use sudo, or add your user to [control] admins\n"
     )
     (record,) = caplog.records
     fields = record.__dict__["fields"]
@@ -188,7 +188,7 @@ def test_a_call_under_way_ends_in_peace_and_a_new_one_is_refused(
                 await daemon.reload_began.wait()
                 closing = asyncio.ensure_future(server.close(10.0))
                 await asyncio.sleep(0)  # lets it begin
-                with pytest.raises(ConnectionLostError, match="localechod is ending"):
+                with pytest.raises(ConnectionLostError, match="localechod is shutting down"):
                     await client.status()
                 daemon.may_reload.set()
                 assert list((await asking).added) == ["new"]
@@ -210,7 +210,7 @@ def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
             asking = asyncio.ensure_future(client.reload())
             await daemon.reload_began.wait()
             await server.close(0.05)
-            with pytest.raises(ConnectionLostError, match="closed before the answer"):
+            with pytest.raises(ConnectionLostError, match="closed before the reply"):
                 await asking
             daemon.may_reload.set()
 

@@ -85,7 +85,10 @@ def test_a_user_without_a_daemon_of_his_own_is_told_of_the_systems(
         system.bind(f"{sockdir}/control.sock")
         with pytest.raises(DaemonNotRunningError) as caught:
             resolve("stream", Options("/nonexistent/control.sock"))
-    assert f"the system's is: localechoctl --control {sockdir}/control.sock" in caught.value.hint
+    assert (
+        f"to use the system's daemon: localechoctl --control {sockdir}/control.sock"
+        in caught.value.hint
+    )
 
 
 def test_an_address_needs_no_catalogue(sockdir: Path) -> None:

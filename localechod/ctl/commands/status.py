@@ -51,7 +51,7 @@ def status(
         render.emit_json(as_json(report))
     else:
         render.emit(as_text(report))
-    if wanted and report.silent():
+    if wanted and report.not_listening():
         raise typer.Exit(1)
 
 

@@ -110,7 +110,7 @@ class _Wait:
         Without names, stopped endpoints are not waited for: they are disabled, or a user stopped
         them. At least one must listen, or a daemon that has only just started would do.
         """
-        missing = report.silent()
+        missing = report.not_listening()
         if not self._names and len(missing) < len(report.endpoints):
             missing = {name: state for name, state in missing.items() if state != "stopped"}
         self._missing = ", ".join(f"{name} is {state}" for name, state in missing.items())
