@@ -1,1 +1,1 @@
-"""localechoctl, the command line: one file per family of commands."""
+"""localechoctl, the command line."""

@@ -1,4 +1,4 @@
-"""localechoctl: the global options, the list of commands, and what an error becomes."""
+"""localechoctl: the global options, the list of commands, and the output of errors."""
 
 import os
 import sys
@@ -18,25 +18,25 @@ PROGRAM = "localechoctl"
 COMMANDS = {
     "status": CommandSpec("status", "status", "Show the daemon and its endpoints."),
     "send": CommandSpec("send", "send", "Send messages and print the replies."),
-    "start": CommandSpec("lifecycle", "start", "Let endpoints listen."),
+    "start": CommandSpec("lifecycle", "start", "Bind endpoints and listen on them."),
     "stop": CommandSpec("lifecycle", "stop", "Close endpoints and their connections."),
     "restart": CommandSpec("lifecycle", "restart", "Stop endpoints and start them again."),
     "reload": CommandSpec("reload", "reload", "Read the configuration again."),
-    "peers": CommandSpec("peers", "peers", "Show who is connected."),
-    "events": CommandSpec("events", "events", "Show what happens, as it happens."),
-    "wait": CommandSpec("wait", "wait", "Return when endpoints listen."),
+    "peers": CommandSpec("peers", "peers", "Show the connected peers."),
+    "events": CommandSpec("events", "events", "Show past and new events."),
+    "wait": CommandSpec("wait", "wait", "Wait until endpoints listen."),
     "metrics": CommandSpec("metrics", "metrics", "Print counters as OpenMetrics text."),
     "sockets": CommandSpec("sockets", "sockets", "List the local sockets of this host."),
-    "explain": CommandSpec("explain", "explain", "Say why a connect works or fails."),
+    "explain": CommandSpec("explain", "explain", "Explain why a connect works or fails."),
     "config": CommandSpec("config", "app", "Show, check or print a configuration."),
     "lab": CommandSpec("lab", "lab", "Put the article's claims to the test, live."),
-    "bench": CommandSpec("bench", "bench", "Measure an echo, or compare transports."),
-    "version": CommandSpec("version", "version", "Show the versions of both programs."),
+    "bench": CommandSpec("bench", "bench", "Measure an echo server, or compare transports."),
+    "version": CommandSpec("version", "version", "Show the versions of client and daemon."),
 }
 
 app = typer.Typer(
     cls=LazyGroup,
-    # Plain text instead of boxes: reads the same in a terminal, a pipe and a manual, without rich.
+    # Plain text instead of boxes is the same in a terminal, a pipe and a manual, and needs no rich.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": list(HELP)},
@@ -57,7 +57,7 @@ def _options(
         typer.Option(
             envvar="LOCALECHOD_CONTROL",
             metavar="PATH",
-            help="The daemon's control socket, where it is not in its usual place.",
+            help="The daemon's control socket, if it is not in the default directory.",
             show_default=False,
         ),
     ] = None,
@@ -68,7 +68,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Talk to local sockets, and to localechod, the daemon that answers on them.
+    """Send to local sockets and inspect them; control localechod, the echo daemon.
 
     Examples:
         localechoctl status
@@ -76,7 +76,7 @@ def _options(
         localechoctl send /run/other/server.sock hello
 
     Exit status: 0 done; 1 failed; 2 wrong usage; 3 the daemon is needed and not running;
-    4 not permitted; 5 explain cannot know; 7 nothing listens there; 78 bad configuration.
+    4 not permitted; 5 explain cannot tell; 7 nothing listens there; 78 bad configuration.
     """
     ctx.obj = Options(control=control or None)
 
@@ -85,7 +85,7 @@ def build() -> LazyGroup:
     """Return the whole command line; no command's module is imported yet."""
     group = prepare(typer.main.get_command(app))
     if not isinstance(group, LazyGroup):
-        raise AssertionError(group)  # noqa: TRY004 - cannot be: an application with a callback is one
+        raise AssertionError(group)  # noqa: TRY004 - cannot occur: an application with a callback is one
     group.add_lazy_commands(COMMANDS)
     return group
 
@@ -94,12 +94,12 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status; errors are one line on standard error."""
     try:
         status = _run(arguments)
-        # Now: at the interpreter's end a failure would be a traceback.
+        # Flushed here: at the interpreter's end a failure would print a traceback.
         sys.stdout.flush()
     except OSError as error:
         _abandon_output()
-        # A closed pipe is no news: `| head` has read enough.
-        return 1 if isinstance(error, BrokenPipeError) else _complain(_reason(error), 1)
+        # A closed pipe is not reported: `| head` has read enough.
+        return 1 if isinstance(error, BrokenPipeError) else _fail(_reason(error), 1)
     return status
 
 
@@ -111,26 +111,26 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except LocalechodError as error:
-        return _complain(str(error), error.exit_status)
+        return _fail(str(error), error.exit_status)
     return status if isinstance(status, int) else 0
 
 
 def _abandon_output() -> None:
-    """Write out what can be; the rest goes nowhere, or the interpreter would try once more."""
+    """Write the output that can be written; discard the rest, or the interpreter tries again."""
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _reason(error: OSError) -> str:
-    """Say what the machine refused: a full disk behind standard output, no descriptors left."""
+    """Return the text for an error of the machine: a full disk, or no descriptors left."""
     where = f": {escape(str(error.filename))}" if error.filename else ""
     return f"failed: {error.strerror} ({error.errno}){where}"
 
 
-def _complain(text: str, status: int) -> int:
+def _fail(text: str, status: int) -> int:
     sys.stderr.write(text + "\n")
     return status

@@ -1,4 +1,4 @@
-"""What the Tab key offers for an endpoint's name: what the catalogue has, without the daemon."""
+"""Shell completion of endpoint names, from the catalogue, without the daemon."""
 
 import typer
 
@@ -8,11 +8,11 @@ from localechod.host import runtime
 
 
 def endpoint_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the endpoints whose names begin like this; for `autocompletion=` of a parameter.
+    """Return the names that begin with `incomplete`; for `autocompletion=` of a parameter.
 
-    A catalogue that is missing or broken offers nothing: the Tab key is no place for errors.
+    Without a readable catalogue there are none; completion reports no errors.
     """
-    # Every command takes this module in, and only the Tab key needs a catalogue.
+    # Every command imports this module, but only completion needs the catalogue.
     from localechod.control import catalog  # noqa: PLC0415 - see above
 
     options = Options(ctx.find_root().params.get("control"))

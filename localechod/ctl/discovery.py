@@ -1,4 +1,4 @@
-"""Which daemon is meant where nobody has named one, and what is to be said of the choice."""
+"""Discovery of the daemon that is meant where the user has named none."""
 
 import os
 import socket
@@ -9,65 +9,65 @@ from localechod.host import runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """A daemon's place.
+class Discovered:
+    """The daemon that is meant.
 
     Attributes:
         directory: its runtime directory.
-        remark: what a reader should know of the choice; "" where there was none to make.
+        remark: the choice that was made, for display; "" where there was no choice.
     """
 
     directory: Path
     remark: str = ""
 
 
-def usual() -> Whereabouts:
-    """Find the user's own daemon, or the system's where he has none.
+def discover() -> Discovered:
+    """Find the user's own daemon, or the system's if they have none.
 
-    Only who has nothing of his own in his place is led elsewhere: what a daemon of his that has
-    crashed left behind shall be told as that. His place is what the daemon's own rule says; where
-    he runs one under another environment, as his service manager has it and a shell by su has not,
-    it counts if it answers. Root's is the system's.
+    The user's runtime directory follows from the daemon's own rule; root's is the system's. Sockets
+    in it always win, even if nothing listens, so that a crashed daemon is reported as crashed. A
+    daemon of the user may also run under another environment: a service manager sets
+    XDG_RUNTIME_DIR, a shell by su does not. Those directories count if a daemon listens there.
 
     Raises:
-        LocalechodError: the place by the rule is there and somebody else's: under /tmp anyone could
-            have put a directory there.
+        LocalechodError: the user's directory exists and belongs to another user; under /tmp anyone
+            could have made it.
     """
     own, *others = runtime.own_directories()
     systems = runtime.SYSTEM_DIRECTORY
     if own == systems:
-        return Whereabouts(own)
+        return Discovered(own)
     if os.path.lexists(own):
         runtime.check_private(own)
-    besides = ", not the system's" * _in_use(systems)
+    other = ", not the system's" * _in_use(systems)
     if _in_use(own):
-        return Whereabouts(own, besides and f"your own localechod, in {own}{besides}")
-    for other in others:
-        if _answers(other):
-            return Whereabouts(other, f"your own localechod, in {other}{besides}")
-    if besides:
-        return Whereabouts(systems, f"the system's localechod, in {systems}: you run none")
-    return Whereabouts(own)
+        return Discovered(own, other and f"your own localechod, in {own}{other}")
+    for directory in others:
+        if _listens(directory):
+            return Discovered(directory, f"your own localechod, in {directory}{other}")
+    if other:
+        return Discovered(systems, f"the system's localechod, in {systems}: you run none")
+    return Discovered(own)
 
 
 def _in_use(directory: Path) -> bool:
-    """Tell whether a daemon, a socket unit, or what is left of one has sockets there."""
+    """Return whether a daemon or a socket unit has sockets there, or has left some."""
     if os.path.lexists(directory / runtime.CATALOG):
         return True
     try:
         return any(entry.suffix == ".sock" for entry in directory.iterdir())
-    except OSError:  # it is not there, or not ours to read
+    except OSError:  # it does not exist, or this user may not read it
         return os.path.lexists(directory / runtime.CONTROL)
 
 
-def _answers(directory: Path) -> bool:
-    """Tell whether a daemon listens there, in a directory that only this user or root can fill."""
+def _listens(directory: Path) -> bool:
+    """Return whether a daemon listens there, in a directory that only this user or root writes."""
     try:
         if runtime.distrust(directory.lstat(), (os.geteuid(), 0))[0]:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
             sock.connect(os.fsencode(directory / runtime.CONTROL))
-    except BlockingIOError:  # it listens, and is busy
+    except BlockingIOError:  # it listens, and its backlog is full
         return True
     except OSError:
         return False

@@ -22,7 +22,7 @@ class CommandSpec:
     """The module and the summary of a command.
 
     Attributes:
-        module: its module's name in `localechod.ctl.commands`.
+        module: the module's name in `localechod.ctl.commands`.
         attribute: the function, or the typer application of a group, in that module.
         summary: one line for the list of commands.
     """
@@ -68,23 +68,23 @@ class LazyGroup(Group):
 def prepare(command: Any) -> Any:
     """Let a typer command parse its values without pydantic, and format its help like a manual."""
     lighten(command)
-    _polish(command)
+    _format_help(command)
     return command
 
 
-def _polish(command: Any) -> None:
-    # Paragraphs with indented lines are examples: "\b" keeps them from being filled anew.
+def _format_help(command: Any) -> None:
+    # Paragraphs with indented lines are examples; "\b" keeps their line breaks.
     paragraphs = (command.help or "").split("\n\n")
     command.help = "\n\n".join(
         f"\b\n{text}" if re.search(r"(?m)^ +\S", text) else text for text in paragraphs
     )
     for param in command.params:
         if param.param_type_name == "argument":
-            # "[[NAME]...]... <list[str]>" is typer's and Python's view; NAME alone says enough.
+            # typer shows "[[NAME]...]... <list[str]>"; NAME alone says enough.
             param.metavar = (param.metavar or param.name.upper()).strip("[].")
             param.display_type_rich = _untyped
     for child in getattr(command, "commands", {}).values():
-        _polish(child)
+        _format_help(child)
 
 
 def _untyped(ctx: Any) -> str:  # noqa: ARG001 - the signature is typer's

@@ -1,4 +1,4 @@
-"""Where a command looks for its daemon: the global options, as each finds them in `ctx.obj`."""
+"""The global options, which every command finds in `ctx.obj`, and the daemon that they name."""
 
 import sys
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from localechod.host import runtime
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that stand before the command's name.
+    """The options before the command's name.
 
     Attributes:
         control: the control socket the user named (--control or LOCALECHOD_CONTROL): a path, or
-            "@name"; None for the place where the daemon puts it by itself: the user's own
-            daemon, or the system's where he has none.
+            "@name"; None for the default: the user's own daemon, or the system's if they have
+            none.
     """
 
     control: str | None = None
@@ -24,11 +24,11 @@ class Options:
         """Return the control socket's address: an absolute path, or "@name".
 
         Raises:
-            UsageError: what the user named is no path.
-            LocalechodError: the usual directory is there and somebody else's.
+            UsageError: the user named an unusable path.
+            LocalechodError: the default directory belongs to another user.
         """
         if self.control is None:
-            return str(discovery.usual().directory / runtime.CONTROL)
+            return str(discovery.discover().directory / runtime.CONTROL)
         if self.control.startswith("@"):
             return self.control
         return str(runtime.control_path(self.control))
@@ -36,20 +36,20 @@ class Options:
     def runtime_directory(self) -> Path:
         """Return the directory in which the daemon keeps its sockets and the endpoint catalogue.
 
-        It is the one that holds the control socket the user named. Falling back to the usual
-        directory where that one has no catalogue would talk to another daemon than he meant.
+        It is the directory of the control socket that the user named. Without a catalogue there,
+        the default directory is no substitute: it may belong to another daemon.
 
         Raises:
-            UsageError: what the user named is no path.
-            LocalechodError: the usual directory is there and somebody else's.
+            UsageError: the user named an unusable path.
+            LocalechodError: the default directory belongs to another user.
         """
         if self.control is None or self.control.startswith("@"):
-            return discovery.usual().directory
+            return discovery.discover().directory
         return runtime.control_path(self.control).parent
 
     def announce(self) -> None:
-        """Say on a terminal which daemon is meant, where there is another, or none in its place."""
+        """Print on a terminal which daemon is meant, where there is a choice."""
         if self.control is None and sys.stderr.isatty():
-            remark = discovery.usual().remark
+            remark = discovery.discover().remark
             if remark:
                 sys.stderr.write(f"({remark})\n")

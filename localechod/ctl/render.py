@@ -1,4 +1,4 @@
-"""What commands print: aligned tables, colours on a terminal, JSON. Everything is escaped."""
+"""Output of commands: aligned tables, colours on a terminal, JSON. All text is escaped."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ _CODES = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "bold": 
 
 
 class _Painted(str):
-    """Text with its colour around it, which still knows how wide it is without."""
+    """Text with colour codes around it, and the same text without them, for its width."""
 
     __slots__ = ("plain",)
 
@@ -19,12 +19,12 @@ class _Painted(str):
 
 
 def colour(text: str, name: str) -> str:
-    """Return a text in a colour, where the user sees colours; escaped in any case.
+    """Return an escaped text, in a colour where standard output shows colours.
 
-    Colours are shown on a terminal only, and not where NO_COLOR (https://no-color.org) is set.
+    Colours are for terminals only, and not where NO_COLOR (https://no-color.org) is set.
 
     Args:
-        text: what to show, as it came.
+        text: the unescaped text.
         name: red, green, yellow, blue, cyan, bold or dim.
     """
     plain = escape(text)
@@ -34,9 +34,10 @@ def colour(text: str, name: str) -> str:
 
 
 def name(raw: bytes) -> str:
-    """Return a socket's name for a table's cell: escaped here, because the table knows text only.
+    """Return a socket's name, escaped, as a table cell.
 
-    As text, an abstract name and a relative path that begins with "@" would look alike.
+    It is escaped from bytes: as text, an abstract name and a relative path that begins with "@"
+    would look alike.
     """
     plain = escape(raw)
     shown = _Painted(plain)
@@ -47,8 +48,8 @@ def name(raw: bytes) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an aligned table, one line a row, without a newline at its end.
 
-    A terminal that is too narrow wraps the lines: nothing is ever cut off. Cells are escaped here;
-    only what `colour` returned keeps its colour.
+    A narrow terminal wraps the lines: nothing is cut off. Cells are escaped here, except those that
+    `colour` or `name` has returned.
     """
     cells = [[_painted(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(width(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
@@ -62,13 +63,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def emit(text: str) -> None:
-    """Print text and a newline; what came from elsewhere has been escaped."""
+    """Print text and a newline; untrusted text in it must have been escaped."""
     sys.stdout.write(text + "\n")
 
 
 def emit_json(value: Any) -> None:
-    """Print a value as indented JSON, in ASCII, so that no terminal and no locale can spoil it."""
-    import json  # noqa: PLC0415 - most of what is printed is for a reader
+    """Print a value as indented JSON in ASCII, which no terminal and no locale can change."""
+    import json  # noqa: PLC0415 - most output is text
 
     emit(json.dumps(value, indent=2))
 
@@ -91,7 +92,7 @@ def width(text: str) -> int:
     """Return the columns that a text takes; an East Asian wide character takes two."""
     if text.isascii():
         return len(text)
-    # Nearly every table is ASCII: the database of characters is loaded for the others alone.
+    # Nearly every table is ASCII; the character database is loaded for other text only.
     from unicodedata import combining, east_asian_width  # noqa: PLC0415 - see above
 
     return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)

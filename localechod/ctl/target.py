@@ -55,7 +55,7 @@ class Target:
             UsageError: the record size is out of range.
         """
         if record_size is not None and not 1 < record_size <= _LARGEST_RECORD:
-            raise UsageError(f"--record-size {record_size}: it takes 2 to {_LARGEST_RECORD} bytes")
+            raise UsageError(f"--record-size {record_size}: must be 2 to {_LARGEST_RECORD} bytes")
         return replace(
             self,
             type=kind or self.type,

@@ -1,6 +1,6 @@
-"""What becomes of a wrong command line: one line, and the command whose help tells more.
+"""Errors of the command line: one line, which names the command whose --help says more.
 
-Left alone, typer prints the usage, an invitation, an empty line and the error.
+typer by itself prints the usage, a hint, an empty line and the error.
 """
 
 import sys
@@ -15,16 +15,16 @@ from typer.core import TyperGroup
 from localechod.errors import UsageError
 from localechod.text import printable
 
-# click's UsageError. typer used to import click and has a click of its own today; what it exports
-# of either is BadParameter, which is a child of that one.
+# click's UsageError. typer used to import click and has a copy of it today; of either it exports
+# only BadParameter, a subclass of UsageError.
 _PARSER_ERROR: Any = typer.BadParameter.__mro__[1]
 
 
 class Group(TyperGroup):
-    """A group of commands that tells a wrong command line as any other error is told."""
+    """A group of commands that reports a wrong command line like any other error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options before the command's name; without any word, show the help.
+        """Parse the options before the command's name; without arguments, show the help.
 
         Raises:
             UsageError: they are wrong.
@@ -32,14 +32,14 @@ class Group(TyperGroup):
         if not args and not ctx.resilient_parsing:
             sys.stderr.write(ctx.get_help() + "\n")
             raise typer.Exit(UsageError.exit_status)
-        with _told_as_ours(ctx):
+        with _reporting(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command to invoke.
 
         Raises:
-            UsageError: there is none of that name; it names those that look like it.
+            UsageError: there is no command of that name; the hint names similar ones.
         """
         if args[0] not in self.commands and not ctx.resilient_parsing:
             close = get_close_matches(args[0], self.commands)
@@ -49,21 +49,21 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Read the command's own words, and run it.
+        """Parse the command's own arguments, and run it.
 
         Raises:
             UsageError: they are wrong.
         """
-        with _told_as_ours(ctx):
+        with _reporting(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _told_as_ours(group: Any) -> Iterator[None]:
+def _reporting(group: Any) -> Iterator[None]:
     try:
         yield
     except _PARSER_ERROR as error:
-        # An option that lacks its value is told without saying of which command it is.
+        # Where an option lacks its value, the error does not name the command.
         where = error.ctx or group
         command = f"{where.command_path} {where.invoked_subcommand or ''}".rstrip()
         text = printable(error.format_message()).rstrip(".")

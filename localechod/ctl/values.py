@@ -1,9 +1,9 @@
 """Option values without pydantic.
 
-typer builds a pydantic validator for every parameter it reads, and importing pydantic takes longer
-than all the rest of `localechoctl send` together. The few kinds of values that occur here need no
-validator: text, paths, numbers, one of a few words, and flags. Whatever else a parameter may be is
-left to typer, which is slower and just as right; but the Debian package comes without pydantic.
+typer builds a pydantic validator for every parameter, and importing pydantic takes longer than all
+the rest of `localechoctl send`. The kinds of values here need no validator: text, paths, numbers,
+one of a few words, and flags. Other kinds are left to typer, which is correct but slower, and fails
+where pydantic is missing: the Debian package does not depend on it.
 """
 
 import math
@@ -23,10 +23,10 @@ _NUMBERS: dict[type, tuple[Callable[[str], float], str]] = {
 
 
 class PlainValue:
-    """Reads one parameter, in the place of typer's own RuntimeParam.
+    """Converts the values of one parameter, in place of typer's own RuntimeParam.
 
     Attributes:
-        convert: from one word of the command line to its value; raises ValueError with the reason.
+        convert: returns the value of one word of the command line, or raises ValueError.
     """
 
     def __init__(self, convert: Callable[[Any], Any]) -> None:
@@ -36,7 +36,7 @@ class PlainValue:
         """Return the value of a parameter, a tuple where it may occur many times.
 
         Raises:
-            typer.BadParameter: with the reason, in words.
+            typer.BadParameter: the value cannot be converted; its text is the reason.
         """
         many = param.multiple or param.nargs == -1
         if value is None:
@@ -48,18 +48,18 @@ class PlainValue:
 
 
 def lighten(command: Any) -> None:
-    """Let a command, and the commands below it, read their parameters without pydantic.
+    """Let a command and its subcommands convert their parameters without pydantic.
 
-    This is the one place that knows typer from inside: a parameter keeps its reader in
-    `_runtime_param` and makes it when it is first needed. A typer without that attribute is not
-    slowed down by pydantic and is left alone.
+    Only this function uses typer's private attribute `_runtime_param`, in which a parameter keeps
+    its converter, made when it is first needed. A typer without that attribute is left as it is.
+    test_ctl_values.py fails where typer no longer uses it.
     """
-    # The help option is a parameter as well, and made when it is first asked for.
+    # The help option is a parameter as well; typer makes it when it is first asked for.
     for param in command.get_params(typer.Context(command, help_option_names=list(HELP))):
         if getattr(param, "_runtime_param", param) is None:
             plain = _reader(param)
             if plain is not None:
-                param._runtime_param = plain  # noqa: SLF001 - see above; a test watches it
+                param._runtime_param = plain  # noqa: SLF001 - see above
     for child in getattr(command, "commands", {}).values():
         lighten(child)
 
@@ -72,7 +72,7 @@ def _reader(param: Any) -> PlainValue | None:
     if kind is Path:
         return PlainValue(Path)
     if kind is bool:
-        # Flags without a default are None until they are given; what is given is a bool already.
+        # Flags without a default are None until they are given; a given one is a bool already.
         return PlainValue(bool)
     if described.choices is not None and all(isinstance(word, str) for word in described.choices):
         return PlainValue(one_of(described.choices))
@@ -82,7 +82,7 @@ def _reader(param: Any) -> PlainValue | None:
 
 
 def one_of(words: Iterable[str]) -> Callable[[str], str]:
-    """Return a converter that takes one of these words and nothing else."""
+    """Return a converter that accepts only these words."""
     known = tuple(words)
 
     def convert(word: str) -> str:
@@ -94,7 +94,7 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
 
 
 def number(read: Callable[[str], float], kind: str) -> Callable[[str], float]:
-    """Return a converter for finite numbers; "nan" and "inf" are no counts and no durations."""
+    """Return a converter for finite numbers; "nan" and "inf" are neither counts nor durations."""
 
     def convert(word: str) -> float:
         try:

@@ -41,7 +41,7 @@ def lines(daemon: Daemon) -> list[str]:
 
 def hint(daemon: Daemon) -> str:
     """Return what `status` says helps, on one line."""
-    return " ".join(daemon.ctl("status", "a").stdout.partition("what helps:")[2].split())
+    return " ".join(daemon.ctl("status", "a").stdout.partition("hint:")[2].split())
 
 
 def received(other: socket.socket, kind: int) -> bytes:

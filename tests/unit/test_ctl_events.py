@@ -149,5 +149,5 @@ def test_events_that_were_lost_are_counted_where_they_are_missing(
 ) -> None:
     _show_text(ReceivedEvent(Event("state", "stream", "text"), dropped=12))
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "(12 events were lost here: they came too fast)"
+    assert first == "(12 events were dropped here: they came too fast)"
     assert second.endswith("text")

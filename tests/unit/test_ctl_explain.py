@@ -126,9 +126,9 @@ def test_the_exit_status_says_whether_a_client_can_connect(
         ([""], "the address is empty"),
         (["@"], "the abstract name is empty"),
         (["/x", "--as", "nosuch"], "no such user: nosuch"),
-        (["/x", "--pid", "0"], "--pid 0: that is no process"),
+        (["/x", "--pid", "0"], "--pid 0: not a process id"),
         (["/x", "--pid", "4194304"], "there is no process 4194304"),
-        (["/x", "--pid", "99999999999999999999"], "that is no process"),
+        (["/x", "--pid", "99999999999999999999"], "not a process id"),
         (["nosuch"], "no endpoint is named nosuch; the endpoints are: "),
     ],
 )

@@ -87,7 +87,7 @@ def test_nobody_is_said_in_words_and_as_an_empty_list(
 ) -> None:
     daemon.supervisor.connected = []
     assert peers() == 0
-    assert capsys.readouterr().out == "nobody is connected\n"
+    assert capsys.readouterr().out == "no peers are connected\n"
     assert peers("--json") == 0
     assert json.loads(capsys.readouterr().out) == []
 

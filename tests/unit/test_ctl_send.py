@@ -240,7 +240,7 @@ def test_lines_of_standard_input_may_be_hex(sockdir: Path) -> None:
     with receiving(sockdir / "d") as path, spawn("--hex", path) as client:
         out, err = client.communicate(b"67 31\nnothex\n", timeout=30)
     assert (client.returncode, out) == (2, b"48692c206731\n")
-    assert err == b"nothex is not a message in hex; two digits a byte, as in 68656c6c6f\n"
+    assert err == b"nothex is not a message in hex; two digits for each byte, as in 68656c6c6f\n"
 
 
 def test_a_terminal_is_not_handed_to_a_foreign_server(sockdir: Path) -> None:
@@ -283,9 +283,9 @@ def test_what_is_typed_wrong_is_told_before_anything_is_sent(
         (["/" + "x" * 108, "x"], 2, "address /xxx"),
         (["{dir}/", "x"], 2, "address {dir}/: that names a directory"),
         (["none", "x"], 3, "localechod is not running: there is no {dir}/endpoints.json; "),
-        (["--timeout", "0", "/x", "x"], 2, "--timeout 0: it takes more than 0"),
-        (["--timeout", "-1", "/x", "x"], 2, "--timeout -1: it takes more than 0"),
-        (["--record-size", "1", "/x", "x"], 2, "--record-size 1: it takes 2 to"),
+        (["--timeout", "0", "/x", "x"], 2, "--timeout 0: must be more than 0"),
+        (["--timeout", "-1", "/x", "x"], 2, "--timeout -1: must be more than 0"),
+        (["--record-size", "1", "/x", "x"], 2, "--record-size 1: must be 2 to"),
         (["--as", "no-such-user", "/x", "x"], 2, "no such user: no-such-user; "),
         (["--as", "99999999999999999999", "/x", "x"], 2, "no such user: 9999"),
     ],
@@ -509,7 +509,7 @@ def test_a_reply_without_end_is_given_up(
     out, err = capfdbinary.readouterr()
     assert out == b""
     assert err.decode() == (
-        f"receive failed: Message too long (90): {path}; the reply goes on after 1048576 bytes\n"
+        f"receive failed: Message too long (90): {path}; the reply is longer than 1048576 bytes\n"
     )
 
 

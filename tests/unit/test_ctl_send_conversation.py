@@ -258,7 +258,7 @@ def test_a_peer_that_is_gone_breaks_the_pipe() -> None:
         with pytest.raises(SocketError) as caught:
             list(asked.ask(b"x"))
     assert str(caught.value) == (
-        "send failed: Broken pipe (32): /run/x.sock; the peer closed; its log says why"
+        "send failed: Broken pipe (32): /run/x.sock; the peer closed; see its log"
     )
     assert caught.value.exit_status == 1
 
@@ -294,7 +294,7 @@ def test_a_datagram_peer_that_is_gone_is_one_line() -> None:
         with pytest.raises(SocketError) as caught:
             list(asked.ask(b"x"))
     assert str(caught.value) == (
-        "send failed: Connection refused (111): /run/x.sock; the peer closed; its log says why"
+        "send failed: Connection refused (111): /run/x.sock; the peer closed; see its log"
     )
     assert caught.value.exit_status == 7
 
@@ -313,7 +313,7 @@ def test_a_reply_without_end_does_not_fill_the_memory(monkeypatch: pytest.Monkey
         with pytest.raises(SocketError) as caught:
             list(asked.ask(b"x"))
         asked.sock.close()
-    assert "the reply goes on after 1048576 bytes" in str(caught.value)
+    assert "the reply is longer than 1048576 bytes" in str(caught.value)
 
 
 def test_a_read_that_finds_nothing_is_no_empty_message() -> None:
@@ -445,4 +445,4 @@ def test_where_the_server_may_not_find_our_name_that_is_said(sockdir: Path) -> N
         said.sock.bind(str(sockdir / "reply"))
         with pytest.raises(SocketError) as caught:
             list(said.ask(b"hello"))
-        assert caught.value.hint.endswith(f"cannot answer to {sockdir}/reply")
+        assert caught.value.hint.endswith(f"cannot reply to {sockdir}/reply")

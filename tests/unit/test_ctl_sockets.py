@@ -169,7 +169,7 @@ def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
 ) -> None:
     assert as_user(65534, [], lambda: app.run(["sockets", f"{sockdir}/stream"])) == 0
     shown = capfd.readouterr()
-    assert re.fullmatch(r"\d+ process(es)? could not be looked at; root sees more\n", shown.err)
+    assert re.fullmatch(r"\d+ process(es)? could not be inspected; root sees more\n", shown.err)
     assert shown.out.splitlines()[1].endswith(f"{sockdir}/stream")
 
 
@@ -182,7 +182,10 @@ def test_an_empty_list_says_that_it_proves_nothing_where_there_are_other_namespa
         [*words, f"{sockdir}/stream"], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.count("\n") == 1  # the headers
-    assert "no such socket in this network namespace; others, " in done.stderr
+    assert (
+        "no such socket in this network namespace; 1 other network namespace was not searched"
+        in done.stderr
+    )
     assert app.run(["sockets", f"{sockdir}/stream"]) == 0
 
 
@@ -217,7 +220,7 @@ def test_without_unix_diag_one_line_says_what_it_takes(
     assert app.run(["sockets"]) == LocalechodError.exit_status
     assert capsys.readouterr().err == (
         "listing failed: Address family not supported by protocol (97); "
-        "it takes a kernel with UNIX_DIAG, and AF_NETLINK\n"
+        "it needs UNIX_DIAG in the kernel, and AF_NETLINK\n"
     )
 
 

@@ -102,8 +102,8 @@ def test_a_failed_endpoint_says_why_and_what_helps_within_80_columns(
         "    /var/lib/x.sock  localecho:localecho 0666",
         "    errors: refused 1, too_long 2",
         "    bind failed: Permission denied (13): /var/lib/x.sock",
-        '    what helps: bind_as = "root" and a restart, or a directory that localecho',
-        "    may write to, or another path altogether, which would do as well",
+        '    hint: bind_as = "root" and a restart, or a directory that localecho may',
+        "    write to, or another path altogether, which would do as well",
     ]
     assert max(map(len, lines)) <= 80
 
@@ -163,7 +163,7 @@ def test_without_a_daemon_it_says_where_to_look(
         f"localechod is not running: connect failed: No such file or directory (2): {path}; "
     )
     assert "journalctl -u localechod -n 20" in captured.err
-    assert captured.err.endswith("; localechoctl explain shows what is left of its sockets\n")
+    assert captured.err.endswith("; localechoctl explain checks its sockets\n")
     assert captured.err.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""localechoctl config: the effective configuration, a file's validity, the shipped default."""
+"""localechoctl config: show the effective configuration, check a file, print the default."""
 
 import sys
 from pathlib import Path
@@ -25,9 +25,9 @@ def _config() -> None:
     """
 
 
-@app.command(short_help="Print what the daemon works with.")
+@app.command(short_help="Print the effective configuration.")
 def show(ctx: typer.Context) -> None:
-    """Print the configuration the daemon works with, every default spelled out, as TOML.
+    """Print the daemon's effective configuration, with every default, as TOML.
 
     Example:
         localechoctl config show
@@ -42,9 +42,9 @@ def check(
         str, typer.Argument(metavar="FILE", help="A configuration in TOML.", show_default=False)
     ],
 ) -> None:
-    """Validate a configuration file; no daemon is needed, and nothing is touched.
+    """Validate a configuration file; this needs no daemon and changes nothing.
 
-    Exit status 78 and one line for each mistake where it cannot be used.
+    Exit status 78 if the file is invalid, with one line for each mistake.
 
     Example:
         localechoctl config check /etc/localechod/localechod.toml
@@ -56,7 +56,7 @@ def check(
 
 @app.command(short_help="Print the shipped configuration.")
 def default() -> None:
-    """Print the configuration that is shipped, and used where there is no file.
+    """Print the shipped configuration, which the daemon uses without a file.
 
     Example:
         localechoctl config default > localechod.toml

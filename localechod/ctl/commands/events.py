@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Show = Callable[[ReceivedEvent], None]
 
-# As many as the daemon remembers.
+# As many as the daemon keeps.
 RECENT = 256
 
 _COLOURS = {"refused": "yellow", "error": "red"}
@@ -31,14 +31,14 @@ _COLOURS = {"refused": "yellow", "error": "red"}
 def events(
     ctx: typer.Context,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with new events, until Ctrl-C.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Show what has happened: changes of state, refused peers, errors, reloads.
+    """Show past events: changes of state, refused peers, errors, reloads.
 
-    With --follow also what happens from now on, over restarts of the daemon. Who is no
-    administrator does not see what concerns other users.
+    With --follow, new events as well, also after a restart of the daemon. Non-administrators do
+    not see events about other users.
 
     Examples:
         localechoctl events
@@ -97,7 +97,7 @@ async def _follow(options: Options, show: "Show") -> None:
 def _show_text(received: "ReceivedEvent") -> None:
     event = received.event
     if received.dropped:
-        render.emit(f"({received.dropped} events were lost here: they came too fast)")
+        render.emit(f"({received.dropped} events were dropped here: they came too fast)")
     moment = datetime.fromtimestamp(event.time, UTC).astimezone().isoformat(" ", "seconds")
     kind = f"{event.kind:8}"
     kind = render.colour(kind, _COLOURS[event.kind]) if event.kind in _COLOURS else kind

@@ -52,33 +52,34 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         str | None,
         typer.Argument(
             metavar="[PATH or NAME]",
-            help="A path, @NAME, or an endpoint's name; none: all that do not listen.",
+            help="A path, @NAME, or an endpoint's name; by default all that do not listen.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--as", metavar="USER", help="For a new login of this user.")
+        str | None, typer.Option("--as", metavar="USER", help="Check for a new login of this user.")
     ] = None,
     pid: Annotated[
         int | None,
-        typer.Option(metavar="PID", help="From this process's namespaces, with its rights."),
+        typer.Option(metavar="PID", help="Check from this process's namespaces, with its rights."),
     ] = None,
     kind: Annotated[
-        Type | None, typer.Option("--type", help="The client's socket type; else what fits.")
+        Type | None,
+        typer.Option("--type", help="The client's socket type; by default the socket's own."),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Connect as well; otherwise nothing is touched.")
+        bool, typer.Option("--probe", help="Connect as well; without it, nothing is changed.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show why a client can or cannot connect to any local socket.
 
-    Each line is one check, in the order in which the kernel makes them, then comes the verdict,
-    and what helps. Without a target: the control socket, and every endpoint that cannot be
-    connected to, also where the daemon is down.
+    Each line is one check, in the order of the kernel's own; then come the verdict and a remedy.
+    Without a target, it checks the control socket and every endpoint, also with the daemon down,
+    and shows the control socket and the endpoints that do not accept a connect.
 
-    Exit status 0: a client can connect; 1: it cannot; 5: that cannot be known from here.
+    Exit status: 0 a client can connect; 1 it cannot; 5 unknown, as a check could not be made.
 
     Examples:
         localechoctl explain /run/docker.sock --as bob
@@ -130,7 +131,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def as_text(report: Report, name: str = "") -> str:
-    """Return a report for a reader."""
+    """Return a report as text."""
     question = report.question
     who = f"as {question.subject.name}"
     where = f", seen from process {question.pid}" if question.pid is not None else ""
@@ -153,21 +154,21 @@ def _labelled(label: str, text: str) -> list[str]:
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
-    """Break a text for the terminal; into a pipe, where programs read, each stays one line."""
-    columns = shutil.get_terminal_size((0, 0)).columns if _is_read_by_people() else 0
+    """Break a text for the terminal; in a pipe, for programs, it stays one line."""
+    columns = shutil.get_terminal_size((0, 0)).columns if _has_columns() else 0
     if columns < _NARROWEST:
         return [text]
     lines = textwrap.wrap(text, columns - indent, break_long_words=False, break_on_hyphens=False)
     return [lines[0], *(" " * indent + line for line in lines[1:])]
 
 
-def _is_read_by_people() -> bool:
+def _has_columns() -> bool:
     return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
 def _subject(user: str | None, pid: int | None) -> Subject:
     if pid is not None and not 0 < pid <= _LARGEST_PID:
-        raise UsageError(f"--pid {pid}: that is no process", "see ps -e")
+        raise UsageError(f"--pid {pid}: not a process id", "see ps -e")
     if user is None:
         return of_process(pid or os.getpid())
     return of_user(user)

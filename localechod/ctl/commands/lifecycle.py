@@ -22,7 +22,7 @@ Names = Annotated[
     list[str],
     typer.Argument(
         metavar="NAME...",
-        help="Endpoints, each by its name.",
+        help="Names of endpoints.",
         show_default=False,
         autocompletion=endpoint_names,
     ),
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def start(ctx: typer.Context, names: Names, json: Json = False) -> None:
-    """Bind endpoints and let them listen.
+    """Bind endpoints and listen on them.
 
     Example:
         localechoctl start stream
@@ -40,7 +40,7 @@ def start(ctx: typer.Context, names: Names, json: Json = False) -> None:
 
 
 def stop(ctx: typer.Context, names: Names, json: Json = False) -> None:
-    """Close endpoints and their connections; the others serve on.
+    """Close endpoints and their connections; other endpoints are not affected.
 
     Example:
         localechoctl stop stream datagram

@@ -1,8 +1,8 @@
 """localechoctl metrics: the counters as OpenMetrics text.
 
-Rendered here, by hand: the format is a page of text, and prometheus_client would bring a registry,
-an HTTP server and a second of everything else for the sake of escaping three characters. It is
-the client that renders, so that scraping costs the daemon one Status call and nothing more.
+It is rendered here and not by prometheus_client, which brings a registry and an HTTP server; the
+format needs three characters escaped and no more. The client renders it, so that scraping costs the
+daemon one Status call.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric: its name without the suffix that its type gives its samples.
+    """A metric family; its name is without the suffix that its type adds to the samples.
 
     Attributes:
         unit: the unit that ends the name, or "".
@@ -107,8 +107,8 @@ def _errors(report: "StatusReport") -> list[Sample]:
     ]
 
 
-# Information and state are gauges, as nearly every exporter has them, and not OpenMetrics' own
-# types for the two: those make readers of the older Prometheus format refuse the whole text.
+# Information and state are gauges, as in nearly every exporter. OpenMetrics has types for both, but
+# readers of the older Prometheus format refuse the whole text because of them.
 FAMILIES = (
     Family("localechod_info", "gauge", "", "The running daemon; always 1.", _about),
     Family("localechod_uptime_seconds", "gauge", "seconds", "Since the service started.", _uptime),

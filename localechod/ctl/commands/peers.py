@@ -1,4 +1,4 @@
-"""localechoctl peers: who is connected."""
+"""localechoctl peers: the connected peers."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,18 +23,18 @@ def peers(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            help="One endpoint; without it, all.",
+            help="One endpoint; by default all.",
             show_default=False,
             autocompletion=endpoint_names,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show who is connected; who is no administrator sees only his own connections.
+    """Show the connected peers; non-administrators see only their own connections.
 
-    Pid and user are the kernel's word from when the peer connected, as the daemon is told it: a
-    pid that it cannot see is 0. The command is looked up now, and unknown where the process has
-    gone or is hidden, or where the pids are those of another container than this command's.
+    Pid and user are those of the time when the peer connected, from the kernel. The pid is 0 where
+    the daemon cannot see it. The command is looked up now; it is unknown where the process has
+    ended or is hidden, or where the daemon runs in another container.
 
     Examples:
         localechoctl peers stream
@@ -48,7 +48,7 @@ def peers(
     elif rows:
         render.emit(render.table(_HEADERS, (_row(row, called) for row, called in rows)))
     else:
-        render.emit("nobody is connected")
+        render.emit("no peers are connected")
 
 
 def as_json(row: "PeerRow", called: str) -> dict[str, Any]:

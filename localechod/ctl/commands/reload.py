@@ -14,7 +14,7 @@ def reload(
 ) -> None:
     """Read the configuration again and apply what has changed.
 
-    Returns when it is applied. An invalid file changes nothing: exit status 78, and the reason.
+    Returns when it is applied. An invalid file changes nothing; the exit status is then 78.
 
     Example:
         localechoctl reload

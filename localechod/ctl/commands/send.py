@@ -1,4 +1,4 @@
-"""localechoctl send: messages to any local socket, replies to standard output."""
+"""localechoctl send: send messages to any local socket, print the replies."""
 
 import os
 import sys
@@ -34,22 +34,23 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     messages: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MESSAGE", help="One message each; none: every line of standard input."
+            metavar="MESSAGE", help="One message each; by default every line of standard input."
         ),
     ] = None,
     kind: Annotated[
         Type | None,
-        typer.Option("--type", help="The socket's type; found out where not given."),
+        typer.Option("--type", help="The socket's type; by default it is found out."),
     ] = None,
     framing: Annotated[Framing, typer.Option(help="Where a message ends on a stream.")] = "auto",
     record_size: Annotated[
-        int | None, typer.Option(metavar="BYTES", help="Size of a record; else the target's, 4096.")
+        int | None,
+        typer.Option(metavar="BYTES", help="Size of a record; by default the target's, or 4096."),
     ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait for each reply.")
     ] = 5.0,
     hexadecimal: Annotated[
-        bool, typer.Option("--hex", help="Messages are given and replies printed as hex digits.")
+        bool, typer.Option("--hex", help="Read messages and print replies as hex digits.")
     ] = False,
     user: Annotated[
         str | None,
@@ -59,11 +60,11 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """Send messages to a local socket and print each reply on a line.
 
     TARGET with a / or a leading @ is an address; anything else is the name of an endpoint of
-    localechod, which has to run. Replies are printed as they come; on a terminal, control
+    localechod, which must be running. Replies are printed as they come; on a terminal, control
     characters are shown as escapes.
 
-    Framing auto is the endpoint's own. To any other stream socket a line is sent, and its reply
-    ends at a newline, a NUL or a pause; the rest of a 4096-byte record is dropped.
+    Framing auto is the endpoint's own. Any other stream socket is sent a line; its reply ends at a
+    newline, a NUL or a pause, and the rest of a 4096-byte record is dropped.
 
     Examples:
         localechoctl send stream hello
@@ -72,15 +73,15 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """
     if not 0 < timeout <= _LONGEST:
         raise UsageError(
-            f"--timeout {timeout:g}: it takes more than 0 and up to {_LONGEST} seconds"
+            f"--timeout {timeout:g}: must be more than 0 and at most {_LONGEST} seconds"
         )
     found = resolve(target, ctx.obj).refined(kind, framing, record_size)
     read = _unhex if hexadecimal else bytes
-    # What was typed is checked before anything is sent; what will be typed cannot be.
-    spoken = [read(os.fsencode(word)) for word in messages or ()]
+    # Arguments are checked before anything is sent; lines of standard input cannot be.
+    given = [read(os.fsencode(word)) for word in messages or ()]
     if user is not None:
         _become(user)
-    _converse(found, spoken or map(read, _lines()), timeout, hexadecimal=hexadecimal)
+    _converse(found, given or map(read, _lines()), timeout, hexadecimal=hexadecimal)
 
 
 def _converse(
@@ -106,12 +107,12 @@ def _unhex(text: bytes) -> bytes:
         return bytes.fromhex(text.decode("ascii"))
     except ValueError:
         raise UsageError(
-            f"{escape(text)} is not a message in hex", "two digits a byte, as in 68656c6c6f"
+            f"{escape(text)} is not a message in hex", "two digits for each byte, as in 68656c6c6f"
         ) from None
 
 
 def _show(reply: bytes) -> None:
-    """Print a reply at once: raw for a program, escaped for a terminal it could take over."""
+    """Print a reply at once: raw for a program, escaped for a terminal."""
     if sys.stdout.isatty():
         reply = escape(reply).encode("utf-8", "backslashreplace")
     sys.stdout.buffer.write(reply + b"\n")
@@ -119,9 +120,9 @@ def _show(reply: bytes) -> None:
 
 
 def _become(user: str) -> None:
-    """Take on a user's ids and groups, for good.
+    """Switch to a user's ids and groups, irreversibly.
 
-    With the last privileged uid the kernel empties the capability sets by itself (capabilities(7)).
+    When the last uid stops being 0, the kernel clears the capability sets (capabilities(7)).
 
     Raises:
         UsageError: there is no such user.

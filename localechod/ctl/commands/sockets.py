@@ -1,4 +1,4 @@
-"""localechoctl sockets: every local socket of this host, and who holds it."""
+"""localechoctl sockets: every local socket of this host, and the processes that hold it."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ from localechod.text import escape
 
 Type = Literal["stream", "datagram", "seqpacket"]
 
-# net/tcp_states.h, whose numbers af_unix borrows
+# net/tcp_states.h, whose numbers AF_UNIX uses as well
 _STATES = {1: "connected", 7: "unconnected", 10: "listening"}
 _COLOURS = {"listening": "green"}
 _HEADERS = ("TYPE", "STATE", "QUEUE", "BACKLOG", "INODE", "PATH")
@@ -34,24 +34,26 @@ def sockets(
         str | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="Only paths like this, with * and ? as in a shell; @... is abstract.",
+            help="Only paths that match, with * and ? as in a shell; @... is abstract.",
             show_default=False,
         ),
     ] = None,
     listening: Annotated[
-        bool, typer.Option("--listening", "-l", help="Only what waits for clients.")
+        bool, typer.Option("--listening", "-l", help="Only sockets that wait for clients.")
     ] = False,
     kind: Annotated[Type | None, typer.Option("--type", help="Only this socket type.")] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="USER", help="Only what a process of this user holds.")
+        str | None,
+        typer.Option(metavar="USER", help="Only sockets that a process of this user holds."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the local sockets of this host, and all processes that hold them.
 
-    QUEUE and BACKLOG of a listener: connections that wait to be accepted, and how many may; of
-    other sockets: bytes to be read, and bytes sent that the peer has not read. Only sockets of
-    this network namespace are listed; other users' processes are shown to root only.
+    For a listener, QUEUE is the number of connections that wait to be accepted, and BACKLOG their
+    limit. For other sockets, QUEUE is the bytes to be read, and BACKLOG the bytes sent that the
+    peer has not read. Only sockets of this network namespace are listed. Only root sees the
+    processes of other users.
 
     Examples:
         localechoctl sockets --listening
@@ -62,7 +64,7 @@ def sockets(
         listed = diag.sockets()
     except OSError as error:
         cause = f"listing failed: {error.strerror} ({error.errno})"
-        raise LocalechodError(cause, "it takes a kernel with UNIX_DIAG, and AF_NETLINK") from None
+        raise LocalechodError(cause, "it needs UNIX_DIAG in the kernel, and AF_NETLINK") from None
     wanted = [
         each
         for each in listed
@@ -81,20 +83,22 @@ def sockets(
         render.emit(as_text([(each, held[each.inode]) for each in wanted]))
     sys.stdout.flush()
     if unreadable:
-        who = "1 process" if unreadable == 1 else f"{unreadable} processes"
+        count = "1 process" if unreadable == 1 else f"{unreadable} processes"
         more = "; root sees more" if os.geteuid() else ""
-        sys.stderr.write(f"{who} could not be looked at{more}\n")
-    if not wanted and (elsewhere := _elsewhere()):
-        sys.stderr.write(f"no such socket in this network namespace; {elsewhere}\n")
+        sys.stderr.write(f"{count} could not be inspected{more}\n")
+    if not wanted and (others := _other_namespaces()):
+        sys.stderr.write(f"no such socket in this network namespace; {others}\n")
 
 
-def _elsewhere() -> str:
-    """Say what an empty list leaves open: a path works across network namespaces."""
+def _other_namespaces() -> str:
+    """Return which network namespaces were not searched; a path works across all of them."""
     there = netns.survey()
     others = len(there.pids) - 1
     if not there.complete:
-        return "others, outside of this container, cannot be seen"
-    return f"others, of which there are {others}, are not listed" if others > 0 else ""
+        return "network namespaces outside of this container were not searched"
+    if others > 1:
+        return f"{others} other network namespaces were not searched"
+    return "1 other network namespace was not searched" if others else ""
 
 
 def as_json(each: DiagSocket, holders: Sequence[Holder]) -> dict[str, Any]:
@@ -156,19 +160,22 @@ def _name(each: DiagSocket) -> str | None:
 
 
 def _waits(each: DiagSocket) -> bool:
-    """As `ss -l` sees it: a listener, or a datagram socket with a name and no peer."""
+    """Return whether it waits for clients, by the rule of `ss -l`.
+
+    That is a listener, or a datagram socket with a name and no peer.
+    """
     if each.type == socket.SOCK_DGRAM:
         return each.name is not None and not each.has_peer
     return each.state == diag.STATE_LISTEN
 
 
 def _order(each: DiagSocket) -> tuple[bool, bytes, int]:
-    """By name, those without one at the end."""
+    """Return the sort key: by name, unnamed sockets last."""
     return each.name is None, each.name or b"", each.inode
 
 
 def _user(text: str) -> str:
-    """Return a user's name as holders bear it.
+    """Return a user's name as `Holder.user` has it.
 
     Raises:
         UsageError: there is no such user.

@@ -25,7 +25,7 @@ def status(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="Endpoints to show; without one, all.",
+            help="Endpoints to show; by default all.",
             show_default=False,
             autocompletion=endpoint_names,
         ),
@@ -34,7 +34,7 @@ def status(
 ) -> None:
     """Show the daemon and its endpoints.
 
-    Exit status 1 if an endpoint that was named does not listen, 3 if the daemon does not run.
+    Exit status 1 if a named endpoint does not listen, 3 if the daemon does not run.
 
     Examples:
         localechoctl status
@@ -45,7 +45,7 @@ def status(
     try:
         report = client(ctx.obj).status(wanted)
     except DaemonNotRunningError as error:
-        hint = f"{error.hint}; localechoctl explain shows what is left of its sockets"
+        hint = f"{error.hint}; localechoctl explain checks its sockets"
         raise DaemonNotRunningError(error.text, hint) from None
     if json:
         render.emit_json(as_json(report))
@@ -56,7 +56,7 @@ def status(
 
 
 def as_json(report: "StatusReport") -> dict[str, Any]:
-    """Return the report in the documented form; a new field belongs into the manual as well."""
+    """Return the report in the documented form; the manual lists its fields as well."""
     daemon = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir")
     endpoint = (
         *("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections"),
@@ -70,7 +70,7 @@ def as_json(report: "StatusReport") -> dict[str, Any]:
 
 
 def as_text(report: "StatusReport") -> str:
-    """Return the report for a reader: the daemon, then a row and a few lines for each endpoint."""
+    """Return the report as text: the daemon, then a row and some lines for each endpoint."""
     lines = _daemon(report.daemon)
     if not report.endpoints:
         return "\n".join([*lines, "", "no endpoints are configured"])
@@ -83,7 +83,7 @@ def as_text(report: "StatusReport") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it, in its two largest units: "3 min 12 s"."""
+    """Return a duration in its two largest units, such as "3 min 12 s"."""
     parts: list[str] = []
     left = int(seconds)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -128,12 +128,12 @@ def _details(endpoint: "EndpointStatus") -> list[str]:
     if endpoint.error:
         lines += _wrapped(endpoint.error, _INDENT)
     if endpoint.hint:
-        lines += _wrapped(f"what helps: {endpoint.hint}", _INDENT)
+        lines += _wrapped(f"hint: {endpoint.hint}", _INDENT)
     return lines
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Break a line at spaces; a path, which has to be copied in one piece, is never broken."""
+    """Break a line at spaces; a path is never broken, so that it can be copied."""
     return textwrap.wrap(
         text,
         _WIDTH,

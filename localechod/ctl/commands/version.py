@@ -1,4 +1,4 @@
-"""localechoctl version: which client this is, and which daemon runs."""
+"""localechoctl version: the versions of client and daemon."""
 
 from typing import Annotated
 
@@ -15,13 +15,13 @@ def version(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the version of this program and of the daemon that runs, if one does.
+    """Show the versions of this program and of the daemon, if it runs.
 
     Example:
         localechoctl version
     """
     if not as_json:
-        # First, so that it is told also where the daemon may not be asked.
+        # Printed first, so that it is shown even if the call fails.
         render.emit(f"localechoctl {__version__}")
     try:
         daemon = client(ctx.obj).status().daemon

@@ -28,24 +28,24 @@ def wait(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="Endpoints; without one, all that are not stopped.",
+            help="Endpoints; by default all that are not stopped.",
             show_default=False,
             autocompletion=endpoint_names,
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long at most.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait at most.")
+    ] = 30.0,
 ) -> None:
-    """Return when endpoints listen; the daemon need not run yet.
+    """Wait until endpoints listen; the daemon need not run yet.
 
-    Exit status 1 if they do not in time, with the state of those that are missing.
+    Exit status 1 after the timeout, with the state of the endpoints that do not listen.
 
     Example:
         localechoctl wait stream --timeout 10 && localechoctl send stream hello
     """
     if timeout <= 0:
-        raise UsageError(
-            f"--timeout {timeout:g} leaves no time to wait", "give more than 0 seconds"
-        )
+        raise UsageError(f"--timeout {timeout:g}: must be more than 0 seconds")
     ctx.obj.announce()
     asyncio.run(_Wait(ctx.obj, list(names or ())).run(timeout))
 

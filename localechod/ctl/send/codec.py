@@ -1,7 +1,7 @@
-"""What `send` writes for a message, and where the reply to it ends: bytes in, bytes out, no I/O.
+"""Encoding of a message for `send`, and the end of its reply: bytes in, bytes out, no I/O.
 
-An exchange is a question and its answers, one after the other on one connection. There is one kind
-for each way in which a peer may mark where a message ends.
+An exchange is a message and its replies, one after the other on one connection. There is a class
+for each way in which a peer may mark the end of a message.
 """
 
 import errno
@@ -11,36 +11,36 @@ from localechod.errors import SocketError, UsageError
 from localechod.framing import encode, take
 
 RECORD = 4096
-"""Bytes of a record of the article's programs (MAXLINE)."""
+"""Bytes of a record of the tutorial's programs (MAXLINE)."""
 
 
 class Exchange(Protocol):
-    """What the conversation needs to know of any framing.
+    """The interface of every framing to a conversation.
 
     Attributes:
-        pause_ends: whether a reply may end by nothing more coming for a moment.
+        pause_ends: whether a pause may end a reply.
     """
 
     pause_ends: bool
 
     def ask(self, message: bytes) -> tuple[bytes, int]:
-        """Begin the next exchange: return the bytes to write and how many replies will come.
+        """Begin the next exchange; return the bytes to write and the number of replies.
 
         Raises:
             UsageError: the framing cannot carry this message.
-            SocketError: EMSGSIZE, the message is too long for it.
+            SocketError: EMSGSIZE, the message is too long.
         """
         ...
 
     def feed(self, data: bytes) -> None:
-        """Take what one read returned."""
+        """Add the bytes that one read returned."""
         ...
 
     def answer(self, *, over: bool) -> bytes | None:
         """Return the next reply, None while it is incomplete.
 
         Args:
-            over: nothing more has come for a moment, or nothing more can come.
+            over: there was a pause, or the end of the stream.
         """
         ...
 
@@ -68,7 +68,7 @@ class Framed:
         self._buffer += data
 
     def answer(self, *, over: bool) -> bytes | None:
-        """See Exchange; a last line without its newline is a reply where nothing more can come."""
+        """See Exchange; at the end, a last line without its newline is a reply."""
         whole = take(self._buffer, self.framing, self.record_size)
         if whole is None and over and self._buffer and self.framing == "line":
             return _all(self._buffer)
@@ -80,16 +80,16 @@ class Framed:
             raise SocketError("send", errno.EMSGSIZE, self.path, hint)
         if b"\0" in message:
             raise UsageError(
-                f"send failed: a record ends at its first NUL, the message goes on: {self.path}",
-                "another framing can carry it",
+                f"send failed: the message contains a NUL, which ends a record: {self.path}",
+                "use another framing",
             )
 
 
 class Chunk:
-    """A stream without any marks: what the server's read returned is what it answers.
+    """A stream without message boundaries: the peer replies to whatever one read returned.
 
-    The reply to a message is not shorter than the message where the peer echoes it, so it is whole
-    when as much has come, and otherwise when nothing more comes.
+    An echo is not shorter than the message. A reply is complete when as many bytes have come, or
+    after a pause.
     """
 
     pause_ends = True
@@ -102,7 +102,7 @@ class Chunk:
         """See Exchange."""
         if not message:
             raise UsageError(
-                "send failed: an empty message is nothing at all on a stream without framing",
+                "send failed: without framing, a stream cannot carry an empty message",
                 "use --framing line",
             )
         self._buffer.clear()
@@ -136,20 +136,19 @@ class Whole:
         """See Exchange."""
         self._messages.append(data)
 
-    def answer(self, *, over: bool) -> bytes | None:  # noqa: ARG002 - the boundaries say it all
+    def answer(self, *, over: bool) -> bytes | None:  # noqa: ARG002 - each message is complete
         """See Exchange."""
         return self._messages.pop(0) if self._messages else None
 
 
 class Foreign:
-    """A stream server that nobody told us anything about.
+    """A stream server of unknown framing.
 
-    It is sent a line. Its reply ends at a newline, at a NUL, or when nothing more comes. A server
-    of the article's kind pads its reply to 4096 bytes, and what stands behind the NUL is whatever
-    lay on its stack, newlines and all: those bytes are counted off and dropped, also where they
-    come later than the reply. Whether a peer is of that kind shows in the byte behind the newline:
-    a NUL never begins the next line. A peer that only ends its replies with a NUL shows it by
-    never filling the record.
+    It is sent a line. Its reply ends at a newline, at a NUL, or at a pause. A server of the
+    tutorial's kind pads its reply to 4096 bytes; after the NUL come bytes of its stack, with
+    newlines among them. Those bytes are counted and dropped, also where they come later than the
+    reply. The byte after the newline tells such a peer: a NUL never begins the next line. A peer
+    that only ends its replies with a NUL never fills the record.
     """
 
     pause_ends = True
@@ -161,7 +160,7 @@ class Foreign:
         self._after_newline = False
 
     def ask(self, message: bytes) -> tuple[bytes, int]:
-        """See Exchange; what lies unread now was no reply to this message, and is dropped."""
+        """See Exchange; unread bytes are no reply to this message and are dropped."""
         self._skip_padding()
         self._padding = max(0, self._padding - len(self._buffer))
         self._buffer.clear()
@@ -175,7 +174,7 @@ class Foreign:
         """See Exchange."""
         self._skip_padding()
         if over and self._padding:
-            # The rest of a record does not keep one waiting: this peer does not pad.
+            # The rest of a record would have come without a pause: this peer does not pad.
             self._padding = self._record = 0
         if self._padding:
             return None
@@ -204,7 +203,7 @@ def choose(kind: str, framing: str, record_size: int, path: str) -> Exchange:
 
     Args:
         kind: "stream", "datagram" or "seqpacket".
-        framing: "line", "record", "chunk", or "auto" where nobody knows.
+        framing: "line", "record", "chunk", or "auto" where it is not known.
         record_size: bytes of a record.
         path: the peer's address, escaped, for errors.
     """
@@ -216,7 +215,7 @@ def choose(kind: str, framing: str, record_size: int, path: str) -> Exchange:
 
 
 def _all(buffer: bytearray) -> bytes:
-    """Take everything off a buffer."""
+    """Empty a buffer and return what was in it."""
     taken = bytes(buffer)
     buffer.clear()
     return taken

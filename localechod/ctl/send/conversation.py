@@ -1,7 +1,7 @@
-"""Asking a peer and waiting for its replies: the I/O behind `send`.
+"""The I/O of `send`: write messages to a peer and wait for its replies.
 
-Writing and reading go on together, as a peer that answers while it is still being asked would
-otherwise wait for us as we wait for it.
+Writing and reading alternate. Otherwise, with a peer that replies before the message is complete,
+both sides could wait for each other.
 """
 
 import errno
@@ -17,24 +17,24 @@ from localechod.errors import LocalechodError, SocketError
 from localechod.text import escape
 
 PAUSE = 0.2
-"""Seconds without a byte after which a reply without any mark is taken for whole."""
+"""Seconds without a byte after which a reply without an end mark is complete."""
 
 LIMIT = 64 << 20
-"""Bytes one reply may bring: a peer that never ends it must not fill the memory."""
+"""Bytes of one reply at most: an endless one must not fill the memory."""
 
 _CHUNK = 1 << 16
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class Conversation:
-    """One connected socket, on which messages are sent and their replies awaited in order."""
+    """One connected socket, on which messages are sent and replies received in order."""
 
     def __init__(self, sock: socket.socket, exchange: Exchange, path: str, timeout: float) -> None:
-        """Take a connected socket over; closing it stays with the caller.
+        """Use a connected socket; the caller still closes it.
 
         Args:
             sock: of any type; it is made non-blocking.
-            exchange: how messages and replies lie in its bytes.
+            exchange: the framing of messages and replies.
             path: its address, escaped, for errors.
             timeout: seconds to wait for each reply, sending the message included.
         """
@@ -52,8 +52,8 @@ class Conversation:
 
         Raises:
             UsageError: the framing cannot carry this message.
-            SocketError: ETIMEDOUT where a reply does not come, and what the kernel reports.
-            LocalechodError: the peer closed before it answered.
+            SocketError: ETIMEDOUT, a reply did not come in time; or an error of the kernel.
+            LocalechodError: the peer closed before it replied.
         """
         data, replies = self.exchange.ask(message)
         self._unsent.append(memoryview(data))
@@ -85,7 +85,7 @@ class Conversation:
         return reply
 
     def _wait(self, seconds: float) -> int:
-        """Return the poll events of the socket, 0 where none came in time."""
+        """Return the poll events of the socket, or 0 after so many seconds."""
         self._poll.register(self.sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         found = self._poll.poll(math.ceil(seconds * 1000))
         return found[0][1] if found else 0
@@ -98,7 +98,7 @@ class Conversation:
             return
         except OSError as error:
             if error.errno == errno.EPIPE and self._has_input():
-                # It answered, then closed: the answer is worth more than the complaint.
+                # It replied, then closed: the reply is shown instead of an error.
                 self._unsent.clear()
                 return
             raise self._failed("send", error, _send_hint(error.errno, len(data))) from error
@@ -114,13 +114,13 @@ class Conversation:
             return False
 
     def _read(self) -> int | None:
-        """Feed what one read gives; return how many bytes, or None at end of file."""
+        """Pass on the bytes of one read; return their number, or None at end of file."""
         try:
             data = self._receive()
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise self._failed("read", error, "the peer ended without an answer") from error
+            raise self._failed("read", error, "the peer closed without a reply") from error
         if not data and self._ended():
             return None
         self.exchange.feed(data)
@@ -129,12 +129,12 @@ class Conversation:
     def _receive(self) -> bytes:
         if self.sock.type == socket.SOCK_STREAM:
             return self.sock.recv(_CHUNK)
-        # The length first: a message longer than what was asked for is cut without a word.
+        # The length first: a message longer than the buffer is truncated silently.
         size = self.sock.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
         return self.sock.recv(max(1, size))
 
     def _ended(self) -> bool:
-        """Tell an end of file from an empty message, which reads the same."""
+        """Return whether an empty read is the end of file, and not an empty message."""
         if self.sock.type == socket.SOCK_SEQPACKET:
             poll = select.poll()
             poll.register(self.sock, select.POLLRDHUP)
@@ -146,28 +146,28 @@ class Conversation:
         if reply is None:
             raise LocalechodError(
                 f"read failed: server terminated prematurely: {self.path}",
-                "it closed the connection without an answer: it may have refused this user or "
-                "this message; its log says more",
+                "it closed the connection without a reply: it may have refused this user or "
+                "this message; see its log",
             )
         return reply
 
     def _check_size(self, received: int) -> None:
         if received > LIMIT:
-            hint = f"the reply goes on after {LIMIT} bytes"
+            hint = f"the reply is longer than {LIMIT} bytes"
             raise SocketError("receive", errno.EMSGSIZE, self.path, hint)
 
     def _late(self) -> SocketError:
         if self._unsent:
-            hint = f"the peer does not read: not all could be sent within {self.timeout:g} s"
+            hint = f"the peer does not read: the message was not sent within {self.timeout:g} s"
             return SocketError("send", errno.ETIMEDOUT, self.path, hint)
         hint = f"no reply within {self.timeout:g} s; --timeout waits longer"
         if self.sock.type == socket.SOCK_STREAM:
             hint += ", --framing says where a message ends"
         name = self.sock.getsockname()
         if self.sock.type == socket.SOCK_DGRAM and isinstance(name, str) and name:
-            # A server that does not find it drops its answer, and we hear nothing.
+            # A server that does not find this path drops its reply, and no error comes here.
             where = "outside of this container or in one"
-            hint += f"; a server with another /tmp, {where}, cannot answer to {escape(name)}"
+            hint += f"; a server with another /tmp, {where}, cannot reply to {escape(name)}"
         return SocketError("receive", errno.ETIMEDOUT, self.path, hint)
 
     def _failed(self, action: str, error: OSError, hint: str) -> SocketError:
@@ -178,5 +178,5 @@ def _send_hint(number: int | None, size: int) -> str:
     if number == errno.EMSGSIZE:
         return f"{size} bytes are more than the send buffer holds (sysctl net.core.wmem_default)"
     if number in {errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED, errno.ENOTCONN}:
-        return "the peer closed; its log says why"
+        return "the peer closed; see its log"
     return ""
