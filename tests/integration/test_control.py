@@ -1,4 +1,4 @@
-"""The running service under `localechoctl`: start, stop, restart, reload, and who may."""
+"""The running service under `localechoctl`: start, stop, restart, reload, and permissions."""
 
 import json
 import pwd
@@ -145,7 +145,9 @@ def test_reload_applies_the_difference_and_keeps_untouched_connections(daemon: D
         ("log_messages = true", b"Hi, x\n"),
     ],
 )
-def test_what_applies_live_keeps_the_connection(daemon: Daemon, keys: str, reply: bytes) -> None:
+def test_a_change_that_applies_live_keeps_the_connection(
+    daemon: Daemon, keys: str, reply: bytes
+) -> None:
     daemon.configure(TWO.partition("[endpoints.b]")[0])
     daemon.start()
     with daemon.connect("a") as sock:
@@ -172,7 +174,7 @@ def test_an_invalid_reload_changes_nothing_and_says_why(daemon: Daemon) -> None:
         assert answer(sock, b"x") == b"Hi, x\n"
 
 
-def test_a_move_to_where_nothing_can_be_bound_is_refused_before_anything_closes(
+def test_a_path_that_cannot_be_bound_is_refused_before_anything_closes(
     daemon: Daemon,
 ) -> None:
     daemon.configure(TWO)
@@ -221,7 +223,7 @@ def test_service_and_control_keys_are_listed_as_needing_a_restart(daemon: Daemon
 
 
 @needs_root
-def test_who_is_no_admin_may_look_and_not_change(daemon: Daemon) -> None:
+def test_a_non_administrator_may_read_and_not_change(daemon: Daemon) -> None:
     daemon.configure(TWO)
     daemon.start()
     assert daemon.ctl("status", user=DAEMON).returncode == 0
@@ -236,14 +238,14 @@ def test_who_is_no_admin_may_look_and_not_change(daemon: Daemon) -> None:
 
 
 @needs_root
-def test_the_daemons_own_user_always_may(daemon: Daemon) -> None:
+def test_the_daemons_own_user_may_always_change(daemon: Daemon) -> None:
     daemon.configure(TWO)
     daemon.start()
     assert daemon.ctl("restart", "a", user=NOBODY).returncode == 0
 
 
 @needs_root
-def test_in_peers_a_non_admin_sees_only_his_own_rows(daemon: Daemon) -> None:
+def test_in_peers_a_non_administrator_sees_only_their_own_rows(daemon: Daemon) -> None:
     daemon.configure(TWO)
     daemon.start()
     with daemon.connect("a") as sock:
@@ -263,7 +265,7 @@ def test_without_its_control_socket_the_endpoints_serve(daemon: Daemon) -> None:
     assert daemon.stop() == 0
 
 
-def test_events_follow_what_happens(daemon: Daemon) -> None:
+def test_events_report_changes_of_state(daemon: Daemon) -> None:
     daemon.configure(TWO)
     daemon.start()
     daemon.ctl("stop", "a")

@@ -1,4 +1,4 @@
-"""A daemon that only pretends, behind a control server that is real."""
+"""A fake daemon behind a real control server."""
 
 import asyncio
 import os
@@ -110,7 +110,7 @@ class FakeSupervisor:
 
 
 class FakeDaemon:
-    """Tells what a test put in; a reload waits until `may_reload` is set."""
+    """Returns the values that a test has set; a reload waits until `may_reload` is set."""
 
     def __init__(self) -> None:
         self.supervisor = FakeSupervisor()
@@ -170,7 +170,7 @@ def run(factory: LoopFactory, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 async def served(
     path: Path, daemon: FakeDaemon, admins: Collection[str] = (), own_uid: int = 0
 ) -> AsyncIterator[ControlServer]:
-    """Serve a pretended daemon on this loop."""
+    """Serve a fake daemon on this loop."""
     server = ControlServer(daemon, admins=admins, own_uid=own_uid)
     await server.start(listener(path))
     try:
@@ -213,7 +213,7 @@ class ThreadedClient(EventClient):
 
 
 class Live:
-    """A pretended daemon on a loop of its own, for commands that have one themselves."""
+    """A fake daemon on a loop of its own, for commands that block or run a loop themselves."""
 
     def __init__(
         self,
@@ -234,7 +234,7 @@ class Live:
         return self.daemon.supervisor
 
     def do(self, action: Callable[..., object], *arguments: object) -> None:
-        """Have something done on the daemon's loop, and wait until it is done."""
+        """Run an action on the daemon's loop, and wait until it is done."""
         done = threading.Event()
 
         def doing() -> None:
@@ -249,14 +249,14 @@ class Live:
         assert self._ready.wait(SECONDS)
 
     def stop(self) -> None:
-        """End it; once more does nothing."""
+        """End it; a second call does nothing."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
 
-    def hang_up(self) -> None:
-        """Drop every connection, as a daemon does that goes, and stay."""
+    def abort_connections(self) -> None:
+        """Abort every connection, as a daemon that ends, and serve on."""
         for transport in list(self._server._interceptor.connections):
             transport.abort()
 
@@ -283,7 +283,7 @@ def live(
         daemon.stop()
 
 
-# It leaves without ceremony: a measurement of coverage could not be written as that user.
+# It ends by os._exit: coverage data could not be written as that user.
 _AS_USER = """
 import os, sys
 from tests.everything import import_everything

@@ -1,4 +1,4 @@
-"""Who may do what: the whole table, default deny, and a reason with every decision."""
+"""Access control: the whole table, default deny, and a reason with every decision."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def test_every_method_of_the_service_has_a_right() -> None:
     assert methods == {name for name in METHOD_RIGHTS if "localechod" in name}
 
 
-def test_only_what_changes_something_needs_an_administrator() -> None:
+def test_only_changes_need_an_administrator() -> None:
     changing = {name.rpartition("/")[2] for name, r in METHOD_RIGHTS.items() if r is Right.CHANGE}
     assert changing == {"Start", "Stop", "Restart", "Reload"}
 
@@ -44,7 +44,7 @@ def test_administrators_by_user_by_group_and_by_primary_group_may_change(
     assert (decision.allowed, decision.admin, decision.reason) == (True, True, reason)
 
 
-def test_an_ordinary_user_may_look_but_not_change() -> None:
+def test_an_ordinary_user_may_read_but_not_change() -> None:
     who = caller(1000, 1000, 100)
     look, change = decide(who, STATUS, ADMINS), decide(who, STOP, ADMINS)
     assert (look.allowed, look.admin) == (True, False)
@@ -65,7 +65,7 @@ def test_an_unknown_method_is_denied_even_to_root(method: str) -> None:
     groups=st.lists(st.integers(0, 2**32 - 1).filter(lambda g: g != 27), min_size=1, max_size=5),
     method=st.sampled_from(sorted(METHOD_RIGHTS)) | st.text(),
 )
-def test_nobody_else_ever_gets_more_than_a_look(uid: int, groups: list[int], method: str) -> None:
+def test_other_users_may_only_read(uid: int, groups: list[int], method: str) -> None:
     decision = decide(caller(uid, *groups), method, ADMINS)
     assert decision.allowed == (METHOD_RIGHTS.get(method) is Right.LOOK)
     assert decision.reason

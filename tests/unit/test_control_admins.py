@@ -1,4 +1,4 @@
-"""Names of administrators become numbers, and a name nobody has is not fatal."""
+"""Names of administrators become numbers; an unknown name is no error."""
 
 import grp
 import os
@@ -7,7 +7,7 @@ import pwd
 from localechod.control.admins import resolve
 
 
-def test_users_and_groups_are_looked_up_and_the_own_uid_is_always_in() -> None:
+def test_users_and_groups_are_looked_up_and_the_own_uid_is_included() -> None:
     user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(0)
     admins = resolve([user.pw_name, f"@{group.gr_name}"], own_uid=4711)
     assert admins.uids == {4711, user.pw_uid}

@@ -1,4 +1,4 @@
-"""endpoints.json: written whole or not at all, read as somebody else's word."""
+"""endpoints.json: written completely or not at all, read as untrusted input."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ENTRIES = [
 ]
 
 
-def test_what_is_written_is_read_back_by_name(sockdir: Path) -> None:
+def test_entries_are_read_back_by_name(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
     write(path, ENTRIES)
     assert read(path) == {entry.name: entry for entry in ENTRIES}
@@ -32,7 +32,7 @@ def test_everyone_may_read_it_whatever_the_umask(sockdir: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_new_one_takes_the_place_of_the_old_and_nothing_else_is_left(sockdir: Path) -> None:
+def test_a_new_catalogue_replaces_the_old_and_leaves_no_other_file(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
     write(path, ENTRIES)
     with path.open() as reader:
@@ -50,7 +50,7 @@ def test_names_of_any_bytes_survive_and_the_file_stays_ascii(sockdir: Path) -> N
     assert path.read_bytes().isascii()
 
 
-def test_a_directory_that_is_not_there_is_one_clear_error(sockdir: Path) -> None:
+def test_a_missing_directory_is_one_clear_error(sockdir: Path) -> None:
     with pytest.raises(SocketError, match=r"write failed: No such file or directory \(2\): /"):
         write(sockdir / "missing" / "endpoints.json", ENTRIES)
 
@@ -106,7 +106,7 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(
         read(path)
 
 
-def test_fields_nobody_knows_are_ignored(sockdir: Path) -> None:
+def test_unknown_fields_are_ignored(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
     write(path, ENTRIES)
     document = json.loads(path.read_text())
@@ -116,7 +116,9 @@ def test_fields_nobody_knows_are_ignored(sockdir: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_a_trap_in_its_place_is_neither_followed_nor_waited_for(sockdir: Path, kind: str) -> None:
+def test_a_link_or_fifo_at_its_path_is_neither_followed_nor_waited_for(
+    sockdir: Path, kind: str
+) -> None:
     path = sockdir / "endpoints.json"
     if kind == "link":
         write(sockdir / "elsewhere.json", ENTRIES)

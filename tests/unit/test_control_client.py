@@ -1,4 +1,4 @@
-"""What the client says when the other end is missing, closed, silent, or somebody else."""
+"""Errors of both clients where the server is missing, closed, silent, or another program."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ def by_h2(path: Path) -> StatusReport:
 
 @pytest.fixture(params=[by_grpclib, by_h2])
 def ask(request: pytest.FixtureRequest) -> Ask:
-    """Ask for the status by either of the two ways; what they say has to be the same."""
+    """Ask for the status by either client; results and errors have to be the same."""
     way: Ask = request.param
     return way
 
@@ -50,14 +50,14 @@ def look_no_longer_than(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @contextmanager
-def stranger(path: Path, behave: Callable[[socket.socket], object]) -> Iterator[None]:
-    """Listen at the control socket's place and treat one client in a way of one's own."""
+def other_server(path: Path, behave: Callable[[socket.socket], object]) -> Iterator[None]:
+    """Listen at the control socket's path and run a function on one client."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
 
         def serve() -> None:
-            # Reads to the end: closing on unread bytes would be a reset, which hides the answer.
+            # Reads to the end: closing with unread bytes would be a reset, which hides the reply.
             with listening.accept()[0] as connection, suppress(ConnectionError):
                 behave(connection)
                 while connection.recv(4096):
@@ -71,7 +71,9 @@ def stranger(path: Path, behave: Callable[[socket.socket], object]) -> Iterator[
             thread.join(20)
 
 
-def test_no_socket_means_no_daemon_and_where_to_look(ask: Ask, sockdir: Path) -> None:
+def test_a_missing_socket_means_no_daemon_and_the_hint_names_the_journal(
+    ask: Ask, sockdir: Path
+) -> None:
     path = sockdir / "control.sock"
     with pytest.raises(DaemonNotRunningError) as caught:
         ask(path)
@@ -110,7 +112,7 @@ def test_a_stale_socket_means_no_daemon(ask: Ask, sockdir: Path) -> None:
         ask(path)
 
 
-def test_the_hint_depends_on_whose_daemon_was_meant(
+def test_the_hint_depends_on_the_daemon_that_was_meant(
     ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = sockdir / "run"
@@ -136,7 +138,7 @@ def as_uid(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
 
 
-def test_of_ones_own_daemon_the_hint_is_ones_own(
+def test_the_hint_for_a_users_own_daemon_names_their_service_manager(
     ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_uid(1000, monkeypatch)
@@ -150,9 +152,9 @@ def test_of_ones_own_daemon_the_hint_is_ones_own(
     )
 
 
-@pytest.mark.parametrize(("sudo", "told"), [("1000", True), ("1001", False), ("../x", False)])
-def test_who_uses_sudo_without_need_is_told_of_his_own(
-    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch, sudo: str, *, told: bool
+@pytest.mark.parametrize(("sudo", "shown"), [("1000", True), ("1001", False), ("../x", False)])
+def test_a_user_of_sudo_is_told_of_their_own_daemon(
+    ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch, sudo: str, *, shown: bool
 ) -> None:
     as_uid(0, monkeypatch)
     monkeypatch.setenv("SUDO_UID", sudo)
@@ -166,11 +168,11 @@ def test_who_uses_sudo_without_need_is_told_of_his_own(
             ask(sockdir / "system" / "control.sock")
     assert (
         f"your own daemon is running ({own}): run this command without sudo" in caught.value.hint
-    ) == told
+    ) == shown
 
 
 @pytest.mark.parametrize("path", ["", "relative.sock", "/" + "x" * 200])
-def test_an_address_that_cannot_be_one_is_a_usage_error(path: str) -> None:
+def test_an_impossible_control_address_is_a_usage_error(path: str) -> None:
     async def main() -> None:
         with pytest.raises(UsageError):
             EventClient(path)
@@ -178,7 +180,7 @@ def test_an_address_that_cannot_be_one_is_a_usage_error(path: str) -> None:
     run(asyncio.new_event_loop, main)
 
 
-def test_a_socket_of_another_type_is_said_to_be_one(ask: Ask, sockdir: Path) -> None:
+def test_a_socket_of_another_type_is_reported_as_such(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
         datagram.bind(str(path))
@@ -199,7 +201,7 @@ def test_a_foreign_server_is_one_clear_line(
     ask: Ask, sockdir: Path, behave: Callable[[socket.socket], object]
 ) -> None:
     path = sockdir / "control.sock"
-    with stranger(path, behave), pytest.raises(LocalechodError) as caught:
+    with other_server(path, behave), pytest.raises(LocalechodError) as caught:
         ask(path)
     assert str(caught.value) == (
         f"control call failed: the server is not localechod: {path}; "
@@ -211,7 +213,7 @@ def test_a_foreign_server_is_one_clear_line(
 def test_a_server_that_closes_at_once_is_a_lost_connection(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with (
-        stranger(path, lambda c: c.shutdown(socket.SHUT_WR)),
+        other_server(path, lambda c: c.shutdown(socket.SHUT_WR)),
         pytest.raises(ConnectionLostError) as caught,
     ):
         ask(path)
@@ -219,19 +221,19 @@ def test_a_server_that_closes_at_once_is_a_lost_connection(ask: Ask, sockdir: Pa
     assert caught.value.exit_status == 1
 
 
-def test_a_server_that_says_nothing_is_waited_for_only_so_long(
+def test_a_silent_server_is_a_timeout(
     ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "control.sock"
     look_no_longer_than(0.05, monkeypatch)
     with (
-        stranger(path, lambda _: None),
+        other_server(path, lambda _: None),
         pytest.raises(LocalechodError, match=r"no reply within 0\.05 s: /tmp"),
     ):
         ask(path)
 
 
-def test_a_full_backlog_is_waited_for_only_so_long(
+def test_a_full_backlog_is_a_timeout(
     ask: Ask, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "control.sock"
@@ -244,7 +246,7 @@ def test_a_full_backlog_is_waited_for_only_so_long(
             ask(path)
 
 
-def test_both_ways_tell_the_same(sockdir: Path) -> None:
+def test_both_clients_return_the_same(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path) as daemon:
         daemon.supervisor.rows["stream"] = endpoint("stream", errors={"reset": 3}, error="why")
@@ -255,7 +257,7 @@ def test_both_ways_tell_the_same(sockdir: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [["none"], ["stream", "n\u00f6\n" * 1000]])
-def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
+def test_both_clients_raise_the_same_error(names: list[str], sockdir: Path) -> None:
     path = sockdir / "control.sock"
 
     async def main() -> None:
@@ -272,7 +274,7 @@ def test_both_ways_tell_the_same_error(names: list[str], sockdir: Path) -> None:
     assert plain.value.exit_status == 2
 
 
-def test_a_question_longer_than_a_frame_is_asked_in_parts(sockdir: Path) -> None:
+def test_a_request_longer_than_a_frame_is_sent_in_parts(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path):
         assert len(Client(str(path)).status(["stream"] * 8000).endpoints) == 8000
@@ -296,12 +298,12 @@ def test_a_reply_longer_than_the_flow_control_window_arrives_whole(sockdir: Path
         assert Client(str(path)).peers().peers == [row] * 20_000
 
 
-def test_a_daemon_that_answers_to_a_part_and_then_goes_is_a_lost_connection(sockdir: Path) -> None:
+def test_a_daemon_that_resets_the_call_is_a_lost_connection(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     settings = bytes(3) + b"\4" + bytes(5)
     reset = b"\0\0\4\3\0\0\0\0\1\0\0\0\x0b"
     with (
-        stranger(path, lambda c: c.sendall(settings + reset)),
+        other_server(path, lambda c: c.sendall(settings + reset)),
         pytest.raises(ConnectionLostError),
     ):
         by_h2(path)

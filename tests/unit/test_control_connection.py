@@ -1,4 +1,4 @@
-"""Who is at the other end, and what one connection may take: over real sockets, on both loops."""
+"""The caller's identity and the limits of a connection, over real sockets, on both loops."""
 
 import asyncio
 import logging
@@ -58,7 +58,7 @@ def message(body: bytes, *, flag: int = 0, announced: int | None = None) -> byte
     return bytes([flag]) + length.to_bytes(4, "big") + body
 
 
-def test_the_caller_is_who_the_kernel_says(
+def test_the_caller_has_the_kernels_credentials(
     factory: LoopFactory, sockdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Fails if grpclib no longer makes its connections where we override it."""
@@ -80,7 +80,7 @@ def test_the_caller_is_who_the_kernel_says(
     assert len(fields["MESSAGE_ID"]) == 32
 
 
-def test_one_connection_too_many_is_closed_at_once_and_told_once(
+def test_one_connection_too_many_is_closed_at_once_and_logged_once(
     factory: LoopFactory, sockdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = sockdir / "control.sock"
@@ -100,7 +100,7 @@ def test_one_connection_too_many_is_closed_at_once_and_told_once(
                 writer.close()
                 await writer.wait_closed()
             async with ThreadedClient(str(path)) as client:
-                assert (await client.status()).endpoints, "there is room again"
+                assert (await client.status()).endpoints, "another connection is accepted"
 
     with caplog.at_level(logging.WARNING):
         run(factory, main)
@@ -128,7 +128,7 @@ WHOLE = message(pb.StatusRequest(names=["stream"]).SerializeToString())
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_strange_request_gets_an_answer_and_no_traceback(
+def test_an_invalid_request_gets_an_error_and_no_traceback(
     factory: LoopFactory,
     sockdir: Path,
     caplog: pytest.LogCaptureFixture,
@@ -163,7 +163,7 @@ def test_a_request_as_large_as_is_allowed_is_read(factory: LoopFactory, sockdir:
     run(factory, main)
 
 
-def test_an_unknown_method_is_logged_and_told_with_who_asked(
+def test_an_unknown_method_is_logged_and_published_with_its_caller(
     factory: LoopFactory, sockdir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = sockdir / "control.sock"
@@ -204,7 +204,7 @@ def frame(kind: int, payload: bytes = b"", stream: int = 0) -> bytes:
     ],
     ids=["http1", "text", "unknown-frame", "altsvc", "bad-headers"],
 )
-def test_what_is_not_grpc_ends_its_connection_and_nothing_else(
+def test_invalid_http2_ends_its_connection_and_nothing_else(
     factory: LoopFactory, sockdir: Path, caplog: pytest.LogCaptureFixture, data: bytes
 ) -> None:
     path = sockdir / "control.sock"

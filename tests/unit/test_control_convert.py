@@ -1,4 +1,4 @@
-"""Values keep every field on their way over the wire, and text arrives printable."""
+"""Values keep every field over the wire, and text arrives printable."""
 
 from dataclasses import fields
 from typing import Any
@@ -38,14 +38,14 @@ status = st.builds(
 
 
 @pytest.mark.parametrize(("value", "message"), PAIRS)
-def test_every_field_has_a_place_on_the_wire(value: Any, message: Any) -> None:
+def test_every_field_has_a_field_on_the_wire(value: Any, message: Any) -> None:
     names = {field.name for field in fields(value)}
     assert names <= set(message.DESCRIPTOR.fields_by_name)
     assert set(message.DESCRIPTOR.fields_by_name) - names <= {"dropped"}
 
 
 @given(status)
-def test_an_endpoint_arrives_as_it_left(row: EndpointStatus) -> None:
+def test_an_endpoint_arrives_unchanged(row: EndpointStatus) -> None:
     message = pb.Endpoint.FromString(to_wire(row, pb.Endpoint).SerializeToString())
     assert from_wire(message, EndpointStatus) == row
 
@@ -55,7 +55,7 @@ def test_an_endpoint_arrives_as_it_left(row: EndpointStatus) -> None:
     pid=st.none() | st.integers(0, 2**31 - 1),
     moment=st.floats(0, 2e9),
 )
-def test_an_event_about_nobody_stays_about_nobody(
+def test_an_event_without_a_user_stays_without_one(
     uid: int | None, pid: int | None, moment: float
 ) -> None:
     event = Event("state", "stream", "text", "listening", uid, pid, moment)
@@ -87,5 +87,5 @@ def test_hostile_keys_and_lists_arrive_printable() -> None:
     assert from_wire(about, DaemonInfo).restart_needed == [r"a\nb"]
 
 
-def test_what_is_escaped_already_is_not_escaped_twice() -> None:
+def test_escaped_text_is_not_escaped_twice() -> None:
     assert printable(r"/run/\n\\x") == r"/run/\n\\x"

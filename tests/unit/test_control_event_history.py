@@ -1,4 +1,4 @@
-"""Memory and subscription fit together without a gap and without a repetition."""
+"""Past events and subscription join without a gap and without a repetition."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -40,7 +40,7 @@ def test_a_watcher_sees_past_and_future_each_once(factory: LoopFactory) -> None:
     assert run(factory, main) == ["1", "2", "3"]
 
 
-def test_what_was_published_just_before_a_watch_is_not_lost(factory: LoopFactory) -> None:
+def test_an_event_published_just_before_a_watch_is_not_lost(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
         history = EventHistory(bus)
@@ -53,7 +53,7 @@ def test_what_was_published_just_before_a_watch_is_not_lost(factory: LoopFactory
     assert run(factory, main) == ["1"]
 
 
-def test_memory_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> None:
+def test_the_history_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> None:
     async def main() -> tuple[int, str, list[str]]:
         bus = EventBus()
         history = EventHistory(bus)
@@ -69,7 +69,7 @@ def test_memory_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> None:
     assert run(factory, main) == (REMEMBERED, "10", ["264", "265"])
 
 
-def test_whoever_is_too_slow_is_told_how_many_are_missing(factory: LoopFactory) -> None:
+def test_a_slow_watcher_is_told_how_many_events_are_missing(factory: LoopFactory) -> None:
     async def main() -> tuple[int, list[str]]:
         bus = EventBus()
         history = EventHistory(bus)
@@ -86,7 +86,7 @@ def test_whoever_is_too_slow_is_told_how_many_are_missing(factory: LoopFactory) 
     assert run(factory, main) == (7, ["2", "10"])
 
 
-def test_closing_ends_every_watcher_after_what_was_published(factory: LoopFactory) -> None:
+def test_closing_ends_every_watcher_after_the_published_events(factory: LoopFactory) -> None:
     async def main() -> list[str]:
         bus = EventBus()
         history = EventHistory(bus)

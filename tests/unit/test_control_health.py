@@ -1,4 +1,4 @@
-"""Health follows the endpoints: of the service, of each by name, at once and as it changes."""
+"""Health of the service and of each endpoint by name: the current one, and its changes."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
 pytestmark = on_each_loop
 
 
-def test_check_tells_of_service_endpoint_and_control_plane(
+def test_check_answers_for_service_endpoint_and_control_plane(
     factory: LoopFactory, sockdir: Path
 ) -> None:
     path = sockdir / "control.sock"
@@ -46,7 +46,7 @@ def test_check_tells_of_service_endpoint_and_control_plane(
     run(factory, main)
 
 
-def test_watch_tells_each_change_once_and_ends_with_the_daemon(
+def test_watch_sends_each_change_once_and_ends_with_the_daemon(
     factory: LoopFactory, sockdir: Path
 ) -> None:
     path = sockdir / "control.sock"
@@ -58,19 +58,19 @@ def test_watch_tells_each_change_once_and_ends_with_the_daemon(
             async with HealthStub(channel).Watch.open() as stream:
                 await stream.send_message(HealthCheckRequest(service="new"), end=True)
 
-                async def told() -> int | None:
+                async def sent() -> int | None:
                     message = await stream.recv_message()
                     return message and message.status
 
-                assert await told() == UNKNOWN
+                assert await sent() == UNKNOWN
                 supervisor.become("stream", "failed")  # another's change is no change
                 supervisor.rows["new"] = endpoint("new")
                 supervisor.become("new", "listening")
-                assert await told() == UP
+                assert await sent() == UP
                 supervisor.become("new", "failed")
-                assert await told() == DOWN
+                assert await sent() == DOWN
                 closing = asyncio.ensure_future(server.close(5.0))
-                assert await told() is None
+                assert await sent() is None
             await closing
 
     run(factory, main)

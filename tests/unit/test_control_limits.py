@@ -1,4 +1,4 @@
-"""One user cannot take all, and all users together cannot lock out the administrator."""
+"""One user cannot use up all, and all users together cannot lock out the administrator."""
 
 from localechod.control.limits import (
     CALLS_PER_USER,
@@ -13,14 +13,14 @@ def filled(limits: CallerLimits, uid: int) -> None:
         assert not limits.connect(uid)
 
 
-def test_a_user_has_a_limit_and_another_does_not_feel_it() -> None:
+def test_a_users_limit_does_not_affect_others() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
     assert limits.connect(1000) == "uid 1000 has 16 control connections already"
     assert not limits.connect(1001)
 
 
-def test_a_place_is_free_again_after_a_disconnect() -> None:
+def test_a_disconnect_permits_another_connection() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
     limits.disconnect(1000)
@@ -43,7 +43,7 @@ def test_the_privileged_have_a_limit_of_their_own() -> None:
     assert limits.connect(0)
 
 
-def test_an_excess_is_told_once_until_the_user_has_room_again() -> None:
+def test_an_excess_is_reported_once_until_the_user_disconnects() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
     assert [limits.should_report(1000) for _ in range(3)] == [True, False, False]

@@ -1,4 +1,4 @@
-"""Serving a socket that others have bound, to real users, and ending in good order."""
+"""Serving a bound socket to real users, and closing the server."""
 
 import asyncio
 import logging
@@ -53,12 +53,12 @@ def test_the_socket_it_is_given_stays_as_it_was_bound(factory: LoopFactory, path
     path.chmod(0o640)
     before = path.stat()
     run(factory, main)
-    after = path.stat()  # whoever bound it removes it
+    after = path.stat()  # the server does not remove it
     assert (after.st_ino, stat.S_IMODE(after.st_mode)) == (before.st_ino, 0o640)
 
 
 @as_root
-def test_nobody_may_look_but_not_change_and_is_logged(
+def test_an_ordinary_user_may_read_but_not_change_and_is_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING), live(path) as daemon:
@@ -95,13 +95,13 @@ def test_an_administrator_by_configuration_may_change(
 
 
 @as_root
-def test_the_own_uid_may_change_whatever_the_configuration(path: Path) -> None:
+def test_the_own_uid_may_change_with_any_configuration(path: Path) -> None:
     with live(path, own_uid=NOBODY):
         assert ctl_as(NOBODY, path, "reload").returncode == 0
 
 
 @as_root
-def test_a_socket_that_does_not_let_him_in_is_exit_status_4(path: Path) -> None:
+def test_a_control_socket_without_permission_is_exit_status_4(path: Path) -> None:
     with live(path):
         path.chmod(0o600)
         done = ctl_as(NOBODY, path, "status")
@@ -157,7 +157,7 @@ def test_a_method_that_is_not_served_is_unimplemented(
 
 
 @on_each_loop
-def test_one_user_cannot_have_more_calls_than_his_share(factory: LoopFactory, path: Path) -> None:
+def test_a_user_cannot_have_more_calls_than_the_limit(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         async with served(path, FakeDaemon()) as server, ThreadedClient(str(path)) as client:
             streams = [client.events(follow=True, recent=0) for _ in range(CALLS_PER_USER)]
@@ -169,15 +169,13 @@ def test_one_user_cannot_have_more_calls_than_his_share(factory: LoopFactory, pa
             for stream in streams:
                 await stream.__aexit__(None, None, None)
             await asyncio.wait(server._interceptor.calls or [call])
-            assert (await client.status()).endpoints, "there is room again"
+            assert (await client.status()).endpoints, "another call is accepted"
 
     run(factory, main)
 
 
 @on_each_loop
-def test_a_call_under_way_ends_in_peace_and_a_new_one_is_refused(
-    factory: LoopFactory, path: Path
-) -> None:
+def test_a_running_call_finishes_and_a_new_one_is_refused(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
         daemon.may_reload.clear()
@@ -224,8 +222,8 @@ def test_a_client_that_does_not_read_cannot_hold_up_the_end(
     async def main() -> None:
         daemon = FakeDaemon()
         async with served(path, daemon) as server:
-            with socket.socket(socket.AF_UNIX) as deaf:
-                deaf.connect(str(path))
+            with socket.socket(socket.AF_UNIX) as silent:
+                silent.connect(str(path))
                 async with ThreadedClient(str(path)) as client:
                     await client.status()  # connections are accepted in order
                 transport = next(iter(server._interceptor.connections))

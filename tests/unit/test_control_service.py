@@ -1,4 +1,4 @@
-"""Every call, over a real socket, against a daemon that only pretends."""
+"""Every call, over a real socket, against a fake daemon."""
 
 import asyncio
 import logging
@@ -37,7 +37,9 @@ async def newest(notices: AsyncIterator[ReceivedEvent], count: int) -> list[str]
     return [(await anext(notices)).event.text for _ in range(count)]
 
 
-def test_status_tells_everything_of_daemon_and_endpoints(factory: LoopFactory, path: Path) -> None:
+def test_status_returns_every_field_of_daemon_and_endpoints(
+    factory: LoopFactory, path: Path
+) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
         async with served(path, daemon), ThreadedClient(str(path)) as client:
@@ -81,7 +83,7 @@ def test_a_change_reaches_the_supervisor_and_its_outcome_the_caller(
     ],
     ids=str,
 )
-def test_an_error_has_its_status_for_any_client_and_all_of_itself_for_ours(
+def test_an_error_has_its_status_for_any_client_and_all_fields_for_ours(
     factory: LoopFactory, path: Path, error: LocalechodError, status: Status
 ) -> None:
     async def main() -> None:
@@ -99,7 +101,7 @@ def test_an_error_has_its_status_for_any_client_and_all_of_itself_for_ours(
     run(factory, main)
 
 
-def test_reload_tells_what_it_did(factory: LoopFactory, path: Path) -> None:
+def test_reload_returns_its_report(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
         async with served(path, daemon), ThreadedClient(str(path)) as client:
@@ -110,7 +112,7 @@ def test_reload_tells_what_it_did(factory: LoopFactory, path: Path) -> None:
     run(factory, main)
 
 
-def test_a_failed_reload_is_told_and_logged(
+def test_a_failed_reload_is_returned_and_logged(
     factory: LoopFactory, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -127,7 +129,7 @@ def test_a_failed_reload_is_told_and_logged(
     ]
 
 
-def test_a_caller_who_hangs_up_does_not_leave_a_reload_half_done(
+def test_a_reload_finishes_although_its_caller_disconnects(
     factory: LoopFactory, path: Path
 ) -> None:
     async def main() -> None:
@@ -221,7 +223,7 @@ EVENTS = [
 @pytest.mark.parametrize(
     ("own_uid", "seen"), [(0, ["own", "other's", "nobody's"]), (4711, ["own", "nobody's"])]
 )
-def test_who_is_no_administrator_does_not_see_events_about_others(
+def test_a_non_administrator_does_not_see_events_about_others(
     factory: LoopFactory, path: Path, own_uid: int, seen: list[str]
 ) -> None:
     async def main() -> None:
@@ -256,9 +258,7 @@ def test_past_and_future_come_in_one_stream_each_once(factory: LoopFactory, path
     run(factory, main)
 
 
-def test_a_listener_that_reads_too_slowly_is_told_how_much_it_missed(
-    factory: LoopFactory, path: Path
-) -> None:
+def test_a_slow_caller_is_told_how_many_events_it_missed(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         daemon = FakeDaemon()
         async with (

@@ -29,7 +29,7 @@ def test_the_committed_code_is_current() -> None:
 
 
 def copied(directory: Path) -> Path:
-    """Copy what the script needs to a place where a test may spoil it."""
+    """Copy the script's input to a directory where a test may change it."""
     for name in ("tools/generate_wire.py", *(f"localechod/control/wire/{p.name}" for p in FILES)):
         target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def test_a_changed_proto_is_noticed_with_a_diff(tmp_path: Path) -> None:
     assert done.stderr.endswith("run tools/generate_wire.py\n")
 
 
-def test_a_proto_that_is_wrong_is_the_compiler_s_error(tmp_path: Path) -> None:
+def test_an_invalid_proto_is_the_compilers_error(tmp_path: Path) -> None:
     root = copied(tmp_path)
     (root / "localechod/control/wire/control.proto").write_text('syntax = "proto3"; message {')
     done = generate(root)

@@ -1,4 +1,4 @@
-"""An error arrives at the other end as it left: text, hint and exit status."""
+"""An error arrives at the client with its text, hint and exit status."""
 
 import errno
 
@@ -45,7 +45,7 @@ def test_text_hint_and_exit_status_arrive(error: LocalechodError) -> None:
     assert arrived.exit_status == error.exit_status
 
 
-def test_metadata_that_is_not_ours_gives_way_to_the_status() -> None:
+def test_without_our_metadata_the_status_decides() -> None:
     error = error_of(
         Status.PERMISSION_DENIED, "no", {TEXT: "text", HINT: b"", EXIT_STATUS: "2"}, ADDRESS
     )
@@ -59,13 +59,13 @@ def test_an_exit_status_that_no_error_has_becomes_failure(number: str) -> None:
     assert error_of(Status.INTERNAL, "text", metadata, ADDRESS).exit_status == 1
 
 
-def test_a_server_of_another_kind_is_said_to_be_one() -> None:
+def test_a_server_of_another_kind_is_reported_as_such() -> None:
     error = error_of(Status.UNIMPLEMENTED, "Method not found", {}, ADDRESS)
     assert str(error).startswith("control call failed: Method not found (UNIMPLEMENTED); ")
     assert "another" in error.hint
 
 
-def test_what_a_foreign_server_says_cannot_write_to_the_terminal() -> None:
+def test_text_of_a_foreign_server_is_made_printable() -> None:
     plain = error_of(Status.INTERNAL, "\x1b[2Jboo\n", {}, ADDRESS)
     ours = error_of(
         Status.INTERNAL, "", {TEXT: b"\x1b[2J\xff", HINT: b"\rrm -rf", EXIT_STATUS: "4"}, ADDRESS
@@ -82,7 +82,7 @@ def test_a_status_without_a_message_is_named() -> None:
     )
 
 
-def test_what_is_too_long_for_metadata_is_cut_and_says_so() -> None:
+def test_long_text_is_cut_for_metadata_with_a_note() -> None:
     metadata = metadata_of(LocalechodError("x" * 100_000, "y" * 100_000))
     assert sum(map(len, metadata.values())) < 4000
     arrived = error_of(Status.INTERNAL, None, metadata, ADDRESS)

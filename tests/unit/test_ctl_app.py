@@ -1,4 +1,4 @@
-"""localechoctl as a whole: what it loads, what it says when something is wrong, and completion."""
+"""localechoctl as a whole: its imports, its errors, and completion."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_a_command_loads_only_what_it_needs(words: list[str], loaded: list[str])
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_every_command_is_where_the_table_says(name: str) -> None:
+def test_every_command_is_in_its_module(name: str) -> None:
     assert callable(LazyCommand(name, COMMANDS[name]).load())
 
 
@@ -95,7 +95,7 @@ def test_the_list_of_commands_shows_each_with_its_summary(
     assert "\n      localechoctl send stream hello\n" in text
 
 
-def test_the_version_is_told_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"localechoctl {__version__}\n"
 
@@ -134,7 +134,7 @@ def test_a_command_may_choose_its_exit_status(monkeypatch: pytest.MonkeyPatch) -
     assert run(["version"]) == 5
 
 
-def test_ctrl_c_while_the_commands_are_put_together_is_quiet(
+def test_ctrl_c_while_the_commands_are_built_is_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted() -> None:
@@ -167,7 +167,7 @@ def test_ctrl_c_while_waiting_is_quiet(sockdir: Path) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_enough_ends_it_quietly(unbuffered: str) -> None:
+def test_a_closed_pipe_ends_it_quietly(unbuffered: str) -> None:
     """As with `| head -1`; the pipe is closed before the first line is written."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -215,7 +215,7 @@ def write_catalog(directory: Path, *names: str) -> None:
 
 
 def complete(line: str) -> list[str]:
-    """Return what bash is offered for the last word of a line."""
+    """Return the completions that bash gets for the last word of a line."""
     words = line.split(" ")
     done = program(
         _LOCALECHOCTL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1)
@@ -239,7 +239,7 @@ def test_the_tab_key_completes_endpoints_from_the_catalogue(sockdir: Path) -> No
     assert complete(f"{ctl} stop stream s") == ["seqpacket"]
 
 
-def test_the_tab_key_says_nothing_where_there_is_no_catalogue(sockdir: Path) -> None:
+def test_the_tab_key_offers_nothing_without_a_catalogue(sockdir: Path) -> None:
     assert complete(f"localechoctl --control {sockdir}/control.sock send s") == []
 
 

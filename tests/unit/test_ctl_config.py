@@ -1,4 +1,4 @@
-"""localechoctl config and version: what is shown, what is refused, and without which daemon."""
+"""localechoctl config and version: output, errors, and both without a daemon."""
 
 import json
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def test_the_default_passes_the_check(sockdir: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == f"{file}: ok\n"
 
 
-def test_a_mistake_is_told_with_file_and_key(
+def test_a_mistake_is_reported_with_file_and_key(
     sockdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = sockdir / "bad.toml"
@@ -63,9 +63,7 @@ def test_a_mistake_is_told_with_file_and_key(
     assert "strem" in shown.err
 
 
-def test_what_is_probably_not_meant_is_a_warning(
-    sockdir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_probable_mistake_is_a_warning(sockdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = sockdir / "odd.toml"
     file.write_text(
         'version = 1\n[control]\nadmins = ["no-such-account"]\n[endpoints.a]\ntype = "stream"\n'
@@ -76,7 +74,7 @@ def test_what_is_probably_not_meant_is_a_warning(
     assert shown.err.startswith("warning: control.admins")
 
 
-def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "/nonexistent/x.toml"]) == 78
     assert capsys.readouterr().err == (
         "open failed: No such file or directory (2): /nonexistent/x.toml\n"
@@ -121,7 +119,7 @@ def test_the_version_without_a_daemon(sockdir: Path, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out) == {"client": __version__, "daemon": None}
 
 
-def test_a_daemon_that_may_not_be_asked_is_not_said_to_be_down(
+def test_a_daemon_that_refuses_the_call_is_not_reported_as_down(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(options: object) -> None:

@@ -1,4 +1,4 @@
-"""Whose daemon is meant where nobody has named one: the user's own, or the system's."""
+"""Discovery of the daemon where the user names none: their own, or the system's."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def as_nobody(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Act with the effective uid of an ordinary user, who has nothing anywhere."""
+    """Act with the effective uid of an ordinary user without any daemon."""
     if os.geteuid() != 0:
         pytest.skip("becoming an ordinary user takes root")
     monkeypatch.setattr(runtime, "USERS_DIRECTORIES", sockdir / "users")
@@ -34,7 +34,7 @@ def as_nobody(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def listening(directory: Path, owner: int = NOBODY) -> Iterator[None]:
-    """Have somebody listen at the control socket's place in a directory of this user's."""
+    """Listen at the control socket's path in a directory of this user."""
     os.seteuid(0)
     directory.mkdir(mode=0o755, parents=True)
     with socket.socket(socket.AF_UNIX) as daemon:
@@ -73,7 +73,7 @@ def test_a_directory_that_others_may_write_to_is_not_trusted(
 
 
 @pytest.fixture
-def two_places(
+def own_and_system(
     sockdir: Path, as_nobody: None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, Path]:
     """An ordinary user's own directory, empty, and the system's, in which a daemon runs."""
@@ -97,27 +97,27 @@ def two_places(
     return own, system
 
 
-def test_who_has_no_daemon_of_his_own_talks_to_the_systems(two_places: tuple[Path, Path]) -> None:
-    _, system = two_places
+def test_a_user_without_a_daemon_uses_the_systems(own_and_system: tuple[Path, Path]) -> None:
+    _, system = own_and_system
     assert Options().control_path() == f"{system}/control.sock"
     assert Options().runtime_directory() == system
     assert resolve("stream", Options()).address == Address.parse(f"{system}/stream.sock")
 
 
 @pytest.mark.parametrize("left", ["control.sock", "endpoints.json"])
-def test_what_is_left_of_his_own_daemon_is_not_passed_over(
-    left: str, two_places: tuple[Path, Path]
+def test_sockets_of_the_users_crashed_daemon_are_not_passed_over(
+    left: str, own_and_system: tuple[Path, Path]
 ) -> None:
-    own, _ = two_places
+    own, _ = own_and_system
     (own / left).touch()
     assert Options().control_path() == f"{own}/control.sock"
     assert Options().runtime_directory() == own
 
 
-def test_without_a_system_daemon_it_is_his_own_that_is_missing(
-    two_places: tuple[Path, Path],
+def test_without_a_system_daemon_the_users_own_is_missing(
+    own_and_system: tuple[Path, Path],
 ) -> None:
-    own, system = two_places
+    own, system = own_and_system
     os.seteuid(0)
     (system / "control.sock").unlink()
     (system / "endpoints.json").unlink()
@@ -125,16 +125,16 @@ def test_without_a_system_daemon_it_is_his_own_that_is_missing(
     assert Options().control_path() == f"{own}/control.sock"
 
 
-def test_what_the_user_names_always_wins(two_places: tuple[Path, Path]) -> None:
+def test_a_named_control_socket_always_wins(own_and_system: tuple[Path, Path]) -> None:
     assert Options("/x/control.sock").control_path() == "/x/control.sock"
     assert Options("/x/control.sock").runtime_directory() == Path("/x")
 
 
 @pytest.mark.parametrize("left", ["stream.sock", "endpoints.json"])
-def test_a_system_daemon_that_is_about_to_be_started_counts(
-    left: str, two_places: tuple[Path, Path]
+def test_a_system_daemon_that_is_about_to_start_counts(
+    left: str, own_and_system: tuple[Path, Path]
 ) -> None:
-    _, system = two_places
+    _, system = own_and_system
     os.seteuid(0)
     (system / "control.sock").unlink()
     (system / "endpoints.json").unlink()
@@ -143,10 +143,10 @@ def test_a_system_daemon_that_is_about_to_be_started_counts(
     assert Options().runtime_directory() == system
 
 
-def test_a_socket_unit_of_his_own_counts_before_its_daemon_runs(
-    two_places: tuple[Path, Path],
+def test_a_users_socket_unit_counts_before_its_daemon_runs(
+    own_and_system: tuple[Path, Path],
 ) -> None:
-    own, _ = two_places
+    own, _ = own_and_system
     (own / "stream.sock").touch()
     assert Options().runtime_directory() == own
 
@@ -159,13 +159,13 @@ def others(sockdir: Path) -> list[Path]:
     ]
 
 
-def test_where_the_systems_endpoints_would_be_is_not_for_the_users_own_file_to_say(
-    sockdir: Path, two_places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+def test_the_users_configuration_does_not_apply_to_the_systems_endpoints(
+    sockdir: Path, own_and_system: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, system = two_places
+    own, system = own_and_system
     os.seteuid(0)
     (system / "endpoints.json").unlink()
-    # The checkout may lie where this user cannot read, unlike what is installed.
+    # This user may not be able to read the checkout, unlike an installation.
     shipped = config.default_text()
     monkeypatch.setattr(reader, "default_text", lambda: shipped)
     config.load(None, system)
@@ -180,19 +180,19 @@ def test_where_the_systems_endpoints_would_be_is_not_for_the_users_own_file_to_s
     assert list(endpoints(Options(), configured=True)) == ["mine"]
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_a_daemon_of_his_that_runs_under_another_environment_is_found(
-    place: int, sockdir: Path, two_places: tuple[Path, Path]
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_users_daemon_under_another_environment_is_found(
+    index: int, sockdir: Path, own_and_system: tuple[Path, Path]
 ) -> None:
-    elsewhere = others(sockdir)[place]
+    elsewhere = others(sockdir)[index]
     with listening(elsewhere):
         assert Options().control_path() == f"{elsewhere}/control.sock"
-        (two_places[0] / "control.sock").touch()
-        assert Options().runtime_directory() == two_places[0]
+        (own_and_system[0] / "control.sock").touch()
+        assert Options().runtime_directory() == own_and_system[0]
 
 
 def test_without_a_session_the_service_managers_is_found(
-    sockdir: Path, two_places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    sockdir: Path, own_and_system: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     session, private = others(sockdir)
@@ -201,65 +201,66 @@ def test_without_a_session_the_service_managers_is_found(
         assert Options().runtime_directory() == session
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_elsewhere_only_what_answers_counts(
-    place: int, sockdir: Path, two_places: tuple[Path, Path]
+@pytest.mark.parametrize("index", [0, 1])
+def test_in_other_directories_only_a_listening_daemon_counts(
+    index: int, sockdir: Path, own_and_system: tuple[Path, Path]
 ) -> None:
-    elsewhere = others(sockdir)[place]
+    elsewhere = others(sockdir)[index]
     with listening(elsewhere):
         pass  # and then it crashed, long ago
-    assert Options().runtime_directory() == two_places[1]
+    assert Options().runtime_directory() == own_and_system[1]
 
 
-def test_what_somebody_else_has_put_elsewhere_is_passed_over(
-    sockdir: Path, two_places: tuple[Path, Path]
+def test_other_users_sockets_in_other_directories_are_passed_over(
+    sockdir: Path, own_and_system: tuple[Path, Path]
 ) -> None:
     with listening(others(sockdir)[1], owner=1):
-        assert Options().runtime_directory() == two_places[1]
+        assert Options().runtime_directory() == own_and_system[1]
 
 
-def test_root_means_the_systems_whatever_else_there_is(
-    sockdir: Path, two_places: tuple[Path, Path]
+def test_for_root_the_systems_daemon_is_always_meant(
+    sockdir: Path, own_and_system: tuple[Path, Path]
 ) -> None:
     with listening(others(sockdir)[0]):
         os.seteuid(0)
-        assert Options().runtime_directory() == two_places[1]
+        assert Options().runtime_directory() == own_and_system[1]
         os.seteuid(NOBODY)
 
 
-def told(options: Options, capsys: pytest.CaptureFixture[str]) -> str:
+def announced(options: Options, capsys: pytest.CaptureFixture[str]) -> str:
     options.announce()
     return capsys.readouterr().err
 
 
 def test_a_terminal_is_told_which_daemon_is_meant(
     sockdir: Path,
-    two_places: tuple[Path, Path],
+    own_and_system: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    own, system = two_places
+    own, system = own_and_system
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert told(Options(), capsys) == f"(the system's localechod, in {system}: you run none)\n"
-    assert told(Options(f"{system}/control.sock"), capsys) == ""
+    assert announced(Options(), capsys) == f"(the system's localechod, in {system}: you run none)\n"
+    assert announced(Options(f"{system}/control.sock"), capsys) == ""
     elsewhere = others(sockdir)[0]
     with listening(elsewhere):
         assert (
-            told(Options(), capsys) == f"(your own localechod, in {elsewhere}, not the system's)\n"
+            announced(Options(), capsys)
+            == f"(your own localechod, in {elsewhere}, not the system's)\n"
         )
     (own / "control.sock").touch()
-    assert told(Options(), capsys) == f"(your own localechod, in {own}, not the system's)\n"
+    assert announced(Options(), capsys) == f"(your own localechod, in {own}, not the system's)\n"
     os.seteuid(0)
     for name in ("control.sock", "endpoints.json"):
         (system / name).unlink()
     os.seteuid(NOBODY)
-    assert told(Options(), capsys) == ""  # there is no other that could be meant
+    assert announced(Options(), capsys) == ""  # there is no other that could be meant
 
 
-def test_nobody_else_is_told(
-    two_places: tuple[Path, Path],
+def test_without_a_terminal_or_a_choice_nothing_is_printed(
+    own_and_system: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    assert told(Options(), capsys) == ""
+    assert announced(Options(), capsys) == ""

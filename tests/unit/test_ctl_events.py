@@ -75,7 +75,7 @@ def following(path: Path, *words: str) -> Iterator[Following]:
             found.end()
 
 
-def test_what_has_happened_is_printed_and_that_is_all(
+def test_past_events_are_printed_and_then_it_ends(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with live(path) as daemon:
@@ -110,23 +110,23 @@ def test_without_a_daemon_there_is_nothing_to_follow(
     assert capsys.readouterr().err.count("localechod is not running: ") == 2
 
 
-def test_following_goes_on_over_a_restart_and_repeats_nothing(path: Path) -> None:
+def test_following_continues_after_a_restart_and_repeats_nothing(path: Path) -> None:
     with live(path) as daemon:
         daemon.do(daemon.supervisor.become, "stream", "stopped")
         with following(path, "--json") as process:
 
-            def told() -> str:
+            def next_text() -> str:
                 return str(json.loads(process.out.get(timeout=SECONDS))["text"])
 
-            assert told() == "stream is stopped"
+            assert next_text() == "stream is stopped"
             daemon.do(daemon.supervisor.become, "stream", "listening")
-            assert told() == "stream is listening"
+            assert next_text() == "stream is listening"
             daemon.stop()
             lost = process.err.get(timeout=SECONDS)
             assert lost == "connection lost, waiting for localechod"
             with live(path) as successor:
                 successor.do(successor.supervisor.become, "datagram", "failed")
-                assert told() == "datagram is failed"
+                assert next_text() == "datagram is failed"
             assert process.err.get(timeout=SECONDS) == lost
             assert process.end() == 130
             assert process.out.empty()
@@ -138,7 +138,7 @@ def test_a_connection_that_is_lost_without_a_restart_repeats_nothing(path: Path)
         for state in ("stopped", "listening"):
             daemon.do(daemon.supervisor.become, "stream", state)
             assert json.loads(process.out.get(timeout=SECONDS))["state"] == state
-        daemon.do(daemon.hang_up)
+        daemon.do(daemon.abort_connections)
         assert process.err.get(timeout=SECONDS).startswith("connection lost")
         daemon.do(daemon.supervisor.become, "stream", "failed")
         assert json.loads(process.out.get(timeout=SECONDS))["state"] == "failed"

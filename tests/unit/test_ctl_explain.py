@@ -40,9 +40,7 @@ PAGES = {
 
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_looks_as_it_was_when_somebody_looked_at_it(
-    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_is_as_reviewed(name: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     page = as_text(judge(PAGES[name])) + "\n"
     assert max(map(len, page.splitlines())) <= columns
@@ -83,7 +81,7 @@ def test_json_has_exactly_the_documented_keys() -> None:
     }
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_an_unknown_value_is_null() -> None:
     document = as_json(judge(docker(subject(5, 50), security=Security("SELinux"))))
     assert document["errno"] is None
     document = as_json(judge(missing()))
@@ -150,7 +148,7 @@ def catalogue(directory: Path, **paths: Path) -> None:
     (directory / runtime.CATALOG).write_text(json.dumps({"endpoints": rows}), encoding="utf-8")
 
 
-def test_without_a_target_the_control_socket_and_what_does_not_listen_are_explained(
+def test_without_a_target_the_control_socket_and_endpoints_that_do_not_listen_are_explained(
     listening: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = listening.with_name("gone.sock")
@@ -168,7 +166,7 @@ def test_without_a_target_the_control_socket_and_what_does_not_listen_are_explai
     assert [each["errno"] for each in documents] == [0, 2]
 
 
-def test_with_the_daemon_down_the_configuration_says_where_endpoints_would_be(
+def test_with_the_daemon_down_endpoints_come_from_the_configuration(
     sockdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = sockdir / "localechod.toml"
@@ -188,7 +186,7 @@ def test_with_the_daemon_down_the_configuration_says_where_endpoints_would_be(
     assert json.loads(capsys.readouterr().out)["path"] == f"{sockdir}/a.sock"
 
 
-def test_a_broken_configuration_is_told_and_the_control_socket_explained(
+def test_a_broken_configuration_is_reported_and_the_control_socket_explained(
     sockdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = sockdir / "localechod.toml"
@@ -201,7 +199,7 @@ def test_a_broken_configuration_is_told_and_the_control_socket_explained(
 
 
 @needs_root
-def test_a_user_and_a_process_are_looked_from(
+def test_a_check_can_be_for_a_user_or_a_process(
     listening: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listening.chmod(0o600)

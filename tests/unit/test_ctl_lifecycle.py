@@ -31,7 +31,7 @@ def ctl(daemon: Live) -> Run:
 @pytest.mark.parametrize(
     ("command", "state"), [("start", "listening"), ("stop", "stopped"), ("restart", "listening")]
 )
-def test_endpoints_are_changed_in_turn_and_their_state_is_told(
+def test_endpoints_are_changed_in_turn_and_their_state_is_printed(
     daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str], command: str, state: str
 ) -> None:
     assert ctl(command, "datagram", "stream", "datagram") == 0
@@ -39,12 +39,12 @@ def test_endpoints_are_changed_in_turn_and_their_state_is_told(
     assert daemon.supervisor.calls == [(command, "datagram"), (command, "stream")]
 
 
-def test_json_tells_name_and_state(ctl: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_name_and_state(ctl: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl("stop", "stream", "--json") == 0
     assert json.loads(capsys.readouterr().out) == [{"name": "stream", "state": "stopped"}]
 
 
-def test_an_unknown_name_is_refused_before_anything_is_touched(
+def test_an_unknown_name_is_refused_before_any_change(
     daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ctl("stop", "stream", "x") == 2
@@ -52,12 +52,12 @@ def test_an_unknown_name_is_refused_before_anything_is_touched(
     assert daemon.supervisor.calls == []
 
 
-def test_without_a_name_there_is_nothing_to_do(daemon: Live, ctl: Run) -> None:
+def test_without_a_name_it_is_a_usage_error(daemon: Live, ctl: Run) -> None:
     assert ctl("stop") == 2
     assert daemon.supervisor.calls == []
 
 
-def test_a_failure_is_told_in_the_daemon_s_words_with_its_exit_status(
+def test_a_failure_has_the_daemons_text_and_exit_status(
     daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.supervisor.failures["stream"] = SocketError("bind", 13, "/var/lib/x", "chown it")

@@ -1,4 +1,4 @@
-"""The way into localechoctl and out of it: streams that are closed, and what is told at the end."""
+"""Start and exit of localechoctl: closed streams, and errors at the end."""
 
 import os
 import subprocess
@@ -27,13 +27,13 @@ def shell(line: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 @pytest.mark.parametrize("words", ["--version", "version", "config default", "send --help"])
-def test_results_that_go_nowhere_are_a_failure_in_one_line(words: str) -> None:
+def test_lost_results_are_a_failure_in_one_line(words: str) -> None:
     done = shell(f"{CTL} {words} >&-")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"failed: Bad file descriptor (9)\n"
 
 
-def test_without_standard_error_the_exit_status_still_tells() -> None:
+def test_without_standard_error_the_exit_status_is_the_same() -> None:
     done = shell(f"{CTL} nope 2>&-")
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 

@@ -1,4 +1,4 @@
-"""localechoctl peers: who is connected, with what the kernel and the user database know."""
+"""localechoctl peers: the connected peers, with data of the kernel and the user database."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_one_endpoint_can_be_asked_for(peers: Run, capsys: pytest.CaptureFixture
     assert peers("x") == 2
 
 
-def test_nobody_is_said_in_words_and_as_an_empty_list(
+def test_without_peers_there_is_a_sentence_or_an_empty_list(
     daemon: Live, peers: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.supervisor.connected = []
@@ -95,7 +95,7 @@ def test_nobody_is_said_in_words_and_as_an_empty_list(
 def test_a_pid_of_another_namespace_is_not_taken_for_a_process_of_ours(
     peers: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The daemon, in this process too, still tells its own.
+    # The daemon, in this process too, still reports its own.
     monkeypatch.setattr("localechod.ctl.commands.peers.pid_namespace", lambda: 1)
     assert peers("stream", "--json") == 0
     (ours,) = json.loads(capsys.readouterr().out)

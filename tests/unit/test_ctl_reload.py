@@ -25,7 +25,7 @@ def ctl(daemon: Live) -> Run:
     return lambda *words: app.run(["--control", str(daemon.path), *words])
 
 
-def test_reload_says_what_became_of_what(
+def test_reload_prints_what_it_added_changed_and_removed(
     daemon: Live, ctl: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.daemon.report = ReloadReport(

@@ -49,7 +49,7 @@ def test_colours_are_for_terminals() -> None:
     assert render.colour("failed", "red") == "failed"
 
 
-def test_a_terminal_sees_colours_and_they_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_sees_colours_and_they_take_no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_terminal(monkeypatch)
     painted = render.colour("up", "green")
     assert painted == "\033[32mup\033[0m"
@@ -67,7 +67,7 @@ def test_a_terminal_that_wants_no_colours_sees_none(
     assert render.colour("up", "green") == "up"
 
 
-def test_what_is_coloured_is_escaped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coloured_text_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_terminal(monkeypatch)
     assert render.colour("\x1b]0;owned\x07", "red") == "\033[31m\\x1b]0;owned\\x07\033[0m"
 

@@ -1,4 +1,4 @@
-"""localechoctl send, against real servers: what it prints, and every way in which it can fail."""
+"""localechoctl send against real servers: its output and its errors."""
 
 import json
 import os
@@ -133,7 +133,7 @@ def test_an_abstract_name_is_an_address_and_its_type_is_found_out(
     )
 
 
-def test_an_abstract_server_that_accepts_nobody_is_not_taken_for_another_type(
+def test_an_abstract_server_that_does_not_accept_is_not_taken_for_another_type(
     capfdbinary: Capture,
 ) -> None:
     name = f"le-test-{os.getpid()}-{os.urandom(4).hex()}"
@@ -146,7 +146,7 @@ def test_an_abstract_server_that_accepts_nobody_is_not_taken_for_another_type(
 
 
 def test_an_endpoint_is_addressed_by_its_name(sockdir: Path, capfdbinary: Capture) -> None:
-    """Two lines in one message are two replies: a peer whose framing is known gets no guesses."""
+    """Two lines in one message are two replies, as the framing is known."""
     write_catalog(sockdir, "hello", "stream", f"{sockdir}/s", "line")
 
     def peer(sock: socket.socket) -> None:
@@ -169,7 +169,7 @@ def test_an_endpoint_that_does_not_listen_refers_to_the_daemon(
     )
 
 
-def test_an_endpoint_of_another_type_is_told_as_for_any_socket(
+def test_an_endpoint_of_another_type_is_reported_as_for_any_socket(
     sockdir: Path, capfdbinary: Capture
 ) -> None:
     write_catalog(sockdir, "hello", "stream", f"{sockdir}/d", "line")
@@ -218,7 +218,7 @@ def spawn(*words: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[bytes
         stderr=subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "TERM": "xterm", "PYTHONUNBUFFERED": ""},
-        # Groups that `--as` has to leave behind; nobody but root may choose them.
+        # Groups that `--as` has to drop; only root may set them.
         extra_groups=[4242] if os.geteuid() == 0 else None,
     )
 
@@ -258,7 +258,7 @@ def test_a_terminal_is_not_handed_to_a_foreign_server(sockdir: Path) -> None:
         os.close(slave)
 
 
-def test_what_is_typed_wrong_is_told_before_anything_is_sent(
+def test_an_invalid_argument_is_reported_before_anything_is_sent(
     sockdir: Path, capfdbinary: Capture
 ) -> None:
     heard: list[bytes] = []
@@ -304,7 +304,7 @@ def test_a_mistake_is_one_clear_line_and_its_exit_status(
     assert err.count(b"\n") == 1
 
 
-def test_the_wrong_type_is_said_to_be_that(sockdir: Path, capfdbinary: Capture) -> None:
+def test_the_wrong_type_is_reported_as_such(sockdir: Path, capfdbinary: Capture) -> None:
     with receiving(sockdir / "d") as path:
         assert run(["send", "--type", "stream", path, "x"]) == 1
     assert capfdbinary.readouterr().err.decode() == (
@@ -330,7 +330,7 @@ def test_a_server_that_resets_is_one_line(sockdir: Path, capfdbinary: Capture) -
 
 
 @pytest.mark.parametrize("kind", ["stream", "datagram"])
-def test_a_silent_server_is_waited_for_no_longer_than_asked(
+def test_a_silent_server_is_a_timeout_after_the_given_time(
     kind: str, sockdir: Path, capfdbinary: Capture
 ) -> None:
     def silent(sock: socket.socket) -> None:
@@ -373,12 +373,12 @@ def test_no_reply_socket_is_left_behind(sockdir: Path) -> None:
 
 
 @needs_root
-def test_another_users_rights_decide_where_asked(sockdir: Path) -> None:
+def test_with_as_another_users_rights_decide(sockdir: Path) -> None:
     account = pwd.getpwnam("nobody")
-    told = []
+    seen = []
 
     def peer(sock: socket.socket) -> None:
-        told.append(credentials(sock))
+        seen.append(credentials(sock))
         greet(sock)
 
     with listening(sockdir / "s", peer) as path:
@@ -389,8 +389,8 @@ def test_another_users_rights_decide_where_asked(sockdir: Path) -> None:
         Path(path).chmod(0o600)
         with spawn("--as", "nobody", path, "x") as client:
             _, err = client.communicate(timeout=30)
-    assert {(each.uid, each.gid) for each in told} == {(account.pw_uid, account.pw_gid)}
-    assert {each.groups for each in told} == {frozenset(os.getgrouplist("nobody", account.pw_gid))}
+    assert {(each.uid, each.gid) for each in seen} == {(account.pw_uid, account.pw_gid)}
+    assert {each.groups for each in seen} == {frozenset(os.getgrouplist("nobody", account.pw_gid))}
     assert client.returncode == 4
     assert err.decode().startswith(f"connect failed: Permission denied (13): {path}; ")
     assert err.decode().endswith(f"; localechoctl explain {path} shows every step\n")
@@ -426,7 +426,7 @@ def test_a_message_that_no_datagram_carries_is_one_line(sockdir: Path) -> None:
 @needs_root
 @pytest.mark.parametrize(("kind", "status"), [("datagram", 0), ("nothing", 7)])
 def test_nothing_is_imported_once_another_user(kind: str, status: int, sockdir: Path) -> None:
-    """The place where the program lies, such as a checkout below /root, may be closed to him."""
+    """The program's directory, such as a checkout below /root, may be closed to that user."""
     script = (
         "import os, sys\n"
         "from localechod.ctl.app import run\n"
@@ -481,7 +481,7 @@ def chattering(sock: socket.socket) -> None:
 def test_a_reply_that_dribbles_in_is_shown_whole(
     framing: str, sockdir: Path, capfdbinary: Capture
 ) -> None:
-    """A chunk has no end but its length, so there the greeting takes the place of its own end."""
+    """A chunk ends by its length only, so a greeting makes the reply end early."""
     with listening(sockdir / "s", dribbling) as path:
         assert run(["send", "--framing", framing, path, "a-message"]) == 0
     out, err = capfdbinary.readouterr()
@@ -540,7 +540,7 @@ def test_a_known_framing_waits_over_a_pause(
 
 
 @pytest.mark.parametrize("framing", ["auto", "line", "record", "chunk"])
-def test_a_peer_that_closes_is_told_alike_in_every_framing(
+def test_a_peer_that_closes_is_the_same_error_in_every_framing(
     framing: str, sockdir: Path, capfdbinary: Capture
 ) -> None:
     with listening(sockdir / "s", lambda sock: sock.recv(65536)) as path:
@@ -549,7 +549,7 @@ def test_a_peer_that_closes_is_told_alike_in_every_framing(
 
 
 @pytest.mark.parametrize("framing", ["auto", "line", "record", "chunk"])
-def test_a_silent_peer_is_told_alike_in_every_framing(
+def test_a_silent_peer_is_the_same_error_in_every_framing(
     framing: str, sockdir: Path, capfdbinary: Capture
 ) -> None:
     def silent(sock: socket.socket) -> None:

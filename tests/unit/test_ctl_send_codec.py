@@ -1,4 +1,4 @@
-"""What is written for a message and where its reply ends, by plain bytes."""
+"""The bytes of a message and the end of its reply, without I/O."""
 
 import errno
 from itertools import pairwise
@@ -24,7 +24,7 @@ def answer_to(
 
 
 def padded(text: bytes, garbage: bytes = b"\0") -> bytes:
-    """Return a reply as the article's server sends it: text, NUL, and what lay on its stack."""
+    """Return a reply as the tutorial's server sends it: text, NUL, and bytes of its stack."""
     return text + b"\0" + (garbage * 4096)[: 4096 - len(text) - 1]
 
 
@@ -127,7 +127,7 @@ def test_a_foreign_reply_without_any_mark_ends_at_a_pause() -> None:
     assert exchange.answer(over=True) is None
 
 
-def test_what_a_foreign_line_server_says_beyond_its_reply_answers_nothing_later() -> None:
+def test_extra_output_of_a_foreign_line_server_is_no_later_reply() -> None:
     exchange = Foreign()
     assert answer_to(exchange, b"a", b"A\nmore\n") == b"A"
     assert answer_to(exchange, b"b", b"B\n") == b"B"
@@ -139,13 +139,13 @@ def test_what_a_foreign_line_server_says_beyond_its_reply_answers_nothing_later(
     cuts=st.lists(st.integers(0, 4095), max_size=6),
     late=st.integers(0, 4095),
 )
-def test_garbage_behind_the_nul_of_a_record_never_shows(
+def test_bytes_after_the_nul_of_a_record_are_never_printed(
     *, garbage: bytes, newline: bool, cuts: list[int], late: int
 ) -> None:
     """However the record is cut into reads, and also where its end comes with the next reply."""
     exchange = Foreign()
     text = b"Hi, g1\n" if newline else b"Hi, g1"
-    # A newline is followed by the NUL in any record; what is cut between the two is told by it.
+    # In any record the NUL follows the newline; a cut between the two shows by it.
     record = padded(text, garbage)
     early, rest = record[: max(late, 7)], record[max(late, 7) :]
     edges = [0, *sorted(cut for cut in cuts if cut < len(early)), len(early)]

@@ -1,4 +1,4 @@
-"""Asking over real sockets: replies, silence, and every way in which a peer can end."""
+"""Conversations over real sockets: replies, silence, and every end of a peer."""
 
 import errno
 import select
@@ -30,7 +30,7 @@ Peer = Callable[[socket.socket], None]
 def talking(
     peer: Peer, kind: str = "stream", framing: str = "line", timeout: float = 10.0
 ) -> Iterator[Conversation]:
-    """Yield a conversation whose other end is a function in a thread, which must end."""
+    """Yield a conversation with a function in a thread, which must end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, TYPES[kind])
 
     def run() -> None:
@@ -122,7 +122,7 @@ def test_a_long_datagram_arrives_whole() -> None:
         assert list(asked.ask(text)) == [text]
 
 
-def test_a_peer_that_answers_while_it_is_asked_does_not_block_us() -> None:
+def test_a_peer_that_replies_before_the_message_is_complete_does_not_block() -> None:
     """Four megabytes fit into no buffer: writing has to go on while replies are read."""
     text = b"x" * (4 << 20)
 
@@ -208,7 +208,7 @@ def test_a_peer_that_drips_bytes_does_not_extend_the_deadline() -> None:
         done.set()
 
 
-def test_a_peer_that_never_reads_is_said_to_be_that() -> None:
+def test_a_peer_that_never_reads_is_reported_as_such() -> None:
     done = threading.Event()
 
     def peer(sock: socket.socket) -> None:
@@ -233,7 +233,7 @@ def test_a_peer_that_closes_without_an_answer_terminated_prematurely(kind: str) 
     assert str(caught.value).startswith("read failed: server terminated prematurely: /run/x.sock; ")
 
 
-def test_what_came_before_the_end_is_the_last_reply() -> None:
+def test_bytes_before_the_end_are_the_last_reply() -> None:
     def peer(sock: socket.socket) -> None:
         sock.recv(100)
         sock.sendall(b"unfinished")
@@ -433,7 +433,7 @@ def test_a_full_queue_keeps_the_message_for_later() -> None:
         assert [theirs.recv(100) for _ in range(sent)][-1] == b"later"
 
 
-def test_where_the_server_may_not_find_our_name_that_is_said(sockdir: Path) -> None:
+def test_a_reply_path_that_the_server_may_not_find_is_in_the_hint(sockdir: Path) -> None:
     def silent(sock: socket.socket) -> None:
         sock.recv(9)
 

@@ -1,4 +1,4 @@
-"""The one delay between attempts to connect of the command line."""
+"""The delay between attempts to connect."""
 
 import asyncio
 

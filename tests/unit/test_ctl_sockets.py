@@ -1,4 +1,4 @@
-"""localechoctl sockets: against ss, against forgers, and as a page."""
+"""localechoctl sockets: compared with ss, with forged names, and as a page."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def ours(sockdir: Path) -> Iterator[dict[str, socket.socket]]:
         sock.close()
 
 
-def test_all_there_is_to_know_of_a_listener(
+def test_json_of_a_listener_has_every_field(
     ours: dict[str, socket.socket], sockdir: Path, listed: List
 ) -> None:
     (row,) = listed(f"{sockdir}/stream")
@@ -162,7 +162,7 @@ def test_a_relative_name_does_not_pass_for_an_abstract_one(
 
 
 @needs_root
-def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
+def test_the_number_of_unreadable_processes_is_on_standard_error(
     ours: dict[str, socket.socket],
     sockdir: Path,
     capfd: pytest.CaptureFixture[str],
@@ -174,7 +174,7 @@ def test_how_many_processes_did_not_show_theirs_is_told_apart_from_the_list(
 
 
 @needs_root
-def test_an_empty_list_says_that_it_proves_nothing_where_there_are_other_namespaces(
+def test_an_empty_list_names_the_namespaces_that_were_not_searched(
     ours: dict[str, socket.socket], sockdir: Path
 ) -> None:
     words = ["unshare", "--net", sys.executable, "-m", "localechod.ctl", "sockets"]
@@ -189,7 +189,7 @@ def test_an_empty_list_says_that_it_proves_nothing_where_there_are_other_namespa
     assert app.run(["sockets", f"{sockdir}/stream"]) == 0
 
 
-def test_all_is_read_once_however_many_sockets_there_are(
+def test_processes_are_read_once_for_any_number_of_sockets(
     ours: dict[str, socket.socket], listed: List, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
@@ -210,7 +210,7 @@ def test_an_unknown_user_is_a_usage_error(user: str, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == f"no such user: {user}; see getent passwd\n"
 
 
-def test_without_unix_diag_one_line_says_what_it_takes(
+def test_without_unix_diag_one_line_says_what_it_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused() -> list[diag.DiagSocket]:
@@ -224,7 +224,7 @@ def test_without_unix_diag_one_line_says_what_it_takes(
     )
 
 
-def test_the_page_looks_as_it_was_when_somebody_looked_at_it() -> None:
+def test_the_page_is_as_reviewed() -> None:
     page = as_text(
         [
             (listener(), [SYSTEMD, DOCKERD]),

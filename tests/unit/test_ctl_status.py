@@ -75,9 +75,7 @@ def test_json_has_exactly_the_documented_keys(
     assert failed["errors"] == {"too_long": 2, "refused": 1}
 
 
-def test_a_reader_sees_daemon_and_endpoints(
-    status: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_text_shows_daemon_and_endpoints(status: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert status() == 0
     assert capsys.readouterr().out == (
         "localechod 0.1.0, pid 4242, user localecho (uid 990), up 3 min 12 s\n"
@@ -92,7 +90,7 @@ def test_a_reader_sees_daemon_and_endpoints(
     )
 
 
-def test_a_failed_endpoint_says_why_and_what_helps_within_80_columns(
+def test_a_failed_endpoint_shows_error_and_hint_within_80_columns(
     daemon: Live, status: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.supervisor.rows["failed"] = FAILED
@@ -108,7 +106,7 @@ def test_a_failed_endpoint_says_why_and_what_helps_within_80_columns(
     assert max(map(len, lines)) <= 80
 
 
-def test_what_waits_for_a_restart_and_a_built_in_configuration_are_told(
+def test_a_needed_restart_and_a_built_in_configuration_are_shown(
     daemon: Live, status: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.daemon.restart_needed = ["service.user", "control.mode"]
@@ -122,7 +120,7 @@ def test_what_waits_for_a_restart_and_a_built_in_configuration_are_told(
     assert "    @odd  abstract\n" in out
 
 
-def test_no_endpoints_at_all_is_said(
+def test_a_daemon_without_endpoints_is_shown_as_such(
     daemon: Live, status: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.supervisor.rows = {}
@@ -152,7 +150,7 @@ def test_an_unknown_name_is_a_usage_error(status: Run, capsys: pytest.CaptureFix
     assert captured.err == 'there is no endpoint "x"; there are: stream\n'
 
 
-def test_without_a_daemon_it_says_where_to_look(
+def test_without_a_daemon_the_hint_names_the_journal(
     sockdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = sockdir / "control.sock"
@@ -179,5 +177,5 @@ def test_without_a_daemon_it_says_where_to_look(
         (90061, "1 d 1 h"),
     ],
 )
-def test_durations_are_told_in_two_units(seconds: float, text: str) -> None:
+def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Whom a command talks to: control socket, runtime directory, addresses and endpoint names."""
+"""Targets of commands: control socket, runtime directory, addresses and endpoint names."""
 
 import json
 import socket
@@ -77,7 +77,7 @@ def test_a_name_without_a_catalogue_needs_the_daemon(sockdir: Path) -> None:
     assert str(sockdir / "endpoints.json") in str(caught.value)
 
 
-def test_a_user_without_a_daemon_of_his_own_is_told_of_the_systems(
+def test_without_a_daemon_of_their_own_users_are_told_of_the_systems(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", sockdir)
@@ -97,7 +97,7 @@ def test_an_address_needs_no_catalogue(sockdir: Path) -> None:
     assert resolve("@abc", nowhere) == Target(Address.parse("@abc"))
 
 
-def test_an_address_does_with_a_broken_catalogue(sockdir: Path) -> None:
+def test_an_address_does_not_need_a_valid_catalogue(sockdir: Path) -> None:
     (sockdir / "endpoints.json").write_text("{")
     nowhere = Options(f"{sockdir}/control.sock")
     assert resolve("/x/y.sock", nowhere).framing == "auto"
@@ -105,9 +105,7 @@ def test_an_address_does_with_a_broken_catalogue(sockdir: Path) -> None:
         resolve("name", nowhere)
 
 
-def test_an_address_of_ours_is_spoken_to_as_the_endpoint_wants(
-    options: Options, sockdir: Path
-) -> None:
+def test_an_endpoints_address_has_its_type_and_framing(options: Options, sockdir: Path) -> None:
     assert resolve(f"{sockdir}/article.sock", options) == Target(
         Address.parse(f"{sockdir}/article.sock"), "stream", "record", 512
     )
@@ -116,7 +114,7 @@ def test_an_address_of_ours_is_spoken_to_as_the_endpoint_wants(
 
 
 @pytest.mark.parametrize("text", ["./stream", "a/b", "/", "@", "/" + "x" * 200])
-def test_an_address_that_cannot_be_is_a_usage_error(text: str, options: Options) -> None:
+def test_an_impossible_address_is_a_usage_error(text: str, options: Options) -> None:
     with pytest.raises(UsageError):
         resolve(text, options)
 
@@ -128,13 +126,15 @@ def test_the_control_socket_is_where_the_user_says(monkeypatch: pytest.MonkeyPat
     assert Options("@name").control_path() == "@name"
 
 
-def test_the_directory_goes_with_the_control_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtime_directory_is_that_of_the_control_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir("/")
     assert Options("/x/c.sock").runtime_directory() == Path("/x")
     assert Options("x/c.sock").runtime_directory() == Path("/x")
 
 
-def test_without_a_word_from_the_user_it_is_the_usual_place() -> None:
+def test_without_an_option_it_is_the_default_directory() -> None:
     usual = runtime.runtime_directory(None)
     assert Options().control_path() == f"{usual}/control.sock"
     assert Options().runtime_directory() == usual

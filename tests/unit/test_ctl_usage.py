@@ -1,4 +1,4 @@
-"""A wrong command line: one line that says what is wrong and what helps, whatever the command."""
+"""A wrong command line: one line with the error and a hint, for every command."""
 
 import os
 import pty
@@ -30,7 +30,7 @@ def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def parsers_cases() -> Iterator[tuple[str, list[str], str]]:
-    """Yield command, words and what is said, for all that a command's parser can find wrong."""
+    """Yield command, words and message, for every error of a command's parser."""
     for path, command in commands(build()):
         options = [p for p in command.params if p.param_type_name == "option"]
         arguments = [p for p in command.params if p.param_type_name == "argument"]
@@ -73,7 +73,7 @@ def test_the_table_has_every_command() -> None:
 
 
 @pytest.mark.parametrize(("path", "words", "says"), CASES)
-def test_what_the_parser_finds_wrong_is_one_line(
+def test_an_error_of_the_parser_is_one_line(
     path: str, words: list[str], says: str, capsys: Capture
 ) -> None:
     line = one_line([*path.split(), *words], capsys)
@@ -97,7 +97,9 @@ def test_what_the_parser_finds_wrong_is_one_line(
         (["send", "--ty", "x", "y"], "no such option: --ty (Possible options: --type); see "),
     ],
 )
-def test_what_stands_before_or_for_a_command(words: list[str], line: str, capsys: Capture) -> None:
+def test_errors_in_global_options_and_command_names_are_one_line(
+    words: list[str], line: str, capsys: Capture
+) -> None:
     assert line in one_line(words, capsys)
 
 
@@ -129,16 +131,14 @@ def test_what_stands_before_or_for_a_command(words: list[str], line: str, capsys
         ("bench --framing line", "--framing is for a TARGET; "),
     ],
 )
-def test_what_a_command_finds_wrong_is_one_line_as_well(
-    words: str, line: str, capsys: Capture
-) -> None:
+def test_an_error_of_a_command_is_one_line(words: str, line: str, capsys: Capture) -> None:
     assert one_line([word.replace("NASTY", NASTY) for word in words.split()], capsys).startswith(
         line
     )
 
 
 @pytest.mark.parametrize("words", [[], ["config"]])
-def test_who_gives_no_command_sees_what_there_is(words: list[str], capsys: Capture) -> None:
+def test_without_a_command_the_help_is_printed(words: list[str], capsys: Capture) -> None:
     assert run(words) == 2
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -1,4 +1,4 @@
-"""Option values read without pydantic: the same values, the same refusals, in plain words."""
+"""Option values without pydantic: the same values and the same errors, in plain words."""
 
 import enum
 from typing import Annotated, Any, Literal
@@ -43,7 +43,7 @@ def everything(
     typer.echo(repr((name, words, count, seconds, kind, loud, tags)))
 
 
-def test_what_is_not_given_has_its_default() -> None:
+def test_an_option_that_is_not_given_has_its_default() -> None:
     assert invoke(everything, "n") == (0, "('n', None, 3, 0.5, None, False, None)\n")
 
 
@@ -66,7 +66,7 @@ def test_every_kind_of_value_is_read() -> None:
         (["--kind", "\x1b[31m"], "'\\x1b[31m' is not one of a, b"),
     ],
 )
-def test_what_cannot_be_is_refused_in_plain_words(words: list[str], reason: str) -> None:
+def test_an_impossible_value_is_refused_with_the_reason(words: list[str], reason: str) -> None:
     status, output = invoke(everything, "n", *words)
     assert status == 2
     assert f"Invalid value for '{words[0]}': {reason}" in output
@@ -87,7 +87,7 @@ def test_other_kinds_of_values_are_left_to_typer() -> None:
     assert invoke(other, "blue")[0] == 2
 
 
-def test_the_attribute_of_typers_that_is_replaced_is_still_there() -> None:
+def test_typer_still_has_the_attribute_that_is_replaced() -> None:
     """Should typer rename it, commands would go on working, and load pydantic again."""
     app = typer.Typer(add_completion=False)
     app.command()(everything)
@@ -100,7 +100,7 @@ def test_the_attribute_of_typers_that_is_replaced_is_still_there() -> None:
     assert [param._runtime_param for param in command.params] == light
 
 
-def test_the_commands_of_a_group_are_made_light_with_it() -> None:
+def test_the_commands_of_a_group_are_lightened_with_it() -> None:
     app = typer.Typer(add_completion=False)
     app.command("one")(everything)
     app.command("two")(everything)
@@ -109,7 +109,7 @@ def test_the_commands_of_a_group_are_made_light_with_it() -> None:
     assert isinstance(group.commands["two"].params[0]._runtime_param, PlainValue)
 
 
-def test_no_command_needs_pydantic_which_the_debian_package_does_without() -> None:
+def test_no_command_needs_pydantic() -> None:
     def read_otherwise(command: Any) -> list[str]:
         if isinstance(command, LazyCommand):
             command = command.load()

@@ -33,7 +33,7 @@ def test_wait_returns_at_once_when_all_listen(
         assert waiting(path) == 0
         assert waiting(path, "stream", "datagram") == 0
         daemon.do(daemon.supervisor.become, "stream", "stopped")
-        assert waiting(path) == 0, "who is stopped on purpose is not waited for"
+        assert waiting(path) == 0, "a stopped endpoint is not waited for"
         daemon.do(daemon.supervisor.become, "datagram", "degraded")
         assert waiting(path) == 0, "degraded still listens"
     captured = capsys.readouterr()
@@ -69,7 +69,7 @@ def test_wait_waits_for_a_daemon_that_is_not_there_yet(path: Path) -> None:
         assert outcome.get(timeout=SECONDS) == 0
 
 
-def test_wait_outlives_a_restart_of_the_daemon(path: Path) -> None:
+def test_wait_continues_over_a_restart_of_the_daemon(path: Path) -> None:
     with in_background(lambda: waiting(path, "stream", "--timeout", str(SECONDS))) as outcome:
         with live(path, initially="failed") as daemon:
             assert daemon.supervisor.asked.wait(SECONDS)
@@ -78,7 +78,7 @@ def test_wait_outlives_a_restart_of_the_daemon(path: Path) -> None:
             assert outcome.get(timeout=SECONDS) == 0
 
 
-def test_a_timeout_says_who_is_missing_and_how_they_are(
+def test_a_timeout_names_the_endpoints_that_do_not_listen_and_their_state(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with live(path) as daemon:
@@ -95,7 +95,7 @@ def test_a_timeout_says_who_is_missing_and_how_they_are(
     ]
 
 
-def test_a_timeout_without_a_daemon_says_that(
+def test_a_timeout_without_a_daemon_says_that_it_is_not_running(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert waiting(path, "--timeout", "0.2") == 1
@@ -111,7 +111,7 @@ def test_an_unknown_name_is_not_waited_for(path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
-def test_a_timeout_must_leave_time(
+def test_a_timeout_must_be_positive(
     path: Path, capsys: pytest.CaptureFixture[str], seconds: str
 ) -> None:
     assert waiting(path, "--timeout", seconds) == 2
@@ -119,7 +119,7 @@ def test_a_timeout_must_leave_time(
 
 
 @as_root
-def test_a_socket_that_stays_closed_to_him_is_not_waited_for(path: Path) -> None:
+def test_a_socket_without_permission_is_not_waited_for(path: Path) -> None:
     with live(path):
         path.chmod(0o600)
         done = ctl_as(NOBODY, path, "wait", "--timeout", str(SECONDS / 2))

@@ -111,13 +111,27 @@ def _errors(report: "StatusReport") -> list[Sample]:
 # readers of the older Prometheus format refuse the whole text because of them.
 FAMILIES = (
     Family("localechod_info", "gauge", "", "The running daemon; always 1.", _about),
-    Family("localechod_uptime_seconds", "gauge", "seconds", "Since the service started.", _uptime),
-    Family("localechod_endpoint_state", "gauge", "", "1 for the state it is in.", _states),
+    Family(
+        "localechod_uptime_seconds",
+        "gauge",
+        "seconds",
+        "Seconds since the service started.",
+        _uptime,
+    ),
+    Family(
+        "localechod_endpoint_state", "gauge", "", "1 for the current state, 0 for others.", _states
+    ),
     Family("localechod_connections", "gauge", "", "Peers connected now.", _of("connections")),
     Family("localechod_accepted", "counter", "", "Connections accepted.", _of("accepted_total")),
     Family("localechod_messages", "counter", "", "Messages answered.", _of("messages_total")),
-    Family("localechod_received_bytes", "counter", "bytes", "Read.", _of("received_bytes_total")),
-    Family("localechod_sent_bytes", "counter", "bytes", "Written.", _of("sent_bytes_total")),
-    Family("localechod_errors", "counter", "", "Failures by reason.", _errors),
+    Family(
+        "localechod_received_bytes",
+        "counter",
+        "bytes",
+        "Bytes received.",
+        _of("received_bytes_total"),
+    ),
+    Family("localechod_sent_bytes", "counter", "bytes", "Bytes sent.", _of("sent_bytes_total")),
+    Family("localechod_errors", "counter", "", "Errors by reason.", _errors),
     Family("localechod_restarts", "counter", "", "Starts after the first.", _of("restarts_total")),
 )
