@@ -16,7 +16,7 @@ from localechod.errors import UsageError
 from localechod.text import printable
 
 # click's UsageError. typer used to import click and has a copy of it today; of either it exports
-# only BadParameter, a subclass of UsageError.
+# only BadParameter, a subclass of UsageError. test_ctl_usage.py fails where that changes.
 _PARSER_ERROR: Any = typer.BadParameter.__mro__[1]
 
 

@@ -20,7 +20,7 @@ from localechod.echo.status import PeerRow
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
-from tests.unit.control_fakes import FakeDaemon, endpoint, live, run, served
+from tests.unit.control_fakes import FakeDaemon, endpoint, live, run
 
 Ask = Callable[[Path], StatusReport]
 
@@ -321,16 +321,5 @@ def test_an_abstract_control_socket_works_as_well(sockdir: Path) -> None:
             async with EventClient(f"@{name}") as client:
                 assert (await client.status()).endpoints
             await server.close(1.0)
-
-    run(asyncio.new_event_loop, main)
-
-
-def test_one_client_makes_many_calls_over_one_connection(sockdir: Path) -> None:
-    path = sockdir / "control.sock"
-
-    async def main() -> None:
-        async with served(path, FakeDaemon()) as server, EventClient(str(path)) as client:
-            await asyncio.gather(*(client.status() for _ in range(20)))
-            assert len(server._interceptor.connections) == 1
 
     run(asyncio.new_event_loop, main)

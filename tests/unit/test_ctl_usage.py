@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from localechod.ctl import usage
 from localechod.ctl.app import COMMANDS, build, run
 
 Capture = pytest.CaptureFixture[str]
@@ -166,3 +167,10 @@ def test_on_a_terminal_with_colours_it_is_the_same_line() -> None:
     assert said == (
         b"invalid value for '--timeout': 'soon' is not a number; see localechoctl send --help\r\n"
     )
+
+
+def test_the_error_of_the_parser_is_the_parent_of_the_one_that_typer_exports() -> None:
+    """Fails if typer's BadParameter no longer descends from a UsageError with these members."""
+    error = usage._PARSER_ERROR("text")
+    assert type(error).__name__ == "UsageError"
+    assert (error.ctx, error.format_message()) == (None, "text")
