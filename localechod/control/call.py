@@ -11,6 +11,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from google.protobuf.message import DecodeError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
@@ -55,7 +56,11 @@ def unary(address: Address, method: str, request: "Message", reply: type[R], sec
     """
     with connect.connected(address) as sock:
         call = _Call(sock, address, seconds)
-        return reply.FromString(call.answer(method, request.SerializeToString()))
+        data = call.answer(method, request.SerializeToString())
+    try:
+        return reply.FromString(data)
+    except DecodeError:
+        raise connect.not_localechod(address) from None
 
 
 class _Call:
@@ -90,9 +95,9 @@ class _Call:
             while not self._ended:
                 self._receive()
         except TimeoutError:
-            raise connect.late(self._address, self._seconds) from None
+            raise connect.no_reply(self._address, self._seconds) from None
         except (ConnectionError, ProtocolError):
-            raise connect.lost(self._address) from None
+            raise connect.connection_lost(self._address) from None
         code = self._headers.get("grpc-status", "")
         if code != "0":
             raise self._refusal(code)
@@ -132,11 +137,11 @@ class _Call:
         self._in_time()
         data = self._sock.recv(_CHUNK)
         if not data:
-            raise connect.lost(self._address)
+            raise connect.connection_lost(self._address)
         self._head += data[: 4 - len(self._head)]
         # An HTTP/2 server begins with a SETTINGS frame, type 4 (RFC 9113, 3.4).
         if len(self._head) == 4 and self._head[3] != 4:
-            raise connect.foreign(self._address)
+            raise connect.not_localechod(self._address)
         for event in self._h2.receive_data(data):
             self._take(event)
         if not self._ended:
@@ -152,7 +157,7 @@ class _Call:
             self._ended = True
         elif isinstance(event, StreamReset | ConnectionTerminated) and not self._ended:
             # A reset after the reply only says that the rest of the request is not wanted.
-            raise connect.lost(self._address)
+            raise connect.connection_lost(self._address)
 
     def _in_time(self) -> None:
         """Limit the next operation on the socket to the time that is left.

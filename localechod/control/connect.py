@@ -35,7 +35,7 @@ def connected(address: Address) -> socket.socket:
         raise
 
 
-def lost(address: Address) -> ConnectionLostError:
+def connection_lost(address: Address) -> ConnectionLostError:
     """Return the error for a connection that was closed too early."""
     return ConnectionLostError(
         f"control call failed: the connection was closed before the reply: {address}",
@@ -43,7 +43,7 @@ def lost(address: Address) -> ConnectionLostError:
     )
 
 
-def foreign(address: Address) -> LocalechodError:
+def not_localechod(address: Address) -> LocalechodError:
     """Return the error for a server that does not speak HTTP/2."""
     return LocalechodError(
         f"control call failed: the server is not localechod: {address}",
@@ -51,7 +51,7 @@ def foreign(address: Address) -> LocalechodError:
     )
 
 
-def late(address: Address, seconds: float) -> LocalechodError:
+def no_reply(address: Address, seconds: float) -> LocalechodError:
     """Return the error for a reply that did not come within so many seconds."""
     cause = f"no reply within {seconds:g} s: {address}"
     hint = f"see {_journal(Path(address.path))}"

@@ -19,7 +19,13 @@ from grpclib.protocol import H2Protocol
 from h2.exceptions import StreamClosedError
 
 from localechod.control.client import report
-from localechod.control.connect import LOOK_SECONDS, connected, foreign, late, lost
+from localechod.control.connect import (
+    LOOK_SECONDS,
+    connected,
+    connection_lost,
+    no_reply,
+    not_localechod,
+)
 from localechod.control.convert import from_wire
 from localechod.control.messages import ReceivedEvent, StatusReport
 from localechod.control.wire import control_pb2 as pb
@@ -110,13 +116,15 @@ class EventClient:
         except StreamTerminatedError:
             raise self._lost() from None
         except TimeoutError:
-            raise late(self._address, seconds or 0.0) from None
+            raise no_reply(self._address, seconds or 0.0) from None
 
     def _refusal(self, error: GRPCError, stream: Stream[Any, Any]) -> LocalechodError:
         return error_of(error.status, error.message, stream.trailing_metadata or {}, self._address)
 
     def _lost(self) -> LocalechodError:
-        return foreign(self._address) if self._channel.foreign else lost(self._address)
+        if self._channel.foreign:
+            return not_localechod(self._address)
+        return connection_lost(self._address)
 
 
 class _Channel(Channel):

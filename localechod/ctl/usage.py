@@ -32,7 +32,7 @@ class Group(TyperGroup):
         if not args and not ctx.resilient_parsing:
             sys.stderr.write(ctx.get_help() + "\n")
             raise typer.Exit(UsageError.exit_status)
-        with _reporting(ctx):
+        with _as_our_errors(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -54,12 +54,12 @@ class Group(TyperGroup):
         Raises:
             UsageError: they are wrong.
         """
-        with _reporting(ctx):
+        with _as_our_errors(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _reporting(group: Any) -> Iterator[None]:
+def _as_our_errors(group: Any) -> Iterator[None]:
     try:
         yield
     except _PARSER_ERROR as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control import client, connect, events
+from localechod.control import call, client, connect, events
 from localechod.control.client import Client
 from localechod.control.connect import ConnectionLostError
 from localechod.control.events import EventClient
@@ -307,6 +307,14 @@ def test_a_daemon_that_resets_the_call_is_a_lost_connection(sockdir: Path) -> No
         pytest.raises(ConnectionLostError),
     ):
         by_h2(path)
+
+
+def test_a_reply_that_cannot_be_decoded_is_no_reply_of_localechod(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call._Call, "answer", lambda *_: b"\xff")
+    with live(sockdir / "control.sock"), pytest.raises(LocalechodError, match="is not localechod"):
+        by_h2(sockdir / "control.sock")
 
 
 def test_an_abstract_control_socket_works_as_well(sockdir: Path) -> None:

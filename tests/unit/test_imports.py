@@ -23,7 +23,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-CLIENT = {"echo": "a client reaches the daemon through control/events.py alone"} | dict.fromkeys(
+CLIENT = {"echo": "a client reaches the daemon through control/ alone"} | dict.fromkeys(
     ("daemon",), "a client never imports the daemon"
 )
 

@@ -1,8 +1,7 @@
 """localechoctl send: send messages to any local socket, print the replies."""
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -11,11 +10,10 @@ from localechod.accounts import find_user
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.send.codec import choose
 from localechod.ctl.send.conversation import Conversation
-from localechod.ctl.target import Framing, Target, Type, reach, resolve
-from localechod.errors import NotPermittedError, UsageError
-from localechod.localsocket.connect import import_all
-from localechod.localsocket.types import TYPE_NAMES
-from localechod.text import escape
+from localechod.ctl.send.identity import become
+from localechod.ctl.send.stdio import lines, show, unhex
+from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.errors import UsageError
 
 _LONGEST = 86400
 
@@ -76,12 +74,12 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
             f"--timeout {timeout:g}: must be more than 0 and at most {_LONGEST} seconds"
         )
     found = resolve(target, ctx.obj).refined(kind, framing, record_size)
-    read = _unhex if hexadecimal else bytes
+    read = unhex if hexadecimal else bytes
     # Arguments are checked before anything is sent; lines of standard input cannot be.
     given = [read(os.fsencode(word)) for word in messages or ()]
     if user is not None:
-        _become(user)
-    _converse(found, given or map(read, _lines()), timeout, hexadecimal=hexadecimal)
+        become(user)
+    _converse(found, given or map(read, lines()), timeout, hexadecimal=hexadecimal)
 
 
 def _converse(
@@ -93,51 +91,4 @@ def _converse(
         conversation = Conversation(connected.sock, exchange, path, timeout)
         for message in messages:
             for reply in conversation.ask(message):
-                _show(reply.hex().encode() if hexadecimal else reply)
-
-
-def _lines() -> Iterator[bytes]:
-    """Yield the lines of standard input as they come, without their newlines."""
-    for line in sys.stdin.buffer:
-        yield line.removesuffix(b"\n")
-
-
-def _unhex(text: bytes) -> bytes:
-    try:
-        return bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        raise UsageError(
-            f"{escape(text)} is not a message in hex", "two digits for each byte, as in 68656c6c6f"
-        ) from None
-
-
-def _show(reply: bytes) -> None:
-    """Print a reply at once: raw for a program, escaped for a terminal."""
-    if sys.stdout.isatty():
-        reply = escape(reply).encode("utf-8", "backslashreplace")
-    sys.stdout.buffer.write(reply + b"\n")
-    sys.stdout.flush()
-
-
-def _become(user: str) -> None:
-    """Switch to a user's ids and groups, irreversibly.
-
-    When the last uid stops being 0, the kernel clears the capability sets (capabilities(7)).
-
-    Raises:
-        UsageError: there is no such user.
-        NotPermittedError: the caller is not root.
-    """
-    account = find_user(user)
-    if account is None:
-        raise UsageError(f"no such user: {escape(user)}", "see getent passwd")
-    import_all()
-    try:
-        os.initgroups(account.pw_name, account.pw_gid)
-        os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
-        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-    except PermissionError:
-        raise NotPermittedError(
-            f"becoming {account.pw_name} failed: Operation not permitted (1)",
-            "only root can use --as; sudo localechoctl send --as ...",
-        ) from None
+                show(reply.hex().encode() if hexadecimal else reply)
