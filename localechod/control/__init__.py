@@ -1,1 +1,1 @@
-"""The control plane: access control, the gRPC service, its clients, and the endpoint catalogue."""
+"""The control plane: access control, the gRPC service, its clients, and the endpoint catalog."""

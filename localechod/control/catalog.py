@@ -17,7 +17,7 @@ from localechod.errors import DaemonNotRunningError, LocalechodError, SocketErro
 from localechod.host import runtime
 from localechod.text import escape
 
-# A catalogue of a thousand endpoints is a fifth of this. No more is read.
+# A catalog of a thousand endpoints is a fifth of this. No more is read.
 LIMIT_BYTES = 1024 * 1024
 
 
@@ -40,7 +40,7 @@ class CatalogEntry:
 
 
 def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
-    """Write the catalogue atomically, with mode 0644; a reader sees the old or the new one.
+    """Write the catalog atomically, with mode 0644; a reader sees the old or the new one.
 
     Raises:
         SocketError: with the action "write", where the file cannot be written.
@@ -66,7 +66,7 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     """Return the endpoints by name.
 
     Raises:
-        DaemonNotRunningError: there is no catalogue.
+        DaemonNotRunningError: there is no catalog.
         LocalechodError: it cannot be read, or does not have the form that `write` gives it.
     """
     shown = escape(os.fsencode(path))

@@ -1,4 +1,4 @@
-"""Shell completion of endpoint names, from the catalogue, without the daemon."""
+"""Shell completion of endpoint names, from the catalog, without the daemon."""
 
 import typer
 
@@ -10,9 +10,9 @@ from localechod.host import runtime
 def endpoint_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names that begin with `incomplete`; for `autocompletion=` of a parameter.
 
-    Without a readable catalogue there are none; completion reports no errors.
+    Without a readable catalog there are none; completion reports no errors.
     """
-    # Every command imports this module, but only completion needs the catalogue.
+    # Every command imports this module, but only completion needs the catalog.
     from localechod.control import catalog  # noqa: PLC0415 - see above
 
     options = Options(ctx.find_root().params.get("control"))

@@ -34,9 +34,9 @@ class Options:
         return str(runtime.control_path(self.control))
 
     def runtime_directory(self) -> Path:
-        """Return the directory in which the daemon keeps its sockets and the endpoint catalogue.
+        """Return the directory in which the daemon keeps its sockets and the endpoint catalog.
 
-        It is the directory of the control socket that the user named. Without a catalogue there,
+        It is the directory of the control socket that the user named. Without a catalog there,
         the default directory is no substitute: it may belong to another daemon.
 
         Raises:

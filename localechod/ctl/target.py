@@ -1,4 +1,4 @@
-"""Targets of commands: an address, or the name of an endpoint, looked up in the catalogue."""
+"""Targets of commands: an address, or the name of an endpoint, looked up in the catalog."""
 
 import shlex
 from collections.abc import Mapping
@@ -92,8 +92,8 @@ def resolve(text: str, options: Options) -> Target:
 
     Raises:
         UsageError: the text is not a usable address, and not an endpoint's name.
-        DaemonNotRunningError: the text is a name, and there is no catalogue.
-        LocalechodError: the text is a name, and the catalogue cannot be read.
+        DaemonNotRunningError: the text is a name, and there is no catalog.
+        LocalechodError: the text is a name, and the catalog cannot be read.
     """
     entry = find(text, options)
     if entry is not None:
@@ -102,7 +102,7 @@ def resolve(text: str, options: Options) -> Target:
     try:
         entry = next((e for e in endpoints(options).values() if e.path == text), None)
     except LocalechodError:
-        entry = None  # an address does without the catalogue
+        entry = None  # an address does without the catalog
     return Target(address) if entry is None else _from_entry(entry)
 
 
@@ -135,16 +135,16 @@ def find(text: str, options: Options, *, configured: bool = False) -> CatalogEnt
 
 
 def endpoints(options: Options, *, configured: bool = False) -> Mapping[str, CatalogEntry]:
-    """Return the endpoints of the daemon's catalogue by name.
+    """Return the endpoints of the daemon's catalog by name.
 
     Args:
         options: which daemon is meant.
-        configured: without a catalogue, return the endpoints of the configuration file that the
+        configured: without a catalog, return the endpoints of the configuration file that the
             daemon would read.
 
     Raises:
-        DaemonNotRunningError: there is no catalogue.
-        LocalechodError: the catalogue or the configuration cannot be read.
+        DaemonNotRunningError: there is no catalog.
+        LocalechodError: the catalog or the configuration cannot be read.
     """
     directory = options.runtime_directory()
     try:
@@ -156,7 +156,7 @@ def endpoints(options: Options, *, configured: bool = False) -> Mapping[str, Cat
 
 
 def _configured(directory: Path) -> Mapping[str, CatalogEntry]:
-    # Imported only here: there is a catalogue as a rule, and msgspec is slow to load.
+    # Imported only here: there is a catalog as a rule, and msgspec is slow to load.
     from localechod import config  # noqa: PLC0415 - see above
 
     # The system's daemon does not read the calling user's file.

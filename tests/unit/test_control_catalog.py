@@ -32,7 +32,7 @@ def test_everyone_may_read_it_whatever_the_umask(sockdir: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_new_catalogue_replaces_the_old_and_leaves_no_other_file(sockdir: Path) -> None:
+def test_a_new_catalog_replaces_the_old_and_leaves_no_other_file(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
     write(path, ENTRIES)
     with path.open() as reader:
@@ -63,7 +63,7 @@ def test_a_name_that_cannot_be_replaced_leaves_no_temporary_file(sockdir: Path) 
     assert list(sockdir.iterdir()) == [path]
 
 
-def test_no_catalogue_means_no_daemon(sockdir: Path) -> None:
+def test_no_catalog_means_no_daemon(sockdir: Path) -> None:
     with pytest.raises(DaemonNotRunningError, match="localechod is not running: there is no /tmp"):
         read(sockdir / "endpoints.json")
 
@@ -85,7 +85,7 @@ def test_no_catalogue_means_no_daemon(sockdir: Path) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_a_broken_catalogue_is_one_printable_line(sockdir: Path, text: str) -> None:
+def test_a_broken_catalog_is_one_printable_line(sockdir: Path, text: str) -> None:
     path = sockdir / "endpoints.json"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(LocalechodError, match="read failed: ") as caught:

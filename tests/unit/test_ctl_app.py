@@ -230,7 +230,7 @@ def test_the_tab_key_completes_commands_and_options() -> None:
     assert complete("localechoctl send --type s") == ["stream", "seqpacket"]
 
 
-def test_the_tab_key_completes_endpoints_from_the_catalogue(sockdir: Path) -> None:
+def test_the_tab_key_completes_endpoints_from_the_catalog(sockdir: Path) -> None:
     write_catalog(sockdir, "stream", "seqpacket", "datagram")
     ctl = f"localechoctl --control {sockdir}/control.sock"
     assert complete(f"{ctl} send s") == ["stream", "seqpacket"]
@@ -239,7 +239,7 @@ def test_the_tab_key_completes_endpoints_from_the_catalogue(sockdir: Path) -> No
     assert complete(f"{ctl} stop stream s") == ["seqpacket"]
 
 
-def test_the_tab_key_offers_nothing_without_a_catalogue(sockdir: Path) -> None:
+def test_the_tab_key_offers_nothing_without_a_catalog(sockdir: Path) -> None:
     assert complete(f"localechoctl --control {sockdir}/control.sock send s") == []
 
 

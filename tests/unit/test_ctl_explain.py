@@ -140,7 +140,7 @@ def test_bad_input_is_one_line_and_a_usage_error(
     assert not shown.out
 
 
-def catalogue(directory: Path, **paths: Path) -> None:
+def catalog(directory: Path, **paths: Path) -> None:
     rows = [
         {"name": name, "type": "stream", "path": str(path), "framing": "line", "record_size": 9}
         for name, path in paths.items()
@@ -152,7 +152,7 @@ def test_without_a_target_the_control_socket_and_endpoints_that_do_not_listen_ar
     listening: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = listening.with_name("gone.sock")
-    catalogue(listening.parent, well=listening, gone=gone)
+    catalog(listening.parent, well=listening, gone=gone)
     assert run(listening) == 1
     shown = capsys.readouterr().out
     headings = [line for line in shown.splitlines() if line.endswith(")") and ": /" in line]

@@ -43,7 +43,7 @@ def options(sockdir: Path) -> Options:
     return Options(f"{sockdir}/control.sock")
 
 
-def test_a_name_is_looked_up_in_the_catalogue(options: Options, sockdir: Path) -> None:
+def test_a_name_is_looked_up_in_the_catalog(options: Options, sockdir: Path) -> None:
     assert resolve("article", options) == Target(
         Address.parse(f"{sockdir}/article.sock"), "stream", "record", 512, "article"
     )
@@ -71,7 +71,7 @@ def test_a_name_without_any_endpoints_says_so(sockdir: Path) -> None:
         resolve("stream", Options(f"{sockdir}/control.sock"))
 
 
-def test_a_name_without_a_catalogue_needs_the_daemon(sockdir: Path) -> None:
+def test_a_name_without_a_catalog_needs_the_daemon(sockdir: Path) -> None:
     with pytest.raises(DaemonNotRunningError) as caught:
         resolve("stream", Options(f"{sockdir}/control.sock"))
     assert str(sockdir / "endpoints.json") in str(caught.value)
@@ -91,13 +91,13 @@ def test_without_a_daemon_of_their_own_users_are_told_of_the_systems(
     )
 
 
-def test_an_address_needs_no_catalogue(sockdir: Path) -> None:
+def test_an_address_needs_no_catalog(sockdir: Path) -> None:
     nowhere = Options(f"{sockdir}/control.sock")
     assert resolve("/x/y.sock", nowhere) == Target(Address.parse("/x/y.sock"), None, "auto", 4096)
     assert resolve("@abc", nowhere) == Target(Address.parse("@abc"))
 
 
-def test_an_address_does_not_need_a_valid_catalogue(sockdir: Path) -> None:
+def test_an_address_does_not_need_a_valid_catalog(sockdir: Path) -> None:
     (sockdir / "endpoints.json").write_text("{")
     nowhere = Options(f"{sockdir}/control.sock")
     assert resolve("/x/y.sock", nowhere).framing == "auto"
