@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from localechod.control.call import unary
 from localechod.control.connect import LOOK_SECONDS
-from localechod.control.convert import from_wire, printable_lines
+from localechod.control.convert import from_wire
 from localechod.control.messages import DaemonInfo, PeersReport, ReloadReport, StatusReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.address import Address
+from localechod.text import printable_lines
 
 # A change binds sockets, reads files, and waits for what it closes.
 CHANGE_SECONDS = 60.0

@@ -29,20 +29,6 @@ def from_wire(message: "Message", kind: type[V]) -> V:
     return kind(**{f.name: _read(message, present[f.name]) for f in fields(kind)})
 
 
-def printable(text: str) -> str:
-    """Return text that came over the wire as one line that is safe on a terminal.
-
-    Text from localechod is escaped already and stays as it is. Another program may listen there
-    instead, or a compromised service user, and write to an administrator's terminal.
-    """
-    return text if text.isprintable() else escape(text)
-
-
-def printable_lines(text: str) -> str:
-    """Return text of several lines, each as `printable` makes it."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
 def _clean(item: Any) -> Any:
     """Return text that UTF-8 can encode: a file name need not be UTF-8, a protobuf string is.
 

@@ -34,7 +34,6 @@ from localechod.control.wire_errors import error_of
 from localechod.echo.status import Event
 from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
-from localechod.text import printable, printable_lines
 
 Q = TypeVar("Q")
 A = TypeVar("A")

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from grpclib.const import Status
 
 from localechod.control.connect import ConnectionLostError
-from localechod.control.convert import printable, printable_lines
 from localechod.errors import (
     ConfigError,
     DaemonNotRunningError,
@@ -20,6 +19,7 @@ from localechod.errors import (
     UsageError,
 )
 from localechod.localsocket.address import Address
+from localechod.text import printable, printable_lines
 
 TEXT = "localechod-text-bin"
 HINT = "localechod-hint-bin"

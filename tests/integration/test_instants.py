@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from localechod.accounts import group_name, user_name
 from localechod.control.client import Client
 from localechod.localsocket.hints import listing
 from tests.integration.harness import SERVICE_USER, Daemon, needs_root

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localechod.control.convert import from_wire, printable, to_wire
+from localechod.control.convert import from_wire, to_wire
 from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event

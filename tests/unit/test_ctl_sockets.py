@@ -182,10 +182,9 @@ def test_an_empty_list_names_the_namespaces_that_were_not_searched(
         [*words, f"{sockdir}/stream"], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.count("\n") == 1  # the headers
-    assert (
-        "no such socket in this network namespace; 1 other network namespace was not searched"
-        in done.stderr
-    )
+    # Other programs of this machine may have network namespaces of their own.
+    found = r"in this network namespace; \d+ other network namespaces? (was|were) not searched"
+    assert re.search(found, done.stderr)
     assert app.run(["sockets", f"{sockdir}/stream"]) == 0
 
 

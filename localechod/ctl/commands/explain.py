@@ -13,13 +13,14 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
-from localechod.ctl.target import TYPES, endpoints, find
+from localechod.ctl.target import endpoints, find
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
 from localechod.explain.facts import Question
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
 from localechod.explain.subject import Subject, of_process, of_user
-from localechod.localsocket.address import escape
+from localechod.localsocket.types import TYPES
+from localechod.text import escape
 
 Type = Literal["stream", "datagram", "seqpacket"]
 

@@ -9,7 +9,7 @@ from localechod.ctl import render
 from localechod.ctl.commands.status import duration
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.session import client
-from localechod.localsocket.peer import command, pid_namespace, user_name
+from localechod.localsocket.peer import command, pid_namespace
 
 if TYPE_CHECKING:
     from localechod.control.messages import PeerRow

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from localechod.accounts import find_user
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.send.codec import choose
 from localechod.ctl.send.conversation import Conversation
 from localechod.ctl.send.identity import become
 from localechod.ctl.send.stdio import lines, show, unhex
-from localechod.ctl.target import TYPE_NAMES, Framing, Target, Type, reach, resolve
+from localechod.ctl.target import Framing, Target, Type, reach, resolve
 from localechod.errors import UsageError
+from localechod.localsocket.types import TYPE_NAMES
 
 _LONGEST = 86400
 

@@ -1,11 +1,11 @@
 """The user whose rights `send --as` connects with."""
 
 import os
-import pwd
 
+from localechod.accounts import find_user
 from localechod.errors import NotPermittedError, UsageError
-from localechod.localsocket.address import escape
 from localechod.localsocket.connect import import_all
+from localechod.text import escape
 
 
 def become(user: str) -> None:
@@ -17,10 +17,9 @@ def become(user: str) -> None:
         UsageError: there is no such user.
         NotPermittedError: the caller is not root.
     """
-    try:
-        account = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"no such user: {escape(user)}", "see getent passwd") from None
+    account = find_user(user)
+    if account is None:
+        raise UsageError(f"no such user: {escape(user)}", "see getent passwd")
     import_all()
     try:
         os.initgroups(account.pw_name, account.pw_gid)

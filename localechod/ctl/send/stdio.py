@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 
 from localechod.errors import UsageError
-from localechod.localsocket.address import escape
+from localechod.text import escape
 
 
 def lines() -> Iterator[bytes]:
