@@ -99,4 +99,4 @@ class ActivatedSocket:
                 self._reactor.unregister(self._sock.fileno())
                 self._resting = self._reactor.loop.call_later(_REST, self._watch)
                 return
-            self._counters.errors["stopped"] += 1
+            self._counters.errors["endpoint_stopped"] += 1

@@ -124,8 +124,8 @@ def test_stopped_by_hand_it_hangs_up_at_once_and_start_serves_again(
         (sockdir / "sender").chmod(0o666)
         sender.connect(manager.daemon.path("d"))
         sender.send(b"dropped")
-        until(lambda: manager.daemon.errors("d") == {"stopped": 1})
-        assert manager.daemon.errors("a") == {"stopped": 2}
+        until(lambda: manager.daemon.errors("d") == {"endpoint_stopped": 1})
+        assert manager.daemon.errors("a") == {"endpoint_stopped": 2}
         assert manager.daemon.ctl("start", "a", "d").returncode == 0
         sender.send(b"x")
         assert sender.recv(10) == b"Hi, x"

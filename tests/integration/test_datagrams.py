@@ -108,7 +108,7 @@ def test_an_unnamed_sender_is_counted(daemon: Daemon) -> None:
         unnamed.send(b"nobody to answer")
         assert ask(sock, b"next") == b"Hi, next"
     row = daemon.row("d")
-    assert (row["errors"], row["messages_total"]) == ({"unnamed": 1}, 2)
+    assert (row["errors"], row["messages_total"]) == ({"unnamed_sender": 1}, 2)
 
 
 @pytest.mark.parametrize("leaves_its_file", [False, True])
@@ -123,28 +123,28 @@ def test_a_sender_that_is_gone_is_counted(
             (sockdir / "me").unlink()
     with sender(daemon) as other:
         assert ask(other, b"next") == b"Hi, next"
-    assert daemon.errors("d") == {"gone": 1}
+    assert daemon.errors("d") == {"receiver_gone": 1}
 
 
 def test_a_sender_that_does_not_read_loses_replies_and_keeps_nobody_waiting(
     either: Daemon,
 ) -> None:
     either.configure(DATAGRAMS)
-    with sender(either.start()) as other, socket.socket(socket.AF_UNIX, KIND) as deaf:
-        deaf.bind("")
+    with sender(either.start()) as other, socket.socket(socket.AF_UNIX, KIND) as nonreader:
+        nonreader.bind("")
         for _ in range(5 * QUEUE):
-            deaf.sendto(b"x", either.path("d"))
+            nonreader.sendto(b"x", either.path("d"))
         assert ask(other, b"next") == b"Hi, next"
         kept = 0
-        deaf.setblocking(False)
+        nonreader.setblocking(False)
         try:
-            while deaf.recv(100) == b"Hi, x":
+            while nonreader.recv(100) == b"Hi, x":
                 kept += 1
         except BlockingIOError:
             pass
     assert QUEUE <= kept <= QUEUE + 1  # the kernel allows one more than it says
     row = either.row("d")
-    assert row["errors"] == {"full": 5 * QUEUE - kept}
+    assert row["errors"] == {"queue_full": 5 * QUEUE - kept}
     assert row["sent_bytes_total"] == 5 * kept + len(b"Hi, next")
 
 
@@ -158,7 +158,7 @@ def test_a_sender_that_takes_messages_from_one_peer_only_is_counted(
         sock.connect(str(sockdir / "it"))
         sock.sendto(b"x", daemon.path("d"))
         assert ask(other, b"next") == b"Hi, next"
-    assert daemon.errors("d") == {"forbidden": 1}
+    assert daemon.errors("d") == {"permission_denied": 1}
 
 
 def test_a_datagram_too_long_is_dropped_and_counted(daemon: Daemon) -> None:
@@ -192,7 +192,7 @@ def test_a_flood_of_datagrams_does_not_starve_streams(daemon: Daemon) -> None:
                 flood.send(b"x" * 1000)
             stream.sendall(b"y\n")
             assert stream.recv(100) == b"Hi, y\n"
-    assert daemon.errors("d") == {"unnamed": 2000}
+    assert daemon.errors("d") == {"unnamed_sender": 2000}
 
 
 @pytest.mark.parametrize("size", [1, 50_000])
@@ -205,10 +205,10 @@ def test_connected_senders_that_do_not_read_keep_nobody_waiting(
     daemon.configure(DATAGRAMS)
     with ExitStack() as stack, sender(daemon.start(), sockdir / "me") as other:
         assert ask(other, bytes(size)) == b"Hi, " + bytes(size)
-        all_deaf = [stack.enter_context(sender(daemon)) for _ in range(count)]
-        for deaf in all_deaf:
+        nonreaders = [stack.enter_context(sender(daemon)) for _ in range(count)]
+        for nonreader in nonreaders:
             for _ in range(8000 // count):
-                deaf.send(bytes(size))
+                nonreader.send(bytes(size))
         other.settimeout(2)
         for number in range(100):
             assert ask(other, b"%d" % number) == b"Hi, %d" % number
@@ -216,22 +216,22 @@ def test_connected_senders_that_do_not_read_keep_nobody_waiting(
         with sender(daemon) as newcomer:
             newcomer.settimeout(2)
             assert ask(newcomer, b"next") == b"Hi, next"
-        deaf = all_deaf[0]
-        while is_answered(deaf):
-            assert deaf.recv(1 << 20) == b"Hi, " + bytes(size)
-        deaf.settimeout(0.3)
+        nonreader = nonreaders[0]
+        while is_answered(nonreader):
+            assert nonreader.recv(1 << 20) == b"Hi, " + bytes(size)
+        nonreader.settimeout(0.3)
 
         def hears_again() -> bool:
-            deaf.send(b"again")
+            nonreader.send(b"again")
             try:
-                return deaf.recv(1 << 20) == b"Hi, again"
+                return nonreader.recv(1 << 20) == b"Hi, again"
             except TimeoutError:
                 return False
 
         until(hears_again)
     errors = daemon.errors("d")
-    assert errors.keys() <= {"deaf", "full"}
-    assert errors["deaf"] > 100
+    assert errors.keys() <= {"unread_replies", "queue_full"}
+    assert errors["unread_replies"] > 100
 
 
 def test_a_reply_goes_to_the_senders_own_socket_and_nowhere_else(
@@ -252,7 +252,7 @@ def test_a_reply_goes_to_the_senders_own_socket_and_nowhere_else(
         assert ask(other, b"next") == b"Hi, next"
         with pytest.raises(BlockingIOError):
             victim.recv(100)
-    assert daemon.errors("d") == {"gone": 1}  # its socket is not where its name says
+    assert daemon.errors("d") == {"receiver_gone": 1}  # its socket is not where its name says
 
 
 @needs_root
@@ -281,7 +281,7 @@ def test_nor_does_it_follow_another_users_directory(daemon: Daemon, sockdir: Pat
         assert ask(other, b"next") == b"Hi, next"
         with pytest.raises(BlockingIOError):
             victim.recv(100)
-    assert daemon.errors("d") == {"forbidden": 1}
+    assert daemon.errors("d") == {"permission_denied": 1}
 
 
 def test_the_echo_never_answers_itself(daemon: Daemon, sockdir: Path) -> None:
@@ -294,7 +294,7 @@ def test_the_echo_never_answers_itself(daemon: Daemon, sockdir: Path) -> None:
         for _ in range(3):
             assert ask(other, b"next") == b"next"
     row = daemon.row("d")
-    assert (row["messages_total"], row["errors"]) == (4, {"gone": 1})
+    assert (row["messages_total"], row["errors"]) == (4, {"receiver_gone": 1})
 
 
 @pytest.mark.parametrize("prefix", ["Hi, ", ""])
@@ -324,7 +324,7 @@ def test_many_at_a_time_are_each_answered_and_each_counted(
                 sock.send(b"")
         for sock in abstract:
             assert sock.recv(100) == nothing
-        until(lambda: daemon.errors("d") == {"gone": 1})
+        until(lambda: daemon.errors("d") == {"receiver_gone": 1})
     row = daemon.row("d")
     assert row["messages_total"] == 29
     assert row["received_bytes_total"] == 24 * 5

@@ -98,5 +98,5 @@ def test_who_passes_its_own_socket_and_leaves_is_closed_by_idle_timeout(
         with suppress(BlockingIOError):
             while True:
                 socket.send_fds(sock, [b"y\n"], [sock.fileno()])
-    until(lambda: daemon.errors("a").get("idle") == 1)
+    until(lambda: daemon.errors("a").get("idle_timeout") == 1)
     until(lambda: daemon.row("a")["connections"] == 0)

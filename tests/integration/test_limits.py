@@ -102,7 +102,7 @@ def test_the_silent_are_closed_with_end_of_file_and_the_active_are_not(
         assert 0.5 <= time.monotonic() - begin < DEADLINE
         active.send(b"x\n")
         assert active.recv(100) == b"Hi, x\n"
-        assert either.errors("a").keys() == {"idle"}
+        assert either.errors("a").keys() == {"idle_timeout"}
 
 
 def test_who_leaves_no_room_for_a_reply_is_silent_too(daemon: Daemon) -> None:
@@ -115,7 +115,7 @@ def test_who_leaves_no_room_for_a_reply_is_silent_too(daemon: Daemon) -> None:
             pass
         while sock.recv(1 << 20):  # ends with end of file: a reset would raise
             pass
-    assert daemon.errors("a") == {"idle": 1}
+    assert daemon.errors("a") == {"idle_timeout": 1}
 
 
 @needs_root
@@ -140,7 +140,7 @@ def test_allow_admits_users_and_groups_supplementary_ones_too(daemon: Daemon, ki
     assert as_user(other, [staff], answered) == 6
     assert as_user(other, [GAMES_GROUP], answered) == 0
     assert as_user(0, [], answered) == 0  # also root, who is not on the list
-    assert daemon.errors("a") == {"refused": 2}
+    assert daemon.errors("a") == {"not_allowed": 2}
     assert {event["uid"] for event in events(daemon, "refused")} == {0, other}
 
 
@@ -167,7 +167,7 @@ def test_allow_of_datagrams_goes_by_user_and_primary_group(daemon: Daemon) -> No
             root.send(b"now")
             assert root.recv(10) == b"Hi, now"
     row = daemon.row("d")
-    assert (row["messages_total"], row["errors"]["refused"]) == (3, 1)
+    assert (row["messages_total"], row["errors"]["not_allowed"]) == (3, 1)
     (event,) = events(daemon, "refused")
     assert (event["uid"], event["text"].endswith("not in allow")) == (other, True)
 
@@ -202,7 +202,7 @@ def test_who_is_refused_a_thousand_times_is_told_once_and_counted_each_time(
             assert sock.recv(1) == b""
     for _ in range(3):
         assert daemon.ctl("stop", "a", user=2).returncode == 4
-    assert daemon.errors("a") == {"refused": 1000}
+    assert daemon.errors("a") == {"not_allowed": 1000}
     assert len(events(daemon, "refused")) == 2
     log = daemon.log.read_text(encoding="utf-8")
     assert log.count("not in allow") == 1

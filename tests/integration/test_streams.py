@@ -199,7 +199,7 @@ def test_a_peer_that_dies_with_unread_replies_is_counted_and_harms_nobody(daemon
         sock.close()
         until(lambda: daemon.row("a")["connections"] == 1)
         assert ask(other, b"still here") == b"Hi, still here\n"
-    assert daemon.errors("a") == {"reset": 1}
+    assert daemon.errors("a") == {"connection_reset": 1}
 
 
 def test_peers_tells_how_long_a_silent_client_has_been_connected(daemon: Daemon) -> None:

@@ -102,7 +102,7 @@ def test_the_first_datagram_says_who_sent_it(listening: Machine) -> None:
         *("localechoctl", "send", "--timeout", "1", DATAGRAM, "hello"), user="nobody"
     )
     assert refused.returncode != 0
-    assert row(listening, "datagram")["errors"] == {"refused": 1}
+    assert row(listening, "datagram")["errors"] == {"not_allowed": 1}
 
 
 def test_a_restart_is_noticed_by_nobody_and_systemd_keeps_no_second_copy(

@@ -249,9 +249,11 @@ def test_a_full_backlog_is_a_timeout(
 def test_both_clients_return_the_same(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path) as daemon:
-        daemon.supervisor.rows["stream"] = endpoint("stream", errors={"reset": 3}, error="why")
-        assert by_h2(path) == by_grpclib(path)
-        assert [row.name for row in Client(str(path)).status(["datagram"]).endpoints] == [
+        daemon.supervisor.rows["stream"] = endpoint(
+            "stream", errors={"connection_reset": 3}, error="why"
+        )
+        assert by_inquiry(path) == by_client(path)
+        assert [row.name for row in client.status(str(path), ["datagram"]).endpoints] == [
             "datagram"
         ]
 

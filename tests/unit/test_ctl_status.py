@@ -20,7 +20,7 @@ FAILED = endpoint(
     error="bind failed: Permission denied (13): /var/lib/x.sock",
     hint='bind_as = "root" and a restart, or a directory that localecho may write to, or another '
     "path altogether, which would do as well",
-    errors={"too_long": 2, "refused": 1},
+    errors={"too_long": 2, "not_allowed": 1},
 )
 
 
@@ -72,7 +72,7 @@ def test_json_has_exactly_the_documented_keys(
         "restarts_total": 0,
     }
     assert failed["error"] == "bind failed: Permission denied (13): /var/lib/x.sock"
-    assert failed["errors"] == {"too_long": 2, "refused": 1}
+    assert failed["errors"] == {"too_long": 2, "not_allowed": 1}
 
 
 def test_text_shows_daemon_and_endpoints(status: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ def test_a_failed_endpoint_shows_error_and_hint_within_80_columns(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-5:] == [
         "    /var/lib/x.sock  localecho:localecho 0666",
-        "    errors: refused 1, too_long 2",
+        "    errors: not_allowed 1, too_long 2",
         "    bind failed: Permission denied (13): /var/lib/x.sock",
         '    hint: bind_as = "root" and a restart, or a directory that localecho may',
         "    write to, or another path altogether, which would do as well",

@@ -56,7 +56,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert await loop.sock_recv(client, 1) == b""
-        assert counters.errors == {"stopped": 1}
+        assert counters.errors == {"endpoint_stopped": 1}
         client.close()
         one.close()
         reactor.close()

@@ -85,7 +85,7 @@ def test_incomplete_messages_close_the_largest_and_nobody_else(port: Port) -> No
         small.send(b"\n")
         second.serve(0)
         assert small.recv(1 << 20) == b"x" * 50 * KIB + b"\n"
-    assert port.counters.errors == {"memory": 1}
+    assert port.counters.errors == {"memory_limit": 1}
 
 
 def test_unsent_replies_count_until_they_are_sent(port: Port) -> None:
@@ -110,7 +110,7 @@ def test_who_alone_keeps_too_much_is_closed(port: Port) -> None:
             client.send(b"x" * 20 * KIB)
             connection.serve(0)
         assert client.recv(1) == b""
-    assert port.counters.errors == {"memory": 1}
+    assert port.counters.errors == {"memory_limit": 1}
 
 
 def test_what_another_process_left_counts(port: Port) -> None:

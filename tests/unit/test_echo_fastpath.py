@@ -202,7 +202,7 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     reset.reactor._turn()
     reset.client.close()  # with a reply unread
     reset.reactor._turn()
-    assert reset.counters.errors == {"reset": 1}
+    assert reset.counters.errors == {"connection_reset": 1}
     broken = stages()
     broken.client.shutdown(socket.SHUT_RD)
     broken.client.send(b"one\n")

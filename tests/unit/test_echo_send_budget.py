@@ -133,20 +133,20 @@ def test_large_replies_that_unconnected_senders_leave_unread_silence_nobody(
 
 
 def test_who_reads_again_is_answered_again(endpoint: Endpoint) -> None:
-    deaf = endpoint.client()
-    assert endpoint.flood(deaf) == {"", "deaf"}
-    while waits(deaf):
-        deaf.recv(100)
+    nonreader = endpoint.client()
+    assert endpoint.flood(nonreader) == {"", "unread_replies"}
+    while waits(nonreader):
+        nonreader.recv(100)
     endpoint.flood(endpoint.client())
     endpoint.clock.now += 0.25
-    assert endpoint.serves(deaf)
+    assert endpoint.serves(nonreader)
 
 
 def test_who_reads_late_while_others_never_do_is_answered_again(endpoint: Endpoint) -> None:
-    deaf, late = endpoint.client(), endpoint.client()
+    nonreader, late = endpoint.client(), endpoint.client()
     assert endpoint.answer(late, SMALL) == ""
-    endpoint.flood(deaf)
-    assert endpoint.answer(late, SMALL) == "deaf"
+    endpoint.flood(nonreader)
+    assert endpoint.answer(late, SMALL) == "unread_replies"
     assert late.recv(100) == SMALL
     endpoint.clock.now += 0.001
     assert endpoint.serves(late)
@@ -162,15 +162,15 @@ def test_who_has_read_so_far_takes_little_once_it_does_not(endpoint: Endpoint) -
 def test_whose_socket_has_closed_may_bind_another(endpoint: Endpoint) -> None:
     name = f"\0unread-{os.getpid()}-{id(endpoint)}"
     endpoint.flood(endpoint.client())
-    with endpoint.client(name=name) as deaf:
-        assert endpoint.flood(deaf) == {"", "full"}
+    with endpoint.client(name=name) as nonreader:
+        assert endpoint.flood(nonreader) == {"", "queue_full"}
         endpoint.clock.now += 0.01
-        assert endpoint.flood(deaf) == {"deaf"}
+        assert endpoint.flood(nonreader) == {"unread_replies"}
     endpoint.clock.now += 0.01
     with endpoint.client(name=name) as other:
         assert endpoint.serves(other)
         endpoint.clock.now += 0.01
-        assert "deaf" in endpoint.flood(other)
+        assert "unread_replies" in endpoint.flood(other)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
@@ -183,11 +183,11 @@ def test_one_users_senders_leave_room_for_other_users(endpoint: Endpoint) -> Non
     found = set()
     for each in theirs:
         found |= endpoint.flood(each, reply, 20)
-    assert found == {"", "deaf", "full"}
+    assert found == {"", "unread_replies", "queue_full"}
     endpoint.clock.now += 0.01
     assert endpoint.serves(endpoint.client(), b"x" * 30_000)
     with as_user(5):
-        assert endpoint.answer(endpoint.client(), SMALL) == "full"
+        assert endpoint.answer(endpoint.client(), SMALL) == "queue_full"
 
 
 def test_nothing_is_asked_while_nothing_lies_unread(
@@ -195,7 +195,7 @@ def test_nothing_is_asked_while_nothing_lies_unread(
 ) -> None:
     asked = Questions()
     monkeypatch.setattr(endpoint.unread, "_used", asked.counted(lambda: 0))
-    monkeypatch.setattr(diag, "datagrams", lambda: pytest.fail("nobody is deaf"))
+    monkeypatch.setattr(diag, "datagrams", lambda: pytest.fail("all replies have been read"))
     client = endpoint.client()
     for _ in range(6900):
         assert endpoint.serves(client)
@@ -208,9 +208,9 @@ def test_a_sender_that_never_reads_costs_few_questions(
     asked = Questions()
     monkeypatch.setattr(diag, "of_inode", asked.counted(diag.of_inode))
     monkeypatch.setattr(diag, "datagrams", asked.counted(diag.datagrams))
-    deaf = endpoint.client()
+    nonreader = endpoint.client()
     for _ in range(10_000):  # one second
-        endpoint.answer(deaf, SMALL)
+        endpoint.answer(nonreader, SMALL)
         endpoint.clock.now += 0.0001
     assert 0 < asked.number < 20
 
@@ -232,7 +232,7 @@ def test_more_who_could_hide_than_are_remembered_get_no_empty_reply(
 ) -> None:
     monkeypatch.setattr("localechod.echo.datagram.send_budget._NAMES", 2)
     some = [endpoint.client() for _ in range(3)]
-    assert [endpoint.answer(each, b"") for each in some] == ["", "", "full"]
+    assert [endpoint.answer(each, b"") for each in some] == ["", "", "queue_full"]
     assert [each.recv(10) for each in some[:2]] == [b"", b""]
     assert endpoint.answer(some[2], b"") == ""
 
@@ -289,7 +289,7 @@ def test_one_in_another_network_namespace_takes_the_strangers_room_at_most(sockd
         used = unread._used()
         process.communicate("\n", timeout=20)
     assert used < 2 * ROOM * 9 / 16
-    assert reasons == {"", "full"}
+    assert reasons == {"", "queue_full"}
 
 
 def test_a_list_that_is_not_to_be_had_stops_who_floods(
@@ -299,7 +299,7 @@ def test_a_list_that_is_not_to_be_had_stops_who_floods(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(diag, "datagrams", refuse)
-    assert endpoint.flood(endpoint.client()) == {"", "full"}
+    assert endpoint.flood(endpoint.client()) == {"", "queue_full"}
 
 
 def test_the_cost_of_a_reply_is_never_thought_too_small() -> None:
@@ -316,7 +316,7 @@ def test_the_cost_of_a_reply_is_never_thought_too_small() -> None:
 def test_what_lay_unread_before_a_restart_counts() -> None:
     endpoint = Endpoint()
     with endpoint.stack:
-        deaf = endpoint.client()
-        endpoint.flood(deaf)
+        nonreader = endpoint.client()
+        endpoint.flood(nonreader)
         endpoint.unread = SendBudget(endpoint.sock, endpoint.clock, ROOM)
-        assert endpoint.answer(deaf, SMALL) == "deaf"
+        assert endpoint.answer(nonreader, SMALL) == "unread_replies"

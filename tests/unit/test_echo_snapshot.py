@@ -17,7 +17,7 @@ WHOLE = ServiceSnapshot(
         EndpointSnapshot(
             config=EndpointConfig(name="a", type="stream", path="/run/a", framing="record"),
             counters={"messages": 3},
-            errors={"reset": 1},
+            errors={"connection_reset": 1},
             connections=(
                 ConnectionSnapshot(
                     pid=1,

@@ -104,14 +104,18 @@ class SendBudget:
         self._list_again = 0.0
 
     def refusal(self, sender: str | bytes, size: int) -> str:
-        """Return why a reply must not be sent ("deaf", "full"), or "" and count it as sent.
+        """Return why a reply must not be sent, or "" and count it as sent.
 
         Args:
             sender: the address as recvmsg(2) gave it.
             size: bytes of the reply.
+
+        Returns:
+            "unread_replies": earlier replies to this sender are unread. "queue_full": the send
+            buffer has no space for this sender.
         """
         if not size and not self._may_hide(sender):
-            return "full"
+            return "queue_full"
         self.slack -= _cost(size)
         if self.slack < 0 and (reason := self._careful(sender, _cost(size))):
             return reason
@@ -137,14 +141,14 @@ class SendBudget:
             if receiver.unread or receiver.trust <= 0:
                 self._look(sender, receiver)
             if receiver.unread:
-                return "deaf"
+                return "unread_replies"
             receiver.trust -= cost
         if receiver is None and sender not in self._invisible:
             if sender in self._unlisted:
-                return "full"
+                return "queue_full"
             _remember(self._unlisted, sender)
         limit = self._limit(sender, receiver)
-        return "full" if limit and used + cost > limit * self._share else ""
+        return "queue_full" if limit and used + cost > limit * self._share else ""
 
     def _limit(self, sender: str | bytes, receiver: _Receiver | None) -> int:
         """Return how many shares of the buffer may be taken after the reply; 0: the kernel says."""

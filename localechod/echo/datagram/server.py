@@ -26,11 +26,11 @@ _LAST = 1024
 # Why a reply could not be delivered. Nothing here is ever waited for: EPOLLOUT says that our buffer
 # has room, not that the receiver's has.
 _UNDELIVERED = {
-    errno.EAGAIN: "full",
-    errno.ECONNREFUSED: "gone",
-    errno.ENOENT: "gone",
-    errno.EACCES: "forbidden",
-    errno.EPERM: "forbidden",
+    errno.EAGAIN: "queue_full",
+    errno.ECONNREFUSED: "receiver_gone",
+    errno.ENOENT: "receiver_gone",
+    errno.EACCES: "permission_denied",
+    errno.EPERM: "permission_denied",
     errno.EPROTOTYPE: "wrong_type",
     errno.EMSGSIZE: "reply_too_long",
 }
@@ -142,7 +142,7 @@ class DatagramServer:
 
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
-            self._counters.errors["unnamed"] += 1
+            self._counters.errors["unnamed_sender"] += 1
             return
         refusal = self._send_budget.refusal(sender, len(reply))
         if refusal:
@@ -180,6 +180,6 @@ class DatagramServer:
         peer = Credentials(pid, uid, gid, frozenset({gid}))
         if self._allow.admits(peer):
             return True
-        self._counters.errors["refused"] += 1
+        self._counters.errors["not_allowed"] += 1
         self._endpoint_log.refused(peer, "not in allow")
         return False

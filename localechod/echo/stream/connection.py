@@ -204,7 +204,7 @@ class Connection(Flow):
 
     def evict(self) -> None:
         """Close: all connections together keep too much, and this one most."""
-        self.port.counters.errors["memory"] += 1
+        self.port.counters.errors["memory_limit"] += 1
         self.close()
 
     def discard(self) -> bool:
@@ -266,7 +266,11 @@ class Connection(Flow):
         self.tune()
 
 
-_BROKEN = {errno.EPIPE: "broken_pipe", errno.ECONNRESET: "reset", errno.EMSGSIZE: "reply_too_long"}
+_BROKEN = {
+    errno.EPIPE: "broken_pipe",
+    errno.ECONNRESET: "connection_reset",
+    errno.EMSGSIZE: "reply_too_long",
+}
 
 
 def hang_up(sock: socket.socket) -> None:

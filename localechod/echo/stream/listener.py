@@ -228,7 +228,7 @@ class Listener:
 
     def _refusal(self, peer: Credentials) -> tuple[str, str] | None:
         if not self._allow.admits(peer):
-            return "refused", "not in allow"
+            return "not_allowed", "not in allow"
         if not self._users.admits(peer.uid):
             return "user_limit", f"has {self._users.limit} connections already"
         return None
@@ -274,6 +274,6 @@ class Listener:
     def _close_idle(self) -> None:
         due = time.monotonic() - self.config.idle_timeout
         for connection in [c for c in self._connections if c.active <= due]:
-            self.counters.errors["idle"] += 1
+            self.counters.errors["idle_timeout"] += 1
             connection.close()
         self._watch_idle()
