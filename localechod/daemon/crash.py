@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from localechod.config import Config, EndpointConfig
 from localechod.daemon.inherited import CONFIG, CRASH_SLOTS, StoredConnection
 from localechod.echo.persist import crash_slots
-from localechod.echo.persist.crash_slots import Record, SlotError, Slots
+from localechod.echo.persist.crash_slots import SlotError, SlotRecord, Slots
 from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
 from localechod.echo.stream.connection import hang_up
 from localechod.echo.stream.resync import go_on
@@ -118,7 +118,7 @@ def revive(
 
 
 def _revive(
-    descriptor: int, record: Record | None, config: Config
+    descriptor: int, record: SlotRecord | None, config: Config
 ) -> tuple[EndpointSnapshot, socket.socket] | None:
     try:
         sock = socket.socket(fileno=descriptor)
@@ -135,8 +135,10 @@ def _revive(
     return state, sock
 
 
-def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> EndpointSnapshot | None:
-    """Return the state of a connection that can go on; None: it has to end."""
+def _state(
+    sock: socket.socket, record: SlotRecord, config: EndpointConfig
+) -> EndpointSnapshot | None:
+    """Describe a connection for the process that goes on with it; None: it has to end."""
     skip = go_on(record, config)
     if skip is None or sock.type != TYPES[config.type]:
         return None
@@ -147,8 +149,8 @@ def _state(sock: socket.socket, record: Record, config: EndpointConfig) -> Endpo
         uid=peer.uid,
         gid=peer.gid,
         groups=tuple(peer.groups),
-        since=record.since,
-        active=time.monotonic(),
+        accepted_at=record.accepted_at,
+        active_at=time.monotonic(),
         messages=0,
         received=0,
         sent=0,

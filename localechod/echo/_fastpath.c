@@ -100,7 +100,7 @@ static Py_ssize_t lines_in(Py_ssize_t size)
 }
 
 /* Serve a flow that is readable. */
-static PyObject *relay(Flow *flow, double now)
+static PyObject *serve(Flow *flow, double now)
 {
 	const char *prefix = PyBytes_AS_STRING(flow->prefix), *reply = data;
 	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
@@ -135,11 +135,11 @@ static PyObject *relay(Flow *flow, double now)
 		put_before_each(prefix, prefix_size, size);
 		reply = replies;
 	}
-	flow->active = now;
+	flow->active_at = now;
 	flow->received += size;
-	flow->relayed += count;
+	flow->fast_messages += count;
 	/* Before the reply: it wakes the client up, and most kills would come right after it. */
-	mark(flow, length > flow->whole ? UNSENT : BOUNDARY);
+	mark(flow, length > flow->atomic_size ? UNSENT : BOUNDARY);
 	sent = send(flow->fd, reply, length, MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
 		return failed(flow);
@@ -147,44 +147,44 @@ static PyObject *relay(Flow *flow, double now)
 		flow->sent += sent;
 	if (sent != length)
 		return unsent(flow, reply, length, sent);
-	if (length > flow->whole)
+	if (length > flow->atomic_size)
 		mark(flow, BOUNDARY);
 	Py_RETURN_NONE;
 }
 
-/* A handler's result is how many events it stands for, if it is a number, else one. */
-static PyObject *handle(PyObject *handler, uint32_t events, double now)
+/* A callback's result is how many events it stands for, if it is a number, else one. */
+static PyObject *call(PyObject *callback, uint32_t events, double now)
 {
-	PyObject *self = PyMethod_Check(handler) ? PyMethod_GET_SELF(handler) : NULL;
+	PyObject *self = PyMethod_Check(callback) ? PyMethod_GET_SELF(callback) : NULL;
 	PyObject *number, *result;
 
 	if (self && PyObject_TypeCheck(self, &FlowType) && events & EPOLLIN) {
 		Flow *flow = (Flow *)self;
 		/* Nothing is read as a record that may be the end. What happens in the turn in which
 		   it came may concern another that had its number. */
-		int record = events == EPOLLIN && now != flow->since;
+		int record = events == EPOLLIN && now != flow->accepted_at;
 
 		if (flow->kind != PYTHON && (flow->kind != RECORDS || record))
-			return relay(flow, now);
+			return serve(flow, now);
 	}
 	number = PyLong_FromUnsignedLong(events);
 	if (!number)
 		return NULL;
-	result = PyObject_CallOneArg(handler, number);
+	result = PyObject_CallOneArg(callback, number);
 	Py_DECREF(number);
 	return result;
 }
 
-PyDoc_STRVAR(turn_doc, "See localechod.echo.fastpath.");
+PyDoc_STRVAR(dispatch_doc, "See localechod.echo.fastpath.");
 
-static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	struct epoll_event ready[EVENTS];
 	int epoll, batch, count, served = 0;
 	double now;
 
 	if (nargs != 4 || !PyDict_Check(args[1])) {
-		PyErr_SetString(PyExc_TypeError, "turn(epoll, handlers, batch, now)");
+		PyErr_SetString(PyExc_TypeError, "dispatch(epoll, callbacks, batch, now)");
 		return NULL;
 	}
 	epoll = PyObject_AsFileDescriptor(args[0]);
@@ -196,20 +196,20 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 	if (count < 0)
 		return errno == EINTR ? PyLong_FromLong(0) : PyErr_SetFromErrno(PyExc_OSError);
 	for (int at = 0; at < count; at++) {
-		PyObject *fd = PyLong_FromLong(ready[at].data.fd), *handler, *result;
+		PyObject *fd = PyLong_FromLong(ready[at].data.fd), *callback, *result;
 
 		if (!fd)
 			return NULL;
-		handler = PyDict_GetItemWithError(args[1], fd);
+		callback = PyDict_GetItemWithError(args[1], fd);
 		Py_DECREF(fd);
-		if (!handler && PyErr_Occurred())
+		if (!callback && PyErr_Occurred())
 			return NULL;
 		served++;
-		if (!handler)
-			continue; /* closed by a handler before it */
-		Py_INCREF(handler);
-		result = handle(handler, ready[at].events, now);
-		Py_DECREF(handler);
+		if (!callback)
+			continue; /* closed by a callback before it */
+		Py_INCREF(callback);
+		result = call(callback, ready[at].events, now);
+		Py_DECREF(callback);
 		if (!result)
 			return NULL;
 		if (PyLong_Check(result))
@@ -220,12 +220,12 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static PyMethodDef functions[] = {
-	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
+	{"dispatch", (PyCFunction)(void (*)(void))dispatch, METH_FASTCALL, dispatch_doc},
 	{NULL},
 };
 
 static struct PyModuleDef definition = {
-	PyModuleDef_HEAD_INIT, "_fastpath", turn_doc, -1, functions,
+	PyModuleDef_HEAD_INIT, "_fastpath", dispatch_doc, -1, functions,
 };
 
 PyMODINIT_FUNC PyInit__fastpath(void)

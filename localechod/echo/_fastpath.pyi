@@ -6,18 +6,18 @@ class Flow:
     kind: int
     read_size: int
     limit: int
-    whole: int
+    atomic_size: int
     prefix: bytes
-    word: memoryview | None
-    relayed: int
+    slot_byte: memoryview | None
+    fast_messages: int
     received: int
     sent: int
-    since: float
-    active: float
+    accepted_at: float
+    active_at: float
 
-def turn(
+def dispatch(
     epoll: select.epoll,
-    handlers: dict[int, Callable[[int], int | None]],
+    callbacks: dict[int, Callable[[int], int | None]],
     batch: int,
     now: float,
     /,

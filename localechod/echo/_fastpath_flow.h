@@ -20,11 +20,11 @@ enum kind { PYTHON, CHUNKS, LINES, RECORDS };
 typedef struct {
 	PyObject_HEAD
 	int fd, kind;
-	Py_ssize_t read_size, limit, whole;
+	Py_ssize_t read_size, limit, atomic_size;
 	PyObject *prefix;
 	Py_buffer *slot_byte; /* or NULL */
-	unsigned long long relayed, received, sent;
-	double since, active;
+	unsigned long long fast_messages, received, sent;
+	double accepted_at, active_at;
 } Flow;
 
 static void release_slot_byte(Flow *flow)
@@ -109,7 +109,7 @@ static PyObject *new_flow(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	flow->prefix = PyBytes_FromStringAndSize(NULL, 0);
 	flow->fd = -1;
 	flow->read_size = 1;
-	flow->whole = PY_SSIZE_T_MAX;
+	flow->atomic_size = PY_SSIZE_T_MAX;
 	return (PyObject *)flow;
 }
 
@@ -124,12 +124,12 @@ static PyMemberDef members[] = {
 	{"fd", T_INT, offsetof(Flow, fd), 0, NULL},
 	{"kind", T_INT, offsetof(Flow, kind), 0, NULL},
 	{"limit", T_PYSSIZET, offsetof(Flow, limit), 0, NULL},
-	{"whole", T_PYSSIZET, offsetof(Flow, whole), 0, NULL},
-	{"relayed", T_ULONGLONG, offsetof(Flow, relayed), 0, NULL},
+	{"atomic_size", T_PYSSIZET, offsetof(Flow, atomic_size), 0, NULL},
+	{"fast_messages", T_ULONGLONG, offsetof(Flow, fast_messages), 0, NULL},
 	{"received", T_ULONGLONG, offsetof(Flow, received), 0, NULL},
 	{"sent", T_ULONGLONG, offsetof(Flow, sent), 0, NULL},
-	{"since", T_DOUBLE, offsetof(Flow, since), 0, NULL},
-	{"active", T_DOUBLE, offsetof(Flow, active), 0, NULL},
+	{"accepted_at", T_DOUBLE, offsetof(Flow, accepted_at), 0, NULL},
+	{"active_at", T_DOUBLE, offsetof(Flow, active_at), 0, NULL},
 	{NULL},
 };
 

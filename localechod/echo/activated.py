@@ -24,7 +24,7 @@ _BATCH = 16
 
 # Without a descriptor left accept(2) fails at once, and the socket stays readable: instead of
 # spinning nobody is turned away for so many seconds.
-_REST = 1.0
+_PAUSE = 1.0
 
 REMEDY = "systemctl restart localechod.socket"
 HINT = (
@@ -48,7 +48,7 @@ class ActivatedSocket:
         self._sock = bound.sock
         bound.remove()  # lets go of its file; each `bound` looks at it anew
         self._turning_away = False
-        self._resting: asyncio.TimerHandle | None = None
+        self._pause_timer: asyncio.TimerHandle | None = None
 
     def bound(self) -> Bound:
         """Return a duplicate to serve on, with its file as it stands now.
@@ -71,11 +71,11 @@ class ActivatedSocket:
         """Leave them to the endpoint."""
         if self._turning_away:
             self._turning_away = False
-            if self._resting is None:
+            if self._pause_timer is None:
                 self._reactor.unregister(self._sock.fileno())
             else:
-                self._resting.cancel()
-                self._resting = None
+                self._pause_timer.cancel()
+                self._pause_timer = None
 
     def close(self) -> None:
         """Let go of it; who waits there is for whoever else has it."""
@@ -83,7 +83,7 @@ class ActivatedSocket:
         self._sock.close()
 
     def _watch(self) -> None:
-        self._resting = None
+        self._pause_timer = None
         self._reactor.register(self._sock.fileno(), select.EPOLLIN, self._refuse)
 
     def _refuse(self, _events: int) -> None:
@@ -97,6 +97,6 @@ class ActivatedSocket:
                 return
             except OSError:
                 self._reactor.unregister(self._sock.fileno())
-                self._resting = self._reactor.loop.call_later(_REST, self._watch)
+                self._pause_timer = self._reactor.loop.call_later(_PAUSE, self._watch)
                 return
             self._counters.errors["endpoint_stopped"] += 1

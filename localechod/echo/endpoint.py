@@ -63,9 +63,9 @@ class Endpoint:
         else:
             self._serve(opened)
 
-    def hold(self, lent: Bound) -> None:
+    def activate(self, passed: Bound) -> None:
         """Take a socket that was lent, and turn away whoever comes, until the endpoint starts."""
-        self.activated = ActivatedSocket(self._context.reactor, self.counters, lent)
+        self.activated = ActivatedSocket(self._context.reactor, self.counters, passed)
         self.activated.turn_away()
 
     def retry(self) -> LocalechodError | None:
@@ -95,10 +95,10 @@ class Endpoint:
         if isinstance(opened, LocalechodError):
             raise opened
         self.counters.restarts += 1
-        self._context.store.drop(self.config.name)
+        self._context.store.remove(self.config.name)
         if self._server is not None:
             self._server.rebind(opened)
-        self._keep(opened)
+        self._own(opened)
 
     def restore(self) -> None:
         """Give the socket's file its owner and mode again.
@@ -109,26 +109,26 @@ class Endpoint:
         if self.bound is not None:
             self.bound.restore(self.wanted)
 
-    def impair(self, kind: str, error: LocalechodError) -> None:
+    def set_trouble(self, kind: str, error: LocalechodError) -> None:
         """Something keeps it from serving everyone; what is known already is not told again."""
         known = self._troubles.get(kind)
         self._troubles[kind] = error
         if known is None or known.text != error.text:
-            self._transition(Trigger.IMPAIRED, error)
+            self._transition(Trigger.TROUBLE, error)
         self.error = error
 
-    def is_impaired(self, kind: str) -> bool:
+    def has_trouble(self, kind: str) -> bool:
         """Whether this kind of trouble is known."""
         return kind in self._troubles
 
-    def cure(self, kind: str) -> None:
+    def clear_trouble(self, kind: str) -> None:
         """That trouble is over, if there was any."""
         if self._troubles.pop(kind, None) is None:
             return
         if self._troubles:
             self.error = next(iter(self._troubles.values()))
         else:
-            self._transition(Trigger.CURED)
+            self._transition(Trigger.RECOVERED)
 
     def _bind(self) -> Opened:
         try:
@@ -154,22 +154,22 @@ class Endpoint:
             number = error.errno or errno.EIO
             self._transition(Trigger.REFUSED, SocketError("epoll_ctl", number, str(bound.address)))
             return
-        self._keep(bound)
+        self._own(bound)
         self._transition(Trigger.BOUND)
 
-    def _keep(self, bound: Bound) -> None:
+    def _own(self, bound: Bound) -> None:
         self.bound = bound
         if bound.lent:
             return  # its owner has it in any case, and decides about the file
         self.wanted = request(self.config, self._owner)
-        self._context.store.keep(self.config.name, bound.sock.fileno())
+        self._context.store.put(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
         """Close the socket and every connection; what was received is answered first."""
         server, self._server, self.bound = self._server, None, None
         self._troubles.clear()
         if server is not None:
-            self._context.store.drop(self.config.name)
+            self._context.store.remove(self.config.name)
             server.close()
         if self.activated is not None:
             self.activated.turn_away()
@@ -266,9 +266,9 @@ class Endpoint:
         """The listener cannot accept any more, or (no reason) can again."""
         if reason:
             error = LocalechodError(reason, "connections are accepted as others close")
-            self.impair("accept", error)
+            self.set_trouble("accept", error)
         else:
-            self.cure("accept")
+            self.clear_trouble("accept")
 
     def _hint(self) -> str | None:
         hints = [] if self.error is None else [self.error.hint]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 __all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_READ", "PYTHON", "RECORDS"]
-__all__ += ["Flow", "Handler", "turn"]
+__all__ += ["Callback", "Flow", "dispatch"]
 
 # What a flow's messages are, as far as the compiled loop may serve it; as in _fastpath_flow.h.
 PYTHON = 0  # not at all
@@ -23,7 +23,7 @@ RECORDS = 3  # what one read returns, without its boundaries lost
 # The longest read, in bytes, that the compiled loop has room for.
 LONGEST_READ = 1 << 17
 
-Handler = Callable[[int], int | None]
+Callback = Callable[[int], int | None]
 
 
 class Flow:
@@ -32,37 +32,37 @@ class Flow:
     Attributes:
         kind: PYTHON, or what may be done without it; only while nothing is unsent or incomplete.
         read_size, limit, prefix: bytes of a read, of the longest message, and before each reply.
-        word: where the state of a kept connection is written, for a crash; see crash_slots.py.
-        whole: the longest reply, in bytes, that is sent whole or not at all; see crash_slots.py.
-        relayed: messages that the compiled loop has answered; bytes are counted together.
-        since, active: when it came, and when it last read or wrote; monotonic seconds.
+        slot_byte: the state byte of the connection's crash slot, or None; see crash_slots.py.
+        atomic_size: bytes of the longest reply that is sent whole or not at all; see there.
+        fast_messages: messages that the compiled loop has answered; bytes are counted together.
+        accepted_at, active_at: when it came, and when it last read or wrote; monotonic seconds.
     """
 
     __slots__ = (
-        *("active", "fd", "kind", "limit", "prefix", "read_size"),
-        *("received", "relayed", "sent", "since", "whole", "slot_byte"),
+        *("active_at", "fd", "kind", "limit", "prefix", "read_size"),
+        *("received", "fast_messages", "sent", "accepted_at", "atomic_size", "slot_byte"),
     )
 
     fd: int
     limit: int
     read_size: int
-    since: float
-    active: float
+    accepted_at: float
+    active_at: float
 
     def __init__(self) -> None:
         self.kind = PYTHON
         self.prefix = b""
         self.slot_byte: memoryview | None = None
-        self.whole = sys.maxsize
-        self.relayed = self.received = self.sent = 0
+        self.atomic_size = sys.maxsize
+        self.fast_messages = self.received = self.sent = 0
 
 
-def turn(epoll: select.epoll, handlers: dict[int, Handler], batch: int, _now: float) -> int:
-    """Call the handlers of what is ready.
+def dispatch(epoll: select.epoll, callbacks: dict[int, Callback], batch: int, _now: float) -> int:
+    """Call the callbacks of what is ready.
 
     Args:
         epoll: whose descriptors they are.
-        handlers: by descriptor; each returns how many events it stands for, None for one.
+        callbacks: by descriptor; each returns how many events it stands for, None for one.
         batch: how many to call at most.
 
     Returns:
@@ -70,10 +70,10 @@ def turn(epoll: select.epoll, handlers: dict[int, Handler], batch: int, _now: fl
     """
     served = 0
     for fd, events in epoll.poll(0, batch):
-        # A handler earlier in this batch may have closed this descriptor. If its number has been
+        # A callback earlier in this batch may have closed this descriptor. If its number has been
         # reused already, the newcomer sees one event too many, reads EAGAIN, and waits.
-        handler = handlers.get(fd)
-        more = handler(events) if handler is not None else None
+        callback = callbacks.get(fd)
+        more = callback(events) if callback is not None else None
         served += 1 if more is None else more
     return served
 
@@ -81,6 +81,6 @@ def turn(epoll: select.epoll, handlers: dict[int, Handler], batch: int, _now: fl
 COMPILED = False
 if "LOCALECHOD_PURE_PYTHON" not in os.environ:
     with suppress(ImportError):
-        from localechod.echo._fastpath import Flow, turn  # type: ignore[assignment]
+        from localechod.echo._fastpath import Flow, dispatch  # type: ignore[assignment]
 
         COMPILED = True

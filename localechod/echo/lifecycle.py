@@ -24,8 +24,8 @@ class Trigger(StrEnum):
     START = "start"  # by configuration or by hand
     BOUND = "bound"  # its socket is bound, owned and open
     REFUSED = "refused"  # the kernel would not have it
-    IMPAIRED = "impaired"  # it serves, but not everyone
-    CURED = "cured"  # it serves everyone again
+    TROUBLE = "trouble"  # it serves, but not everyone
+    RECOVERED = "recovered"  # it serves everyone again
     STOP = "stop"  # by configuration or by hand
 
 
@@ -35,9 +35,9 @@ TABLE: dict[tuple[State, Trigger], State] = {
     (State.STARTING, Trigger.BOUND): State.LISTENING,
     (State.STARTING, Trigger.REFUSED): State.FAILED,
     (State.FAILED, Trigger.REFUSED): State.FAILED,  # for another reason than before
-    (State.LISTENING, Trigger.IMPAIRED): State.DEGRADED,
-    (State.DEGRADED, Trigger.IMPAIRED): State.DEGRADED,  # for one more reason
-    (State.DEGRADED, Trigger.CURED): State.LISTENING,
+    (State.LISTENING, Trigger.TROUBLE): State.DEGRADED,
+    (State.DEGRADED, Trigger.TROUBLE): State.DEGRADED,  # for one more reason
+    (State.DEGRADED, Trigger.RECOVERED): State.LISTENING,
     (State.LISTENING, Trigger.STOP): State.STOPPED,
     (State.DEGRADED, Trigger.STOP): State.STOPPED,
     (State.FAILED, Trigger.STOP): State.STOPPED,

@@ -19,7 +19,7 @@ from localechod.echo.activated import REMEDY
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.lifecycle import State
 from localechod.echo.reactor import Reactor
-from localechod.echo.retry import Backoff, Cure, cure
+from localechod.echo.retry import Backoff, RetryOn, retry_on
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, FileState, difference, fate, judge, look
@@ -33,17 +33,17 @@ _RESTART = "only root can bind it again: systemctl restart localechod"
 
 
 @dataclass(slots=True, eq=False)
-class _Watched:
+class _Monitored:
     """One endpoint, and when it is looked at next.
 
     Attributes:
         watched: whether events tell of everything that can happen to its path.
-        held: the timer is there to spread acts: an event does not come before it.
+        postponed: the timer is there to spread acts: an event does not come before it.
     """
 
     endpoint: Endpoint
     watched: bool = False
-    held: bool = False
+    postponed: bool = False
     timer: asyncio.TimerHandle | None = None
     retries: Backoff = field(default_factory=Backoff)
     acts: Backoff = field(default_factory=partial(Backoff, _AT_ONCE))
@@ -62,153 +62,166 @@ class Monitor:
         self._reactor = reactor
         self._watches = watches
         self._may_bind = may_bind
-        self._watched: dict[str, _Watched] = {}
+        self._monitored: dict[str, _Monitored] = {}
         self._closed = False
         for descriptor in watches.descriptors:
             reactor.register(descriptor, select.EPOLLIN, self._events)
 
-    def attend(self, endpoint: Endpoint) -> None:
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Take note of what the supervisor has just done to an endpoint."""
         if self._closed:
             return
         name = endpoint.config.name
-        known = self._watched.pop(name, None)
+        known = self._monitored.pop(name, None)
         if known is not None:
-            self._rest(known)
+            self._cancel_timer(known)
         if endpoint.state is State.STOPPED:
             self._watches.forget(name)
             return
-        ward = self._watched[name] = _Watched(endpoint)
+        monitored = self._monitored[name] = _Monitored(endpoint)
         if endpoint.state.serves:
-            self._look(ward)
+            self._look(monitored)
         elif self._may_bind(endpoint.config) and endpoint.error is not None:
-            self._watch_names(ward)
-            if cure(endpoint.error, watched=ward.watched) is Cure.EVENT:
-                self._look(ward)  # the event may have come before the watch
+            self._watch_names(monitored)
+            if retry_on(endpoint.error, watched=monitored.watched) is RetryOn.EVENT:
+                self._look(monitored)  # the event may have come before the watch
             else:
-                self._wait(ward, endpoint.error)
+                self._wait(monitored, endpoint.error)
 
     def retry(self, endpoint: Endpoint) -> None:
         """Try at once what has failed; somebody may have seen to it."""
-        ward = self._watched.get(endpoint.config.name)
-        if ward is not None and endpoint.state is State.FAILED:
-            self._look(ward)
+        monitored = self._monitored.get(endpoint.config.name)
+        if monitored is not None and endpoint.state is State.FAILED:
+            self._look(monitored)
 
     def close(self) -> None:
         """Stop looking after anything: the sockets are given away, or given up."""
         if self._closed:
             return
         self._closed = True
-        for ward in self._watched.values():
-            self._rest(ward)
-        self._watched.clear()
+        for monitored in self._monitored.values():
+            self._cancel_timer(monitored)
+        self._monitored.clear()
         for descriptor in self._watches.descriptors:
             self._reactor.unregister(descriptor)
         self._watches.close()
 
     def _events(self, _events: int) -> None:
         for name in self._watches.changed():
-            ward = self._watched.get(name)
-            if ward is not None and not ward.held:
-                self._look(ward, paced=True)
+            monitored = self._monitored.get(name)
+            if monitored is not None and not monitored.postponed:
+                self._look(monitored, paced=True)
 
-    def _look(self, ward: _Watched, *, paced: bool = False) -> None:
-        self._rest(ward)
-        if ward.endpoint.state is State.FAILED:
-            self._start(ward, paced=paced)
-        elif ward.endpoint.bound is not None and ward.endpoint.bound.file is not None:
-            self._inspect(ward, ward.endpoint.bound.file, paced=paced)
-        elif ward.endpoint.activated is not None and not ward.endpoint.config.address.is_abstract:
+    def _look(self, monitored: _Monitored, *, paced: bool = False) -> None:
+        self._cancel_timer(monitored)
+        if monitored.endpoint.state is State.FAILED:
+            self._start(monitored, paced=paced)
+        elif monitored.endpoint.bound is not None and monitored.endpoint.bound.file is not None:
+            self._inspect(monitored, monitored.endpoint.bound.file, paced=paced)
+        elif (
+            monitored.endpoint.activated is not None
+            and not monitored.endpoint.config.address.is_abstract
+        ):
             what = "its file was removed or replaced before the service started"
-            ward.endpoint.impair("file", LocalechodError(what, REMEDY))
+            monitored.endpoint.set_trouble("file", LocalechodError(what, REMEDY))
 
-    def _start(self, ward: _Watched, *, paced: bool) -> None:
+    def _start(self, monitored: _Monitored, *, paced: bool) -> None:
         """Try to start an endpoint that has failed."""
-        if not self._may_bind(ward.endpoint.config) or (paced and self._is_held(ward)):
+        if not self._may_bind(monitored.endpoint.config) or (
+            paced and self._is_postponed(monitored)
+        ):
             return
-        self._watch_names(ward)
-        error = ward.endpoint.retry()
+        self._watch_names(monitored)
+        error = monitored.endpoint.retry()
         if error is None:
-            self._look(ward)
+            self._look(monitored)
         else:
-            self._wait(ward, error)
+            self._wait(monitored, error)
 
-    def _inspect(self, ward: _Watched, file: PinnedEntry, *, paced: bool) -> None:
+    def _inspect(self, monitored: _Monitored, file: PinnedEntry, *, paced: bool) -> None:
         """Look what has become of the file of an endpoint that serves, and make it good."""
-        endpoint, address = ward.endpoint, ward.endpoint.config.address
+        endpoint, address = monitored.endpoint, monitored.endpoint.config.address
         expected = _expected(endpoint, file)
-        ward.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
+        monitored.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
         found = look(address)
         if judge(found, expected) not in {FileState.OURS, FileState.CHANGED}:
-            self._watch_names(ward)
+            self._watch_names(monitored)
             found = look(address)  # again, now that no event can be missed
-        standing = judge(found, expected)
-        if standing is FileState.OURS:
-            endpoint.cure("file")
-        elif isinstance(found, int) and standing is FileState.HIDDEN:
+        state = judge(found, expected)
+        if state is FileState.OURS:
+            endpoint.clear_trouble("file")
+        elif isinstance(found, int) and state is FileState.HIDDEN:
             hint = connect_hint(found, address)
             error = SocketError("stat", found, str(address), hint)
-            self._give_up(ward, "the way to its file is closed", error)
-        elif isinstance(found, File) and standing is FileState.CHANGED:
+            self._give_up(monitored, "the way to its file is closed", error)
+        elif isinstance(found, File) and state is FileState.CHANGED:
             what = f"its file was given {difference(found, expected)}"
-            self._act(ward, what, "put back", endpoint.restore, paced=paced)
+            self._act(monitored, what, "put back", endpoint.restore, paced=paced)
         else:
-            what = f"its file was {'replaced' if standing is FileState.ANOTHER else fate(file)}"
+            what = f"its file was {'replaced' if state is FileState.ANOTHER else fate(file)}"
             if endpoint.activated is not None:
-                endpoint.impair("file", LocalechodError(what, REMEDY))
+                endpoint.set_trouble("file", LocalechodError(what, REMEDY))
             elif self._may_bind(endpoint.config):
-                self._act(ward, what, "bound again", endpoint.rebind, paced=paced)
+                self._act(monitored, what, "bound again", endpoint.rebind, paced=paced)
             else:
-                endpoint.impair("file", LocalechodError(what, _RESTART))
+                endpoint.set_trouble("file", LocalechodError(what, _RESTART))
 
     def _act(
-        self, ward: _Watched, what: str, remedy: str, action: Callable[[], None], *, paced: bool
+        self,
+        monitored: _Monitored,
+        what: str,
+        remedy: str,
+        action: Callable[[], None],
+        *,
+        paced: bool,
     ) -> None:
-        endpoint = ward.endpoint
-        if paced and self._is_held(ward):
-            endpoint.impair("file", LocalechodError(what))
+        endpoint = monitored.endpoint
+        if paced and self._is_postponed(monitored):
+            endpoint.set_trouble("file", LocalechodError(what))
             return
         try:
             action()
         except LocalechodError as error:
-            self._give_up(ward, what, error)
+            self._give_up(monitored, what, error)
             return
-        if not endpoint.is_impaired("file"):
-            endpoint.impair("file", LocalechodError(what, remedy))
+        if not endpoint.has_trouble("file"):
+            endpoint.set_trouble("file", LocalechodError(what, remedy))
         # Watch the new file; and what has happened to it before that is seen by looking.
-        self._look(ward, paced=True)
+        self._look(monitored, paced=True)
 
-    def _give_up(self, ward: _Watched, what: str, error: LocalechodError) -> None:
+    def _give_up(self, monitored: _Monitored, what: str, error: LocalechodError) -> None:
         """Say what is the matter, and wait for what can cure it."""
-        ward.endpoint.impair("file", LocalechodError(f"{what}, and {error.text}", error.hint))
-        self._wait(ward, error)
+        monitored.endpoint.set_trouble(
+            "file", LocalechodError(f"{what}, and {error.text}", error.hint)
+        )
+        self._wait(monitored, error)
 
-    def _wait(self, ward: _Watched, error: LocalechodError) -> None:
-        if cure(error, watched=ward.watched) is Cure.TIME:
-            self._put_off(ward, ward.retries.wait(time.monotonic()))
+    def _wait(self, monitored: _Monitored, error: LocalechodError) -> None:
+        if retry_on(error, watched=monitored.watched) is RetryOn.TIMER:
+            self._look_in(monitored, monitored.retries.wait(time.monotonic()))
 
-    def _is_held(self, ward: _Watched) -> bool:
+    def _is_postponed(self, monitored: _Monitored) -> bool:
         """Count an act, and put it off where there have been too many."""
-        seconds = ward.acts.wait(time.monotonic())
+        seconds = monitored.acts.wait(time.monotonic())
         if seconds:
-            ward.held = True
-            self._put_off(ward, seconds)
-        return ward.held
+            monitored.postponed = True
+            self._look_in(monitored, seconds)
+        return monitored.postponed
 
-    def _put_off(self, ward: _Watched, seconds: float) -> None:
-        ward.endpoint.next_attempt = time.monotonic() + seconds
-        ward.timer = self._reactor.loop.call_later(seconds, self._look, ward)
+    def _look_in(self, monitored: _Monitored, seconds: float) -> None:
+        monitored.endpoint.next_attempt = time.monotonic() + seconds
+        monitored.timer = self._reactor.loop.call_later(seconds, self._look, monitored)
 
-    def _rest(self, ward: _Watched) -> None:
-        if ward.timer is not None:
-            ward.timer.cancel()
-        ward.timer, ward.held, ward.endpoint.next_attempt = None, False, None
+    def _cancel_timer(self, monitored: _Monitored) -> None:
+        if monitored.timer is not None:
+            monitored.timer.cancel()
+        monitored.timer, monitored.postponed, monitored.endpoint.next_attempt = None, False, None
 
-    def _watch_names(self, ward: _Watched) -> None:
-        address = ward.endpoint.config.address
+    def _watch_names(self, monitored: _Monitored) -> None:
+        address = monitored.endpoint.config.address
         if not address.is_abstract:
-            name = ward.endpoint.config.name
-            ward.watched = self._watches.names(name, Path(address.path))
+            name = monitored.endpoint.config.name
+            monitored.watched = self._watches.names(name, Path(address.path))
 
 
 def _expected(endpoint: Endpoint, file: PinnedEntry) -> File:

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 
-from localechod.echo.fastpath import Handler, turn
+from localechod.echo.fastpath import Callback, dispatch
 from localechod.echo.stream.buffers import BufferBudget
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
@@ -23,7 +23,7 @@ CHILD_BATCH = 16
 
 # How long one batch is followed by another, in seconds, before the loop gets its turn: of small
 # messages these are a hundred, of large ones it is one batch.
-_TURN = 0.0002
+_SLICE = 0.0002
 
 # Descriptors that clients do not get: the control plane may need about a hundred for connections,
 # and what a call or a look-up opens. Of a small limit it is a quarter.
@@ -31,7 +31,7 @@ _RESERVE = 128
 
 
 class Reactor:
-    """Calls a handler for each descriptor that is ready, level-triggered.
+    """Calls a callback for each descriptor that is ready, level-triggered.
 
     Args:
         busy_poll: how long to look for more after the last event before going to sleep, in seconds.
@@ -39,7 +39,7 @@ class Reactor:
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
             each message would cost more than the precision is worth.
-        memory: what all connections keep.
+        buffers: the memory that all connections together hold.
         ceiling: the first descriptor that clients may not have; the system gives the lowest that is
             free. Those above are for everything else that must still work then.
     """
@@ -52,7 +52,7 @@ class Reactor:
         busy_poll: float = 0.0,
     ) -> None:
         self._epoll = select.epoll()
-        self._handlers: dict[int, Handler] = {}
+        self._callbacks: dict[int, Callback] = {}
         self._parent = parent
         self._batch = _BATCH if parent is None else CHILD_BATCH
         self._busy_poll = busy_poll
@@ -63,11 +63,11 @@ class Reactor:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        self.memory: BufferBudget = BufferBudget() if parent is None else parent.memory
+        self.buffers: BufferBudget = BufferBudget() if parent is None else parent.buffers
         if parent is None:
             self.resume()
         else:
-            parent.register(self._epoll.fileno(), select.EPOLLIN, self._turn)
+            parent.register(self._epoll.fileno(), select.EPOLLIN, self._dispatch)
 
     def child(self) -> "Reactor":
         """Return an engine for a share of the descriptors, which gets a bounded share of the turns.
@@ -81,16 +81,16 @@ class Reactor:
         return Reactor(self.loop, self)
 
     def __contains__(self, fd: int) -> bool:
-        return fd in self._handlers
+        return fd in self._callbacks
 
-    def register(self, fd: int, events: int, handler: Handler) -> None:
-        """Watch a descriptor; the handler gets the events that are ready (select.EPOLLIN ...).
+    def register(self, fd: int, events: int, callback: Callback) -> None:
+        """Watch a descriptor; the callback gets the events that are ready (select.EPOLLIN ...).
 
         Raises:
             OSError: ENOSPC or ENOMEM, epoll_ctl(2).
         """
         self._epoll.register(fd, events)
-        self._handlers[fd] = handler
+        self._callbacks[fd] = callback
 
     def modify(self, fd: int, events: int) -> None:
         """Watch a registered descriptor for other events."""
@@ -98,7 +98,7 @@ class Reactor:
 
     def unregister(self, fd: int) -> None:
         """Forget a registered descriptor; it has to be still open."""
-        del self._handlers[fd]
+        del self._callbacks[fd]
         self._epoll.unregister(fd)
 
     def pause(self) -> None:
@@ -137,7 +137,7 @@ class Reactor:
         elif self._epoll.fileno() in self._parent:
             self._parent.unregister(self._epoll.fileno())
         self._epoll.close()
-        self._handlers.clear()
+        self._callbacks.clear()
 
     def _serve(self) -> None:
         """Serve what is ready, until the loop has to get its turn."""
@@ -145,10 +145,10 @@ class Reactor:
             self._poll_busily()
             return
         # A lane that has filled its batch has probably more, and coming back costs the loop's turn.
-        more = self._turn() >= CHILD_BATCH
-        end = self.now + _TURN
+        more = self._dispatch() >= CHILD_BATCH
+        end = self.now + _SLICE
         while more and time.monotonic() < end:
-            more = self._turn() >= CHILD_BATCH
+            more = self._dispatch() >= CHILD_BATCH
 
     def _poll_busily(self) -> None:
         """Go on looking for more for a while: who waits for a reply has often the next question.
@@ -156,9 +156,9 @@ class Reactor:
         To be woken costs more than everything else that a single client's message costs.
         """
         self._stop_polling()
-        end = time.monotonic() + _TURN
+        end = time.monotonic() + _SLICE
         while True:
-            if self._turn():
+            if self._dispatch():
                 self._patience = self.now + self._busy_poll
             elif self.now >= self._patience:
                 return
@@ -174,9 +174,9 @@ class Reactor:
             self._again.cancel()
             self._again = None
 
-    def _turn(self, _events: int = 0) -> int:
+    def _dispatch(self, _events: int = 0) -> int:
         self.now = time.monotonic()
-        return turn(self._epoll, self._handlers, self._batch, self.now)
+        return dispatch(self._epoll, self._callbacks, self._batch, self.now)
 
 
 class Pulse:

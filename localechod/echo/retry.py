@@ -12,36 +12,36 @@ _FIRST = 1.0
 _CAP = 60.0
 
 
-class Cure(enum.Enum):
+class RetryOn(enum.Enum):
     """What makes another attempt worth it. A start by hand and a reload always do."""
 
     EVENT = "a change of the directories, which inotify tells"
-    PERSON = "a change that only a person makes, and then starts or reloads"
-    TIME = "nothing that anybody tells"
+    OPERATOR = "a change that only a person makes, and then starts or reloads"
+    TIMER = "nothing that anybody tells"
 
 
 # A cause that is not here is taken as passing: an attempt a minute costs nothing, and not to come
 # back by itself from something unforeseen costs the service.
-CURES: dict[int, Cure] = {
-    errno.ENOENT: Cure.EVENT,
-    errno.ENOTDIR: Cure.EVENT,
-    errno.EACCES: Cure.EVENT,
-    errno.ELOOP: Cure.EVENT,
-    errno.EPERM: Cure.PERSON,  # an owner that we may not give, a security module
-    errno.EROFS: Cure.PERSON,  # mount -o remount,rw or ReadWritePaths=
-    errno.EINVAL: Cure.PERSON,
-    errno.ENAMETOOLONG: Cure.PERSON,
-    errno.EADDRINUSE: Cure.TIME,  # its owner may end without removing the file
-    errno.EMFILE: Cure.TIME,
-    errno.ENFILE: Cure.TIME,
-    errno.ENOBUFS: Cure.TIME,
-    errno.ENOMEM: Cure.TIME,
-    errno.ENOSPC: Cure.TIME,
-    errno.EDQUOT: Cure.TIME,
+RETRY_ON: dict[int, RetryOn] = {
+    errno.ENOENT: RetryOn.EVENT,
+    errno.ENOTDIR: RetryOn.EVENT,
+    errno.EACCES: RetryOn.EVENT,
+    errno.ELOOP: RetryOn.EVENT,
+    errno.EPERM: RetryOn.OPERATOR,  # an owner that we may not give, a security module
+    errno.EROFS: RetryOn.OPERATOR,  # mount -o remount,rw or ReadWritePaths=
+    errno.EINVAL: RetryOn.OPERATOR,
+    errno.ENAMETOOLONG: RetryOn.OPERATOR,
+    errno.EADDRINUSE: RetryOn.TIMER,  # its owner may end without removing the file
+    errno.EMFILE: RetryOn.TIMER,
+    errno.ENFILE: RetryOn.TIMER,
+    errno.ENOBUFS: RetryOn.TIMER,
+    errno.ENOMEM: RetryOn.TIMER,
+    errno.ENOSPC: RetryOn.TIMER,
+    errno.EDQUOT: RetryOn.TIMER,
 }
 
 
-def cure(error: LocalechodError, *, watched: bool) -> Cure:
+def retry_on(error: LocalechodError, *, watched: bool) -> RetryOn:
     """Say what may cure an endpoint.
 
     Args:
@@ -50,9 +50,9 @@ def cure(error: LocalechodError, *, watched: bool) -> Cure:
             told is left to time otherwise.
     """
     if not isinstance(error, SocketError):
-        return Cure.PERSON  # an owner without an account
-    found = CURES.get(error.errno, Cure.TIME)
-    return Cure.TIME if found is Cure.EVENT and not watched else found
+        return RetryOn.OPERATOR  # an owner without an account
+    found = RETRY_ON.get(error.errno, RetryOn.TIMER)
+    return RetryOn.TIMER if found is RetryOn.EVENT and not watched else found
 
 
 def _half_to_whole() -> float:

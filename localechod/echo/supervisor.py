@@ -72,11 +72,11 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             found = opened.get(name)
             if isinstance(found, Bound) and found.lent:
-                endpoint.hold(found)  # it is open in any case, also where `enabled` is false
+                endpoint.activate(found)  # it is open in any case, also where `enabled` is false
                 found = None
             if endpoint.config.enabled:
                 endpoint.start(found)
-                self._monitor.attend(endpoint)
+                self._monitor.endpoint_changed(endpoint)
 
     def freeze(self) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
         """Describe everything for the process that goes on with it; nothing is served after this.
@@ -150,7 +150,7 @@ class Supervisor:
         endpoint = self._named(name)
         if endpoint.state is not State.STOPPED:
             endpoint.stop()
-            self._monitor.attend(endpoint)
+            self._monitor.endpoint_changed(endpoint)
 
     def restart(self, name: str) -> None:
         """Stop and start an endpoint; nothing is closed if it could not be bound again.
@@ -174,7 +174,7 @@ class Supervisor:
                 changed.
         """
         changes = compare(self._config, config)
-        self._refuse_to_move_lent(config)
+        self._refuse_to_move_activated(config)
         self._refuse_privileged(self._to_bind(changes, config))
         with ExitStack() as undo:
             added = {name: self._endpoint(config.endpoints[name]) for name in changes.added}
@@ -198,7 +198,7 @@ class Supervisor:
         for endpoint in added.values():
             if endpoint.config.enabled:
                 endpoint.start()
-                self._monitor.attend(endpoint)
+                self._monitor.endpoint_changed(endpoint)
         for name in set(self._endpoints).difference(changes.added, changes.live, changes.rebound):
             self._monitor.retry(self._endpoints[name])
         return changes
@@ -225,7 +225,7 @@ class Supervisor:
         endpoint.counters.restarts += 1
         endpoint.start()
         error = endpoint.error
-        self._monitor.attend(endpoint)
+        self._monitor.endpoint_changed(endpoint)
         if error is not None and not endpoint.state.serves:
             raise error
 
@@ -244,7 +244,7 @@ class Supervisor:
         if wanted and endpoint.state is State.STOPPED:
             endpoint.counters.restarts += was_up
             endpoint.start(opened)
-        self._monitor.attend(endpoint)
+        self._monitor.endpoint_changed(endpoint)
 
     def _to_bind(self, changes: Changes, config: Config) -> list[EndpointConfig]:
         """Return the settings, old and new, of everything that a reload would have to bind."""
@@ -271,7 +271,7 @@ class Supervisor:
             raise
         return opened
 
-    def _refuse_to_move_lent(self, config: Config) -> None:
+    def _refuse_to_move_activated(self, config: Config) -> None:
         for name, endpoint in self._endpoints.items():
             new = config.endpoints.get(name)
             here = endpoint.config.type, endpoint.config.path
@@ -315,10 +315,10 @@ class Supervisor:
     def _endpoint(self, config: EndpointConfig) -> Endpoint:
         endpoint_log = EndpointLog(config.name, self.events)
         try:
-            lane = self._reactor.child()
+            child = self._reactor.child()
         except OSError as error:
             raise SocketError("epoll_create", error.errno or errno.EIO) from error
-        context = Context(lane, Counters(), endpoint_log, self._store, self._crash_keeper)
+        context = Context(child, Counters(), endpoint_log, self._store, self._crash_keeper)
         return Endpoint(config, context, self._owner)
 
 

@@ -72,8 +72,8 @@ class World:
         self.control = str(self.directory / "control.sock")
         self._file = self.directory / "localechod.toml"
         # A second of rest is long where thousands of them follow each other.
-        self._paces = (listener._REST, retry._FIRST, retry._CAP)
-        listener._REST, retry._FIRST, retry._CAP = 0.01, 0.01, 0.05
+        self._paces = (listener._PAUSE, retry._FIRST, retry._CAP)
+        listener._PAUSE, retry._FIRST, retry._CAP = 0.01, 0.01, 0.05
         self.loop = factory()
         self.loop.set_exception_handler(self._remember)
         self._store = Store()
@@ -178,7 +178,7 @@ class World:
         # uvloop does not show its timers.
         timers = [t for t in getattr(self.loop, "_scheduled", ()) if not t.cancelled()]
         self.loop.close()
-        listener._REST, retry._FIRST, retry._CAP = self._paces
+        listener._PAUSE, retry._FIRST, retry._CAP = self._paces
         shutil.rmtree(self.directory, ignore_errors=True)
         gc.collect()
         assert not self.problems, self.problems

@@ -146,7 +146,7 @@ class World:
         """The first process: it accepts the client, and keeps it."""
         crash_keeper = self._crash_keeper()
         connection = self._connect(self._ours, credentials(self._ours), crash_keeper)
-        connection.since = -10.0
+        connection.accepted_at = -10.0
         crash_keeper.enter(connection)
         crash_keeper._hold()
 
@@ -192,7 +192,7 @@ class World:
     def serve(self) -> None:
         """Let the process do what there is to do."""
         while self.alive and self._reactor._epoll.poll(0):
-            self._reactor._turn()
+            self._reactor._dispatch()
 
     @property
     def alive(self) -> bool:

@@ -52,7 +52,11 @@ def test_a_connection_goes_on_with_what_the_kernel_knows_of_its_peer(store: Kept
     with keep(store, crash.memory((), store)) as client:
         (state,), (sock,) = revived(store)
         (connection,) = state.connections
-        assert (connection.pid, connection.uid, connection.since) == (os.getpid(), os.geteuid(), 1)
+        assert (connection.pid, connection.uid, connection.accepted_at) == (
+            os.getpid(),
+            os.geteuid(),
+            1,
+        )
         assert not sock.getblocking()
         client.send(b"x")
         assert sock.recv(1) == b"x"
@@ -89,8 +93,8 @@ def test_of_what_a_restart_has_brought_the_copy_is_closed(store: Kept) -> None:
     with keep(store, slots) as client:
         (record,) = slots.records()
         brought = ConnectionSnapshot(
-            pid=1, uid=0, gid=0, groups=(), since=1, active=1, messages=1, received=1, sent=1,
-            serial=record.serial,
+            pid=1, uid=0, gid=0, groups=(), accepted_at=1, active_at=1,
+            messages=1, received=1, sent=1, serial=record.serial,
         )  # fmt: skip
         state = EndpointSnapshot(config=LINES, counters={}, errors={}, connections=(brought,))
         (name,) = store.held.keys() - {CRASH_SLOTS}

@@ -34,7 +34,15 @@ def store() -> Iterator[Kept]:
 
 def connection(pid: int) -> ConnectionSnapshot:
     return ConnectionSnapshot(
-        pid=pid, uid=0, gid=0, groups=(0,), since=1, active=2, messages=3, received=4, sent=5
+        pid=pid,
+        uid=0,
+        gid=0,
+        groups=(0,),
+        accepted_at=1,
+        active_at=2,
+        messages=3,
+        received=4,
+        sent=5,
     )
 
 

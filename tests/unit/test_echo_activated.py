@@ -35,7 +35,7 @@ def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[ActivatedSocket, 
 def test_without_a_descriptor_it_rests_and_goes_on_later(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activated, "_REST", 0.01)
+    monkeypatch.setattr(activated, "_PAUSE", 0.01)
 
     async def life() -> None:
         loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ def test_let_go_of_while_it_rests_it_does_not_come_back(sockdir: Path) -> None:
         one, _, reactor = lent(sockdir / "a", asyncio.get_running_loop())
         one.turn_away()
         one._reactor.unregister(one._sock.fileno())
-        timer = one._resting = reactor.loop.call_later(SECONDS, one._watch)
+        timer = one._pause_timer = reactor.loop.call_later(SECONDS, one._watch)
         one.close()
         assert timer.cancelled()
         reactor.close()

@@ -22,11 +22,11 @@ class SocketStore:
         self.held: dict[str, socket.socket] = {}
         self.told: list[str] = []
 
-    def keep(self, name: str, descriptor: int) -> None:
+    def put(self, name: str, descriptor: int) -> None:
         self.held[name] = socket.socket(fileno=os.dup(descriptor))
         self.told.append(f"+{name.partition('@')[2]}")
 
-    def drop(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         self.held.pop(name).close()
         self.told.append(f"-{name.partition('@')[2]}")
 
@@ -34,7 +34,7 @@ class SocketStore:
 class Client:
     def __init__(self, name: str, since: float) -> None:
         self.sock, self.peer = socket.socketpair()
-        self.since = since
+        self.accepted_at = since
         self.slot = NO_SLOT
         self.name = name
 
@@ -186,7 +186,7 @@ def test_the_next_process_goes_on_with_those_it_has_and_lets_go_of_the_rest(crow
     crowd.begin(2)
     for place in (2, 0):
         clients[place].slot = NO_SLOT
-        clients[place].since = place
+        clients[place].accepted_at = place
         crowd.crash_keeper.enter(clients[place])
         crowd.crash_keeper.resume(clients[place], serials[place])
     crowd.crash_keeper.settle()

@@ -3,13 +3,13 @@
 import pytest
 
 from localechod.echo.persist.crash_slots import (
+    ATOMIC_SEND,
     BOUNDARY,
     MIDDLE,
     NEXT_LINE,
     UNSENT,
-    WHOLE,
-    Record,
     SlotError,
+    SlotRecord,
     Slots,
     format_memory,
     no_slots,
@@ -27,8 +27,8 @@ def test_what_was_written_is_read_by_the_next_process() -> None:
     one.mark(MIDDLE, 17)
     other.describe("x" * 64, "", 0)
     assert Slots(memory).records() == [
-        Record(UNSENT, 0, 0, "", 2.5, other.serial, "x" * 64),
-        Record(MIDDLE, 17, 4096, "record", 1.5, one.serial, "web.1"),
+        SlotRecord(UNSENT, 0, 0, "", 2.5, other.serial, "x" * 64),
+        SlotRecord(MIDDLE, 17, 4096, "record", 1.5, one.serial, "web.1"),
     ]
     assert one.name == f"{one.serial}@web.1"
     one.mark(MIDDLE, NEXT_LINE)
@@ -59,15 +59,20 @@ def test_a_slot_is_found_by_its_serial_and_written_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("framing", "piece", "whole"),
-    [("line", PIECE, WHOLE), ("line", 2000, 2000), ("chunk", PIECE, 0), ("", PIECE, WHOLE)],
+    ("framing", "piece", "atomic_size"),
+    [
+        ("line", PIECE, ATOMIC_SEND),
+        ("line", 2000, 2000),
+        ("chunk", PIECE, 0),
+        ("", PIECE, ATOMIC_SEND),
+    ],
 )
 def test_how_long_a_reply_may_be_that_is_lost_or_sent_whole(
-    framing: str, piece: int, whole: int
+    framing: str, piece: int, atomic_size: int
 ) -> None:
     slot = format_memory(bytearray(size(1)), 1).take(1.0, piece)
     slot.describe("a", framing, 0)
-    assert slot.whole == whole
+    assert slot.atomic_size == atomic_size
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Stage:
 
     def ask(self, data: bytes) -> bytes:
         self.client.send(data)
-        self.reactor._turn()
+        self.reactor._dispatch()
         try:
             return self.client.recv(1 << 20)
         except BlockingIOError:
@@ -121,12 +121,12 @@ def test_it_answers_and_counts_without_python(
 ) -> None:
     stage = stages(kind, **keys)
     assert stage.connection.kind != fastpath.PYTHON
-    before = stage.connection.active
+    before = stage.connection.active_at
     assert stage.ask(sent) == reply
     lines = sent.count(b"\n") if kind == "stream" and "framing" not in keys else 1
-    assert stage.connection.relayed == stage.connection.messages == lines
+    assert stage.connection.fast_messages == stage.connection.messages == lines
     assert (stage.connection.received, stage.connection.sent) == (len(sent), len(reply))
-    assert stage.connection.active > before
+    assert stage.connection.active_at > before
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_other_settings_are_left_to_python(
 ) -> None:
     stage = stages(kind, **keys)
     assert stage.ask(sent) == reply
-    assert (stage.connection.relayed, stage.connection.messages) == (0, 1)
+    assert (stage.connection.fast_messages, stage.connection.messages) == (0, 1)
 
 
 def test_an_incomplete_line_is_pythons_until_it_is_complete(stages: Stages) -> None:
@@ -154,7 +154,7 @@ def test_an_incomplete_line_is_pythons_until_it_is_complete(stages: Stages) -> N
     assert stage.ask(b"o\n") == b"Hi, two\n"
     assert stage.connection.kind == fastpath.LINES
     assert stage.ask(b"three\n") == b"Hi, three\n"
-    assert (stage.connection.messages, stage.connection.relayed) == (3, 1)
+    assert (stage.connection.messages, stage.connection.fast_messages) == (3, 1)
 
 
 def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
@@ -171,9 +171,9 @@ def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
 def test_an_empty_record_is_answered_and_the_end_is_the_end(stages: Stages) -> None:
     stage = stages("seqpacket")
     assert stage.ask(b"") == b"Hi, "
-    assert stage.connection.relayed == 1
+    assert stage.connection.fast_messages == 1
     stage.client.shutdown(socket.SHUT_WR)
-    stage.reactor._turn()
+    stage.reactor._dispatch()
     assert stage.seen == [b"left"]
 
 
@@ -183,12 +183,12 @@ def test_a_reply_that_does_not_fit_waits_and_nothing_is_read_meanwhile(stages: S
     sent = 0
     while stage.connection.kind != fastpath.PYTHON:
         sent += stage.client.send(b"x" * 1000)
-        stage.reactor._turn()
-    assert stage.connection.kept()
+        stage.reactor._dispatch()
+    assert stage.connection.buffered()
     sent += stage.client.send(b"y")
     read = b""
     while len(read) < sent:
-        stage.reactor._turn()
+        stage.reactor._dispatch()
         read += stage.client.recv(1 << 20)
     assert read == b"x" * (sent - 1) + b"y"
     assert stage.connection.kind == fastpath.CHUNKS
@@ -199,14 +199,14 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     reset = stages()
     assert reset.ask(b"one\n")
     reset.client.send(b"two\n")
-    reset.reactor._turn()
+    reset.reactor._dispatch()
     reset.client.close()  # with a reply unread
-    reset.reactor._turn()
+    reset.reactor._dispatch()
     assert reset.counters.errors == {"connection_reset": 1}
     broken = stages()
     broken.client.shutdown(socket.SHUT_RD)
     broken.client.send(b"one\n")
-    broken.reactor._turn()
+    broken.reactor._dispatch()
     assert broken.counters.errors == {"broken_pipe": 1}
     assert reset.seen == broken.seen == [b"left"]
     assert reset.connection.kind == broken.connection.kind == fastpath.PYTHON
@@ -222,7 +222,7 @@ def test_a_slot_says_where_it_is_before_the_reply_is_sent(stages: Stages) -> Non
         stage.ask(message)
         states.append(memory[slot.at])
     assert states == [BOUNDARY, MIDDLE, BOUNDARY]
-    assert stage.connection.relayed == 1
+    assert stage.connection.fast_messages == 1
 
 
 def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> None:
@@ -231,7 +231,7 @@ def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> N
     slot = format_memory(memory, 1).take(0.0, 1 << 20)
     stage.connection.attach_slot(slot)
     assert stage.ask(b"one") == b"one"
-    assert (memory[slot.at], stage.connection.relayed) == (BOUNDARY, 1)
+    assert (memory[slot.at], stage.connection.fast_messages) == (BOUNDARY, 1)
     stage.connection.sock.shutdown(socket.SHUT_WR)
     stage.ask(b"two")
     assert memory[slot.at] == UNSENT
@@ -247,7 +247,7 @@ def test_what_a_handler_raises_comes_out_and_the_others_are_served_next_time(
     os.write(writer, b"x")
     stages.reactor.register(reader, select.EPOLLIN, fail)
     with pytest.raises(ZeroDivisionError):
-        stages.reactor._turn()
+        stages.reactor._dispatch()
     stages.reactor.unregister(reader)
     os.close(reader)
     os.close(writer)
@@ -259,7 +259,7 @@ def test_a_handler_may_close_the_next_one(stages: Stages) -> None:
     first.client.shutdown(socket.SHUT_WR)
     first.companion = second
     second.client.send(b"one\n")
-    stages.reactor._turn()
+    stages.reactor._dispatch()
     assert first.seen == second.seen == [b"left"]
     assert second.connection.messages == 0
 
@@ -284,7 +284,7 @@ def test_nothing_is_leaked_or_freed_too_early(stages: Stages) -> None:
     word = memoryview(bytearray(1))
     stage.connection.prefix = prefix
     stage.connection.slot_byte = word
-    handler = stages.reactor._handlers[stage.connection.fd]
+    handler = stages.reactor._callbacks[stage.connection.fd]
     held = (prefix, word, stage.connection, stages.reactor, handler)
     counts = [sys.getrefcount(each) for each in held]
     for message in [b"one\n", b"o", b"ne\n", b"\n" * 5] * 100:
@@ -308,7 +308,7 @@ def test_lines_come_back_as_the_framing_has_them_however_they_are_cut(
         expected = framer.feed(whole) + framer.finish() if whole else b""
         got = b"".join(stage.ask(piece) for piece in pieces if piece)
         stage.client.shutdown(socket.SHUT_WR)
-        stages.reactor._turn()
+        stages.reactor._dispatch()
         while more := stage.client.recv(1 << 16):
             got += more
         assert got == expected

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from localechod.echo import reactor as module
-from localechod.echo.reactor import _TURN, CHILD_BATCH, Reactor
+from localechod.echo.reactor import _SLICE, CHILD_BATCH, Reactor
 
 # Seconds that pass whenever somebody looks at the clock.
 TICK = 0.000_01
@@ -102,7 +102,7 @@ def test_after_the_last_question_it_looks_for_as_long_as_it_should(
 def test_however_long_it_is_to_look_the_loop_gets_its_turn(
     worlds: Callable[..., World], endless: bool
 ) -> None:
-    world = worlds(busy_poll=3.5 * _TURN)
+    world = worlds(busy_poll=3.5 * _SLICE)
     world.ask()
     if endless:
         world.whenever_it_yields = world.ask
@@ -111,13 +111,13 @@ def test_however_long_it_is_to_look_the_loop_gets_its_turn(
         before = world.yields
         world.turn()
         yields.append(world.yields - before)
-    assert max(yields) <= _TURN / TICK
+    assert max(yields) <= _SLICE / TICK
     assert all(yields[:3])
     assert any(yields[4:]) == endless
 
 
 def test_paused_it_looks_for_nothing(worlds: Callable[..., World]) -> None:
-    world = worlds(busy_poll=3.5 * _TURN)
+    world = worlds(busy_poll=3.5 * _SLICE)
     world.ask()
     world.turn()
     world.reactor.pause()
@@ -139,7 +139,7 @@ def test_a_lane_with_more_goes_on_before_the_loop_but_not_for_long(
     for descriptor in descriptors:
         lane.register(descriptor, select.EPOLLIN, lambda _: served.append(1))
     world.turn()
-    assert CHILD_BATCH < len(served) <= CHILD_BATCH * _TURN / TICK
+    assert CHILD_BATCH < len(served) <= CHILD_BATCH * _SLICE / TICK
     lane.close()
     for descriptor in descriptors:
         os.close(descriptor)

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localechod.config import EndpointConfig
-from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, UNSENT, Record
+from localechod.echo.persist.crash_slots import (
+    BOUNDARY,
+    BUSY,
+    MIDDLE,
+    NEXT_LINE,
+    UNSENT,
+    SlotRecord,
+)
 from localechod.echo.stream.resync import ResyncFramer, go_on, rest
 from localechod.framing import ChunkFramer, Framer, LineFramer, RecordFramer
 
@@ -51,12 +58,12 @@ def config(framing: str, record_size: int = 8) -> EndpointConfig:
 def test_what_becomes_of_it(
     state: int, skip: int, before: str, now: str, expected: int | None
 ) -> None:
-    record = Record(state, skip, 8, before, 1.0, 1, "a")
+    record = SlotRecord(state, skip, 8, before, 1.0, 1, "a")
     assert go_on(record, config(now)) == expected
 
 
 def test_a_record_that_is_cut_goes_on_only_in_the_same_size() -> None:
-    record = Record(MIDDLE, 3, 8, "record", 1.0, 1, "a")
+    record = SlotRecord(MIDDLE, 3, 8, "record", 1.0, 1, "a")
     assert go_on(record, config("record", 16)) is None
 
 

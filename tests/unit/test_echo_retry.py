@@ -5,33 +5,33 @@ from itertools import pairwise
 
 import pytest
 
-from localechod.echo.retry import CURES, Backoff, Cure, cure
+from localechod.echo.retry import RETRY_ON, Backoff, RetryOn, retry_on
 from localechod.errors import ConfigError, SocketError
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        *((number, Cure.EVENT) for number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES)),
-        *((number, Cure.PERSON) for number in (errno.EPERM, errno.EROFS)),
-        *((number, Cure.TIME) for number in (errno.EMFILE, errno.ENFILE, errno.ENOSPC)),
-        *((number, Cure.TIME) for number in (errno.ENOMEM, errno.EADDRINUSE)),
-        (errno.EXDEV, Cure.TIME),  # nobody has foreseen it
+        *((number, RetryOn.EVENT) for number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES)),
+        *((number, RetryOn.OPERATOR) for number in (errno.EPERM, errno.EROFS)),
+        *((number, RetryOn.TIMER) for number in (errno.EMFILE, errno.ENFILE, errno.ENOSPC)),
+        *((number, RetryOn.TIMER) for number in (errno.ENOMEM, errno.EADDRINUSE)),
+        (errno.EXDEV, RetryOn.TIMER),  # nobody has foreseen it
     ],
 )
-def test_each_cause_has_its_cure(number: int, expected: Cure) -> None:
-    assert cure(SocketError("bind", number), watched=True) is expected
+def test_each_cause_has_its_cure(number: int, expected: RetryOn) -> None:
+    assert retry_on(SocketError("bind", number), watched=True) is expected
 
 
-@pytest.mark.parametrize("number", CURES)
+@pytest.mark.parametrize("number", RETRY_ON)
 def test_what_events_would_tell_is_left_to_time_where_there_are_none(number: int) -> None:
-    seen = cure(SocketError("bind", number), watched=True)
-    blind = cure(SocketError("bind", number), watched=False)
-    assert blind is (Cure.TIME if seen is Cure.EVENT else seen)
+    seen = retry_on(SocketError("bind", number), watched=True)
+    blind = retry_on(SocketError("bind", number), watched=False)
+    assert blind is (RetryOn.TIMER if seen is RetryOn.EVENT else seen)
 
 
 def test_an_owner_without_an_account_is_a_matter_for_a_person() -> None:
-    assert cure(ConfigError('there is no user "x" here'), watched=False) is Cure.PERSON
+    assert retry_on(ConfigError('there is no user "x" here'), watched=False) is RetryOn.OPERATOR
 
 
 def test_waits_double_up_to_the_cap() -> None:

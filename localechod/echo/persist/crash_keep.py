@@ -39,11 +39,11 @@ class SocketStore(Protocol):
         """See above."""
         ...
 
-    def keep(self, name: str, descriptor: int) -> None:
+    def put(self, name: str, descriptor: int) -> None:
         """Hold a duplicate under a name."""
         ...
 
-    def drop(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Let go of what is held under a name."""
         ...
 
@@ -52,12 +52,12 @@ class Client(Protocol):
     """A connection, as far as it can be kept.
 
     Attributes:
-        since: when it was accepted, in monotonic seconds.
+        accepted_at: when it was accepted, in monotonic seconds.
         slot: NOWHERE, or where it leaves word.
     """
 
     sock: socket.socket
-    since: float
+    accepted_at: float
     slot: Slot
 
     def attach_slot(self, slot: Slot) -> None:
@@ -121,9 +121,9 @@ class CrashKeeper:
         for record in self._slots.records():
             if record.serial not in ours:
                 self._slots.free(record.serial)
-                self._store.drop(f"{record.serial}@{record.endpoint}")
+                self._store.remove(f"{record.serial}@{record.endpoint}")
         for clients in (self._kept, self._candidates):
-            for client in sorted(clients, key=lambda client: client.since):
+            for client in sorted(clients, key=lambda client: client.accepted_at):
                 clients.move_to_end(client)
         self._fit()
         self._schedule()
@@ -173,13 +173,13 @@ class CrashKeeper:
         client.attach_slot(NO_SLOT)
         # In this order: a socket without a slot is closed by the process after a crash.
         self._slots.free(slot.serial)
-        self._store.drop(slot.name)
+        self._store.remove(slot.name)
 
     def _schedule(self) -> None:
         """Wait for the next one to be old enough, while there is one, and a place for it."""
         if self._timer is None and self._is_wanting():
             oldest = next(iter(self._candidates))
-            wait = max(0.0, oldest.since + AGE - time.monotonic())
+            wait = max(0.0, oldest.accepted_at + AGE - time.monotonic())
             self._timer = self._loop.call_later(wait, self._hold)
 
     def _is_wanting(self) -> bool:
@@ -189,14 +189,14 @@ class CrashKeeper:
         self._timer = None
         due = time.monotonic() - AGE
         for _ in range(BATCH):
-            if not self._is_wanting() or next(iter(self._candidates)).since > due:
+            if not self._is_wanting() or next(iter(self._candidates)).accepted_at > due:
                 self._schedule()
                 return
             client, _nothing = self._candidates.popitem(last=False)
-            slot = self._slots.take(client.since, _piece(client.sock))
+            slot = self._slots.take(client.accepted_at, _piece(client.sock))
             self._kept[client] = None
             client.attach_slot(slot)
-            self._store.keep(slot.name, client.sock.fileno())
+            self._store.put(slot.name, client.sock.fileno())
         if self._is_wanting():
             self._timer = self._loop.call_later(PAUSE, self._hold)
 

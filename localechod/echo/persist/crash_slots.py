@@ -22,13 +22,13 @@ MIDDLE = 2  # a message has begun; `skip` says what of it is still to come
 BUSY = 3  # something may have been read, and is not answered
 UNSENT = 4  # part of a reply may not have been sent; or the slot is being written
 
-# Up to the next newline; see Record.skip.
+# Up to the next newline; see SlotRecord.skip.
 NEXT_LINE = -1
 
 # The most bytes that one send(2) on a stream queues whole or not at all, even if the process is
 # killed meanwhile: they are one buffer of the kernel's (unix_stream_sendmsg; SKB_MAX_ALLOC and more
 # would do). Half of a small send buffer less 64 is a limit as well.
-WHOLE = 32768
+ATOMIC_SEND = 32768
 
 # Raised whenever something below changes its place or meaning.
 VERSION = 1
@@ -39,11 +39,11 @@ _SLOT = struct.Struct("<BB2xiI8s64sQd")
 _AT_USED, _AT_SKIP, _AT_DESCRIPTION, _AT_SERIAL = 1, 4, 8, 84
 _SKIP = struct.Struct("<i")
 _DESCRIPTION = struct.Struct("<I8s64s")  # record size, framing, endpoint
-_IDENTITY = struct.Struct("<Qd")  # serial, since
+_IDENTITY = struct.Struct("<Qd")  # serial, accepted_at
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SlotRecord:
     """A slot as another process left it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Record:
         skip: where `state` is MIDDLE, the bytes that are still to come of a message, NEXT_LINE, or
             0 where it cannot be told.
         framing: "" where the kernel keeps the boundaries.
-        since: when the connection was accepted, by CLOCK_MONOTONIC.
+        accepted_at: when the connection was accepted, by CLOCK_MONOTONIC.
         serial: of the connection, unlike any other's.
     """
 
@@ -59,7 +59,7 @@ class Record:
     skip: int
     record_size: int
     framing: str
-    since: float
+    accepted_at: float
     serial: int
     endpoint: str
 
@@ -73,17 +73,17 @@ class Slot:
 
     Attributes:
         serial: unlike any other connection's; 0 in a slot that is nobody's.
-        whole: the longest reply, in bytes, that may be lost: it is sent whole or not at all.
+        atomic_size: the longest reply, in bytes, that may be lost: it is sent whole or not at all.
         endpoint: the name of the connection's endpoint.
     """
 
-    __slots__ = ("_whole", "at", "endpoint", "memory", "serial", "whole")
+    __slots__ = ("_atomic_size", "at", "atomic_size", "endpoint", "memory", "serial")
 
-    def __init__(self, memory: Room, at: int, serial: int, whole: int) -> None:
+    def __init__(self, memory: Room, at: int, serial: int, atomic_size: int) -> None:
         self.memory = memory
         self.at = at
         self.serial = serial
-        self.whole = self._whole = whole
+        self.atomic_size = self._atomic_size = atomic_size
         self.endpoint = ""
 
     @property
@@ -97,12 +97,12 @@ class Slot:
         self.endpoint = endpoint
         # A chunk has no place of its own in what the client reads: one that is missing would be a
         # hole in an echo, and that is a wrong answer.
-        self.whole = 0 if framing == "chunk" else self._whole
+        self.atomic_size = 0 if framing == "chunk" else self._atomic_size
         texts = framing.encode(), endpoint.encode()
         _DESCRIPTION.pack_into(self.memory, self.at + _AT_DESCRIPTION, record_size, *texts)
 
     def mark(self, state: int, skip: int = 0) -> None:
-        """Write down where it is; `skip` as in Record."""
+        """Write down where it is; `skip` as in SlotRecord."""
         if state == MIDDLE:
             # Not one store. Whoever has to go by half of it ends the connection, which is never
             # wrong; BUSY would be, where part of a reply has been sent.
@@ -131,22 +131,22 @@ class Slots:
         # The clock goes on over a restart, so no process before this one has given these out.
         self._last = time.monotonic_ns()
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[SlotRecord]:
         """Return what is in use."""
         return [record for _, record in self._used()]
 
-    def take(self, since: float, piece: int) -> Slot:
+    def take(self, accepted_at: float, piece: int) -> Slot:
         """Return a free slot for a connection; there has to be one.
 
         Args:
-            since: when it was accepted.
+            accepted_at: when it was accepted.
             piece: the bytes that its socket takes in one piece.
         """
         at = self._free.pop()
         self._last += 1
-        slot = Slot(self._memory, at, self._last, min(WHOLE, piece))
+        slot = Slot(self._memory, at, self._last, min(ATOMIC_SEND, piece))
         slot.mark(UNSENT)
-        _IDENTITY.pack_into(self._memory, at + _AT_SERIAL, slot.serial, since)
+        _IDENTITY.pack_into(self._memory, at + _AT_SERIAL, slot.serial, accepted_at)
         self._memory[at + _AT_USED] = True
         self._at[slot.serial] = at
         return slot
@@ -154,7 +154,7 @@ class Slots:
     def find(self, serial: int, piece: int) -> Slot | None:
         """Return the slot of that serial, for a connection that goes on; `piece` as for `take`."""
         at = self._at.get(serial)
-        return None if at is None else Slot(self._memory, at, serial, min(WHOLE, piece))
+        return None if at is None else Slot(self._memory, at, serial, min(ATOMIC_SEND, piece))
 
     def free(self, serial: int) -> None:
         """Take a slot back; without it nobody goes on with the connection."""
@@ -165,13 +165,15 @@ class Slots:
     def _places(self) -> range:
         return range(_HEAD.size, size(self.count), _SLOT.size)
 
-    def _used(self) -> list[tuple[int, Record]]:
+    def _used(self) -> list[tuple[int, SlotRecord]]:
         return [(at, self._record(at)) for at in self._places() if self._memory[at + _AT_USED]]
 
-    def _record(self, at: int) -> Record:
-        state, _, skip, record_size, *texts, serial, since = _SLOT.unpack_from(self._memory, at)
+    def _record(self, at: int) -> SlotRecord:
+        state, _, skip, record_size, *texts, serial, accepted_at = _SLOT.unpack_from(
+            self._memory, at
+        )
         framing, endpoint = (text.rstrip(b"\0").decode("ascii", "replace") for text in texts)
-        return Record(state, skip, record_size, framing, since, serial, endpoint)
+        return SlotRecord(state, skip, record_size, framing, accepted_at, serial, endpoint)
 
 
 def size(count: int) -> int:

@@ -22,8 +22,8 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     """One connection between two processes of this program.
 
     Attributes:
-        since: when it was accepted, and `active` when it last did something, by CLOCK_MONOTONIC,
-            which goes on over a restart of the service.
+        accepted_at, active_at: when it was accepted, and when it last read or wrote. Seconds of
+            CLOCK_MONOTONIC, which continues across a restart of the service.
         pending: what was read of a message that is not complete.
         unsent: what is left of replies that the peer has not taken yet.
         ending: it closes as soon as that is sent.
@@ -35,8 +35,8 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     uid: int
     gid: int
     groups: tuple[int, ...]
-    since: float
-    active: float
+    accepted_at: float
+    active_at: float
     messages: int
     received: int
     sent: int

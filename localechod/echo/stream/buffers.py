@@ -10,7 +10,7 @@ LIMIT = 256 << 20
 SMALL = 16 << 10
 
 
-class Holder(Protocol):
+class BufferOwner(Protocol):
     """Somebody who keeps something for a client, and can do without the client."""
 
     def evict(self) -> None:
@@ -26,13 +26,13 @@ class BufferBudget:
     """
 
     def __init__(self) -> None:
-        self._held: dict[Holder, int] = {}
+        self._sizes: dict[BufferOwner, int] = {}
         self._total = 0
 
-    def hold(self, holder: Holder, size: int) -> None:
-        """Note what a holder keeps by now, in bytes; it may be evicted before this returns."""
-        self._total += size - self._held.pop(holder, 0)
+    def report(self, owner: BufferOwner, size: int) -> None:
+        """Note what a owner keeps by now, in bytes; it may be evicted before this returns."""
+        self._total += size - self._sizes.pop(owner, 0)
         if size:
-            self._held[holder] = size
+            self._sizes[owner] = size
         while self._total > LIMIT:
-            max(self._held, key=self._held.__getitem__).evict()
+            max(self._sizes, key=self._sizes.__getitem__).evict()

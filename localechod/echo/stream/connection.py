@@ -47,7 +47,9 @@ class Connection(Flow):
         slot: where it leaves word, should we end without one; NOWHERE for most.
     """
 
-    __slots__ = (*("_afterwards", "_reactor", "_held", "_unsent", "peer", "port", "slot", "sock"),)
+    __slots__ = (
+        *("_afterwards", "_reactor", "_reported", "_unsent", "peer", "port", "slot", "sock"),
+    )
 
     # What it waits for while nothing is unsent; epoll_ctl(2).
     events = select.EPOLLIN
@@ -65,10 +67,10 @@ class Connection(Flow):
         self.peer = peer
         self.port = port
         self._reactor = port.reactor
-        self.since = self.active = self._reactor.now
+        self.accepted_at = self.active_at = self._reactor.now
         self._unsent: memoryview | None = None
         self._afterwards = None
-        self._held = 0
+        self._reported = 0
         self.slot = NO_SLOT
         self._reactor.register(self.fd, self.events, self.serve)
 
@@ -84,15 +86,15 @@ class Connection(Flow):
         """Answer what has just been read."""
         raise NotImplementedError
 
-    def _plain(self) -> int:
+    def _fast_kind(self) -> int:
         """Return the kind of its messages that the inner loop may serve while all is in order."""
         raise NotImplementedError
 
-    def tune(self) -> None:
+    def set_kind(self) -> None:
         """Let the inner loop serve it, or not, after something has changed."""
         if COMPILED:
             plain = self._unsent is None and self._afterwards is None
-            self.kind = self._plain() if plain and self.sock.fileno() >= 0 else PYTHON
+            self.kind = self._fast_kind() if plain and self.sock.fileno() >= 0 else PYTHON
 
     def attach_slot(self, slot: Slot) -> None:
         """Leave word in this slot from now on; in NOWHERE, none."""
@@ -100,10 +102,10 @@ class Connection(Flow):
         self.slot = slot
         framing = config.framing if config.type == "stream" else ""
         slot.describe(config.name, framing, config.record_size)
-        self.whole = slot.whole
+        self.atomic_size = slot.atomic_size
         self.slot_byte = None if slot is NO_SLOT else memoryview(slot.memory)[slot.at : slot.at + 1]
         self.record_state()
-        self.tune()
+        self.set_kind()
 
     def record_state(self, size: int = 0) -> None:
         """Write into the slot where the connection is in its client's bytes.
@@ -121,8 +123,8 @@ class Connection(Flow):
             uid=self.peer.uid,
             gid=self.peer.gid,
             groups=tuple(self.peer.groups),
-            since=self.since,
-            active=self.active,
+            accepted_at=self.accepted_at,
+            active_at=self.active_at,
             messages=self.messages,
             received=self.received,
             sent=self.sent,
@@ -133,7 +135,7 @@ class Connection(Flow):
 
     def thaw(self, state: ConnectionSnapshot) -> None:
         """Go on where another process stopped; see `freeze`."""
-        self.since, self.active = state.since, state.active
+        self.accepted_at, self.active_at = state.accepted_at, state.active_at
         self.messages = state.messages
         self.received, self.sent = state.received, state.sent
         if state.ending:
@@ -142,7 +144,7 @@ class Connection(Flow):
             self._unsent = memoryview(state.unsent)
             self._reactor.modify(self.fd, select.EPOLLOUT)
         self.account()
-        self.tune()
+        self.set_kind()
 
     def row(self) -> PeerRow:
         """Describe the peer."""
@@ -151,7 +153,7 @@ class Connection(Flow):
             pid=self.peer.pid,
             uid=self.peer.uid,
             # Not the engine's clock: it stands still while nothing happens.
-            connected_seconds=time.monotonic() - self.since,
+            since=time.monotonic() - self.accepted_at,
             messages=self.messages,
             received_bytes=self.received,
             sent_bytes=self.sent,
@@ -190,17 +192,17 @@ class Connection(Flow):
                 pass
         self.close_now()
 
-    def kept(self) -> int:
+    def buffered(self) -> int:
         """Return the bytes kept for this client: a reply that is not sent yet, all of it."""
         return 0 if self._unsent is None else memoryview(self._unsent.obj).nbytes
 
     def account(self) -> None:
         """Report what is kept, after it may have changed; the connection may be closed for it."""
-        size = self.kept()
+        size = self.buffered()
         size = size if size > SMALL else 0
-        if size != self._held and self.sock.fileno() >= 0:
-            self._held = size
-            self._reactor.memory.hold(self, size)
+        if size != self._reported and self.sock.fileno() >= 0:
+            self._reported = size
+            self._reactor.buffers.report(self, size)
 
     def evict(self) -> None:
         """Close: all connections together keep too much, and this one most."""
@@ -217,9 +219,9 @@ class Connection(Flow):
         self.kind = PYTHON
         self._reactor.unregister(self.fd)
         self.sock.close()
-        if self._held:
-            self._held = 0
-            self._reactor.memory.hold(self, 0)
+        if self._reported:
+            self._reported = 0
+            self._reactor.buffers.report(self, 0)
         self.port.connection_closed(self)
 
     def fail(self, error: OSError) -> None:
@@ -263,7 +265,7 @@ class Connection(Flow):
             self._reactor.modify(self.fd, self.events)
             self.record_state()
             self.account()
-        self.tune()
+        self.set_kind()
 
 
 _BROKEN = {

@@ -37,7 +37,7 @@ class StreamConnection(Connection):
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
         self._use(_framer(port.config, port))
-        self.tune()
+        self.set_kind()
 
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; bytes of an incomplete message are kept."""
@@ -64,12 +64,12 @@ class StreamConnection(Connection):
         super().thaw(state)
         if state.skip:
             self._skip(_framer(self.port.config, self.port), state.skip)
-            self.tune()
+            self.set_kind()
 
     def record_state(self, size: int = 0) -> None:
         """See Connection."""
         ending = self._afterwards is not None
-        if ending or self._unsent is not None or size > self.slot.whole:
+        if ending or self._unsent is not None or size > self.slot.atomic_size:
             self.slot.mark(UNSENT)
         elif self._framer.pending:
             self.slot.mark(MIDDLE, rest(self._framer))
@@ -79,11 +79,11 @@ class StreamConnection(Connection):
     @property
     def messages(self) -> int:
         """See Connection: the framer counts, unless the inner loop does."""
-        return self._framer.messages + self.relayed
+        return self._framer.messages + self.fast_messages
 
     @messages.setter
     def messages(self, count: int) -> None:
-        self._framer.messages = count - self.relayed
+        self._framer.messages = count - self.fast_messages
 
     def _skip(self, framer: Framer, skip: int) -> None:
         """Go on where the beginning of a message is lost, then with this framer."""
@@ -97,7 +97,7 @@ class StreamConnection(Connection):
         self.prefix, self.limit = config.prefix_bytes, config.max_message
         self._feed = self._feed_records if config.framing == "record" else framer.feed
 
-    def _plain(self) -> int:
+    def _fast_kind(self) -> int:
         framer = self._framer
         if framer.pending or self.port.config.log_messages:
             return PYTHON
@@ -108,7 +108,7 @@ class StreamConnection(Connection):
     def serve(self, _events: int) -> None:
         """See Connection."""
         if self._unsent is not None:
-            self.active = self._reactor.now
+            self.active_at = self._reactor.now
             self.send(self._unsent)
             return
         slot = self.slot
@@ -129,7 +129,7 @@ class StreamConnection(Connection):
 
     def take(self, data: bytes) -> None:
         """See Connection."""
-        self.active = self._reactor.now
+        self.active_at = self._reactor.now
         self.received += len(data)
         try:
             reply = self._feed(data)
@@ -141,19 +141,19 @@ class StreamConnection(Connection):
         kept = slot is not NO_SLOT
         if kept:
             # Before the reply: it wakes the client up, and most kills would come right after it.
-            if self._framer.pending or len(reply) > slot.whole:
+            if self._framer.pending or len(reply) > slot.atomic_size:
                 self.record_state(len(reply))
             else:
                 slot.memory[slot.at] = BOUNDARY
         if reply:
             self.send(reply)
-        if kept and len(reply) > slot.whole:
+        if kept and len(reply) > slot.atomic_size:
             self.record_state()
         # What is pending can have grown past what need not be counted only in these cases.
-        if not reply or self._held or len(data) > SMALL:
+        if not reply or self._reported or len(data) > SMALL:
             self.account()
         if COMPILED:
-            self.tune()
+            self.set_kind()
 
     def _feed_records(self, data: bytes) -> bytes:
         """Feed a framer that may drop a message and go on."""
@@ -180,9 +180,9 @@ class StreamConnection(Connection):
         else:
             afterwards()
 
-    def kept(self) -> int:
+    def buffered(self) -> int:
         """See Connection; and an incomplete message."""
-        return super().kept() + len(self._framer.pending)
+        return super().buffered() + len(self._framer.pending)
 
 
 def _framer(config: EndpointConfig, port: Port) -> Framer:

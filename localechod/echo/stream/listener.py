@@ -30,7 +30,7 @@ _ACCEPTS = 16
 # The engine keeps the last ones for the control plane, and says that there is none before that.
 # accept4(2) takes the descriptor before it looks for a client, so EAGAIN says that there is one
 # again and nobody waits for it; any success before that may have taken the last.
-_REST = 1.0
+_PAUSE = 1.0
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -64,12 +64,12 @@ class Listener:
         self._users = UserLimit(config.max_connections_per_user)
         self._open = True
         self._accepting = False
-        self._impaired = False
-        self._resting: asyncio.TimerHandle | None = None
+        self._in_trouble = False
+        self._pause_timer: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
-        self._admit_again()
+        self._accept_again()
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -93,7 +93,7 @@ class Listener:
         for connection in list(self._connections):
             connection.configure(config)
         self._watch_idle()
-        self._admit_again()
+        self._accept_again()
 
     def connection_closed(self, connection: Connection) -> None:
         """Take back a connection's place, and accept again if that was what was missing."""
@@ -102,7 +102,7 @@ class Listener:
         self._users.leave(connection.peer.uid)
         if not self._connections:
             self._empty.set()
-        self._admit_again()
+        self._accept_again()
 
     def shut(self) -> None:
         """Close the listening socket and remove its file; who is connected stays.
@@ -114,7 +114,7 @@ class Listener:
         if not self._open:
             return
         self._open = False
-        self._take_leave()
+        self._stop_accepting()
         if self._sweep is not None:
             self._sweep.cancel()
         self._bound.remove()
@@ -122,11 +122,11 @@ class Listener:
 
     def rebind(self, bound: Bound) -> None:
         """Go on with another listening socket; who is connected stays, and so does who waits."""
-        self._take_leave()
+        self._stop_accepting()
         self._bound.remove()
         self._sock.close()
         self._bound, self._sock = bound, bound.sock
-        self._admit_again()
+        self._accept_again()
 
     def close(self) -> None:
         """Close the listening socket and every connection; what was received is answered first."""
@@ -152,12 +152,12 @@ class Listener:
     def thaw(self, sock: socket.socket, state: ConnectionSnapshot) -> None:
         """Go on with a connection that another process accepted."""
         peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
-        connection = self._keep(sock, peer)
+        connection = self._add(sock, peer)
         connection.thaw(state)
         if state.serial:
             self.crash_keeper.resume(connection, state.serial)
 
-    def _take_leave(self) -> None:
+    def _stop_accepting(self) -> None:
         """Let nobody new connect, and in who has connected already."""
         self._pause()
         if self._bound.lent:
@@ -165,13 +165,13 @@ class Listener:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
             while len(self._connections) < self.config.max_connections:
-                self._welcome(self._sock.accept()[0])
+                self._admit(self._sock.accept()[0])
 
     def _accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS):
             if len(self._connections) >= self.config.max_connections:
                 self._pause()
-                self._cured()
+                self._accept_recovered()
                 return
             if not self.reactor.has_room():
                 self._accept_failed(OSError(errno.EMFILE, ""))
@@ -181,29 +181,29 @@ class Listener:
                 # price of a connection.
                 descriptor, _name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             except BlockingIOError:
-                self._cured()
+                self._accept_recovered()
                 return
             except OSError as error:
                 self._accept_failed(error)
                 return
             self.reactor.note_fd(descriptor)
-            self._welcome(socket.socket(socket.AF_UNIX, self._type, 0, descriptor))
+            self._admit(socket.socket(socket.AF_UNIX, self._type, 0, descriptor))
 
     def _accept_failed(self, error: OSError) -> None:
         # ECONNABORTED and the like concern one client who has left; the next may be fine.
         if error.errno in _EXHAUSTED:
             self.counters.errors["accept_failed"] += 1
             self._pause()
-            self._resting = self.reactor.loop.call_later(_REST, self._rested)
-            self._impaired = True
+            self._pause_timer = self.reactor.loop.call_later(_PAUSE, self._pause_over)
+            self._in_trouble = True
             self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
 
-    def _cured(self) -> None:
-        if self._impaired:
-            self._impaired = False
+    def _accept_recovered(self) -> None:
+        if self._in_trouble:
+            self._in_trouble = False
             self._trouble("")
 
-    def _welcome(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         peer = credentials(sock, supplementary=not self._allow.everyone)
         refusal = self._refusal(peer)
@@ -214,9 +214,9 @@ class Listener:
             sock.close()
             return
         self.counters.accepted += 1
-        self._keep(sock, peer)
+        self._add(sock, peer)
 
-    def _keep(self, sock: socket.socket, peer: Credentials) -> Connection:
+    def _add(self, sock: socket.socket, peer: Credentials) -> Connection:
         self._users.enter(peer.uid)
         self._empty.clear()
         connection = self._kind(sock, peer, self)
@@ -237,27 +237,27 @@ class Listener:
         if self._accepting:
             self.reactor.unregister(self._sock.fileno())
             self._accepting = False
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
+            self._pause_timer = None
 
-    def _rested(self) -> None:
-        self._resting = None
-        self._admit_again()
+    def _pause_over(self) -> None:
+        self._pause_timer = None
+        self._accept_again()
 
-    def _admit_again(self) -> None:
+    def _accept_again(self) -> None:
         if (
             self._accepting
             or not self._open
             or len(self._connections) >= self.config.max_connections
         ):
             return
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
+            self._pause_timer = None
         self.reactor.register(self._sock.fileno(), select.EPOLLIN, self._accept)
         self._accepting = True
-        if self._impaired:
+        if self._in_trouble:
             self._accept(select.EPOLLIN)  # the listener itself would tell only of a next client
 
     def _watch_idle(self) -> None:
@@ -267,13 +267,13 @@ class Listener:
             self._sweep = None
         timeout = self.config.idle_timeout
         if timeout and self._connections:
-            first = min(connection.active for connection in self._connections) + timeout
+            first = min(connection.active_at for connection in self._connections) + timeout
             wait = max(first - time.monotonic(), timeout / 10)
             self._sweep = self.reactor.loop.call_later(wait, self._close_idle)
 
     def _close_idle(self) -> None:
         due = time.monotonic() - self.config.idle_timeout
-        for connection in [c for c in self._connections if c.active <= due]:
+        for connection in [c for c in self._connections if c.active_at <= due]:
             self.counters.errors["idle_timeout"] += 1
             connection.close()
         self._watch_idle()

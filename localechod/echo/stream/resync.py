@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from localechod.config import EndpointConfig
-from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, Record
+from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, SlotRecord
 from localechod.framing import Framer, LineFramer, RecordFramer
 
 
 def rest(framer: "Framer | ResyncFramer") -> int:
-    """Return what is to come of the message that has begun, as Record.skip does."""
+    """Return what is to come of the message that has begun, as SlotRecord.skip does."""
     if isinstance(framer, ResyncFramer):
         return framer.skip
     if isinstance(framer, RecordFramer):
@@ -16,12 +16,12 @@ def rest(framer: "Framer | ResyncFramer") -> int:
     return NEXT_LINE if isinstance(framer, LineFramer) else 0
 
 
-def go_on(record: Record, config: EndpointConfig) -> int | None:
+def go_on(record: SlotRecord, config: EndpointConfig) -> int | None:
     """Say how an endpoint goes on with a connection after a crash, without a wrong answer.
 
     Returns:
-        What has to be skipped, as Record.skip does, 0 for nothing; or None: the boundary cannot be
-        known, or a reply may have been cut, and the client has to be told by end of file.
+        What to skip, as SlotRecord.skip, 0 for nothing. None: the boundary is unknown, or a reply
+        may have been cut, so the connection has to be closed.
     """
     if config.type != "stream":
         return 0  # the kernel keeps the boundaries, and sends a reply whole or not at all
@@ -41,7 +41,7 @@ class ResyncFramer:
 
     Args:
         framer: goes on.
-        skip: what is to be forgotten, as Record.skip says.
+        skip: what is to be forgotten, as SlotRecord.skip says.
         done: called when it is.
     """
 

@@ -37,18 +37,18 @@ class SeqpacketConnection(Connection):
         self.prefix, self.limit = config.prefix_bytes, config.max_message
         # One byte more than allowed shows that a record was longer; the kernel discards the rest.
         self.read_size = min(self.limit + 1, LONGEST_READ)
-        self.tune()
+        self.set_kind()
 
     @property
     def messages(self) -> int:
         """See Connection."""
-        return self._answered + self.relayed
+        return self._answered + self.fast_messages
 
     @messages.setter
     def messages(self, count: int) -> None:
-        self._answered = count - self.relayed
+        self._answered = count - self.fast_messages
 
-    def _plain(self) -> int:
+    def _fast_kind(self) -> int:
         fits = self.limit < LONGEST_READ and not self.port.config.log_messages
         return RECORDS if fits else PYTHON
 
@@ -56,12 +56,12 @@ class SeqpacketConnection(Connection):
         """See Connection."""
         now = self._reactor.now
         if self._unsent is not None:
-            self.active = now
+            self.active_at = now
             self.send(self._unsent)
             return
         try:
             # What happens in the turn in which it came may concern another that had its number.
-            if events == select.EPOLLIN and now != self.since:
+            if events == select.EPOLLIN and now != self.accepted_at:
                 record: bytes | None = os.read(self.fd, self.limit + 1)
             else:
                 record = self._last_record()
@@ -77,7 +77,7 @@ class SeqpacketConnection(Connection):
 
     def take(self, record: bytes) -> None:
         """See Connection."""
-        self.active = self._reactor.now
+        self.active_at = self._reactor.now
         self.received += len(record)
         if len(record) > self.limit:
             self.port.counters.errors["too_long"] += 1
