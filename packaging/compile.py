@@ -14,7 +14,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
-_MODULES = ("localechod/echo/_fastpath", "localechod/echo/_fastpath_datagrams")
+_MODULE = "localechod/echo/_fastpath"
+_SOURCES = [f"{_MODULE}.c", f"{_MODULE}_datagrams.c"]
 
 # -g0: no path of the build machine, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
@@ -25,31 +26,26 @@ class Compile(BuildHookInterface[Any]):
     """Called by hatchling; see [tool.hatch.build.targets.wheel.hooks.custom] in pyproject.toml."""
 
     def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
-        """Compile the modules beside their sources; the wheel is then for this Python only."""
+        """Compile the module beside its sources; the wheel is one for this Python then."""
         root = Path(self.root)
-        for name in _MODULES:
-            (root / _built(name)).unlink(missing_ok=True)
+        (root / _built()).unlink(missing_ok=True)
         if os.environ.get("LOCALECHOD_PURE_PYTHON"):
             return
-        extensions = [
-            Extension(
-                name.replace("/", "."), [f"{name}.c"], extra_compile_args=_FLAGS, optional=True
-            )
-            for name in _MODULES
-        ]
-        command = build_ext(Distribution({"ext_modules": extensions, "packages": []}))
+        extension = Extension(
+            _MODULE.replace("/", "."), _SOURCES, extra_compile_args=_FLAGS, optional=True
+        )
+        command = build_ext(Distribution({"ext_modules": [extension], "packages": []}))
         command.inplace = True
         command.build_temp = command.build_lib = str(root / "build/compile")
         command.ensure_finalized()
         command.run()
-        built = [_built(name) for name in _MODULES if (root / _built(name)).exists()]
-        if built:
-            build_data["artifacts"] += built
+        if (root / _built()).exists():
+            build_data["artifacts"].append(_built())
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
         else:
             sys.stderr.write("localechod: built without its compiled part; it will be slower\n")
 
 
-def _built(name: str) -> str:
-    return f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+def _built() -> str:
+    return f"{_MODULE}{sysconfig.get_config_var('EXT_SUFFIX')}"

@@ -1,10 +1,10 @@
 /*
- * The inner loop of the data plane: what is ready is read, answered and counted without a step of
- * Python, as long as nothing out of the ordinary happens. Whatever else there is to do is left to
- * the Python that would do all of it were this module absent (fastpath.py): new clients, ends and
- * errors, replies that do not fit, incomplete and overlong messages, other framings.
+ * The compiled loop of the data plane: it reads, answers and counts the common case without running
+ * Python code for each message. Anything else is returned to Python, which can do all of it if this
+ * module is absent (fastpath.py): new clients, end of file, errors, replies that do not fit,
+ * incomplete and overlong messages, other framings.
  *
- * The lock of the interpreter is not given up around the system calls: every descriptor here is
+ * The interpreter's lock is not released around the system calls: every descriptor here is
  * non-blocking, and the daemon has one thread.
  */
 #include "_fastpath_flow.h"
@@ -19,10 +19,7 @@ enum {
 	LONGEST_REPLY = 1 << 18,
 };
 
-/* The states of a slot (crash_slots.py) that are written here. */
-enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };
-
-/* A reply of one message is what was read, behind a prefix put before it in the same memory. */
+/* The reply to one message is the bytes that were read, after a prefix in the same memory. */
 static char memory[LONGEST_PREFIX + LONGEST_READ];
 static char *const data = memory + LONGEST_PREFIX;
 static char replies[LONGEST_REPLY];
@@ -74,7 +71,7 @@ static PyObject *unsent(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize
 	return result;
 }
 
-/* Write the prefix before each of the lines that were read; there is room. */
+/* Write the prefix before each of the lines that were read; the caller has checked the size. */
 static void put_before_each(const char *prefix, Py_ssize_t prefix_size, Py_ssize_t size)
 {
 	const char *line = data, *end = data + size;
@@ -118,7 +115,7 @@ static PyObject *serve(Flow *flow, double now)
 	if (size == 0 && flow->kind != RECORDS)
 		return PyObject_CallMethodNoArgs((PyObject *)flow, str_end);
 	if (flow->kind == LINES) {
-		/* A single line that is too long needs more bytes than the limit in all. */
+		/* No line is too long if all of them together are not longer than the limit. */
 		if (data[size - 1] != '\n' || size - 1 > flow->limit)
 			return taken(flow, size);
 		count = lines_in(size);
@@ -138,7 +135,7 @@ static PyObject *serve(Flow *flow, double now)
 	flow->active_at = now;
 	flow->received += size;
 	flow->fast_messages += count;
-	/* Before the reply: it wakes the client up, and most kills would come right after it. */
+	/* Before the reply: the send wakes the client, so a kill is most likely right after it. */
 	mark(flow, length > flow->atomic_size ? UNSENT : BOUNDARY);
 	sent = send(flow->fd, reply, length, MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
@@ -152,7 +149,7 @@ static PyObject *serve(Flow *flow, double now)
 	Py_RETURN_NONE;
 }
 
-/* A callback's result is how many events it stands for, if it is a number, else one. */
+/* Call a callback, or serve its flow here. */
 static PyObject *call(PyObject *callback, uint32_t events, double now)
 {
 	PyObject *self = PyMethod_Check(callback) ? PyMethod_GET_SELF(callback) : NULL;
@@ -160,8 +157,9 @@ static PyObject *call(PyObject *callback, uint32_t events, double now)
 
 	if (self && PyObject_TypeCheck(self, &FlowType) && events & EPOLLIN) {
 		Flow *flow = (Flow *)self;
-		/* Nothing is read as a record that may be the end. What happens in the turn in which
-		   it came may concern another that had its number. */
+		/* Not where the read may find end of file instead of a record. An event in the
+		   round in which the connection was accepted may be for an earlier one that had
+		   the same descriptor. */
 		int record = events == EPOLLIN && now != flow->accepted_at;
 
 		if (flow->kind != PYTHON && (flow->kind != RECORDS || record))
@@ -221,7 +219,18 @@ static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t na
 
 static PyMethodDef functions[] = {
 	{"dispatch", (PyCFunction)(void (*)(void))dispatch, METH_FASTCALL, dispatch_doc},
+	{"answer_datagrams", answer_datagrams, METH_VARARGS, dispatch_doc},
 	{NULL},
+};
+
+#define CONSTANT(name) {#name, name}
+static const struct {
+	const char *name;
+	long value;
+} constants[] = {
+	CONSTANT(LONGEST_PREFIX), CONSTANT(LONGEST_READ), CONSTANT(MOST_NAMES),
+	CONSTANT(PYTHON), CONSTANT(CHUNKS), CONSTANT(LINES), CONSTANT(RECORDS),
+	CONSTANT(BOUNDARY), CONSTANT(BUSY), CONSTANT(UNSENT),
 };
 
 static struct PyModuleDef definition = {
@@ -241,9 +250,14 @@ PyMODINIT_FUNC PyInit__fastpath(void)
 	module = PyModule_Create(&definition);
 	if (!module)
 		return NULL;
-	if (PyModule_AddObjectRef(module, "Flow", (PyObject *)&FlowType) < 0) {
-		Py_DECREF(module);
-		return NULL;
+	for (size_t at = 0; at < sizeof constants / sizeof *constants; at++) {
+		if (PyModule_AddIntConstant(module, constants[at].name, constants[at].value) < 0)
+			goto failed;
 	}
+	if (PyModule_AddObjectRef(module, "Flow", (PyObject *)&FlowType) < 0)
+		goto failed;
 	return module;
+failed:
+	Py_DECREF(module);
+	return NULL;
 }

@@ -1,5 +1,17 @@
 import select
+import socket
 from collections.abc import Callable
+
+LONGEST_PREFIX: int
+LONGEST_READ: int
+MOST_NAMES: int
+PYTHON: int
+CHUNKS: int
+LINES: int
+RECORDS: int
+BOUNDARY: int
+BUSY: int
+UNSENT: int
 
 class Flow:
     fd: int
@@ -22,3 +34,14 @@ def dispatch(
     now: float,
     /,
 ) -> int: ...
+def answer_datagrams(
+    sock: socket.socket,
+    prefix: bytes,
+    limit: int,
+    most: int,
+    slack: int,
+    answered: set[str | bytes],
+    /,
+) -> tuple[
+    int, int, int, int, int | tuple[bytes, tuple[int, int, int], str | bytes | None] | None
+]: ...

@@ -1,11 +1,9 @@
 /*
- * Datagrams answered without a step of Python for each, as long as nothing out of the ordinary
- * happens; see datagram.py, which does whatever else there is to do. One by one and not by
- * recvmmsg(2): a batch gains little where many wait, and where few do it waits for itself.
+ * Datagrams answered without running Python code for each; anything out of the ordinary is returned
+ * to datagram/server.py. One by one and not by recvmmsg(2): measured, a batch gains little when
+ * many datagrams wait, and delays the first reply when few do.
  */
-#define PY_SSIZE_T_CLEAN
-#define _GNU_SOURCE
-#include <Python.h>
+#include "_fastpath.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -13,20 +11,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum {
-	LONGEST_PREFIX = 1024,
-	LONGEST_READ = 1 << 17,
-	NAMES = 4096, /* remembered at most; send_budget.py forgets them */
-};
-
-/* A reply is what was received, behind a prefix put before it in the same memory. */
+/* A reply is the bytes that were received, after a prefix in the same memory. */
 static char memory[LONGEST_PREFIX + LONGEST_READ];
 static char *const data = memory + LONGEST_PREFIX;
 
-/* struct cmsghdr and struct ucred, and no room beside them: the kernel closes passed descriptors. */
+/* Space for the credentials alone: the kernel closes passed descriptors that do not fit. */
 static union {
 	struct cmsghdr header;
-	char room[CMSG_SPACE(sizeof(struct ucred))];
+	char space[CMSG_SPACE(sizeof(struct ucred))];
 } control;
 
 static struct sockaddr_un from;
@@ -39,7 +31,7 @@ static PyObject *name_of(socklen_t length)
 
 	if (size <= 0)
 		return Py_NewRef(Py_None);
-	/* A path of all 108 bytes counts with a NUL for which there is no room; unix(7). */
+	/* The length of a path of 108 bytes includes a NUL that does not fit; unix(7). */
 	if (size > (Py_ssize_t)sizeof from.sun_path)
 		size = sizeof from.sun_path;
 	if (!name[0])
@@ -47,8 +39,8 @@ static PyObject *name_of(socklen_t length)
 	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));
 }
 
-/* What Python is to answer: the message, its sender's credentials and name. */
-static PyObject *left_over(Py_ssize_t size, const struct msghdr *message)
+/* A datagram for Python to handle: the message, its sender's credentials and name. */
+static PyObject *datagram(Py_ssize_t size, const struct msghdr *message)
 {
 	struct ucred peer = {0, -1, -1};
 	PyObject *name = name_of(message->msg_namelen);
@@ -60,13 +52,13 @@ static PyObject *left_over(Py_ssize_t size, const struct msghdr *message)
 	return Py_BuildValue("y#(iII)N", data, size, peer.pid, peer.uid, peer.gid, name);
 }
 
-/* As _cost in send_budget.py: at least what a reply takes of the send buffer. */
+/* As send_cost in send_budget.py: bytes that a reply takes of the send buffer, or fewer. */
 static Py_ssize_t cost(Py_ssize_t size)
 {
 	return 2 * size + 1280 < size + 8192 ? 2 * size + 1280 : size + 8192;
 }
 
-/* Remember who is answered: 1; 0 where there is no room for one more name; -1: an exception. */
+/* Remember the name of a sender that is answered: 1; 0 for one name too many; -1: an exception. */
 static int remember(PyObject *answered, socklen_t length)
 {
 	PyObject *name = name_of(length);
@@ -74,7 +66,7 @@ static int remember(PyObject *answered, socklen_t length)
 
 	if (!name)
 		return -1;
-	if (PySet_GET_SIZE(answered) < NAMES)
+	if (PySet_GET_SIZE(answered) < MOST_NAMES)
 		known = PySet_Add(answered, name) < 0 ? -1 : 1;
 	else
 		known = PySet_Contains(answered, name);
@@ -82,9 +74,7 @@ static int remember(PyObject *answered, socklen_t length)
 	return known;
 }
 
-PyDoc_STRVAR(answer_doc, "See localechod.echo.datagram.fastpath.");
-
-static PyObject *answer(PyObject *module, PyObject *args)
+PyObject *answer_datagrams(PyObject *module, PyObject *args)
 {
 	PyObject *sock, *answered, *rest = NULL;
 	const char *prefix;
@@ -98,7 +88,7 @@ static PyObject *answer(PyObject *module, PyObject *args)
 	if (fd < 0)
 		return NULL;
 	if (prefix_size > LONGEST_PREFIX || limit >= LONGEST_READ) {
-		PyErr_SetString(PyExc_ValueError, "there is no room for such datagrams");
+		PyErr_SetString(PyExc_ValueError, "the prefix or the limit is longer than the buffer");
 		return NULL;
 	}
 	memcpy(data - prefix_size, prefix, prefix_size);
@@ -112,7 +102,8 @@ static PyObject *answer(PyObject *module, PyObject *args)
 		};
 		Py_ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT), sent;
 		Py_ssize_t length = prefix_size + size;
-		/* A path may lead elsewhere by now, and an empty reply hides others: send_budget.py, pinned_senders.py */
+		/* Not for a path, which may name another socket by now (pinned_senders.py), nor for
+		   an empty reply, which hides others (send_budget.py). */
 		int abstract = message.msg_namelen > offsetof(struct sockaddr_un, sun_path)
 			       && !from.sun_path[0];
 		int known = 0;
@@ -126,7 +117,7 @@ static PyObject *answer(PyObject *module, PyObject *args)
 		if (known < 0)
 			return NULL;
 		if (!known) {
-			rest = left_over(size, &message);
+			rest = datagram(size, &message);
 			if (!rest)
 				return NULL;
 			break;
@@ -145,18 +136,4 @@ static PyObject *answer(PyObject *module, PyObject *args)
 	if (!rest)
 		rest = Py_NewRef(Py_None);
 	return Py_BuildValue("nnnnN", messages, received, delivered, slack, rest);
-}
-
-static PyMethodDef functions[] = {
-	{"answer", answer, METH_VARARGS, answer_doc},
-	{NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef definition = {
-	PyModuleDef_HEAD_INIT, "_fastpath_datagrams", answer_doc, -1, functions, NULL, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC PyInit__fastpath_datagrams(void)
-{
-	return PyModule_Create(&definition);
 }

@@ -1,21 +1,13 @@
 /*
- * A flow: the part of a connection that the inner loop knows, as a type that Connection inherits.
- * Attributes and their bounds, nothing that happens; fastpath.py says what each means.
+ * A flow: the part of a connection that the compiled loop knows, as a type that Connection
+ * inherits. Here are its attributes and their bounds; fastpath.py documents each.
  */
 #ifndef LOCALECHOD_FLOW_H
 #define LOCALECHOD_FLOW_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_fastpath.h"
+
 #include <structmember.h>
-
-enum {
-	LONGEST_PREFIX = 1024,
-	LONGEST_READ = 1 << 17,
-};
-
-/* What a flow's messages are; fastpath.py has the same. PYTHON: nothing may be done here. */
-enum kind { PYTHON, CHUNKS, LINES, RECORDS };
 
 typedef struct {
 	PyObject_HEAD
@@ -69,7 +61,7 @@ static int set_slot_byte(Flow *flow, PyObject *value, void *closure)
 static int set_prefix(Flow *flow, PyObject *value, void *closure)
 {
 	if (!value || !PyBytes_Check(value) || PyBytes_GET_SIZE(value) > LONGEST_PREFIX) {
-		PyErr_SetString(PyExc_ValueError, "a prefix is bytes, and not that many");
+		PyErr_SetString(PyExc_ValueError, "a prefix is bytes, and at most 1024 of them");
 		return -1;
 	}
 	Py_SETREF(flow->prefix, Py_NewRef(value));
@@ -88,7 +80,7 @@ static int set_read_size(Flow *flow, PyObject *value, void *closure)
 	if (PyErr_Occurred())
 		return -1;
 	if (size < 1 || size > LONGEST_READ) {
-		PyErr_SetString(PyExc_ValueError, "there is no room for such a read");
+		PyErr_SetString(PyExc_ValueError, "read_size is outside 1 to LONGEST_READ");
 		return -1;
 	}
 	flow->read_size = size;

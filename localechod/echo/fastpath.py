@@ -1,41 +1,67 @@
-"""The inner loop of the data plane, compiled where that could be done, and in Python where not.
+"""The fast path: the common case of each message, compiled where possible, else in Python.
 
-Both do the same. The compiled one (_fastpath.c) reads, answers and counts without a step of Python
-for each message, as long as nothing out of the ordinary happens; docs/performance.md says what
-that gives. With LOCALECHOD_PURE_PYTHON in the environment it is left aside.
+Both builds do the same. The compiled part (_fastpath.c, _fastpath_datagrams.c) reads, answers and
+counts without running Python code for each message. It handles the common case, and returns
+anything else to Python. docs/performance.md has the measurements. With LOCALECHOD_PURE_PYTHON in
+the environment the compiled part is not loaded.
 """
 
 import os
 import select
+import socket
+import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
-__all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_READ", "PYTHON", "RECORDS"]
-__all__ += ["Callback", "Flow", "dispatch"]
+__all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_PREFIX", "LONGEST_READ", "PYTHON", "RECORDS"]
+__all__ += ["AnswerDatagrams", "Callback", "Flow", "datagram_function", "dispatch"]
 
-# What a flow's messages are, as far as the compiled loop may serve it; as in _fastpath_flow.h.
-PYTHON = 0  # not at all
-CHUNKS = 1  # what one read returns is one message, and goes back unchanged
+# The compiled part has the values below in _fastpath.h; a test compares them.
+
+# The kind of a flow: what one message is, as far as the compiled loop can serve it.
+PYTHON = 0  # the compiled loop does not serve this flow
+CHUNKS = 1  # the bytes of one read, sent back unchanged
 LINES = 2  # complete lines
-RECORDS = 3  # what one read returns, without its boundaries lost
+RECORDS = 3  # the bytes of one read; the kernel keeps the boundaries
 
-# The longest read, in bytes, that the compiled loop has room for.
+# Bytes of the longest read and of the longest prefix: the sizes of the compiled part's buffers.
 LONGEST_READ = 1 << 17
+LONGEST_PREFIX = 1024
 
+# Called with the events that are ready (epoll_ctl(2)); returns how many events it counts for, or
+# None for one.
 Callback = Callable[[int], int | None]
+
+# A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python.
+Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None]
+
+# As _answer_datagrams returns and takes them.
+Answered: TypeAlias = tuple[int, int, int, int, int | Datagram | None]
+AnswerDatagrams: TypeAlias = Callable[
+    [socket.socket, bytes, int, int, int, set[str | bytes]], Answered
+]
+
+# Control data has space for the credentials alone, as in seqpacket.py: the kernel closes passed
+# descriptors that do not fit.
+_UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
+_ANCILLARY = socket.CMSG_SPACE(_UCRED.size)
 
 
 class Flow:
-    """The part of a connection that the inner loop knows.
+    """The part of a connection that the compiled loop knows.
 
     Attributes:
-        kind: PYTHON, or what may be done without it; only while nothing is unsent or incomplete.
-        read_size, limit, prefix: bytes of a read, of the longest message, and before each reply.
+        kind: CHUNKS, LINES or RECORDS while nothing is unsent or incomplete; else PYTHON.
+        read_size, limit: bytes of one read, and of the longest message.
+        prefix: put before each reply.
         slot_byte: the state byte of the connection's crash slot, or None; see crash_slots.py.
         atomic_size: bytes of the longest reply that is sent whole or not at all; see there.
-        fast_messages: messages that the compiled loop has answered; bytes are counted together.
-        accepted_at, active_at: when it came, and when it last read or wrote; monotonic seconds.
+        fast_messages: messages that the compiled loop has answered.
+        received, sent: bytes, whichever loop has read and written them.
+        accepted_at, active_at: when the connection was accepted, and when it last read or wrote;
+            monotonic seconds.
     """
 
     __slots__ = (
@@ -58,11 +84,11 @@ class Flow:
 
 
 def dispatch(epoll: select.epoll, callbacks: dict[int, Callback], batch: int, _now: float) -> int:
-    """Call the callbacks of what is ready.
+    """Call the callbacks of the descriptors that are ready.
 
     Args:
-        epoll: whose descriptors they are.
-        callbacks: by descriptor; each returns how many events it stands for, None for one.
+        epoll: watches these descriptors.
+        callbacks: by descriptor.
         batch: how many to call at most.
 
     Returns:
@@ -70,17 +96,59 @@ def dispatch(epoll: select.epoll, callbacks: dict[int, Callback], batch: int, _n
     """
     served = 0
     for fd, events in epoll.poll(0, batch):
-        # A callback earlier in this batch may have closed this descriptor. If its number has been
-        # reused already, the newcomer sees one event too many, reads EAGAIN, and waits.
+        # An earlier callback of this batch may have closed this descriptor. If its number has been
+        # reused already, the new connection gets one event too many, reads EAGAIN, and waits.
         callback = callbacks.get(fd)
         more = callback(events) if callback is not None else None
         served += 1 if more is None else more
     return served
 
 
+def _answer_datagrams(
+    sock: socket.socket,
+    _prefix: bytes,
+    limit: int,
+    _most: int,
+    slack: int,
+    _answered: set[str | bytes],
+) -> Answered:
+    """Answer datagrams that wait, until the caller has to handle one.
+
+    Args:
+        sock: a non-blocking datagram socket that asks for credentials (SO_PASSCRED).
+        prefix: put before each reply.
+        limit: bytes of the longest datagram to answer; of a longer one, one byte more is read.
+        most: how many datagrams to answer.
+        slack: bytes of the send buffer that may be filled, as send_budget.py counts them.
+        answered: gets the names of the senders that are answered.
+
+    Returns:
+        The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
+        that is left, and why it ended: a datagram for the caller to handle; the errno of a reply
+        that was not delivered; or None, if none waits or `most` were answered.
+
+    Raises:
+        OSError: as recvmsg(2), but for EAGAIN.
+    """
+    try:
+        message, ancillary, _flags, sender = sock.recvmsg(limit + 1, _ANCILLARY)
+    except BlockingIOError:
+        return 0, 0, 0, slack, None
+    # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none of
+    # its own, and the kernel puts those of nobody (65534) in their place.
+    return 0, 0, 0, slack, (message, _UCRED.unpack(ancillary[0][2]), sender)
+
+
 COMPILED = False
+_answer_compiled: AnswerDatagrams = _answer_datagrams
 if "LOCALECHOD_PURE_PYTHON" not in os.environ:
     with suppress(ImportError):
         from localechod.echo._fastpath import Flow, dispatch  # type: ignore[assignment]
+        from localechod.echo._fastpath import answer_datagrams as _answer_compiled
 
         COMPILED = True
+
+
+def datagram_function(limit: int) -> AnswerDatagrams:
+    """Return the function that answers datagrams of up to `limit` bytes; see _answer_datagrams."""
+    return _answer_compiled if limit < LONGEST_READ else _answer_datagrams

@@ -1,4 +1,4 @@
-"""Datagrams read and answered, compiled and in Python, against real sockets."""
+"""Datagrams that are read and answered, compiled and in Python, with real sockets."""
 
 import ctypes
 import errno
@@ -13,14 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localechod.echo.datagram import fastpath, send_budget
-from localechod.echo.datagram.fastpath import Answered, Answerer, answerer
-from localechod.echo.fastpath import COMPILED, LONGEST_READ
+from localechod.echo import fastpath
+from localechod.echo.datagram import send_budget
+from localechod.echo.fastpath import (
+    COMPILED,
+    LONGEST_READ,
+    AnswerDatagrams,
+    Answered,
+    datagram_function,
+)
 
 LIMIT = 4096
 PLENTY = 1 << 20
 compiled = pytest.mark.skipif(not COMPILED, reason="the compiled part is not there")
-EITHER = [pytest.param(fastpath._compiled, marks=compiled), fastpath._answer]
+EITHER = [pytest.param(fastpath._answer_compiled, marks=compiled), fastpath._answer_datagrams]
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def client(stack: ExitStack, server: socket.socket, name: bytes | str = b"") -> 
 
 def ask(
     sock: socket.socket,
-    function: Answerer = fastpath._compiled,
+    function: AnswerDatagrams = fastpath._answer_compiled,
     *,
     prefix: bytes = b"",
     most: int = 32,
@@ -88,8 +94,8 @@ def test_no_more_are_read_than_asked_for(server: socket.socket, stack: ExitStack
 
 
 @pytest.mark.parametrize("function", EITHER)
-def test_what_needs_thought_is_handed_over_with_its_sender(
-    server: socket.socket, stack: ExitStack, sockdir: Path, function: Answerer
+def test_a_datagram_for_python_is_returned_with_its_sender(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: AnswerDatagrams
 ) -> None:
     ourselves = (os.getpid(), os.getuid(), os.getgid())
     path = str(sockdir / "client-\udcff")
@@ -101,8 +107,8 @@ def test_what_needs_thought_is_handed_over_with_its_sender(
     unnamed.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
     unnamed.send(b"x" * LIMIT)
     abstract.send(b"x" * LIMIT * 2)
-    handed_over = [ask(server, function)[-1] for _ in range(4)]
-    assert handed_over == [
+    returned = [ask(server, function)[-1] for _ in range(4)]
+    assert returned == [
         (b"one\0two", ourselves, path),
         (b"", ourselves, abstract.getsockname()),
         (b"x" * LIMIT, ourselves, None),
@@ -114,19 +120,19 @@ def test_what_needs_thought_is_handed_over_with_its_sender(
 
 @compiled
 @pytest.mark.parametrize("size", [1, 6912, 6913, 50_000])
-def test_what_a_reply_costs_is_counted_as_in_unread(
+def test_the_cost_of_a_reply_is_that_of_the_send_budget(
     server: socket.socket, stack: ExitStack, size: int
 ) -> None:
     client(stack, server).send(b"x" * size)
-    assert ask(server, limit=50_000)[3] == PLENTY - send_budget._cost(size)
+    assert ask(server, limit=50_000)[3] == PLENTY - send_budget.send_cost(size)
 
 
 @compiled
-def test_without_slack_or_a_place_for_its_name_a_sender_needs_thought(
+def test_without_slack_or_space_for_its_name_a_sender_is_left_to_python(
     server: socket.socket, stack: ExitStack
 ) -> None:
     sock = client(stack, server)
-    full: set[str | bytes] = {str(number) for number in range(send_budget._NAMES)}
+    full: set[str | bytes] = {str(number) for number in range(send_budget.MOST_NAMES)}
     for _ in range(3):
         sock.send(b"x")
     assert isinstance(ask(server, slack=1281)[-1], tuple)
@@ -139,7 +145,7 @@ def test_without_slack_or_a_place_for_its_name_a_sender_needs_thought(
 
 
 @compiled
-def test_one_that_cannot_be_delivered_is_told_and_stops_no_other(
+def test_a_reply_that_cannot_be_delivered_is_reported_and_stops_no_other(
     server: socket.socket, stack: ExitStack
 ) -> None:
     clients = [client(stack, server) for _ in range(3)]
@@ -152,8 +158,8 @@ def test_one_that_cannot_be_delivered_is_told_and_stops_no_other(
 
 
 @pytest.mark.parametrize("function", EITHER)
-def test_the_longest_path_has_no_room_for_its_nul_and_is_told_whole(
-    server: socket.socket, stack: ExitStack, sockdir: Path, function: Answerer
+def test_the_longest_path_has_no_nul_and_is_returned_whole(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: AnswerDatagrams
 ) -> None:
     sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     path = os.fsencode(sockdir) + b"/"
@@ -169,8 +175,8 @@ def test_the_longest_path_has_no_room_for_its_nul_and_is_told_whole(
 
 
 @pytest.mark.parametrize("function", EITHER)
-def test_a_passed_descriptor_finds_no_room(
-    server: socket.socket, stack: ExitStack, function: Answerer
+def test_a_passed_descriptor_is_closed_by_the_kernel(
+    server: socket.socket, stack: ExitStack, function: AnswerDatagrams
 ) -> None:
     sock = client(stack, server)
     before = set(Path("/proc/self/fd").iterdir())
@@ -180,16 +186,16 @@ def test_a_passed_descriptor_finds_no_room(
 
 
 @pytest.mark.parametrize("function", EITHER)
-def test_an_error_of_the_socket_is_raised(function: Answerer) -> None:
+def test_an_error_of_the_socket_is_raised(function: AnswerDatagrams) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         with pytest.raises(OSError, match="Invalid argument"):
             ask(sock, function)
 
 
-def test_what_has_no_room_in_the_compiled_part_is_pythons() -> None:
-    assert answerer(LONGEST_READ) is fastpath._answer
-    assert answerer(LONGEST_READ - 1) is fastpath._compiled
+def test_datagrams_longer_than_the_compiled_buffer_are_left_to_python() -> None:
+    assert datagram_function(LONGEST_READ) is fastpath._answer_datagrams
+    assert datagram_function(LONGEST_READ - 1) is fastpath._answer_compiled
 
 
 @compiled

@@ -1,6 +1,7 @@
-"""The compiled inner loop does what the Python does that it takes the place of."""
+"""The compiled loop and the Python loop answer the same bytes and count the same messages."""
 
 import asyncio
+import importlib
 import os
 import select
 import socket
@@ -17,11 +18,14 @@ from hypothesis import strategies as st
 from localechod.config import EndpointConfig, parse
 from localechod.echo import fastpath
 from localechod.echo.counters import Counters
+from localechod.echo.datagram import send_budget
+from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import BOUNDARY, MIDDLE, UNSENT, format_memory, size
 from localechod.echo.reactor import Reactor
-from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.connection import READ_SIZE, Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
+from localechod.errors import ConfigError
 from localechod.framing import LineFramer
 from localechod.localsocket.peer import Credentials
 
@@ -48,7 +52,7 @@ class Stage:
         ours.setblocking(False)
         self.client.setblocking(False)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
-        self.reactor.now -= 1  # it did not come in this very turn
+        self.reactor.now -= 1  # not accepted in this round
         self.connection: Connection = kind(ours, Credentials(1, 2, 3, frozenset({3})), self)  # type: ignore[arg-type]
 
     def observe(self, message: bytes) -> None:
@@ -105,6 +109,21 @@ def stages() -> Iterator[Stages]:
     stages.close()
 
 
+def test_both_builds_have_the_same_constants() -> None:
+    compiled = importlib.import_module("localechod.echo._fastpath")
+    exported = {name: getattr(compiled, name) for name in dir(compiled) if name.isupper()}
+    python = vars(crash_slots) | vars(send_budget) | vars(fastpath)
+    assert len(exported) == 10
+    assert exported == {name: python[name] for name in exported}
+
+
+def test_the_longest_prefix_of_a_configuration_fits(stages: Stages) -> None:
+    with pytest.raises(ConfigError, match="prefix"):
+        stages(prefix="\U0010ffff" * 256)
+    assert len(("\U0010ffff" * 255).encode()) <= fastpath.LONGEST_PREFIX
+    assert READ_SIZE <= fastpath.LONGEST_READ
+
+
 @pytest.mark.parametrize(
     ("kind", "keys", "sent", "reply"),
     [
@@ -116,7 +135,7 @@ def stages() -> Iterator[Stages]:
         ("seqpacket", {"prefix": ""}, b"x" * 65536, b"x" * 65536),
     ],
 )
-def test_it_answers_and_counts_without_python(
+def test_the_common_case_is_answered_and_counted_without_python(
     stages: Stages, kind: str, keys: dict[str, str | int], sent: bytes, reply: bytes
 ) -> None:
     stage = stages(kind, **keys)
@@ -147,7 +166,7 @@ def test_other_settings_are_left_to_python(
     assert (stage.connection.fast_messages, stage.connection.messages) == (0, 1)
 
 
-def test_an_incomplete_line_is_pythons_until_it_is_complete(stages: Stages) -> None:
+def test_python_serves_an_incomplete_line_until_it_is_complete(stages: Stages) -> None:
     stage = stages()
     assert stage.ask(b"one\ntw") == b"Hi, one\n"
     assert stage.connection.kind == fastpath.PYTHON
@@ -157,7 +176,7 @@ def test_an_incomplete_line_is_pythons_until_it_is_complete(stages: Stages) -> N
     assert (stage.connection.messages, stage.connection.fast_messages) == (3, 1)
 
 
-def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
+def test_python_counts_messages_that_are_too_long(stages: Stages) -> None:
     line = stages(max_message=4)
     assert line.ask(b"1234\n") == b"Hi, 1234\n"
     assert line.ask(b"12345\n") == b""
@@ -168,7 +187,7 @@ def test_what_is_too_long_is_counted_by_python(stages: Stages) -> None:
     assert record.counters.errors == {"too_long": 1}
 
 
-def test_an_empty_record_is_answered_and_the_end_is_the_end(stages: Stages) -> None:
+def test_an_empty_record_is_answered_and_is_not_end_of_file(stages: Stages) -> None:
     stage = stages("seqpacket")
     assert stage.ask(b"") == b"Hi, "
     assert stage.connection.fast_messages == 1
@@ -212,7 +231,7 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     assert reset.connection.kind == broken.connection.kind == fastpath.PYTHON
 
 
-def test_a_slot_says_where_it_is_before_the_reply_is_sent(stages: Stages) -> None:
+def test_the_slot_has_the_state_before_the_reply_is_sent(stages: Stages) -> None:
     memory = bytearray(size(1))
     stage, slot = stages(), format_memory(memory, 1).take(0.0, 1 << 20)
     stage.connection.attach_slot(slot)
@@ -237,7 +256,7 @@ def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> N
     assert memory[slot.at] == UNSENT
 
 
-def test_what_a_handler_raises_comes_out_and_the_others_are_served_next_time(
+def test_an_exception_of_a_callback_is_raised_and_the_others_are_served_next_time(
     stages: Stages,
 ) -> None:
     def fail(_events: int) -> None:
@@ -254,7 +273,7 @@ def test_what_a_handler_raises_comes_out_and_the_others_are_served_next_time(
     assert stages().ask(b"one\n") == b"Hi, one\n"
 
 
-def test_a_handler_may_close_the_next_one(stages: Stages) -> None:
+def test_a_callback_may_close_the_next_connection(stages: Stages) -> None:
     first, second = stages(), stages()
     first.client.shutdown(socket.SHUT_WR)
     first.companion = second
@@ -264,9 +283,9 @@ def test_a_handler_may_close_the_next_one(stages: Stages) -> None:
     assert second.connection.messages == 0
 
 
-def test_values_that_it_has_no_room_for_are_refused(stages: Stages) -> None:
+def test_values_longer_than_the_buffers_are_refused(stages: Stages) -> None:
     flow = stages().connection
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="read_size"):
         flow.read_size = fastpath.LONGEST_READ + 1
     with pytest.raises(ValueError, match="prefix"):
         flow.prefix = b"x" * 1025
@@ -279,13 +298,13 @@ def test_values_that_it_has_no_room_for_are_refused(stages: Stages) -> None:
     assert flow.slot_byte is None
 
 
-def test_nothing_is_leaked_or_freed_too_early(stages: Stages) -> None:
+def test_no_reference_is_leaked_or_released_too_early(stages: Stages) -> None:
     stage, prefix = stages(), b"Salut, "
-    word = memoryview(bytearray(1))
+    slot_byte = memoryview(bytearray(1))
     stage.connection.prefix = prefix
-    stage.connection.slot_byte = word
-    handler = stages.reactor._callbacks[stage.connection.fd]
-    held = (prefix, word, stage.connection, stages.reactor, handler)
+    stage.connection.slot_byte = slot_byte
+    callback = stages.reactor._callbacks[stage.connection.fd]
+    held = (prefix, slot_byte, stage.connection, stages.reactor, callback)
     counts = [sys.getrefcount(each) for each in held]
     for message in [b"one\n", b"o", b"ne\n", b"\n" * 5] * 100:
         stage.ask(message)
@@ -297,7 +316,7 @@ def test_nothing_is_leaked_or_freed_too_early(stages: Stages) -> None:
     st.lists(st.sampled_from([b"", b"a", b"bc\n", b"\n\n", b"def\ng", b"h" * 300 + b"\n"])),
     st.sampled_from(["", "> "]),
 )
-def test_lines_come_back_as_the_framing_has_them_however_they_are_cut(
+def test_lines_come_back_as_the_framing_has_them_however_reads_cut_them(
     pieces: list[bytes], prefix: str
 ) -> None:
     stages = Stages()

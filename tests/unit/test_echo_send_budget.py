@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localechod.echo.datagram.send_budget import SendBudget, _cost
+from localechod.echo.datagram.send_budget import SendBudget, send_cost
 from localechod.localsocket import diag
 
 ROOM = 212_992  # bytes asked for, what any usual system grants; the kernel doubles it
@@ -230,7 +230,7 @@ def test_an_empty_reply_hides_nothing(endpoint: Endpoint) -> None:
 def test_more_who_could_hide_than_are_remembered_get_no_empty_reply(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localechod.echo.datagram.send_budget._NAMES", 2)
+    monkeypatch.setattr("localechod.echo.datagram.send_budget.MOST_NAMES", 2)
     some = [endpoint.client() for _ in range(3)]
     assert [endpoint.answer(each, b"") for each in some] == ["", "", "queue_full"]
     assert [each.recv(10) for each in some[:2]] == [b"", b""]
@@ -240,7 +240,7 @@ def test_more_who_could_hide_than_are_remembered_get_no_empty_reply(
 def test_senders_that_come_and_go_leave_no_trace(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localechod.echo.datagram.send_budget._NAMES", 8)
+    monkeypatch.setattr("localechod.echo.datagram.send_budget.MOST_NAMES", 8)
     for _ in range(20):
         with endpoint.client() as client:
             assert endpoint.serves(client)
@@ -309,7 +309,7 @@ def test_the_cost_of_a_reply_is_never_thought_too_small() -> None:
         before = 0
         for size in [0, 1, 63, 64, 300, 1000, 2000, 4000, 9000, 16_000, 17_000, 50_000, 100_000]:
             sock.sendto(bytes(size), sock.getsockname())
-            assert unread._used() - before <= _cost(size)
+            assert unread._used() - before <= send_cost(size)
             before = unread._used()
 
 

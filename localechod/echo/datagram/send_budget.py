@@ -37,10 +37,10 @@ _STRANGERS = 11  # those who come for the first time, and may be the next who ne
 _SUSPECTS = 14  # those who have read, while others of the same user have not
 
 # Names that are remembered at most, so that inventing names costs us no memory.
-_NAMES = 4096
+MOST_NAMES = 4096
 
 # What is sent to somebody who has read everything until it is asked again whether they have: room
-# by _cost for a few small replies, or one large one.
+# by send_cost for a few small replies, or one large one.
 _TRUST = 16384
 
 # The whole list is asked for at most so often (seconds), and for at most a tenth of the time.
@@ -75,7 +75,7 @@ class SendBudget:
     """Decides which replies of one datagram socket may be sent.
 
     Attributes:
-        slack: bytes that may be sent, as `_cost` counts them, before anything is looked at.
+        slack: bytes that may be sent, as `send_cost` counts them, before anything is looked at.
         answered: the names of those who have been answered.
 
     Args:
@@ -116,8 +116,8 @@ class SendBudget:
         """
         if not size and not self._may_hide(sender):
             return "queue_full"
-        self.slack -= _cost(size)
-        if self.slack < 0 and (reason := self._careful(sender, _cost(size))):
+        self.slack -= send_cost(size)
+        if self.slack < 0 and (reason := self._careful(sender, send_cost(size))):
             return reason
         if sender not in self.answered:
             _remember(self.answered, sender)
@@ -179,7 +179,7 @@ class SendBudget:
                 trust = _TRUST if name in self.answered else 1
                 self._receivers[name] = _Receiver(each.inode, each.uid, bool(each.queue), trust)
         self._invisible = (self._invisible | self._unlisted) - self._receivers.keys()
-        if len(self._invisible) > _NAMES:
+        if len(self._invisible) > MOST_NAMES:
             self._invisible = set()
         self._unlisted = set()
         self._suspects = {
@@ -213,7 +213,7 @@ class SendBudget:
 
         False where there are too many to remember; they are forgotten when all has been read.
         """
-        if sender not in self._hiding and len(self._hiding) >= _NAMES:
+        if sender not in self._hiding and len(self._hiding) >= MOST_NAMES:
             if self._used():
                 return False
             self._hiding.clear()
@@ -226,7 +226,7 @@ class SendBudget:
         return int(struct.unpack("i", found)[0])
 
 
-def _cost(size: int) -> int:
+def send_cost(size: int) -> int:
     """Return at least what a datagram takes of the buffer: small ones in powers of two, or pages.
 
     Measured on Linux 6.18: 768 bytes for 64, 8448 for 5000, 53,504 for 50,000.
@@ -240,6 +240,6 @@ def _sender(name: bytes) -> str | bytes:
 
 
 def _remember(names: set[str | bytes], name: str | bytes) -> None:
-    if len(names) >= _NAMES:
+    if len(names) >= MOST_NAMES:
         names.clear()
     names.add(name)

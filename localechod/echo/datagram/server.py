@@ -7,9 +7,9 @@ import socket
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
-from localechod.echo.datagram.fastpath import answerer
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.send_budget import SendBudget
+from localechod.echo.fastpath import datagram_function
 from localechod.echo.limits import AllowList
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
@@ -63,7 +63,7 @@ class DatagramServer:
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
-        self._answerer = answerer(self._limit)
+        self._answer_datagrams = datagram_function(self._limit)
         # Everyone gets a reply, and nothing is to be said about it.
         self._uniform = not config.allow and not config.log_messages
 
@@ -108,7 +108,7 @@ class DatagramServer:
         left = most
         while left > 0:
             slack = unread.slack if self._uniform else 0
-            count, received, sent, slack, rest = self._answerer(
+            count, received, sent, slack, rest = self._answer_datagrams(
                 self._sock, self._prefix, self._limit, left, slack, unread.answered
             )
             if self._uniform:
