@@ -1,4 +1,4 @@
-"""What everything that serves an endpoint works with, whatever its type."""
+"""What the server of an endpoint works with, whatever its type."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,24 @@ from localechod.echo.counters import Counters
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
 from localechod.echo.reactor import Reactor
+from localechod.echo.stream.buffers import BufferBudget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The loop's engine, the endpoint's counters and voice, and who keeps its sockets."""
+    """What an endpoint has of its own, and what it shares with the others.
+
+    Attributes:
+        reactor: a child of the service's reactor, for this endpoint alone.
+        counters, endpoint_log: of this endpoint.
+        store: keeps sockets for the next process.
+        crash_keeper: decides which connections are in the store.
+        buffers: the memory that the connections of all endpoints may use.
+    """
 
     reactor: Reactor
     counters: Counters
     endpoint_log: EndpointLog
     store: SocketStore
     crash_keeper: CrashKeeper
+    buffers: BufferBudget

@@ -1,16 +1,16 @@
-"""One endpoint: its configuration, its state, its socket, and who serves it."""
+"""One endpoint: its configuration, its state, its socket, and the server of that socket."""
 
 import errno
 import socket
-import time
 from collections.abc import Sequence
 
 from localechod.accounts import group_name, user_name
 from localechod.config import EndpointConfig
-from localechod.echo.activated import HINT, ActivatedSocket
+from localechod.echo.activated import ActivatedSocket
 from localechod.echo.binding import Opened, Owner, open_socket, request
 from localechod.echo.context import Context
 from localechod.echo.datagram.server import DatagramServer
+from localechod.echo.description import describe
 from localechod.echo.lifecycle import State, Trigger, after
 from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.status import EndpointStatus, PeerRow
@@ -18,20 +18,19 @@ from localechod.echo.stream.connection import hang_up
 from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
-from localechod.localsocket.filecheck import File
 
 
 class Endpoint:
-    """One named echo service and its life.
+    """One named echo service.
 
-    The supervisor decides what happens to it, and the warden keeps it that way.
+    The supervisor starts, stops and configures it; the monitor keeps it serving.
 
     Attributes:
+        owner: owns its socket file, unless its configuration names another owner.
         bound: its socket, while it serves.
-        wanted: what `bound` has to be, unless it is lent.
-        lease: of a socket that was lent; None where it binds its own.
-        next_attempt: when it will be tried to make it whole again, by time.monotonic(), if time is
-            what that waits for.
+        wanted: how `bound` was bound, unless the socket is activated.
+        activated: the socket that systemd has bound for it; None if it binds its own.
+        next_attempt: when a timer tries next to repair it, by time.monotonic(); else None.
     """
 
     wanted: Request
@@ -44,17 +43,17 @@ class Endpoint:
         self.activated: ActivatedSocket | None = None
         self.next_attempt: float | None = None
         self.counters = context.counters
+        self.owner = owner
         self._context = context
-        self._owner = owner
         self._server: Listener | DatagramServer | None = None
-        # What keeps it from serving everyone, by kind; as long as there is any, it is degraded.
+        # Why it does not serve every client, by kind of trouble: degraded while there is any.
         self._troubles: dict[str, LocalechodError] = {}
 
     def start(self, opened: Opened | None = None) -> None:
-        """Bind and serve; a refusal ends in `failed` with `error` set, and is not raised.
+        """Bind and serve; on an error the endpoint is `failed`, with `error`, which is not raised.
 
         Args:
-            opened: a socket that was bound before, or what refused it then.
+            opened: a socket that was bound before, or the error of that attempt.
         """
         self._transition(Trigger.START)
         opened = self._bind() if opened is None else opened
@@ -64,15 +63,15 @@ class Endpoint:
             self._serve(opened)
 
     def activate(self, passed: Bound) -> None:
-        """Take a socket that was lent, and turn away whoever comes, until the endpoint starts."""
+        """Take a socket that systemd has bound; its clients are turned away until `start`."""
         self.activated = ActivatedSocket(self._context.reactor, self.counters, passed)
         self.activated.turn_away()
 
     def retry(self) -> LocalechodError | None:
-        """Try once more to start what has failed; the same reason as before is not told again.
+        """Try once more to start an endpoint that has failed; the same error is not logged again.
 
         Returns:
-            What refused it, or None if it serves now.
+            The error, or None if the endpoint serves now.
         """
         opened = self._bind()
         if not isinstance(opened, LocalechodError):
@@ -86,10 +85,10 @@ class Endpoint:
         return opened
 
     def rebind(self) -> None:
-        """Bind once more, and go on with the new socket; connections stay.
+        """Bind once more, and continue with the new socket; connections stay.
 
         Raises:
-            LocalechodError: it could not be bound; the old socket goes on.
+            LocalechodError: it could not be bound; the old socket is still served.
         """
         opened = self._bind()
         if isinstance(opened, LocalechodError):
@@ -104,13 +103,13 @@ class Endpoint:
         """Give the socket's file its owner and mode again.
 
         Raises:
-            SocketError: we may not.
+            SocketError: this process may not change them.
         """
         if self.bound is not None:
             self.bound.restore(self.wanted)
 
     def set_trouble(self, kind: str, error: LocalechodError) -> None:
-        """Something keeps it from serving everyone; what is known already is not told again."""
+        """Note why not every client is served; an error that is known is not logged again."""
         known = self._troubles.get(kind)
         self._troubles[kind] = error
         if known is None or known.text != error.text:
@@ -118,11 +117,11 @@ class Endpoint:
         self.error = error
 
     def has_trouble(self, kind: str) -> bool:
-        """Whether this kind of trouble is known."""
+        """Whether there is trouble of this kind."""
         return kind in self._troubles
 
     def clear_trouble(self, kind: str) -> None:
-        """That trouble is over, if there was any."""
+        """Note that trouble of this kind is over, if there was any."""
         if self._troubles.pop(kind, None) is None:
             return
         if self._troubles:
@@ -134,7 +133,7 @@ class Endpoint:
         try:
             if self.activated is not None:
                 return self.activated.bound()
-            return open_socket(self.config, self._owner)
+            return open_socket(self.config, self.owner)
         except LocalechodError as error:
             return error
 
@@ -145,7 +144,7 @@ class Endpoint:
             if self.config.type == "datagram":
                 self._server = DatagramServer(self._context, self.config, bound)
             else:
-                self._server = Listener(self._context, self.config, bound, self._trouble)
+                self._server = Listener(self._context, self.config, bound, self._accept_trouble)
         except OSError as error:  # ENOSPC or ENOMEM, epoll_ctl(2)
             bound.remove()
             bound.sock.close()
@@ -160,8 +159,8 @@ class Endpoint:
     def _own(self, bound: Bound) -> None:
         self.bound = bound
         if bound.lent:
-            return  # its owner has it in any case, and decides about the file
-        self.wanted = request(self.config, self._owner)
+            return  # systemd has this socket already, and its unit sets owner and mode of the file
+        self.wanted = request(self.config, self.owner)
         self._context.store.put(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
@@ -176,13 +175,13 @@ class Endpoint:
         self._transition(Trigger.STOP)
 
     def close(self) -> None:
-        """Give back what it was served with; after `stop`, and for good."""
+        """Close what is left open after `stop`; the endpoint cannot be started again."""
         if self.activated is not None:
             self.activated.close()
         self._context.reactor.close()
 
     def freeze(self) -> tuple[EndpointSnapshot, list[socket.socket]]:
-        """Describe it for the process that goes on with it, and its connections' sockets."""
+        """Describe the endpoint for the next process; and return its connections' sockets."""
         frozen = [] if self._server is None else self._server.freeze()
         state = EndpointSnapshot(
             config=self.config,
@@ -193,12 +192,15 @@ class Endpoint:
         return state, [sock for sock, _ in frozen]
 
     def thaw(self, state: EndpointSnapshot, sockets: Sequence[socket.socket]) -> None:
-        """Go on where another process stopped; clients that cannot be served read end of file."""
+        """Continue with what another process's `freeze` returned.
+
+        Connections that cannot be served are closed, so that their clients read end of file.
+        """
         self.counters.thaw(state.counters, state.errors)
         same = state.config.type == self.config.type
         alike = [(one.framing, one.record_size) for one in (state.config, self.config)]
         for sock, connection in zip(sockets, state.connections, strict=True):
-            # Where the end of a lost message is under another framing, nobody knows.
+            # The end of a message whose beginning is lost cannot be found under another framing.
             fits = same and (not connection.skip or alike[0] == alike[1])
             if fits and isinstance(self._server, Listener):
                 self._server.thaw(sock, connection)
@@ -207,77 +209,38 @@ class Endpoint:
                 hang_up(sock)
 
     def configure(self, config: EndpointConfig) -> None:
-        """Go on under settings that need no other socket."""
+        """Continue with settings that need no other socket."""
         self.config = config
         if self._server is not None:
             self._server.configure(config)
 
     def shut(self) -> None:
-        """First half of a drain: nobody new is let in."""
+        """First half of a drain: accept no new client."""
         if self._server is not None:
             self._server.shut()
 
     async def drain(self) -> None:
-        """Second half: return when everyone who was in has been answered and has left."""
+        """Second half: return when every client has been answered and has left."""
         if self._server is not None:
             await self._server.drain()
 
     def peers(self) -> list[PeerRow]:
-        """Describe who is connected."""
+        """Describe the connected clients."""
         return [] if self._server is None else self._server.peers()
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        config, address = self.config, self.config.address
-        counters = self.counters if self._server is None else self._server.totals()
-        mode, owner, group = self._file()
-        return EndpointStatus(
-            name=config.name,
-            type=config.type,
-            state=str(self.state),
-            path=str(address),
-            mode=mode,
-            owner=owner,
-            group=group,
-            framing=config.framing if config.type == "stream" else "",
-            connections=0 if self._server is None else len(self._server),
-            accepted_total=counters.accepted,
-            messages_total=counters.messages,
-            received_bytes_total=counters.received_bytes,
-            sent_bytes_total=counters.sent_bytes,
-            errors=dict(counters.errors),
-            error=None if self.error is None else self.error.text,
-            hint=self._hint(),
-            restarts_total=counters.restarts,
-        )
+        if self._server is None:
+            return describe(self, self.counters, connections=0)
+        return describe(self, self._server.totals(), connections=len(self._server))
 
-    def _file(self) -> tuple[str, str, str]:
-        """Return the socket file's mode, owner and group: as they were made, or found if lent."""
-        config = self.config
-        if config.address.is_abstract:
-            return "", "", ""
-        if self.bound is not None and self.bound.lent and self.bound.file is not None:
-            found = File.of(self.bound.file.status)
-            return f"{found.mode:04o}", user_name(found.uid), group_name(found.gid)
-        owner = config.user or user_name(self._owner.uid)
-        return config.mode, owner, config.group or group_name(self._owner.gid)
-
-    def _trouble(self, reason: str) -> None:
-        """The listener cannot accept any more, or (no reason) can again."""
+    def _accept_trouble(self, reason: str) -> None:
+        """Note that the listener cannot accept connections, or (no reason) can again."""
         if reason:
             error = LocalechodError(reason, "connections are accepted as others close")
             self.set_trouble("accept", error)
         else:
             self.clear_trouble("accept")
-
-    def _hint(self) -> str | None:
-        hints = [] if self.error is None else [self.error.hint]
-        if self.next_attempt is not None:
-            left = max(0.0, self.next_attempt - time.monotonic())
-            hints.append(f"next attempt in {left:.0f} s")
-        if self.activated is not None and self.state is State.STOPPED:
-            hints.append(HINT)
-        return "; ".join(filter(None, hints)) or None
 
     def _transition(self, trigger: Trigger, error: LocalechodError | None = None) -> None:
         self.state = after(self.state, trigger)

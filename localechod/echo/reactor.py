@@ -13,7 +13,6 @@ import socket
 import time
 
 from localechod.echo.fastpath import Callback, dispatch
-from localechod.echo.stream.buffers import BufferBudget
 
 # Events served before the loop gets its turn: large enough to spread the loop's price, small enough
 # that the control plane and the signals never wait long behind a storm. In a lane: before the next
@@ -39,7 +38,6 @@ class Reactor:
     Attributes:
         now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
             each message would cost more than the precision is worth.
-        buffers: the memory that all connections together hold.
         ceiling: the first descriptor that clients may not have; the system gives the lowest that is
             free. Those above are for everything else that must still work then.
     """
@@ -63,7 +61,6 @@ class Reactor:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        self.buffers: BufferBudget = BufferBudget() if parent is None else parent.buffers
         if parent is None:
             self.resume()
         else:

@@ -1,17 +1,15 @@
-"""Keeps the endpoints: starts, stops and changes them, and knows how all of them are."""
+"""The supervisor: it has all endpoints, starts, stops and changes them, and describes them."""
 
 import asyncio
 import errno
 import logging
-import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig, compare
-from localechod.echo.activated import REMEDY
-from localechod.echo.binding import NEVER_ROOT, NEVER_ROOT_HINT, Opened, Owner, open_socket
+from localechod.echo.bind_permission import BindPermission
+from localechod.echo.binding import Opened, Owner
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint import Endpoint
@@ -22,9 +20,11 @@ from localechod.echo.monitor import Monitor
 from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
 from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.reactor import Reactor
+from localechod.echo.reload import Reload
 from localechod.echo.status import EndpointStatus, PeerRow
+from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import hang_up
-from localechod.errors import LocalechodError, SocketError, UsageError
+from localechod.errors import SocketError, UsageError
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.watch import Blind, Watcher, Watches
 
@@ -35,16 +35,13 @@ class UnknownEndpointError(UsageError):
     """There is no endpoint of that name."""
 
 
-class NeedsRestartError(LocalechodError):
-    """Only root could bind this, or a socket unit; the service cannot."""
-
-
 class Supervisor:
     """All endpoints of one service.
 
     Args:
-        dropped: whether privileges were given up, so that `bind_as = "root"` cannot be honoured
-            again.
+        owner: owns a socket file whose endpoint names no owner.
+        store: keeps sockets for the next process.
+        dropped: whether the process has dropped root, so that it cannot bind as root again.
     """
 
     def __init__(
@@ -56,18 +53,22 @@ class Supervisor:
         self._owner = owner
         self._store = store
         self._crash_keeper = CrashKeeper(reactor.loop, store, config.service.crash_keep)
-        self._crash_keeper.make_room(len(config.endpoints))
-        self._dropped = dropped
-        self._monitor = Monitor(reactor, _watches(), self._may_bind)
-        self._endpoints = {
-            name: self._endpoint(endpoint) for name, endpoint in config.endpoints.items()
-        }
+        self._crash_keeper.reserve(len(config.endpoints))
+        self._buffers = BufferBudget()
+        self._endpoints: dict[str, Endpoint] = {}
+        self._permission = BindPermission(self._endpoints, dropped=dropped)
+        self._monitor = Monitor(reactor, _watches(), self._permission.allows)
+        self._reload = Reload(
+            self._endpoints, self._permission, self._monitor, owner, self._endpoint
+        )
+        for name, endpoint in config.endpoints.items():
+            self._endpoints[name] = self._endpoint(endpoint)
 
     def begin(self, opened: Mapping[str, Opened]) -> None:
-        """Start every enabled endpoint; one that fails is `failed` and harms no other.
+        """Start every enabled endpoint; one that cannot be started is `failed`, and stops no other.
 
         Args:
-            opened: what `open_privileged` returned, and what was open before.
+            opened: what `open_privileged` returned, and the sockets that were open before.
         """
         for name, endpoint in self._endpoints.items():
             found = opened.get(name)
@@ -79,9 +80,10 @@ class Supervisor:
                 self._monitor.endpoint_changed(endpoint)
 
     def freeze(self) -> tuple[tuple[EndpointSnapshot, ...], list[socket.socket]]:
-        """Describe everything for the process that goes on with it; nothing is served after this.
+        """Describe all endpoints for the next process; nothing is served after this.
 
-        Not even while the loop winds up: a byte that was read then would be answered by nobody.
+        Nothing is served while the loop ends, either: no process would answer a byte that was read
+        then.
 
         Returns:
             The endpoints, and the sockets of their connections in the same order.
@@ -93,12 +95,12 @@ class Supervisor:
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
 
     def unfreeze(self) -> None:
-        """Serve after all: nobody goes on with what `freeze` described."""
+        """Serve again after `freeze`: no other process continues with its result."""
         self._reactor.resume()
-        self._crash_keeper.go_on()
+        self._crash_keeper.unpause()
 
     def thaw(self, states: Sequence[EndpointSnapshot], sockets: Sequence[socket.socket]) -> None:
-        """Go on where another process stopped; call it after `begin`."""
+        """Continue with what another process's `freeze` returned; call it after `begin`."""
         rest = iter(sockets)
         for state in states:
             own = list(islice(rest, len(state.connections)))
@@ -108,7 +110,7 @@ class Supervisor:
             else:
                 for sock in own:
                     hang_up(sock)
-        self._crash_keeper.settle()
+        self._crash_keeper.all_resumed()
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
         """Describe these endpoints, or all.
@@ -119,7 +121,7 @@ class Supervisor:
         return [self._named(name).status() for name in names or self._endpoints]
 
     def peers(self, name: str | None = None) -> list[PeerRow]:
-        """Describe who is connected to this endpoint, or to any.
+        """Describe the clients that are connected to this endpoint, or to any.
 
         Raises:
             UnknownEndpointError: the name is not configured.
@@ -128,17 +130,17 @@ class Supervisor:
         return [row for endpoint in chosen for row in endpoint.peers()]
 
     def start(self, name: str) -> None:
-        """Bind an endpoint again; one that serves already is left alone, as systemctl does.
+        """Bind an endpoint again; as by systemctl, one that serves already is left alone.
 
         Raises:
             UnknownEndpointError: the name is not configured.
-            NeedsRestartError: it takes root.
+            NeedsRestartError: it has to be bound by root.
             LocalechodError: it could not be bound; it is `failed` now.
         """
         endpoint = self._named(name)
         if endpoint.state.serves:
             return
-        self._refuse_privileged([endpoint.config])
+        self._permission.require([endpoint.config])
         self._start(endpoint)
 
     def stop(self, name: str) -> None:
@@ -153,60 +155,36 @@ class Supervisor:
             self._monitor.endpoint_changed(endpoint)
 
     def restart(self, name: str) -> None:
-        """Stop and start an endpoint; nothing is closed if it could not be bound again.
+        """Stop and start an endpoint; it is not stopped if only root can bind it again.
 
         Raises:
             As `start` does.
         """
         endpoint = self._named(name)
-        self._refuse_privileged([endpoint.config])
+        self._permission.require([endpoint.config])
         self.stop(name)
         self._start(endpoint)
 
     def apply(self, config: Config) -> Changes:
-        """Turn these endpoints into those of another configuration.
+        """Turn the endpoints into those of another configuration; see Reload.
 
-        Only what differs is touched, but that whatever has failed is tried again.
+        Only endpoints that differ are changed; endpoints that have failed are tried again.
 
         Raises:
-            NeedsRestartError: part of it takes root, or another socket unit; nothing has changed.
-            LocalechodError: an endpoint that moves could not be bound at its new place; nothing has
-                changed.
+            NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
+            LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
         changes = compare(self._config, config)
-        self._refuse_to_move_activated(config)
-        self._refuse_privileged(self._to_bind(changes, config))
-        with ExitStack() as undo:
-            added = {name: self._endpoint(config.endpoints[name]) for name in changes.added}
-            for endpoint in added.values():
-                undo.callback(endpoint.close)
-            moved = self._open_moved(changes, config)
-            undo.pop_all()
+        prepared = self._reload.prepare(changes, config)
         self._config = config
-        for name in changes.removed:
-            self.stop(name)
-            self._endpoints.pop(name).close()
-        for name in changes.live + changes.rebound:
-            self._change(
-                self._endpoints[name],
-                config.endpoints[name],
-                moved.get(name),
-                name in changes.rebound,
-            )
-        self._crash_keeper.make_room(len(config.endpoints))
-        self._endpoints |= added
-        for endpoint in added.values():
-            if endpoint.config.enabled:
-                endpoint.start()
-                self._monitor.endpoint_changed(endpoint)
-        for name in set(self._endpoints).difference(changes.added, changes.live, changes.rebound):
-            self._monitor.retry(self._endpoints[name])
+        self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
+        self._reload.apply(prepared)
         return changes
 
     async def drain(self, seconds: float) -> None:
-        """Let nobody new in, answer what was received, and close everything by the deadline.
+        """Accept no new client, answer what was received, and close everything by the deadline.
 
-        Clients read end of file, not a reset, also those who ran out of time.
+        Clients read end of file, not a reset, also those that were not served in time.
         """
         self._monitor.close()
         self._crash_keeper.pause()
@@ -229,80 +207,6 @@ class Supervisor:
         if error is not None and not endpoint.state.serves:
             raise error
 
-    def _change(
-        self, endpoint: Endpoint, config: EndpointConfig, opened: Opened | None, rebind: bool
-    ) -> None:
-        """Apply one endpoint's settings; a stop by hand survives unless `enabled` has changed."""
-        was_enabled, was_up = endpoint.config.enabled, endpoint.state is not State.STOPPED
-        wanted = config.enabled and (was_up or not was_enabled)
-        if rebind and endpoint.activated is not None:
-            rebind = False
-            log.warning("%s: owner, mode and backlog are its socket unit's to change", config.name)
-        if was_up and (rebind or not wanted):
-            endpoint.stop()
-        endpoint.configure(config)
-        if wanted and endpoint.state is State.STOPPED:
-            endpoint.counters.restarts += was_up
-            endpoint.start(opened)
-        self._monitor.endpoint_changed(endpoint)
-
-    def _to_bind(self, changes: Changes, config: Config) -> list[EndpointConfig]:
-        """Return the settings, old and new, of everything that a reload would have to bind."""
-        found = [config.endpoints[name] for name in changes.added if config.endpoints[name].enabled]
-        for name in changes.live + changes.rebound:
-            old, new = self._endpoints[name].config, config.endpoints[name]
-            if new.enabled and (not old.enabled or (name in changes.rebound and self._is_up(name))):
-                found += [old, new]
-        return found
-
-    def _open_moved(self, changes: Changes, config: Config) -> dict[str, Bound]:
-        """Bind at their new addresses those that move, before anything that serves is closed."""
-        opened: dict[str, Bound] = {}
-        try:
-            for name in changes.rebound:
-                endpoint = config.endpoints[name]
-                moves = endpoint.path != self._endpoints[name].config.path
-                if moves and endpoint.enabled and self._is_up(name):
-                    opened[name] = open_socket(endpoint, self._owner)
-        except LocalechodError:
-            for bound in opened.values():
-                bound.remove()
-                bound.sock.close()
-            raise
-        return opened
-
-    def _refuse_to_move_activated(self, config: Config) -> None:
-        for name, endpoint in self._endpoints.items():
-            new = config.endpoints.get(name)
-            here = endpoint.config.type, endpoint.config.path
-            if endpoint.activated is not None and (new is None or (new.type, new.path) != here):
-                what = "removed" if new is None else "another type or path"
-                raise NeedsRestartError(
-                    f"{name}: {what}: its socket is systemd's, and stays where it is; nothing was "
-                    "changed",
-                    f"`systemctl edit localechod.socket` to the same end, then `{REMEDY}`",
-                )
-
-    def _refuse_privileged(self, configs: Collection[EndpointConfig]) -> None:
-        names = sorted({config.name for config in configs if not self._may_bind(config)})
-        if names and not self._dropped:
-            raise NeedsRestartError(f"{', '.join(names)}: {NEVER_ROOT}", NEVER_ROOT_HINT)
-        if names:
-            raise NeedsRestartError(
-                f'bind_as = "root" of {", ".join(names)}: only root can bind it again, and the '
-                "service has given up root; nothing was changed",
-                "systemctl restart localechod",
-            )
-
-    def _may_bind(self, config: EndpointConfig) -> bool:
-        endpoint = self._endpoints.get(config.name)
-        if config.bind_as != "root" or (endpoint is not None and endpoint.activated is not None):
-            return True
-        return not self._dropped and os.geteuid() == 0
-
-    def _is_up(self, name: str) -> bool:
-        return self._named(name).state is not State.STOPPED
-
     def _named(self, name: str) -> Endpoint:
         try:
             return self._endpoints[name]
@@ -313,12 +217,18 @@ class Supervisor:
             ) from None
 
     def _endpoint(self, config: EndpointConfig) -> Endpoint:
-        endpoint_log = EndpointLog(config.name, self.events)
         try:
             child = self._reactor.child()
         except OSError as error:
             raise SocketError("epoll_create", error.errno or errno.EIO) from error
-        context = Context(child, Counters(), endpoint_log, self._store, self._crash_keeper)
+        context = Context(
+            reactor=child,
+            counters=Counters(),
+            endpoint_log=EndpointLog(config.name, self.events),
+            store=self._store,
+            crash_keeper=self._crash_keeper,
+            buffers=self._buffers,
+        )
         return Endpoint(config, context, self._owner)
 
 
@@ -327,7 +237,9 @@ def _watches() -> Watches:
         return Watcher()
     except OSError as error:
         log.warning(
-            "sockets that are removed from outside will not be noticed: inotify_init failed: %s",
+            "inotify_init failed: %s (%d): socket files that are removed or changed will not be "
+            "noticed",
             error.strerror,
+            error.errno or 0,
         )
         return Blind()

@@ -155,7 +155,7 @@ def test_what_it_cannot_follow_is_refused_before_anything_changes(
         manager.daemon.configure(text.replace('mode = "0666"', 'mode = "0600"') + d)
         refused = manager.daemon.ctl("reload")
         assert refused.returncode == 1
-        assert "its socket is systemd's, and stays where it is" in refused.stderr
+        assert "systemd has bound its socket, and the service cannot move it" in refused.stderr
         assert "systemctl edit localechod.socket" in refused.stderr
         assert manager.daemon.row("own")["mode"] == "0666"
         # A restart goes on under the last good configuration, and says so.
@@ -200,7 +200,7 @@ def test_owner_and_mode_are_the_managers(manager: Manager) -> None:
         assert receive(client, 6) == b"Hi, x\n"
     assert path.stat().st_mode & 0o777 == 0o646
     assert manager.daemon.row("a")["state"] == "listening"
-    assert "owner, mode and backlog are its socket unit's to change" in said(manager)
+    assert "owner, mode and backlog are set by its socket unit" in said(manager)
 
 
 @pytest.mark.parametrize("when", ["running", "before"])

@@ -21,6 +21,7 @@ from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import Slots, format_memory, size
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream import framed
+from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
@@ -107,7 +108,7 @@ class Port:
         self.config = config
         self.crash_keeper = crash_keeper
         self.counters = Counters()
-        self.buffer = bytearray(config.max_message + 1)
+        self.buffers = BufferBudget()
 
     def observe(self, message: bytes) -> None:
         """Nobody looks."""
@@ -159,8 +160,8 @@ class World:
         whole = Config(service=ServiceConfig(), control=ControlConfig(), endpoints=endpoints)
         kept = parse(self.store.pass_on()).crash_kept
         states, sockets = crash.revive(kept, slots, (), whole, self.store)
-        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
-        crash_keeper.make_room(1)
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper.reserve(1)
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
             peer = Credentials(known.pid, known.uid, known.gid, frozenset(known.groups))
@@ -168,7 +169,7 @@ class World:
             crash_keeper.enter(connection)
             connection.thaw(known)
             crash_keeper.resume(connection, known.serial)
-        crash_keeper.settle()
+        crash_keeper.all_resumed()
         return bool(states)
 
     def restart(self) -> None:
@@ -178,16 +179,16 @@ class World:
         peer, end = self.process.peer, self.fate.end
         self._die()
         slots = Slots(self.memory)
-        for descriptor in parse(self.store.pass_on()).descriptors():
-            os.close(descriptor)
-        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
-        crash_keeper.make_room(1)
+        for survivor in crash.survivors(self.store.pass_on()).values():
+            os.close(survivor.descriptor)
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper.reserve(1)
         connection = self._connect(sock, peer, crash_keeper)
         crash_keeper.enter(connection)
         connection.thaw(state)
         self.fate.end = end
         crash_keeper.resume(connection, state.serial)
-        crash_keeper.settle()
+        crash_keeper.all_resumed()
 
     def serve(self) -> None:
         """Let the process do what there is to do."""
@@ -220,8 +221,8 @@ class World:
         self._loop.close()
 
     def _crash_keeper(self) -> CrashKeeper:
-        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, Slots(self.memory)), 1)
-        crash_keeper.make_room(1)
+        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, Slots(self.memory)), 1)
+        crash_keeper.reserve(1)
         return crash_keeper
 
     def _connect(self, sock: Socket, peer: Credentials, crash_keeper: CrashKeeper) -> Connection:

@@ -15,6 +15,7 @@ from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream import buffers as module
+from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.host.fdstore import Store
@@ -27,8 +28,6 @@ KIB = 1024
 class Port:
     """A listener's side of connections, that remembers who is there."""
 
-    buffer = bytearray()
-
     def __init__(self, reactor: Reactor) -> None:
         self.reactor = reactor
         self.counters = Counters()
@@ -38,6 +37,7 @@ class Port:
         self.crash_keeper = CrashKeeper(
             reactor.loop, EndpointStore(Store(Notifier({})), no_slots()), 0
         )
+        self.buffers = BufferBudget()
         self.here: list[Connection] = []
 
     def observe(self, message: bytes) -> None:
@@ -63,8 +63,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     yield port
     for connection in list(port.here):
         connection.close_now()
-    assert reactor.buffers._total == 0
-    assert not reactor.buffers._sizes
+    assert port.buffers._total == 0
+    assert not port.buffers._sizes
     reactor.close()
     loop.close()
 
@@ -94,12 +94,12 @@ def test_unsent_replies_count_until_they_are_sent(port: Port) -> None:
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(b"x" * 60 * KIB + b"\n")
         connection.serve(0)
-        assert port.reactor.buffers._total > 60 * KIB
+        assert port.buffers._total > 60 * KIB
         received = b""
         while len(received) < 60 * KIB + 1:
             received += client.recv(1 << 20)
             connection.serve(0)
-        assert port.reactor.buffers._total == 0
+        assert port.buffers._total == 0
         assert port.here == [connection]
 
 
@@ -118,11 +118,11 @@ def test_what_another_process_left_counts(port: Port) -> None:
         (connection,) = port.here
         state = msgspec.structs.replace(connection.freeze(), pending=b"x" * 50 * KIB)
         connection.thaw(state)
-        assert port.reactor.buffers._total == 50 * KIB
+        assert port.buffers._total == 50 * KIB
 
 
 def test_little_is_not_counted(port: Port) -> None:
     with closing(port.client()) as client:
         client.send(b"x" * module.SMALL)
         port.here[0].serve(0)
-    assert not port.reactor.buffers._sizes
+    assert not port.buffers._sizes

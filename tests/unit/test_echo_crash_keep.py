@@ -58,7 +58,7 @@ class Crowd:
 
     def begin(self, wanted: int, others: int = 0) -> CrashKeeper:
         self.crash_keeper = CrashKeeper(self.loop, self.keeper, wanted)
-        self.crash_keeper.make_room(others)
+        self.crash_keeper.reserve(others)
         return self.crash_keeper
 
     def enter(self, name: str = "a") -> Client:
@@ -171,9 +171,9 @@ def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) ->
         crowd.now += 1
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b", "+c", "+d", "+e"]
-    crowd.crash_keeper.make_room(PLACES - 3)
+    crowd.crash_keeper.reserve(PLACES - 3)
     assert crowd.keeper.told[5:] == ["-e", "-d"]
-    crowd.crash_keeper.make_room(0)
+    crowd.crash_keeper.reserve(0)
     crowd.wait(0)
     assert crowd.keeper.told[7:] == ["+d", "+e"]
 
@@ -189,10 +189,10 @@ def test_the_next_process_goes_on_with_those_it_has_and_lets_go_of_the_rest(crow
         clients[place].accepted_at = place
         crowd.crash_keeper.enter(clients[place])
         crowd.crash_keeper.resume(clients[place], serials[place])
-    crowd.crash_keeper.settle()
+    crowd.crash_keeper.all_resumed()
     assert crowd.keeper.told == ["-b"]
     assert [clients[0].slot.serial, clients[2].slot.serial] == [serials[0], serials[2]]
-    crowd.crash_keeper.make_room(PLACES - 1)
+    crowd.crash_keeper.reserve(PLACES - 1)
     assert crowd.keeper.told == ["-b", "-c"]
 
 
@@ -203,7 +203,7 @@ def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None
     crowd.begin(0)
     crowd.crash_keeper.enter(client)
     crowd.crash_keeper.resume(client, serial)
-    crowd.crash_keeper.settle()
+    crowd.crash_keeper.all_resumed()
     assert crowd.keeper.told == ["+a", "-a"]
     client.peer.send(b"x")
     assert client.sock.recv(1) == b"x"  # it is still connected
@@ -215,6 +215,6 @@ def test_in_a_pause_nobody_more_is_held(crowd: Crowd) -> None:
     assert not crowd.waits
     crowd.enter()
     assert not crowd.waits
-    crowd.crash_keeper.go_on()
+    crowd.crash_keeper.unpause()
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+a"]

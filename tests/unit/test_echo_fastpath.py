@@ -22,6 +22,7 @@ from localechod.echo.datagram import send_budget
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import BOUNDARY, MIDDLE, UNSENT, format_memory, size
 from localechod.echo.reactor import Reactor
+from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import READ_SIZE, Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
@@ -44,6 +45,7 @@ class Stage:
     crash_keeper: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(leave=lambda _: None, unkeep=lambda _: None)
     )
+    buffers: BufferBudget = field(default_factory=BufferBudget)
     seen: list[bytes] = field(default_factory=list)
     companion: "Stage | None" = None
 

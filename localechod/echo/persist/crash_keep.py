@@ -86,7 +86,7 @@ class CrashKeeper:
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
 
-    def make_room(self, others: int) -> None:
+    def reserve(self, others: int) -> None:
         """Leave places to the sockets of so many endpoints; call it before they need them."""
         room = max(0, self._slots.count - others)
         self._places = min(self._wanted, room)
@@ -115,7 +115,7 @@ class CrashKeeper:
             self._kept[client] = None
             client.attach_slot(slot)
 
-    def settle(self) -> None:
+    def all_resumed(self) -> None:
         """Let go of what is kept and belongs to nobody here; after everyone has been resumed."""
         ours = {client.slot.serial for client in self._kept}
         for record in self._slots.records():
@@ -154,7 +154,7 @@ class CrashKeeper:
             self._timer.cancel()
             self._timer = None
 
-    def go_on(self) -> None:
+    def unpause(self) -> None:
         """After `pause`."""
         self._paused = False
         self._schedule()

@@ -1,28 +1,31 @@
-"""What all connections together keep in memory: incomplete messages and unsent replies."""
+"""The memory that all connections together may use for incomplete messages and unsent replies."""
 
+import socket
 from typing import Protocol
 
-# Bytes. A daemon that the system ends for its memory serves nobody.
+from localechod.echo.persist.crash_marks import MarkedFlow
+
+# Bytes. The kernel kills a process that uses too much memory, and then nobody is served.
 LIMIT = 256 << 20
 
-# What a connection keeps is counted from here on: less is what it costs to be there, and most
-# never keep more.
+# Bytes of a connection that are not counted: no more than the connection itself costs, and most
+# connections never buffer more.
 SMALL = 16 << 10
 
 
 class BufferOwner(Protocol):
-    """Somebody who keeps something for a client, and can do without the client."""
+    """A connection that has something buffered."""
 
     def evict(self) -> None:
-        """Let go of it; reported by `Memory.hold` with 0, before this returns."""
+        """Close; `BufferBudget.report` is called with 0 before this returns."""
         ...
 
 
 class BufferBudget:
-    """Counts what is kept; beyond the limit, whoever keeps most has to go.
+    """Counts the bytes that are buffered; beyond the limit, the largest owner is evicted.
 
-    Not the one who asked for more last: somebody may keep all but a little for ever, and with that
-    close the connection of everyone who comes with half a line.
+    Not the owner that asked for more last: one client could otherwise buffer all but a little for
+    as long as it likes, and so close every connection that sends half a line.
     """
 
     def __init__(self) -> None:
@@ -30,9 +33,44 @@ class BufferBudget:
         self._total = 0
 
     def report(self, owner: BufferOwner, size: int) -> None:
-        """Note what a owner keeps by now, in bytes; it may be evicted before this returns."""
+        """Set how many bytes an owner has buffered; it may be evicted before this returns."""
         self._total += size - self._sizes.pop(owner, 0)
         if size:
             self._sizes[owner] = size
         while self._total > LIMIT:
             max(self._sizes, key=self._sizes.__getitem__).evict()
+
+
+class BufferedFlow(MarkedFlow):
+    """A flow that reports what it has buffered to a budget; see BufferOwner."""
+
+    __slots__ = ("_reported", "sock")
+
+    sock: socket.socket
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reported = 0
+
+    def buffered(self) -> int:
+        """Return the bytes in memory for this client."""
+        raise NotImplementedError
+
+    def account(self) -> None:
+        """Report the buffered bytes, after they may have changed; may close this connection."""
+        size = self.buffered()
+        size = size if size > SMALL else 0
+        if size != self._reported and self.sock.fileno() >= 0:
+            self._report(size)
+
+    def evict(self) -> None:
+        """See BufferOwner."""
+        raise NotImplementedError
+
+    def _report(self, size: int) -> None:
+        if size != self._reported:
+            self._reported = size
+            self._budget().report(self, size)
+
+    def _budget(self) -> BufferBudget:
+        raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What stream and seqpacket connections share: who is there, what is unsent, how it ends."""
+"""What stream and seqpacket connections share: the peer, an unsent reply, and how they end."""
 
 import errno
 import os
@@ -7,57 +7,34 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from localechod.config import EndpointConfig
-from localechod.echo.counters import Counters
-from localechod.echo.fastpath import COMPILED, PYTHON, Flow
-from localechod.echo.persist.crash_keep import CrashKeeper
-from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot
+from localechod.echo.fastpath import COMPILED, PYTHON
 from localechod.echo.persist.snapshot import ConnectionSnapshot
-from localechod.echo.reactor import Reactor
 from localechod.echo.status import PeerRow
-from localechod.echo.stream.buffers import SMALL
+from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
+from localechod.echo.stream.port import Port
 from localechod.localsocket.peer import Credentials
 
+# Bytes of a read, at most.
 READ_SIZE = 65536
 
 
-class Port(Protocol):
-    """What a connection needs to know of the listener that accepted it."""
+class Connection(BufferedFlow):
+    """One client's connection.
 
-    reactor: Reactor
-    config: EndpointConfig
-    counters: Counters
-    crash_keeper: CrashKeeper
-
-    def observe(self, message: bytes) -> None:
-        """Log a message, on an endpoint with `log_messages`."""
-        ...
-
-    def connection_closed(self, connection: "Connection") -> None:
-        """Take back the place of a connection that has closed."""
-        ...
-
-
-class Connection(Flow):
-    """One client. While a reply is unsent nothing is read: a peer that never reads costs one reply.
-
-    Attributes:
-        slot: where it leaves word, should we end without one; NOWHERE for most.
+    While a reply is unsent nothing is read, so a peer that never reads costs one reply.
     """
 
-    __slots__ = (
-        *("_afterwards", "_reactor", "_reported", "_unsent", "peer", "port", "slot", "sock"),
-    )
+    __slots__ = ("_afterwards", "_reactor", "_unsent", "peer", "port")
 
-    # What it waits for while nothing is unsent; epoll_ctl(2).
+    # The events to wait for while nothing is unsent; epoll_ctl(2).
     events = select.EPOLLIN
 
     # How many messages have been answered.
     messages: int
 
-    # What to do once everything is sent, where the connection is to end: release or close.
+    # Where the connection is to end: what to call when all is sent, `close_now` or `close`.
     _afterwards: Callable[[], None] | None
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
@@ -70,54 +47,41 @@ class Connection(Flow):
         self.accepted_at = self.active_at = self._reactor.now
         self._unsent: memoryview | None = None
         self._afterwards = None
-        self._reported = 0
-        self.slot = NO_SLOT
         self._reactor.register(self.fd, self.events, self.serve)
 
     def configure(self, config: EndpointConfig) -> None:
-        """Go on under other settings; what was read and not answered falls under them too."""
+        """Continue with other settings; they apply to an incomplete message as well."""
         raise NotImplementedError
 
     def serve(self, events: int) -> None:
-        """Do what the descriptor is ready for: a read and its reply, or more of an unsent reply."""
+        """Read and answer, or send more of an unsent reply, as the descriptor is ready."""
         raise NotImplementedError
 
     def take(self, data: bytes) -> None:
-        """Answer what has just been read."""
+        """Answer the bytes of one read."""
         raise NotImplementedError
 
     def _fast_kind(self) -> int:
-        """Return the kind of its messages that the inner loop may serve while all is in order."""
+        """Return the kind that lets the compiled loop serve this connection; else PYTHON.
+
+        Whether a reply is unsent need not be considered.
+        """
         raise NotImplementedError
 
     def set_kind(self) -> None:
-        """Let the inner loop serve it, or not, after something has changed."""
+        """See MarkedFlow: PYTHON while a reply is unsent or the connection ends."""
         if COMPILED:
             plain = self._unsent is None and self._afterwards is None
             self.kind = self._fast_kind() if plain and self.sock.fileno() >= 0 else PYTHON
 
-    def attach_slot(self, slot: Slot) -> None:
-        """Leave word in this slot from now on; in NOWHERE, none."""
-        config = self.port.config
-        self.slot = slot
-        framing = config.framing if config.type == "stream" else ""
-        slot.describe(config.name, framing, config.record_size)
-        self.atomic_size = slot.atomic_size
-        self.slot_byte = None if slot is NO_SLOT else memoryview(slot.memory)[slot.at : slot.at + 1]
-        self.record_state()
-        self.set_kind()
+    def _config(self) -> EndpointConfig:
+        return self.port.config
 
-    def record_state(self, size: int = 0) -> None:
-        """Write into the slot where the connection is in its client's bytes.
-
-        Args:
-            size: of a reply that is about to be sent, in bytes.
-        """
-        del size  # a record is sent whole or not at all
-        self.slot.mark(BOUNDARY)
+    def _budget(self) -> BufferBudget:
+        return self.port.buffers
 
     def freeze(self) -> ConnectionSnapshot:
-        """Describe the connection for the process that goes on with it."""
+        """Describe the connection for the next process."""
         return ConnectionSnapshot(
             pid=self.peer.pid,
             uid=self.peer.uid,
@@ -134,7 +98,7 @@ class Connection(Flow):
         )
 
     def thaw(self, state: ConnectionSnapshot) -> None:
-        """Go on where another process stopped; see `freeze`."""
+        """Continue with what another process's `freeze` returned."""
         self.accepted_at, self.active_at = state.accepted_at, state.active_at
         self.messages = state.messages
         self.received, self.sent = state.received, state.sent
@@ -152,7 +116,7 @@ class Connection(Flow):
             endpoint=self.port.config.name,
             pid=self.peer.pid,
             uid=self.peer.uid,
-            # Not the engine's clock: it stands still while nothing happens.
+            # Not by the reactor's clock, which stands still while nothing happens.
             since=time.monotonic() - self.accepted_at,
             messages=self.messages,
             received_bytes=self.received,
@@ -160,68 +124,56 @@ class Connection(Flow):
         )
 
     def drain(self) -> None:
-        """Take nothing new; answer what has been received, then close.
+        """Receive nothing new; answer what has been received, then close.
 
-        On a local socket SHUT_RD is the exact cut: what lies in the queue is still read, then comes
-        end of file; the peer's next write gets EPIPE.
+        On a local socket SHUT_RD cuts exactly here: bytes in the queue are still read, and then end
+        of file. The peer's next write gets EPIPE.
         """
-        with suppress(
-            OSError
-        ):  # ENOTCONN: the peer has gone already, and reading on finds that out
+        with suppress(OSError):  # ENOTCONN: the peer has gone, which the next read finds
             self.sock.shutdown(socket.SHUT_RD)
 
     def finish(self) -> None:
-        """Answer what has been received as far as the peer takes it at once, then close."""
+        """Answer what has been received, as far as the peer reads it at once, then close."""
         self.port.crash_keeper.unkeep(self)
         self.drain()
-        # After SHUT_RD every read returns, and the queue is finite: this ends with end of file.
+        # After SHUT_RD the queue cannot grow: this loop ends at end of file.
         while self.fd in self._reactor and self._unsent is None:
             self.serve(select.EPOLLIN | select.EPOLLRDHUP)
         if self.fd in self._reactor:
             self.close()
 
     def close(self) -> None:
-        """Close so that the peer reads what was sent and then end of file.
+        """Close so that the peer reads what was sent, and then end of file.
 
-        close(2) with unread bytes in the queue would give it ECONNRESET instead, so they are read
-        first; after shutdown(2) no more can come.
+        close(2) with unread bytes in the queue would give the peer ECONNRESET instead. So they are
+        read first; after shutdown(2) no more can come.
         """
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-            while self.discard():
+            while self.drain_input():
                 pass
         self.close_now()
 
     def buffered(self) -> int:
-        """Return the bytes kept for this client: a reply that is not sent yet, all of it."""
+        """Return the bytes in memory for this client: all of a reply of which a part is unsent."""
         return 0 if self._unsent is None else memoryview(self._unsent.obj).nbytes
 
-    def account(self) -> None:
-        """Report what is kept, after it may have changed; the connection may be closed for it."""
-        size = self.buffered()
-        size = size if size > SMALL else 0
-        if size != self._reported and self.sock.fileno() >= 0:
-            self._reported = size
-            self._reactor.buffers.report(self, size)
-
     def evict(self) -> None:
-        """Close: all connections together keep too much, and this one most."""
+        """Close: all connections together have buffered too much, and this one most."""
         self.port.counters.errors["memory_limit"] += 1
         self.close()
 
-    def discard(self) -> bool:
-        """Read something and forget it; False at end of file."""
+    def drain_input(self) -> bool:
+        """Read some bytes and discard them; False at end of file."""
         return bool(os.read(self.fd, READ_SIZE))
 
     def close_now(self) -> None:
-        """Close at once; right where nothing is left to read."""
+        """Close at once; the peer gets ECONNRESET if bytes are unread."""
         self.port.crash_keeper.leave(self)
         self.kind = PYTHON
         self._reactor.unregister(self.fd)
         self.sock.close()
-        if self._reported:
-            self._reported = 0
-            self._reactor.buffers.report(self, 0)
+        self._report(0)
         self.port.connection_closed(self)
 
     def fail(self, error: OSError) -> None:
@@ -233,7 +185,7 @@ class Connection(Flow):
         self.close_now()
 
     def send(self, reply: bytes | memoryview) -> None:
-        """Write a reply, or what is left of one; what does not fit waits for EPOLLOUT."""
+        """Write a reply, or the rest of one; bytes that do not fit wait for EPOLLOUT."""
         try:
             sent = os.write(self.fd, reply)
         except BlockingIOError:
@@ -247,11 +199,11 @@ class Connection(Flow):
             self.on_sent(reply, sent)
 
     def on_sent(self, reply: bytes | memoryview, sent: int) -> None:
-        """Keep what of a reply was not sent, or go on after all of it was.
+        """Buffer the unsent part of a reply, or continue after all of it was sent.
 
         Args:
-            reply: what was to be sent.
-            sent: how many bytes were; -1 for none, not even an empty record.
+            reply: the bytes that were to be sent.
+            sent: how many of them were; -1 for none, not even an empty record.
         """
         if sent < len(reply):
             if self._unsent is None:
@@ -276,7 +228,7 @@ _BROKEN = {
 
 
 def hang_up(sock: socket.socket) -> None:
-    """Close a connection that nobody serves, so that its client reads end of file, not a reset."""
+    """Close a connection that is not served: its client reads end of file, not a reset."""
     with suppress(OSError):
         sock.setblocking(False)
         sock.shutdown(socket.SHUT_RDWR)

@@ -11,7 +11,8 @@ from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NO_SLOT, UNSENT
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.stream.buffers import SMALL
-from localechod.echo.stream.connection import READ_SIZE, Connection, Port
+from localechod.echo.stream.connection import READ_SIZE, Connection
+from localechod.echo.stream.port import Port
 from localechod.echo.stream.resync import ResyncFramer, rest
 from localechod.framing import (
     ChunkFramer,

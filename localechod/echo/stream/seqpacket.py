@@ -7,7 +7,8 @@ import socket
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import LONGEST_READ, PYTHON, RECORDS
-from localechod.echo.stream.connection import Connection, Port
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.port import Port
 from localechod.localsocket.peer import Credentials
 
 # struct ucred with its header, rounded up as CMSG_SPACE(3) does. Passed descriptors find no room
@@ -92,7 +93,7 @@ class SeqpacketConnection(Connection):
         record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
         return record if record or ancillary else None
 
-    def discard(self) -> bool:
+    def drain_input(self) -> bool:
         """See Connection; an empty record is not the end."""
         return self._last_record() is not None
 

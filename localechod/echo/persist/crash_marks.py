@@ -1,0 +1,49 @@
+"""The part of a connection that a crash does not lose: its state, as marks in a crash slot."""
+
+from localechod.config import EndpointConfig
+from localechod.echo.fastpath import Flow
+from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot
+
+
+class MarkedFlow(Flow):
+    """A flow that marks its state in a slot; see crash_slots.py.
+
+    The code that runs for each message stores these marks itself: `slot.memory[slot.at] = BUSY`.
+
+    Attributes:
+        slot: NO_SLOT for most connections.
+    """
+
+    __slots__ = ("slot",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slot = NO_SLOT
+
+    def attach_slot(self, slot: Slot) -> None:
+        """Mark states in this slot from now on; with NO_SLOT, nowhere."""
+        config = self._config()
+        self.slot = slot
+        framing = config.framing if config.type == "stream" else ""
+        slot.describe(config.name, framing, config.record_size)
+        self.atomic_size = slot.atomic_size
+        self.slot_byte = None if slot is NO_SLOT else memoryview(slot.memory)[slot.at : slot.at + 1]
+        self.record_state()
+        self.set_kind()
+
+    def record_state(self, size: int = 0) -> None:
+        """Mark in the slot where the connection is in its client's bytes.
+
+        Args:
+            size: bytes of a reply that is about to be sent.
+        """
+        del size  # the kernel sends a record whole or not at all
+        self.slot.mark(BOUNDARY)
+
+    def set_kind(self) -> None:
+        """Set `kind`, after something has changed that it depends on."""
+        raise NotImplementedError
+
+    def _config(self) -> EndpointConfig:
+        """Return the settings of the connection's endpoint."""
+        raise NotImplementedError

@@ -1,0 +1,37 @@
+"""What a connection needs of the listener that accepted it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from localechod.config import EndpointConfig
+from localechod.echo.counters import Counters
+from localechod.echo.persist.crash_keep import CrashKeeper
+from localechod.echo.reactor import Reactor
+from localechod.echo.stream.buffers import BufferBudget
+
+if TYPE_CHECKING:
+    from localechod.echo.stream.connection import Connection
+
+
+class Port(Protocol):
+    """What a connection needs of the listener that accepted it, and no more.
+
+    Attributes:
+        config: the endpoint's settings; Connection.configure is called when they change.
+        counters: the endpoint's, for errors; the connection counts its own messages and bytes.
+        crash_keeper: has to be told when the connection ends.
+        buffers: has to be told how much the connection has buffered.
+    """
+
+    reactor: Reactor
+    config: EndpointConfig
+    counters: Counters
+    crash_keeper: CrashKeeper
+    buffers: BufferBudget
+
+    def observe(self, message: bytes) -> None:
+        """Log a message, on an endpoint with `log_messages`."""
+        ...
+
+    def connection_closed(self, connection: "Connection") -> None:
+        """Note that a connection has closed; called once for each, after its socket is closed."""
+        ...
