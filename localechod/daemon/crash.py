@@ -138,7 +138,7 @@ def _revive(
 def _state(
     sock: socket.socket, record: SlotRecord, config: EndpointConfig
 ) -> EndpointSnapshot | None:
-    """Describe a connection for the process that goes on with it; None: it has to end."""
+    """Return the state of a connection that can go on; None: it has to end."""
     skip = go_on(record, config)
     if skip is None or sock.type != TYPES[config.type]:
         return None

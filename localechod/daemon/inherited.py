@@ -137,11 +137,11 @@ class EndpointStore:
         self._store = store
         self.slots = slots
 
-    def keep(self, name: str, descriptor: int) -> None:
+    def put(self, name: str, descriptor: int) -> None:
         """Store a duplicate of an endpoint's socket, or of a connection's."""
         self._store.keep(endpoint_name(name), descriptor)
 
-    def drop(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Take it out of the store."""
         self._store.drop(endpoint_name(name))
 

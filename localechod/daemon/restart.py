@@ -112,26 +112,6 @@ def _receive(pair: int) -> list[socket.socket]:
     return sockets
 
 
-class SocketStore:
-    """Keeps sockets in the store, for the start after a crash as after a restart.
-
-    Attributes:
-        slots: where connections leave word of where they are.
-    """
-
-    def __init__(self, store: Store, slots: Slots) -> None:
-        self._store = store
-        self.slots = slots
-
-    def put(self, name: str, descriptor: int) -> None:
-        """Store an endpoint's socket, or a connection's."""
-        self._store.keep(f"@{name}", descriptor)
-
-    def remove(self, name: str) -> None:
-        """Take one out of the store."""
-        self._store.drop(f"@{name}")
-
-
 def take_over(
     config: Config,
     owner: Owner,

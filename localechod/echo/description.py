@@ -3,11 +3,11 @@
 import time
 from typing import TYPE_CHECKING
 
+from localechod.accounts import group_name, user_name
 from localechod.echo.activated import HINT
 from localechod.echo.lifecycle import State
 from localechod.echo.status import EndpointStatus
 from localechod.localsocket.filecheck import File
-from localechod.localsocket.peer import group_name, user_name
 
 if TYPE_CHECKING:
     from localechod.echo.counters import Counters

@@ -4,7 +4,6 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from localechod.accounts import group_name, user_name
 from localechod.config import EndpointConfig
 from localechod.echo.activated import ActivatedSocket
 from localechod.echo.binding import Opened, Owner, open_socket, request

@@ -160,7 +160,7 @@ class World:
         whole = Config(service=ServiceConfig(), control=ControlConfig(), endpoints=endpoints)
         kept = parse(self.store.pass_on()).crash_kept
         states, sockets = crash.revive(kept, slots, (), whole, self.store)
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
         crash_keeper.reserve(1)
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
@@ -179,9 +179,9 @@ class World:
         peer, end = self.process.peer, self.fate.end
         self._die()
         slots = Slots(self.memory)
-        for survivor in crash.survivors(self.store.pass_on()).values():
-            os.close(survivor.descriptor)
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, slots), 1)
+        for descriptor in parse(self.store.pass_on()).descriptors():
+            os.close(descriptor)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
         crash_keeper.reserve(1)
         connection = self._connect(sock, peer, crash_keeper)
         crash_keeper.enter(connection)
@@ -221,7 +221,7 @@ class World:
         self._loop.close()
 
     def _crash_keeper(self) -> CrashKeeper:
-        crash_keeper = CrashKeeper(self._loop, SocketStore(self.store, Slots(self.memory)), 1)
+        crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, Slots(self.memory)), 1)
         crash_keeper.reserve(1)
         return crash_keeper
 

@@ -252,8 +252,8 @@ def test_both_clients_return_the_same(sockdir: Path) -> None:
         daemon.supervisor.rows["stream"] = endpoint(
             "stream", errors={"connection_reset": 3}, error="why"
         )
-        assert by_inquiry(path) == by_client(path)
-        assert [row.name for row in client.status(str(path), ["datagram"]).endpoints] == [
+        assert by_h2(path) == by_grpclib(path)
+        assert [row.name for row in Client(str(path)).status(["datagram"]).endpoints] == [
             "datagram"
         ]
 

@@ -117,7 +117,7 @@ class Connection(BufferedFlow):
             pid=self.peer.pid,
             uid=self.peer.uid,
             # Not by the reactor's clock, which stands still while nothing happens.
-            since=time.monotonic() - self.accepted_at,
+            connected_seconds=time.monotonic() - self.accepted_at,
             messages=self.messages,
             received_bytes=self.received,
             sent_bytes=self.sent,
