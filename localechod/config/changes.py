@@ -40,7 +40,7 @@ def compare(old: Config, new: Config) -> Changes:
         removed=tuple(name for name in old.endpoints if name not in new.endpoints),
         live=tuple(name for name in differ if name not in rebound),
         rebound=tuple(rebound),
-        restart_needed=restart_needed(old, new),
+        restart_needed=_restart_needed(old, new),
     )
 
 
@@ -49,7 +49,7 @@ def needs_rebind(old: EndpointConfig, new: EndpointConfig) -> bool:
     return any(getattr(old, key) != getattr(new, key) for key in _REBIND)
 
 
-def restart_needed(old: Config, new: Config) -> tuple[str, ...]:
+def _restart_needed(old: Config, new: Config) -> tuple[str, ...]:
     """Return the changed keys that only a restart applies."""
     sections = (("service", old.service, new.service), ("control", old.control, new.control))
     return tuple(

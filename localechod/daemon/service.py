@@ -12,7 +12,6 @@ import msgspec
 
 from localechod import __version__, config
 from localechod.accounts import user_name
-from localechod.config.changes import restart_needed
 from localechod.control import catalog
 from localechod.control.messages import DaemonInfo, ReloadReport
 from localechod.daemon import crash, restart
@@ -148,10 +147,11 @@ class Service:
             LocalechodError: an endpoint cannot be bound as the file says; nothing has changed.
         """
         loaded = config.load(self._launch.file, self._launch.directory)
-        changes = self.supervisor.apply(loaded)
+        changes = config.compare(self._config, loaded)
+        self.supervisor.apply(changes, loaded)
         self._control.resolve_admins()
         self._remark = ""
-        self._restart_needed = restart_needed(self._config, loaded)
+        self._restart_needed = changes.restart_needed
         # Keys that need a restart stay as they were; `config show` prints the keys in force.
         self._config = msgspec.structs.replace(self._config, endpoints=loaded.endpoints)
         crash.remember(self.config_text(), self._store)

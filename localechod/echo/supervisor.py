@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
-from localechod.config import Changes, Config, EndpointConfig, compare
+from localechod.config import Changes, Config, EndpointConfig
 from localechod.echo.bind_permission import BindPermission
 from localechod.echo.binding import Opened, Owner
 from localechod.echo.context import Context
@@ -48,7 +48,6 @@ class Supervisor:
         self, config: Config, reactor: Reactor, owner: Owner, store: SocketStore, *, dropped: bool
     ) -> None:
         self.events = EventBus()
-        self._config = config
         self._reactor = reactor
         self._owner = owner
         self._store = store
@@ -165,21 +164,22 @@ class Supervisor:
         self.stop(name)
         self._start(endpoint)
 
-    def apply(self, config: Config) -> Changes:
+    def apply(self, changes: Changes, config: Config) -> None:
         """Turn the endpoints into those of another configuration; see Reload.
 
         Only endpoints that differ are changed; endpoints that have failed are tried again.
+
+        Args:
+            changes: how the new configuration differs from the one in force.
+            config: the new configuration.
 
         Raises:
             NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
-        changes = compare(self._config, config)
         prepared = self._reload.prepare(changes, config)
-        self._config = config
         self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
         self._reload.apply(prepared)
-        return changes
 
     async def drain(self, seconds: float) -> None:
         """Accept no new client, answer what was received, and close everything by the deadline.
