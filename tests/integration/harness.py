@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pwd
 import select
 import socket
 import struct
@@ -36,7 +37,9 @@ sys.argv[0] = "localechoctl"
 sys.exit(main())
 """
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
+OWN_ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
+NEEDS_ROOT = "needs root"  # what every test says that is skipped for want of it
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=NEEDS_ROOT)
 
 
 class Daemon:
@@ -198,7 +201,7 @@ def descriptors(pid: int) -> int:
     try:
         return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except PermissionError:
-        pytest.skip("the daemon is not dumpable: its descriptors are root's to see")
+        pytest.skip(NEEDS_ROOT)  # the daemon is not dumpable
 
 
 def resident(pid: int) -> int:

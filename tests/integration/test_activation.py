@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import DEADLINE, Daemon, connect_errno, receive, until
+from tests.integration.harness import DEADLINE, OWN_ACCOUNT, Daemon, connect_errno, receive, until
 from tests.integration.manager import Manager
 
 pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
 
 UNIT = "localechod.socket"
 A = '[endpoints.a]\ntype = "stream"\nmode = "0666"\n'
-TWO = A + '[endpoints.d]\ntype = "datagram"\nmode = "0666"\nallow = ["root", "nobody"]\n'
+TWO = A + f'[endpoints.d]\ntype = "datagram"\nmode = "0666"\nallow = ["{OWN_ACCOUNT}"]\n'
 OWN = '[endpoints.own]\ntype = "stream"\nmode = "0666"\n'
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.harness import needs_root
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,8 +29,12 @@ def test_a_scenario_has_a_row_for_the_baseline_and_one_for_localechod(scenario: 
 @pytest.mark.parametrize(
     ("args", "shown"),
     [
-        (["growth", "--repeats", "1", "--seconds", "0.02"], "An endpoint without traffic costs"),
-        (["ready", "--runs", "1"], "| `localechod` | "),
+        pytest.param(
+            ["growth", "--repeats", "1", "--seconds", "0.02"],
+            "An endpoint without traffic costs",
+            marks=needs_root,  # for the memory of a daemon that is not dumpable
+        ),
+        pytest.param(["ready", "--runs", "1"], "| `localechod` | ", marks=needs_root),
         (["idle", "--seconds", "0.1"], "| 30 s | 1,000 | "),
     ],
     ids=["growth", "ready", "idle"],

@@ -105,8 +105,10 @@ def test_ncat_stream(serving: Daemon) -> None:
 
 
 @needs("ncat")
-def test_ncat_datagram(serving: Daemon) -> None:
-    assert first_reply(["ncat", "-U", "-u", serving.path("datagram")], "g1\n") == "Hi, g1\n"
+def test_ncat_datagram(serving: Daemon, sockdir: Path) -> None:
+    # Without -s it makes a socket file in /tmp, which stays there when it is killed.
+    command = ["ncat", "-U", "-u", "-s", f"{sockdir}/me", serving.path("datagram")]
+    assert first_reply(command, "g1\n") == "Hi, g1\n"
 
 
 @needs("nc.openbsd")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import Daemon, descriptors, receive, until
+from tests.integration.harness import OWN_ACCOUNT, Daemon, descriptors, receive, until
 
 STREAM, DATAGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
 
@@ -30,7 +30,7 @@ def passing(sock: socket.socket, message: bytes, count: int) -> None:
         (SEQPACKET, 'type = "seqpacket"\nmax_message = 6\n'),
         (DATAGRAM, 'type = "datagram"\n'),
         (DATAGRAM, 'type = "datagram"\nmax_message = 6\n'),
-        (DATAGRAM, 'type = "datagram"\nallow = ["root", "nobody"]\n'),
+        (DATAGRAM, f'type = "datagram"\nallow = ["{OWN_ACCOUNT}"]\n'),
     ],
     ids=[
         "line",

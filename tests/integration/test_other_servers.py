@@ -1,6 +1,5 @@
 """`localechoctl send` against servers that other people wrote: socat, ncat."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localechod.ctl.app import run
-from tests.integration.harness import CHECKOUT, until
+from tests.integration.harness import CHECKOUT, needs_root, until
 
 Capture = pytest.CaptureFixture[bytes]
 
@@ -81,7 +80,7 @@ def test_ncat_runs_cat_for_us(sockdir: Path, capfdbinary: Capture) -> None:
 
 
 @needs("socat")
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+@needs_root
 @pytest.mark.parametrize("server", ["UNIX-LISTEN", "UNIX-RECVFROM"])
 def test_another_user_talks_to_socat(server: str, sockdir: Path) -> None:
     path = sockdir / "s"

@@ -218,6 +218,7 @@ def test_a_bad_file_at_hang_up_changes_nothing_and_is_logged(daemon: Daemon) -> 
         assert receive(sock, 6) == b"Hi, x\n"
 
 
+@needs_root  # /proc/PID/maps of a daemon that is not dumpable
 def test_without_uvloop_it_serves_the_same(daemon: Daemon) -> None:
     daemon.configure(ONE)
     hidden = daemon.directory / "uvloop"

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from tests.integration.harness import NEEDS_ROOT
+
 # What to boot instead of the default target, which may start a database or wait for the network.
 _TARGET = """\
 [Unit]
@@ -137,7 +139,7 @@ class Machine:
 def missing() -> str:
     """Return why no machine can be booted here, "" where one can be tried."""
     if os.geteuid() != 0:
-        return "only root can boot a machine"
+        return NEEDS_ROOT
     tools = ("systemd-nspawn", "nsenter", "unshare", "setpriv")
     absent = [tool for tool in tools if shutil.which(tool) is None]
     if absent:

@@ -41,6 +41,7 @@ LOOPS: dict[str, LoopFactory] = {
 on_each_loop = pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
 NOBODY = 65534
 SECONDS = 20.0
+OWN_UID = os.geteuid()  # of the daemon, and so an administrator's
 
 
 def endpoint(name: str, state: str = "listening", **fields: Any) -> EndpointStatus:
@@ -168,7 +169,7 @@ def run(factory: LoopFactory, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 @asynccontextmanager
 async def served(
-    path: Path, daemon: FakeDaemon, admins: Collection[str] = (), own_uid: int = 0
+    path: Path, daemon: FakeDaemon, admins: Collection[str] = (), own_uid: int = OWN_UID
 ) -> AsyncIterator[ControlServer]:
     """Serve a fake daemon on this loop."""
     server = ControlServer(daemon, admins=admins, own_uid=own_uid)
@@ -219,7 +220,7 @@ class Live:
         self,
         path: Path,
         admins: Collection[str] = (),
-        own_uid: int = 0,
+        own_uid: int = OWN_UID,
         initially: str = "listening",
     ) -> None:
         self.path = path
@@ -273,7 +274,7 @@ class Live:
 
 @contextmanager
 def live(
-    path: Path, admins: Collection[str] = (), own_uid: int = 0, initially: str = "listening"
+    path: Path, admins: Collection[str] = (), own_uid: int = OWN_UID, initially: str = "listening"
 ) -> Iterator[Live]:
     daemon = Live(path, admins, own_uid, initially)
     daemon.start()

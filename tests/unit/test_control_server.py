@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import pwd
 import socket
 import stat
@@ -19,6 +18,7 @@ from localechod.control.limits import CALLS_PER_USER
 from localechod.control.server import ControlServer
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import DaemonNotRunningError, LocalechodError
+from tests.integration.harness import needs_root
 from tests.unit.control_fakes import (
     NOBODY,
     FakeDaemon,
@@ -31,8 +31,6 @@ from tests.unit.control_fakes import (
     run,
     served,
 )
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 
 
 @pytest.fixture
@@ -57,8 +55,8 @@ def test_the_socket_it_is_given_stays_as_it_was_bound(factory: LoopFactory, path
     assert (after.st_ino, stat.S_IMODE(after.st_mode)) == (before.st_ino, 0o640)
 
 
-@as_root
-def test_an_ordinary_user_may_read_but_not_change_and_is_logged(
+@needs_root
+def test_nobody_may_look_but_not_change_and_is_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING), live(path) as daemon:
@@ -79,7 +77,7 @@ def test_an_ordinary_user_may_read_but_not_change_and_is_logged(
     assert f"user {pwd.getpwuid(NOBODY).pw_name} (uid {NOBODY})" in record.message
 
 
-@as_root
+@needs_root
 @pytest.mark.parametrize(
     ("names", "groups"),
     [(["nobody"], []), (["@daemon"], [1])],
@@ -94,14 +92,14 @@ def test_an_administrator_by_configuration_may_change(
         assert daemon.supervisor.calls == [("stop", "stream")]
 
 
-@as_root
-def test_the_own_uid_may_change_with_any_configuration(path: Path) -> None:
+@needs_root
+def test_the_own_uid_may_change_whatever_the_configuration(path: Path) -> None:
     with live(path, own_uid=NOBODY):
         assert ctl_as(NOBODY, path, "reload").returncode == 0
 
 
-@as_root
-def test_a_control_socket_without_permission_is_exit_status_4(path: Path) -> None:
+@needs_root
+def test_a_socket_that_does_not_let_him_in_is_exit_status_4(path: Path) -> None:
     with live(path):
         path.chmod(0o600)
         done = ctl_as(NOBODY, path, "status")

@@ -17,9 +17,9 @@ from localechod.errors import ConfigError, LocalechodError, SocketError, UsageEr
 from localechod.localsocket.peer import pid_namespace
 from tests.unit.control_fakes import (
     NOBODY,
+    OWN_UID,
     FakeDaemon,
     LoopFactory,
-    ThreadedClient,
     on_each_loop,
     run,
     served,
@@ -200,8 +200,8 @@ def test_an_administrator_sees_every_peer_and_others_their_own(
 ) -> None:
     async def main(own_uid: int) -> list[PeerRow]:
         daemon = FakeDaemon()
-        daemon.supervisor.connected = [peer("stream", 0), peer("datagram", NOBODY)]
-        async with served(path, daemon, own_uid=own_uid), ThreadedClient(str(path)) as client:
+        daemon.supervisor.connected = [peer("stream", OWN_UID), peer("datagram", NOBODY)]
+        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
             report = await client.peers()
             assert report.pid_namespace == pid_namespace()
             assert {row.endpoint for row in (await client.peers("stream")).peers} == {"stream"}
@@ -209,19 +209,22 @@ def test_an_administrator_sees_every_peer_and_others_their_own(
                 await client.peers("x")
             return report.peers
 
-    assert run(factory, lambda: main(0)) == [peer("stream", 0), peer("datagram", NOBODY)]
-    assert run(factory, lambda: main(4711)) == [peer("stream", 0)]
+    assert run(factory, lambda: main(OWN_UID)) == [
+        peer("stream", OWN_UID),
+        peer("datagram", NOBODY),
+    ]
+    assert run(factory, lambda: main(4711)) == [peer("stream", OWN_UID)]
 
 
 EVENTS = [
-    Event("refused", "stream", "own", uid=0, pid=1),
+    Event("refused", "stream", "own", uid=OWN_UID, pid=1),
     Event("refused", "stream", "other's", uid=NOBODY, pid=2),
     Event("state", "stream", "nobody's", state="failed"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("own_uid", "seen"), [(0, ["own", "other's", "nobody's"]), (4711, ["own", "nobody's"])]
+    ("own_uid", "seen"), [(OWN_UID, ["own", "other's", "nobody's"]), (4711, ["own", "nobody's"])]
 )
 def test_a_non_administrator_does_not_see_events_about_others(
     factory: LoopFactory, path: Path, own_uid: int, seen: list[str]

@@ -16,6 +16,7 @@ from localechod.ctl.target import endpoints, resolve
 from localechod.errors import LocalechodError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
+from tests.integration.harness import NEEDS_ROOT
 
 NOBODY = 65534
 
@@ -24,7 +25,7 @@ NOBODY = 65534
 def as_nobody(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Act with the effective uid of an ordinary user without any daemon."""
     if os.geteuid() != 0:
-        pytest.skip("becoming an ordinary user takes root")
+        pytest.skip(NEEDS_ROOT)
     monkeypatch.setattr(runtime, "USERS_DIRECTORIES", sockdir / "users")
     monkeypatch.setenv("TMPDIR", f"{sockdir}/temporary")
     os.seteuid(NOBODY)

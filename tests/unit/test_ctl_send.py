@@ -17,6 +17,7 @@ import pytest
 
 from localechod.ctl.app import run
 from localechod.localsocket.peer import credentials
+from tests.integration.harness import needs_root
 from tests.unit.elsewhere import far_server
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,6 @@ TYPES = {
     "seqpacket": socket.SOCK_SEQPACKET,
 }
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 
 Capture = pytest.CaptureFixture[bytes]
 

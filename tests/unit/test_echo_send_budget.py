@@ -15,6 +15,7 @@ import pytest
 
 from localechod.echo.datagram.send_budget import SendBudget, send_cost
 from localechod.localsocket import diag
+from tests.integration.harness import needs_root
 
 ROOM = 212_992  # bytes asked for, what any usual system grants; the kernel doubles it
 SMALL = b"x" * 64
@@ -173,7 +174,7 @@ def test_whose_socket_has_closed_may_bind_another(endpoint: Endpoint) -> None:
         assert "unread_replies" in endpoint.flood(other)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+@needs_root
 def test_one_users_senders_leave_room_for_other_users(endpoint: Endpoint) -> None:
     """Also those that first gain trust by reading, and newcomers of the other users."""
     reply = b"x" * 2000
@@ -257,7 +258,7 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root")
+@needs_root
 def test_one_in_another_network_namespace_takes_the_strangers_room_at_most(sockdir: Path) -> None:
     with ExitStack() as stack:
         sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))

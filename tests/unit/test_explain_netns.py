@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from localechod.explain import netns
-from tests.integration.harness import as_user
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace")
+from tests.integration.harness import as_user, needs_root
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def test_our_own_namespace_is_among_those_found() -> None:
     assert netns.identity(0) is None
 
 
-@root_only
+@needs_root
 def test_another_namespace_is_told_apart_by_an_ordinary_user_too(other: int) -> None:
     def told_apart() -> int:
         return netns.identity(other) in {None, netns.identity(os.getpid())}
@@ -43,7 +41,7 @@ def current() -> Path:
     return Path("/proc/thread-self/ns/net").readlink()
 
 
-@root_only
+@needs_root
 def test_an_action_happens_inside_and_we_stay_outside(other: int) -> None:
     here = current()
     there = netns.inside(other, current)
@@ -52,7 +50,7 @@ def test_an_action_happens_inside_and_we_stay_outside(other: int) -> None:
     assert netns.inside(None, current) == here
 
 
-@root_only
+@needs_root
 def test_an_ordinary_user_may_not_enter(other: int) -> None:
     def entered() -> int:
         netns.inside(other, lambda: None)
@@ -61,7 +59,7 @@ def test_an_ordinary_user_may_not_enter(other: int) -> None:
     assert as_user(65534, [], entered) == 13
 
 
-@root_only
+@needs_root
 def test_what_fails_inside_is_raised_outside(other: int) -> None:
     with pytest.raises(FileNotFoundError):
         netns.inside(other, lambda: Path("/nonexistent").stat())

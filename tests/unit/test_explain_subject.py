@@ -10,8 +10,7 @@ import pytest
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.explain import subject
 from localechod.explain.subject import of_process, of_user
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+from tests.integration.harness import needs_root
 
 
 def test_our_own_process_is_what_the_kernel_says_of_it() -> None:
@@ -22,7 +21,7 @@ def test_our_own_process_is_what_the_kernel_says_of_it() -> None:
     assert found.name == pwd.getpwuid(os.geteuid()).pw_name
 
 
-@root_only
+@needs_root
 def test_another_process_has_the_groups_that_it_was_given() -> None:
     words = ["setpriv", "--reuid=5", "--regid=60", "--groups=50", "sleep", "60"]
     with subprocess.Popen(words) as process:
@@ -44,7 +43,7 @@ def test_a_user_is_what_his_next_login_will_be() -> None:
     assert (found.override, found.pid) == (False, None)
 
 
-@root_only
+@needs_root
 def test_root_has_its_capabilities() -> None:
     assert of_user("root").override
     assert of_user("0").search

@@ -8,9 +8,7 @@ import pytest
 
 from localechod.explain import mounts, walk
 from localechod.explain.walk import Walk
-from tests.integration.harness import as_user
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+from tests.integration.harness import as_user, needs_root
 
 
 def go(path: Path | str) -> Walk:
@@ -43,7 +41,7 @@ def test_a_link_in_proc_leads_elsewhere_for_each_process() -> None:
     assert "elsewhere for each process" in found.blind
 
 
-@root_only
+@needs_root
 def test_where_we_may_not_look_we_say_so(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
 

@@ -15,6 +15,7 @@ import localechod
 from localechod.errors import UsageError
 from localechod.host import logs
 from localechod.host.logs import JournalHandler, OneLine, fields, priority, setup, to_journal
+from tests.integration.harness import needs_root
 
 
 @pytest.fixture
@@ -156,6 +157,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
 """
 
 
+@needs_root
 def test_what_journald_receives() -> None:
     """A journal's socket in a mount namespace of its own: this machine's stays as it is."""
     pytest.importorskip("systemd.journal", reason="systemd-python is not installed")

@@ -11,8 +11,7 @@ import pytest
 import localechod
 from localechod.errors import LocalechodError
 from localechod.host.pidfile import PidFile, check_root_owned
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+from tests.integration.harness import needs_root
 
 
 def test_the_file_tells_our_pid_and_is_emptied_but_not_removed(sockdir: Path) -> None:

@@ -15,8 +15,7 @@ import localechod
 from localechod.errors import ConfigError, NotPermittedError
 from localechod.host import privileges
 from localechod.host.privileges import Identity, complaints, parse, resolve
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
+from tests.integration.harness import NEEDS_ROOT, needs_root
 
 WHO = Identity("echo", 998, 997, frozenset({997, 44}))
 STATUS = """\
@@ -176,7 +175,7 @@ def test_after_the_drop_the_kernel_knows_nothing_of_root() -> None:
 )
 def test_sealed_nobody_else_may_look_into_the_process_not_even_unprivileged(start: str) -> None:
     if start and os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
+        pytest.skip(NEEDS_ROOT)
     told = in_a_process(
         "from localechod.host.privileges import seal\n"
         f"{start}"

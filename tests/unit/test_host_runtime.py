@@ -18,8 +18,8 @@ from localechod.host.runtime import (
     prepare,
     runtime_directory,
 )
+from tests.integration.harness import needs_root
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
 NOBODY = Identity("nobody", 65534, 65534, frozenset({65534}))
 
 

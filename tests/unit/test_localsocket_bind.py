@@ -19,9 +19,9 @@ from localechod.localsocket import bind as bind_module
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, bind
-from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
+from localechod.localsocket.entry import Pinned, Place
+from tests.integration.harness import needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 NOBODY = 65534
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
@@ -142,7 +142,7 @@ def test_the_file_is_born_closed_and_opened_last_whatever_the_umask(
     finish(bound)
 
 
-@root_only
+@needs_root
 def test_the_owner_is_changed_before_the_mode(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +158,7 @@ def test_the_owner_is_changed_before_the_mode(
     assert seen == [(NOBODY, 1, 0)]
 
 
-@root_only
+@needs_root
 @pytest.mark.parametrize(("uid", "gid"), [(NOBODY, 1), (-1, 1), (NOBODY, -1), (-1, -1), (0, 0)])
 def test_root_gives_it_to_whom_it_was_told(sockdir: Path, uid: int, gid: int) -> None:
     bound = bind(request(sockdir / "s", uid=uid, gid=gid))
@@ -289,7 +289,7 @@ def test_a_file_that_was_exchanged_after_bind_is_not_touched(
     assert os.path.lexists(path)
 
 
-@root_only
+@needs_root
 def test_without_a_kernel_list_a_socket_of_somebody_else_is_not_ours(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,7 +335,7 @@ def test_a_directory_that_is_none_is_named(
     assert error.hint == hint.format(sockdir)
 
 
-@root_only
+@needs_root
 def test_a_read_only_directory_is_recognised(sockdir: Path) -> None:
     as_nobody(
         """
@@ -418,7 +418,7 @@ def test_running_out_of_descriptors_leaves_no_file(sockdir: Path) -> None:
     assert list(sockdir.iterdir()) == []
 
 
-@root_only
+@needs_root
 def test_an_ordinary_user_binds_what_is_theirs(sockdir: Path) -> None:
     os.chown(sockdir, NOBODY, NOBODY)
     as_nobody(
@@ -445,7 +445,7 @@ def test_an_ordinary_user_binds_what_is_theirs(sockdir: Path) -> None:
     )
 
 
-@root_only
+@needs_root
 def test_what_root_has_bound_stays_where_the_dropped_user_may_not_remove_it(sockdir: Path) -> None:
     as_nobody(
         """
@@ -459,7 +459,7 @@ def test_what_root_has_bound_stays_where_the_dropped_user_may_not_remove_it(sock
     assert (sockdir / "s").is_socket()
 
 
-@root_only
+@needs_root
 def test_a_user_without_rights_is_told_which_right_and_where(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     (sockdir / "closed" / "in").mkdir()

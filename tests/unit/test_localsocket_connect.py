@@ -20,9 +20,9 @@ from localechod.errors import SocketError
 from localechod.localsocket import connect as connect_module
 from localechod.localsocket.address import Address
 from localechod.localsocket.connect import Connected, connect
+from tests.integration.harness import needs_root
 from tests.unit.elsewhere import far_server
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 TYPES = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM]
 
@@ -108,7 +108,7 @@ def test_a_server_of_our_network_namespace_is_given_a_name_that_needs_no_file(
         assert name.startswith(b"\0")
 
 
-@root_only
+@needs_root
 def test_a_server_of_another_network_namespace_is_given_a_path(sockdir: Path) -> None:
     with far_server(sockdir / "s") as sock, to(sockdir / "s") as client:
         assert Path(str(answered(client, sock))).is_socket()
@@ -187,7 +187,7 @@ def as_nobody(code: str, *arguments: object, pass_fds: Sequence[int] = ()) -> st
     ).stdout
 
 
-@root_only
+@needs_root
 @pytest.mark.usefixtures("far")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_server_that_runs_as_somebody_else_can_answer(sockdir: Path, umask: int) -> None:
@@ -369,7 +369,7 @@ def test_a_datagram_socket_that_listens_to_one_peer_only(sockdir: Path) -> None:
     assert error.exit_status == 4
 
 
-@root_only
+@needs_root
 def test_no_right_to_connect_says_which_and_where(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     with (

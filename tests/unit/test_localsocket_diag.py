@@ -15,9 +15,9 @@ import pytest
 
 import localechod
 from localechod.localsocket import diag, netlink
-from localechod.text import escape
+from localechod.localsocket.address import escape
+from tests.integration.harness import needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 
 
@@ -67,7 +67,10 @@ def test_a_pair_shows_its_peer_and_the_bytes_that_wait() -> None:
         assert (seen.state, seen.peer, seen.queue) == (diag.STATE_ESTABLISHED, inode(one), 5)
 
 
-@pytest.mark.parametrize("directory", ["/tmp", "/dev/shm", "/run"])  # noqa: S108 - file systems
+@pytest.mark.parametrize(
+    "directory",
+    ["/tmp", "/dev/shm", pytest.param("/run", marks=needs_root)],  # noqa: S108 - file systems
+)
 def test_a_socket_is_found_by_its_file_on_any_file_system(directory: str) -> None:
     path = Path(directory) / f"localsocket-test-{os.getpid()}"
     if not os.access(directory, os.W_OK):
@@ -157,7 +160,7 @@ print(found.queue, len(seen.pending))
 """
 
 
-@root_only
+@needs_root
 def test_a_listener_with_a_thousand_clients_waiting_hides_nothing(sockdir: Path) -> None:
     # In a network namespace of its own it is the first and only socket in the list, and its
     # clients are none: asked for in one go, the kernel's list of it ends before it begins.

@@ -12,9 +12,9 @@ import pytest
 import localechod
 from localechod.localsocket import entry
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
+from localechod.localsocket.entry import Pinned, Place
+from tests.integration.harness import needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounts, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 
 
@@ -121,7 +121,7 @@ assert bind(request).remove(), "a stale socket was not replaced"
 """
 
 
-@root_only
+@needs_root
 def test_on_an_overlay_stat_and_the_kernel_list_disagree_and_we_do_not_care(sockdir: Path) -> None:
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", OVERLAY, str(sockdir)],

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from localechod.localsocket import diag, holders
-from tests.integration.harness import as_user
+from tests.integration.harness import as_user, needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 NOBODY = 65534
 
 
@@ -37,7 +36,7 @@ def test_a_holder_is_this_process_and_a_closed_socket_has_none(listener: socket.
     assert diag.holders(number) == []
 
 
-@root_only
+@needs_root
 def test_all_holders_are_found_with_the_users_they_run_as(listener: socket.socket) -> None:
     # After a privilege drop /proc/PID belongs to root: the owner of that directory is no answer.
     drop = "import os; os.setresuid(65534, 65534, 65534); print(flush=True); input()"
@@ -74,7 +73,7 @@ def test_many_sockets_are_looked_for_at_once(listener: socket.socket) -> None:
     }
 
 
-@root_only
+@needs_root
 def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_threads_are_not(
     listener: socket.socket,
 ) -> None:
@@ -86,7 +85,7 @@ def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_thr
     assert 0 < of_nobody <= len([pid for pid in pids if not holders._is_kernels(pid)]) + 50
 
 
-@root_only
+@needs_root
 def test_in_a_pid_namespace_of_ones_own_there_may_be_processes_outside() -> None:
     code = "from localechod.localsocket import holders; assert holders.is_contained()"
     words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from localechod.accounts import group_name, user_name
-from localechod.localsocket.peer import Credentials, command, credentials, pid_namespace
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
+from localechod.localsocket.peer import (
+    Credentials,
+    command,
+    credentials,
+    group_name,
+    pid_namespace,
+    user_name,
+)
+from tests.integration.harness import needs_root
 
 CONNECT_AS = """
 import os, socket, sys
@@ -31,7 +36,7 @@ def test_the_peer_of_a_pair_is_this_very_process() -> None:
         assert credentials(one) == Credentials(os.getpid(), os.geteuid(), os.getegid(), mine)
 
 
-@root_only
+@needs_root
 @pytest.mark.parametrize(
     "groups", [[], [4, 20], range(10_000, 11_000)], ids=["none", "two", "1000"]
 )

@@ -19,8 +19,8 @@ from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.stale import Verdict, judge
+from tests.integration.harness import needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 SOURCE = str(Path(localechod.__file__).parents[1])
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
 ME = f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()}, user "
@@ -163,7 +163,7 @@ def test_connections_that_outlived_their_listener_are_told_from_it(sockdir: Path
     clear(path)
 
 
-@root_only
+@needs_root
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
@@ -186,7 +186,7 @@ def test_a_server_in_another_network_namespace_is_not_taken_for_dead(
     assert ", in another network namespace: " in said
 
 
-@root_only
+@needs_root
 def test_whom_proc_hides_is_known_from_a_connection_or_at_least_by_user(sockdir: Path) -> None:
     # /proc tells nobody about root's descriptors. The listener tells everyone who may connect.
     path = sockdir / "s"
@@ -203,7 +203,7 @@ def test_whom_proc_hides_is_known_from_a_connection_or_at_least_by_user(sockdir:
     assert "; a process of user root holds it: " in closed
 
 
-@root_only
+@needs_root
 def test_what_may_not_be_connected_to_or_removed_is_left_and_said(sockdir: Path) -> None:
     path = dead_socket(sockdir / "s")
     path.chmod(0o666)
