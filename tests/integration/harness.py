@@ -73,11 +73,14 @@ class Daemon:
         )
 
     def start(self, *arguments: str) -> "Daemon":
-        """Start it, and return when it says that it is ready."""
+        """Start it, and return when it says that it is ready.
+
+        Raises:
+            AssertionError: it has ended, or is not ready in time; with its log.
+        """
         with ExitStack() as stack, self.log.open("ab") as log:
             notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
             notify.bind(f"\0localechod-test-{os.getpid()}-{self.directory.name}")
-            notify.settimeout(DEADLINE)
             self.process = subprocess.Popen(
                 [*self.launcher, *self.command(*arguments)],
                 env={
@@ -87,8 +90,17 @@ class Daemon:
                 },
                 stderr=log,
             )
-            while b"READY=1" not in notify.recv(4096).splitlines():
-                pass
+            ended = os.pidfd_open(self.process.pid)
+            stack.callback(os.close, ended)
+            message = b""
+            while b"READY=1" not in message.splitlines():
+                readable = select.select([notify.fileno(), ended], [], [], DEADLINE)[0]
+                if (
+                    notify.fileno() not in readable
+                ):  # a process that was ready and ended is no failure here
+                    state = "has ended" if readable else "is not ready in time"
+                    raise AssertionError(f"the daemon {state}:\n{self.log.read_text('utf-8')}")
+                message = notify.recv(4096)
         return self
 
     @property

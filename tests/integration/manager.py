@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from tests.integration.harness import DEADLINE, Daemon
@@ -52,8 +53,11 @@ class Manager:
     def start(self) -> None:
         """Start it with all that is stored, and return when it is ready."""
         self._ready.clear()
-        self._launch()
-        assert self._ready.wait(DEADLINE), self.daemon.log.read_text(encoding="utf-8")
+        process = self._launch()
+        deadline = time.monotonic() + DEADLINE
+        while not self._ready.wait(0.1):
+            going = process.poll() is None and time.monotonic() < deadline
+            assert going, self.daemon.log.read_text(encoding="utf-8")
 
     def refused(self) -> int:
         """Start what shall not start; return the exit status."""

@@ -218,6 +218,12 @@ def test_a_bad_file_at_hang_up_changes_nothing_and_is_logged(daemon: Daemon) -> 
         assert receive(sock, 6) == b"Hi, x\n"
 
 
+def test_a_daemon_that_ends_at_once_fails_its_test_at_once_with_its_log(daemon: Daemon) -> None:
+    daemon.configure(ONE)
+    with pytest.raises(AssertionError, match="has ended:\nunrecognized arguments: --fly"):
+        daemon.start("--fly")
+
+
 @needs_root  # /proc/PID/maps of a daemon that is not dumpable
 def test_without_uvloop_it_serves_the_same(daemon: Daemon) -> None:
     daemon.configure(ONE)
