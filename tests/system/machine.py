@@ -46,6 +46,10 @@ exec systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --sett
     --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
     --boot systemd.unit=tests.target
 """
+# The files of accounts, and whether the names in their first column are users' or groups'.
+_ACCOUNTS = dict.fromkeys(("passwd", "shadow", "subuid", "subgid"), "passwd")
+_ACCOUNTS |= dict.fromkeys(("group", "gshadow"), "group")
+_FIRST_ORDINARY, _NOBODY = 1000, 65534  # login.defs(5), and the overflow uid of proc_sys_fs(5)
 T = TypeVar("T")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -153,6 +157,33 @@ def missing() -> str:
     return f"mount is refused: {refused.stderr.strip()}" if refused.returncode else ""
 
 
+def _copy_system_accounts(source: Path, target: Path) -> None:
+    """Copy the files of users and groups without ordinary ones, whose names a test may want to use.
+
+    Args:
+        source: the /etc to copy from.
+        target: the one to write to.
+    """
+    removed: dict[str, set[str]] = {}
+    for kind in ("passwd", "group"):
+        rows = [line.split(":") for line in (source / kind).read_text().splitlines()]
+        ids = {row[0]: int(row[2]) for row in rows if row[2].isdigit()}
+        removed[kind] = {name for name, id_ in ids.items() if _FIRST_ORDINARY <= id_ != _NOBODY}
+    for name, kind in _ACCOUNTS.items():
+        if not (source / name).exists():
+            continue
+        lines = []
+        for line in (source / name).read_text().splitlines():
+            account, *fields = line.split(":")
+            if kind == "group":  # the last field is its members
+                members = fields[-1].split(",")
+                fields[-1] = ",".join(user for user in members if user not in removed["passwd"])
+            if account not in removed[kind]:
+                lines.append(":".join([account, *fields]))
+        (target / name).write_text("".join(f"{line}\n" for line in lines))
+        shutil.copymode(source / name, target / name)
+
+
 @contextmanager
 def booted(
     directory: Path, root: str = "/", environment: Mapping[str, str] | None = None
@@ -171,6 +202,7 @@ def booted(
     units.mkdir(parents=True)
     (units / "tests.target").write_text(_TARGET)
     etc = directory / "extra/etc"
+    _copy_system_accounts(Path(root) / "etc", etc)
     (etc / "fstab").write_text("")  # the disks are this machine's, not that one's
     (etc / "tmpfiles.d").mkdir()
     (etc / "tmpfiles.d/tmp.conf").write_text("")  # else /tmp is emptied, maybe with the checkout
