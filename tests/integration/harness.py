@@ -95,9 +95,7 @@ class Daemon:
             message = b""
             while b"READY=1" not in message.splitlines():
                 readable = select.select([notify.fileno(), ended], [], [], DEADLINE)[0]
-                if (
-                    notify.fileno() not in readable
-                ):  # a process that was ready and ended is no failure here
+                if notify.fileno() not in readable:
                     state = "has ended" if readable else "is not ready in time"
                     raise AssertionError(f"the daemon {state}:\n{self.log.read_text('utf-8')}")
                 message = notify.recv(4096)
