@@ -1,7 +1,7 @@
 #!/bin/sh
-# `./dev release`: makes a release from a copy of the last commit. This checkout gets a commit (the changelog) and a tag only
-# after every step has succeeded. Nothing is pushed.
-#   release.sh PYTHON VENV [--dry-run] [--without-tests] [--without-debian]
+# `./dev release`: all that a release needs, done to a copy of the last commit. Only when all of it has succeeded does this
+# checkout get a commit (the changelog) and a tag. Nothing is pushed.
+#   release.sh VENV [--dry-run] [--without-tests] [--without-debian]
 set -eu
 umask 022
 cd "$(dirname -- "$0")/.."
@@ -10,8 +10,8 @@ root=$(pwd -P)
 say() { printf 'release: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-python=$1 venv=$2
-shift 2
+venv=$1
+shift
 dry='' left_out=''
 for option; do
     case $option in
@@ -46,10 +46,8 @@ trap 'exit 130' INT TERM
 git worktree add -q --detach "$tree"
 
 say "$version: the changelog"
-"$python" -m venv "$scratch/tools"
-"$scratch/tools/bin/pip" -qq install towncrier==26.9.0
-# No hooks: their checks are made below.
-(cd "$tree" && "$scratch/tools/bin/towncrier" build --yes --version "$version" >/dev/null && git commit -nqam "Release $version")
+# No hooks: what they would check is checked below.
+(cd "$tree" && "$venv/bin/towncrier" build --yes --version "$version" >/dev/null && git commit -nqam "Release $version")
 git -C "$tree" show --format= -- CHANGELOG.md | sed -n '/^+++/d; s/^+//p'
 commit=$(git -C "$tree" rev-parse HEAD)
 
