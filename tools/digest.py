@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hash the inputs of generated files, so that ./dev can tell which of them are stale.
+"""Hash the inputs of what ./dev makes, so that it can tell what is stale.
 
     tools/digest.py inputs       the inputs of requirements/*.lock
     tools/digest.py environment  the inputs of .venv
@@ -23,7 +23,7 @@ def digest(of: str) -> str:
     parts = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
     files = [ROOT / "requirements/build.in"]
     if of == "environment":
-        # An environment contains its own path, its Python, and the project's metadata.
+        # An environment contains its own path, its Python's, and the metadata of this project.
         parts += [project, settings["build-system"], settings["tool"]["hatch"]]
         parts += [str(ROOT), sys.version]
         files += sorted(ROOT.glob("requirements/*.lock"))
