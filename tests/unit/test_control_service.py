@@ -20,6 +20,7 @@ from tests.unit.control_fakes import (
     OWN_UID,
     FakeDaemon,
     LoopFactory,
+    ThreadedClient,
     on_each_loop,
     run,
     served,
@@ -201,7 +202,7 @@ def test_an_administrator_sees_every_peer_and_others_their_own(
     async def main(own_uid: int) -> list[PeerRow]:
         daemon = FakeDaemon()
         daemon.supervisor.connected = [peer("stream", OWN_UID), peer("datagram", NOBODY)]
-        async with served(path, daemon, own_uid=own_uid), ControlClient(str(path)) as client:
+        async with served(path, daemon, own_uid=own_uid), ThreadedClient(str(path)) as client:
             report = await client.peers()
             assert report.pid_namespace == pid_namespace()
             assert {row.endpoint for row in (await client.peers("stream")).peers} == {"stream"}

@@ -1,6 +1,5 @@
 """localechoctl wait: over restarts and against its timeout, without sleeping."""
 
-import os
 import queue
 import socket
 import threading
@@ -12,9 +11,8 @@ import pytest
 
 from localechod.ctl import app
 from localechod.echo.events import Event
+from tests.integration.harness import needs_root
 from tests.unit.control_fakes import NOBODY, SECONDS, ctl_as, live
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 
 
 @pytest.fixture
@@ -118,7 +116,7 @@ def test_a_timeout_must_be_positive(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@as_root
+@needs_root
 def test_a_socket_without_permission_is_not_waited_for(path: Path) -> None:
     with live(path):
         path.chmod(0o600)

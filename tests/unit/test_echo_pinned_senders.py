@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localechod.echo.datagram import pinned_senders as module
-from localechod.echo.datagram.pinned_senders import Pins
+from localechod.echo.datagram.pinned_senders import PinnedSenders
 from tests.integration.harness import needs_root
 
 ME = os.geteuid()
@@ -94,7 +94,7 @@ def test_somebody_elses_file_is_refused_pinned_or_not(pins: PinnedSenders, sockd
 
 
 @needs_root
-def test_a_file_that_was_given_away_is_its_new_owners(pins: Pins, sockdir: Path) -> None:
+def test_a_file_that_was_given_away_is_its_new_owners(pins: PinnedSenders, sockdir: Path) -> None:
     path = sockdir / "me"
     with bound(path):
         pins.handle(str(path), ME, 0.0)

@@ -19,7 +19,7 @@ from localechod.localsocket import bind as bind_module
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, bind
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from tests.integration.harness import needs_root
 
 SOURCE = str(Path(localechod.__file__).parents[1])

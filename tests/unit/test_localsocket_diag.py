@@ -15,7 +15,7 @@ import pytest
 
 import localechod
 from localechod.localsocket import diag, netlink
-from localechod.localsocket.address import escape
+from localechod.text import escape
 from tests.integration.harness import needs_root
 
 SOURCE = str(Path(localechod.__file__).parents[1])

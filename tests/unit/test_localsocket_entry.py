@@ -12,7 +12,7 @@ import pytest
 import localechod
 from localechod.localsocket import entry
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import Pinned, Place
+from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from tests.integration.harness import needs_root
 
 SOURCE = str(Path(localechod.__file__).parents[1])

@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localechod.localsocket.peer import (
-    Credentials,
-    command,
-    credentials,
-    group_name,
-    pid_namespace,
-    user_name,
-)
+from localechod.accounts import group_name, user_name
+from localechod.localsocket.peer import Credentials, command, credentials, pid_namespace
 from tests.integration.harness import needs_root
 
 CONNECT_AS = """
