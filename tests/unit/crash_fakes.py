@@ -1,14 +1,16 @@
-"""One connection whose process is killed at a step of the test's choosing, and goes on in another.
+"""One connection whose process is killed at a step of the test's choosing, and its next process.
 
-The steps are those that leave something behind: a store into the slot, a read, a send, a message to
-the store. A kill comes before a step or after it; a long send may also be cut by it.
+The steps are the actions whose effect outlives the process: a store into the slot, a read, a write,
+a message to the store. A kill comes before a step or after it; a long write may also be cut by it.
+Here the process is this one, and a kill is an exception. In crash_child.py it is a real process.
 """
 
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
-from types import SimpleNamespace
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,9 +20,9 @@ from localechod.daemon import crash
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.counters import Counters
 from localechod.echo.persist.crash_keep import CrashKeeper
-from localechod.echo.persist.crash_slots import Slots, format_memory, size
+from localechod.echo.persist.crash_slots import Room, Slots, format_memory, size
 from localechod.echo.reactor import Reactor
-from localechod.echo.stream import framed
+from localechod.echo.stream import connection, framed, seqpacket
 from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
@@ -35,73 +37,115 @@ SLOTS = 2
 _BUFFER = 8192
 ONE_PIECE = _BUFFER - 64
 
+# The bytes of a write that is cut by a kill.
+CUT = 1000
+
 
 class Killed(BaseException):
-    """SIGKILL: nothing runs after it."""
+    """SIGKILL: no code of the process runs after it."""
 
 
-class Fate:
-    """Counts steps, and kills at one of them."""
+class Steps:
+    """Counts the steps of a process, and kills it at one of them.
+
+    Attributes:
+        taken: the number of steps of this process; `end`: the one at which it is killed.
+        kinds: the steps of all processes, by kind.
+    """
 
     def __init__(self) -> None:
-        self.steps = 0
+        self.taken = 0
         self.end = -1
+        self.kinds: Counter[str] = Counter()
 
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps == self.end:
+    def take(self, kind: str) -> None:
+        self.taken += 1
+        self.kinds[kind] += 1
+        if self.taken == self.end:
             raise Killed
 
 
 class Memory(bytearray):
-    """Each plain store is a step."""
+    """Each store of a byte is a step."""
 
-    fate = Fate()
+    steps = Steps()
 
     def __setitem__(self, at: Any, value: Any) -> None:
-        self.fate.step()
+        self.steps.take("store entry")
         super().__setitem__(at, value)
-        self.fate.step()
+        self.steps.take("store exit")
 
 
-class Socket(socket.socket):
-    """Each send is a step; one that the kernel may cut can be killed half way."""
+class SteppedSocket(socket.socket):
+    """Each recvmsg is a step; other system calls go by the descriptor, see SteppedOs."""
 
-    fate = Fate()
+    steps = Steps()
 
-    def send(self, data: bytes | memoryview, flags: int = 0) -> int:  # type: ignore[override]
-        self.fate.step()
-        try:
-            if len(data) > ONE_PIECE and self.type == socket.SOCK_STREAM:
-                self.fate.step()
-        except Killed:
-            super().send(data[:1000], flags)
-            raise
-        sent = super().send(data, flags)
-        self.fate.step()
+    def recvmsg(self, *args: Any) -> Any:
+        self.steps.take("recvmsg entry")
+        result = super().recvmsg(*args)
+        self.steps.take("recvmsg exit")
+        return result
+
+
+class SteppedOs:
+    """Takes the place of the module `os`: each read and write is a step.
+
+    A write that the kernel may cut can be killed half way.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def read(self, descriptor: int, count: int) -> bytes:
+        self._steps.take("read entry")
+        data = os.read(descriptor, count)
+        self._steps.take("read exit")
+        return data
+
+    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+        self._steps.take("write entry")
+        if may_be_cut(descriptor, len(data)):
+            try:
+                self._steps.take("write cut")
+            except Killed:
+                with suppress(BlockingIOError):
+                    os.write(descriptor, data[:CUT])
+                raise
+        sent = os.write(descriptor, data)
+        self._steps.take("write exit")
         return sent
+
+
+def may_be_cut(descriptor: int, size: int) -> bool:
+    """Whether a kill may leave a part of such a write in the peer's queue."""
+    with socket.socket(fileno=os.dup(descriptor)) as sock:
+        return size > ONE_PIECE and sock.type == socket.SOCK_STREAM
 
 
 class Store(Kept):
     """Each message is a step."""
 
-    def __init__(self, fate: Fate) -> None:
+    def __init__(self, steps: Steps) -> None:
         super().__init__()
-        self._fate = fate
+        self._steps = steps
 
     def keep(self, name: str, descriptor: int) -> None:
-        self._fate.step()
+        self._steps.take("put entry")
         super().keep(name, descriptor)
-        self._fate.step()
+        self._steps.take("put exit")
 
     def drop(self, name: str) -> None:
-        self._fate.step()
+        self._steps.take("remove entry")
         super().drop(name)
-        self._fate.step()
+        self._steps.take("remove exit")
 
 
 class Port:
-    """A listener's side of the connection."""
+    """The listener's side of the connection."""
 
     def __init__(self, reactor: Reactor, config: EndpointConfig, crash_keeper: CrashKeeper) -> None:
         self.reactor = reactor
@@ -111,40 +155,35 @@ class Port:
         self.buffers = BufferBudget()
 
     def observe(self, message: bytes) -> None:
-        """Nobody looks."""
+        """Log nothing."""
 
     def connection_closed(self, connection: Connection) -> None:
-        """Nobody waits for its place."""
+        """Do nothing."""
 
 
 class World:
     """The client's end, what is stored, and one process after the other."""
 
     def __init__(self, config: EndpointConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.fate = Memory.fate = Socket.fate = Fate()
+        self.steps = Memory.steps = SteppedSocket.steps = Steps()
         self.config = config
-        self.store = Store(self.fate)
-        self.memory = Memory(size(SLOTS))
+        self.store = Store(self.steps)
+        self.memory = self._memory()
         format_memory(self.memory, SLOTS)
         self.kind = socket.SOCK_STREAM if config.type == "stream" else socket.SOCK_SEQPACKET
-        monkeypatch.setattr(framed, "os", SimpleNamespace(read=self._read))
+        for module in (connection, framed, seqpacket):
+            monkeypatch.setattr(module, "os", SteppedOs(self.steps))
         self._loop = asyncio.new_event_loop()
         self._reactor = Reactor(self._loop)
         self._process: Connection | None = None
         ours, self.client = socket.socketpair(socket.AF_UNIX, self.kind)
         self.client.setblocking(False)
         ours.setblocking(False)
-        self._ours = Socket(fileno=ours.detach())
+        self._ours = SteppedSocket(fileno=ours.detach())
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
 
-    def _read(self, descriptor: int, count: int) -> bytes:
-        self.fate.step()
-        data = os.read(descriptor, count)
-        self.fate.step()
-        return data
-
     def begin(self) -> None:
-        """The first process: it accepts the client, and keeps it."""
+        """The first process: it accepts the client, and keeps the connection for a crash."""
         crash_keeper = self._crash_keeper()
         connection = self._connect(self._ours, credentials(self._ours), crash_keeper)
         connection.accepted_at = -10.0
@@ -152,7 +191,7 @@ class World:
         crash_keeper._hold()
 
     def go_on(self, config: EndpointConfig | None = None) -> bool:
-        """The next process; False where it does not go on with the client."""
+        """The process after a crash; False if it closes the connection."""
         self.config = config or self.config
         self._die()
         slots = Slots(self.memory)
@@ -165,7 +204,7 @@ class World:
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
             peer = Credentials(known.pid, known.uid, known.gid, frozenset(known.groups))
-            connection = self._connect(Socket(fileno=sock.detach()), peer, crash_keeper)
+            connection = self._connect(SteppedSocket(fileno=sock.detach()), peer, crash_keeper)
             crash_keeper.enter(connection)
             connection.thaw(known)
             crash_keeper.resume(connection, known.serial)
@@ -173,10 +212,10 @@ class World:
         return bool(states)
 
     def restart(self) -> None:
-        """The next process, by a planned restart; it has the socket from this one."""
+        """The process after a planned restart; it gets the socket from this one."""
         state = self.process.freeze()
-        sock = Socket(fileno=os.dup(self.process.fd))
-        peer, end = self.process.peer, self.fate.end
+        sock = SteppedSocket(fileno=os.dup(self.process.fd))
+        peer, end = self.process.peer, self.steps.end
         self._die()
         slots = Slots(self.memory)
         for descriptor in parse(self.store.pass_on()).descriptors():
@@ -186,12 +225,12 @@ class World:
         connection = self._connect(sock, peer, crash_keeper)
         crash_keeper.enter(connection)
         connection.thaw(state)
-        self.fate.end = end
+        self.steps.end = end
         crash_keeper.resume(connection, state.serial)
         crash_keeper.all_resumed()
 
     def serve(self) -> None:
-        """Let the process do what there is to do."""
+        """Let the process serve whatever is ready."""
         while self.alive and self._reactor._epoll.poll(0):
             self._reactor._dispatch()
 
@@ -205,7 +244,7 @@ class World:
         return self._process
 
     def killed(self, action: Callable[[], None]) -> bool:
-        """Do it; True where the process was killed meanwhile."""
+        """Call it; True if the process was killed meanwhile."""
         try:
             action()
         except Killed:
@@ -220,19 +259,24 @@ class World:
         self._reactor.close()
         self._loop.close()
 
+    def _memory(self) -> Room:
+        return Memory(size(SLOTS))
+
     def _crash_keeper(self) -> CrashKeeper:
         crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, Slots(self.memory)), 1)
         crash_keeper.reserve(1)
         return crash_keeper
 
-    def _connect(self, sock: Socket, peer: Credentials, crash_keeper: CrashKeeper) -> Connection:
+    def _connect(
+        self, sock: socket.socket, peer: Credentials, crash_keeper: CrashKeeper
+    ) -> Connection:
         port = Port(self._reactor, self.config, crash_keeper)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
         self._process = kind(sock, peer, port)
         return self._process
 
     def _die(self) -> None:
-        self.fate.end = -1
+        self.steps.end = -1
         if self._process is not None and self._process.sock.fileno() >= 0:
             if self._process.fd in self._reactor:
                 self._reactor.unregister(self._process.fd)

@@ -1,6 +1,6 @@
-"""A kill at any instant: no answer is ever wrong, and who is kept goes on."""
+"""A kill at any instant: no answer is ever wrong, and connections that are kept continue."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localechod.config import EndpointConfig
+from localechod.echo.fastpath import COMPILED
+from localechod.echo.stream import connection, framed
+from tests.unit.crash_child import ChildWorld
 from tests.unit.crash_fakes import ONE_PIECE, World
+from tests.unit.ptrace import is_permitted
 
 SIZE = 64
 LINES = EndpointConfig(name="a", type="stream", path="@a")
@@ -25,9 +29,9 @@ ALL = pytest.mark.parametrize("config", [LINES, RECORDS, CHUNKS, PACKETS],
 
 
 @contextmanager
-def world(config: EndpointConfig) -> Iterator[World]:
+def world(config: EndpointConfig, kind: type[World] = World) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
-        made = World(config, patch)
+        made = kind(config, patch)
         try:
             yield made
         finally:
@@ -121,15 +125,20 @@ def live(
     pieces: Sequence[bytes],
     ends: Sequence[int],
     restarts: Sequence[int] = (),
-) -> int:
-    """Talk, with a kill at these steps, one in each life; return the steps of the last life."""
-    # What comes last is not hit, so it shows whether the connection still works.
+    kind: type[World] = World,
+) -> tuple[int, Counter[str]]:
+    """Talk, with a kill at these steps, one in each process.
+
+    Returns:
+        The steps of the last process before the last messages, and the kinds of steps until then.
+    """
+    # No kill hits the last messages, so they show whether the connection still works.
     last = messages(config, [1] * (len(said) + 2))[-2:]
-    with world(config) as here:
+    with world(config, kind) as here:
         talk = Talk(here, pieces, restarts)
         kept, goes_on, act = False, True, talk.begin
         for end in [*ends, -1]:
-            here.fate.steps, here.fate.end = 0, end
+            here.steps.taken, here.steps.end = 0, end
             killed = here.killed(act)
             kept = kept or bool(here.store.held)
             if not killed:
@@ -137,12 +146,12 @@ def live(
             goes_on, act = here.go_on(), talk.go_on
             if not goes_on:
                 break
-        steps, here.fate.end = here.fate.steps, -1
+        steps, kinds, here.steps.end = here.steps.taken, here.steps.kinds.copy(), -1
         if goes_on:
             talk.pieces.extend(last)
             talk.go_on()
         if not kept:
-            return steps  # who is not kept may read a reset
+            return steps, kinds  # a connection that is not kept may be reset
         talk.receive()
         answers = check(config, [*said, *last], talk)
         assert talk.ended != goes_on
@@ -151,31 +160,68 @@ def live(
         elif goes_on:
             assert answers == [b"".join([*said, *last])]
         assert not talk.ended or not here.store.held
-    return steps
+    return steps, kinds
 
 
 SCRIPT = [3, 0, LONG, 7, LONG, LONG, LONG, 2]
 
 
+def kinds(*calls: str) -> set[str]:
+    """Return the steps before and after these."""
+    return {f"{call} {side}" for call in calls for side in ("entry", "exit")}
+
+
+# The steps that each test has to take, or it does not test what its name says. Where the compiled
+# loop does not serve, Python reads and writes.
+PYTHON_STEPS = kinds("store", "read", "write", "put")
+PYTHON_CALLS, COMPILED_CALLS = kinds("read", "write"), kinds("recvfrom", "sendto")
+
+
 @ALL
-def test_a_kill_at_each_step(config: EndpointConfig) -> None:
+def test_a_kill_at_each_step_of_python(
+    config: EndpointConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "COMPILED", False)
+    monkeypatch.setattr(framed, "COMPILED", False)
+    taken: Counter[str] = Counter()
     said = messages(config, SCRIPT)
     pieces = said if config == PACKETS else cut(b"".join(said), [2, 5, 9, 20000, 38000, 52000])
     for restarts in ((), range(len(pieces))):
-        steps = live(config, said, pieces, [], restarts)
+        steps, found = live(config, said, pieces, [], restarts)
+        taken += found
         assert steps > 10
         for end in range(1, steps + 1):
             live(config, said, pieces, [end], restarts)
+    wanted = PYTHON_STEPS | ({"write cut"} if config in {LINES, CHUNKS} else set())
+    assert wanted <= taken.keys()
 
 
-def test_the_end_of_a_line_that_was_too_long_is_no_line() -> None:
+@pytest.mark.skipif(not is_permitted(), reason="ptrace(2) is not permitted, or not known here")
+@ALL
+def test_a_kill_of_a_real_process_at_each_system_call(config: EndpointConfig) -> None:
+    taken: Counter[str] = Counter()
+    said = messages(config, SCRIPT)
+    cuts = cut(b"".join(said), [2, 5, 9, 20000, 38000, 52000])
+    for pieces in (said,) if config == PACKETS else (said, cuts):
+        steps, found = live(config, said, pieces, [], kind=ChildWorld)
+        taken += found
+        assert steps > 10
+        for end in range(1, steps + 1):
+            live(config, said, pieces, [end], kind=ChildWorld)
+    wanted = COMPILED_CALLS if COMPILED and config != RECORDS else PYTHON_CALLS
+    if config in {LINES, CHUNKS}:
+        wanted = wanted | {"sendto cut" if COMPILED else "write cut"}
+    assert wanted <= taken.keys()
+
+
+def test_the_rest_of_a_line_that_was_too_long_is_not_a_line() -> None:
     config = EndpointConfig(name="a", type="stream", path="@a", prefix="", max_message=LONG)
     said = [b"short\n", b"x" * LONG + b"too long\n", b"after\n"]
     pieces = cut(b"".join(said), [LONG + 7])
     for end in range(1, 60):
         with world(config) as here:
             talk = Talk(here, pieces)
-            here.fate.end = end
+            here.steps.end = end
             if here.killed(talk.begin) and here.go_on():
                 talk.go_on()
             answers = b"".join(talk.received).splitlines(keepends=True)
