@@ -23,7 +23,7 @@ from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
-from localechod.localsocket.holders import is_contained, take
+from localechod.localsocket.holders import find_holders, is_contained
 
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
@@ -129,7 +129,7 @@ def look(question: Question) -> Facts:
 
 def of_sockets(sockets: Sequence[DiagSocket]) -> tuple[dict[int, list[Holder]], int]:
     """Return the holders of each socket by its inode, and how many processes hid theirs."""
-    taken = take({each.inode for each in sockets})
+    taken = find_holders({each.inode for each in sockets})
     known = {each.pid: each for held in taken.holders.values() for each in held}
     named = {
         pid: Holder(pid, user_name(each.uid), each.command, units.unit_of(pid))

@@ -105,9 +105,9 @@ def _fault(sock: socket.socket, request: Request) -> str:
 def _own_file(sock: socket.socket, address: Address) -> PinnedEntry | None:
     """Pin the socket's own file, unless the path leads elsewhere: no client would find it then."""
     with ExitStack() as undo, suppress(OSError):
-        place = DirectoryEntry.open(address)
-        undo.callback(place.close)
-        file = place.pin()
+        entry = DirectoryEntry.open(address)
+        undo.callback(entry.close)
+        file = entry.pin()
         undo.callback(file.close)
         if is_own(sock, file):
             undo.pop_all()

@@ -112,8 +112,8 @@ class Bound:
             SocketError: with the step that failed (chown, chmod) and what helps.
         """
         if self.file and not self.lent:
-            _own(self.file, request)
-            _open(self.file, request)
+            _set_owner(self.file, request)
+            _set_mode(self.file, request)
 
 
 def bind(request: Request) -> Bound:
@@ -134,16 +134,16 @@ def bind(request: Request) -> Bound:
             undo.pop_all()
             return Bound(sock, address)
         with _step("bind", address, bind_hint):
-            place = DirectoryEntry.open(address)
-            undo.callback(place.close)
-            stale.clear(place, address)
+            entry = DirectoryEntry.open(address)
+            undo.callback(entry.close)
+            stale.remove_dead(entry, address)
         sock = _create(request, undo)
         os.fchmod(sock.fileno(), 0)
         with _step("bind", address, bind_hint):
             sock.bind(address.sockaddr)
-            file = _pin_own(sock, place, address, undo)
-        _own(file, request)
-        _open(file, request)
+            file = _pin_own(sock, entry, address, undo)
+        _set_owner(file, request)
+        _set_mode(file, request)
         _listen(sock, request)
         undo.pop_all()
         return Bound(sock, address, file)
@@ -169,16 +169,16 @@ def _create(request: Request, undo: ExitStack) -> socket.socket:
 
 
 def _pin_own(
-    sock: socket.socket, place: DirectoryEntry, address: Address, undo: ExitStack
+    sock: socket.socket, entry: DirectoryEntry, address: Address, undo: ExitStack
 ) -> PinnedEntry:
     """Pin the file that bind has just created; from here on a failure removes it again."""
     try:
-        file = place.pin()
+        file = entry.pin()
     except OSError:
         # Out of descriptors, say. By name is good enough here: who could have put anything else
         # there meanwhile could remove it as well.
         with suppress(OSError):
-            os.unlink(place.name, dir_fd=place.directory)
+            os.unlink(entry.name, dir_fd=entry.directory)
         raise
     undo.callback(file.close)
     if not is_own(sock, file):
@@ -213,7 +213,7 @@ def _remove_quietly(file: PinnedEntry) -> None:
         file.unlink()
 
 
-def _own(file: PinnedEntry, request: Request) -> None:
+def _set_owner(file: PinnedEntry, request: Request) -> None:
     """Change owner and group where they differ: an ordinary user may ask for what is so already."""
     status = file.status
     uid = -1 if request.uid == status.st_uid else request.uid
@@ -223,7 +223,7 @@ def _own(file: PinnedEntry, request: Request) -> None:
             os.chown(file.handle, uid, gid)
 
 
-def _open(file: PinnedEntry, request: Request) -> None:
+def _set_mode(file: PinnedEntry, request: Request) -> None:
     with _step("chmod", request.address, _chmod_hint):
         os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
 

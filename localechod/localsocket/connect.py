@@ -8,7 +8,7 @@ the kernel until there is room, for as long as SO_SNDTIMEO allows. So that is wh
 polling, no sleeping, and the waiting clients are woken as the server accepts.
 
 A datagram client. Nobody can answer it unless it has a name of its own, which this module gives
-it: see `_name_itself`.
+it: see `_bind_reply_address`.
 """
 
 import errno
@@ -107,7 +107,7 @@ def _connect(address: Address, type_: int, deadline: float) -> Connected:
             _establish(sock, address, deadline)
         except OSError as error:
             raise _failure("connect", error, address) from error
-        reply = _name_itself(sock) if type_ == socket.SOCK_DGRAM else None
+        reply = _bind_reply_address(sock) if type_ == socket.SOCK_DGRAM else None
         undo.pop_all()
         return Connected(sock, type_, reply)
 
@@ -134,7 +134,7 @@ def _is_connected(sock: socket.socket) -> bool:
     return True
 
 
-def _name_itself(sock: socket.socket) -> Path | None:
+def _bind_reply_address(sock: socket.socket) -> Path | None:
     """Bind a connected datagram socket, for the answers; return the directory of its name, if any.
 
     An abstract name of the kernel's choice (unix(7), autobind) reaches a server that has another
@@ -145,10 +145,10 @@ def _name_itself(sock: socket.socket) -> Path | None:
     Nobody else gets a word in: because the socket is connected first, the kernel refuses (EPERM)
     every sender but the server. It also tells at once, not after a timeout, when there is none.
     """
-    return None if _bind_near(sock) else _bind_in_own_directory(sock)
+    return None if _bind_abstract(sock) else _bind_in_private_directory(sock)
 
 
-def _bind_near(sock: socket.socket) -> bool:
+def _bind_abstract(sock: socket.socket) -> bool:
     """Bind to an abstract name if the kernel lists our peer in our own network namespace."""
     from localechod.localsocket import diag  # noqa: PLC0415 - see import_all
 
@@ -162,7 +162,7 @@ def _bind_near(sock: socket.socket) -> bool:
     return True
 
 
-def _bind_in_own_directory(sock: socket.socket) -> Path:
+def _bind_in_private_directory(sock: socket.socket) -> Path:
     """Bind to a path that only we can put anything else in the place of; return its directory.
 
     The directory must be passable and the socket writable for a server that runs as any user.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from localechod.localsocket import netlink
-from localechod.localsocket.holders import Holder, take
+from localechod.localsocket.holders import Holder, find_holders
 
 STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
 STATE_LISTEN = 10
@@ -80,10 +80,10 @@ def sockets() -> list[DiagSocket]:
         OSError: netlink is not to be had (a sandbox without AF_NETLINK, a kernel without
             UNIX_DIAG), answered with an error, or did not answer in time.
     """
-    found = _asked(_ANY_STATE, _SHOW_USUAL)
+    found = _query(_ANY_STATE, _SHOW_USUAL)
     waiting = {
         listener.inode: listener.pending
-        for listener in _asked(1 << STATE_LISTEN, _SHOW_ICONS, roomy=True)
+        for listener in _query(1 << STATE_LISTEN, _SHOW_ICONS, large_buffer=True)
     }
     return [replace(each, pending=waiting.get(each.inode, ())) for each in found]
 
@@ -99,7 +99,7 @@ def bound_to(device: int, file_inode: int) -> list[DiagSocket]:
     Raises:
         OSError: as for `sockets`.
     """
-    return _asked(_ANY_STATE, _SHOW_USUAL, lambda each: each.is_bound_to(device, file_inode))
+    return _query(_ANY_STATE, _SHOW_USUAL, lambda each: each.is_bound_to(device, file_inode))
 
 
 def named(name: bytes) -> list[DiagSocket]:
@@ -108,7 +108,7 @@ def named(name: bytes) -> list[DiagSocket]:
     Raises:
         OSError: as for `sockets`.
     """
-    return _asked(_ANY_STATE, _SHOW_USUAL, lambda each: each.name == name)
+    return _query(_ANY_STATE, _SHOW_USUAL, lambda each: each.name == name)
 
 
 def of_socket(sock: socket.socket) -> DiagSocket:
@@ -126,7 +126,7 @@ def of_inode(inode: int) -> DiagSocket:
     Raises:
         OSError: as for `sockets`; ENOENT where there is none, or not in this network namespace.
     """
-    return _asked(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
+    return _query(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
 
 
 def datagrams() -> list[DiagSocket]:
@@ -138,42 +138,44 @@ def datagrams() -> list[DiagSocket]:
         OSError: as for `sockets`.
     """
     show = _SHOW_NAME | _SHOW_RQLEN | _SHOW_UID
-    return _asked(
+    return _query(
         _ANY_STATE, show, lambda each: each.type == socket.SOCK_DGRAM and each.name is not None
     )
 
 
 def holders(socket_inode: int) -> list[Holder]:
-    """List the processes that hold one socket, by pid; for many at once there is `census.take`."""
-    return take({socket_inode}).holders[socket_inode]
+    """List the processes that hold one socket, by pid; `find_holders` takes many at once."""
+    return find_holders({socket_inode}).holders[socket_inode]
 
 
-def _asked(
+def _query(
     states: int,
     show: int,
     wanted: Callable[[DiagSocket], bool] = lambda _: True,
     *,
     inode: int = 0,
-    roomy: bool = False,
+    large_buffer: bool = False,
 ) -> list[DiagSocket]:
     """Ask once, or again where the kernel says that the list changed under its hands."""
-    with netlink.Channel(_NETLINK_SOCK_DIAG) as channel:
-        if roomy:
+    with netlink.NetlinkSocket(_NETLINK_SOCK_DIAG) as link:
+        if large_buffer:
             # The kernel's first reply is 4 KiB, later ones as large as our last read. An answer
             # about sockets in no state is empty, and is read with all the room we have.
-            list(_answer(channel, 0, 0, 0))
+            list(_request(link, 0, 0, 0))
         for _ in range(_ATTEMPTS):
             try:
-                return [each for each in _answer(channel, states, show, inode) if wanted(each)]
+                return [each for each in _request(link, states, show, inode) if wanted(each)]
             except InterruptedError:
                 continue
     raise InterruptedError(errno.EINTR, "the list of sockets changed each time it was read")
 
 
-def _answer(channel: netlink.Channel, states: int, show: int, inode: int) -> Iterator[DiagSocket]:
+def _request(
+    link: netlink.NetlinkSocket, states: int, show: int, inode: int
+) -> Iterator[DiagSocket]:
     """Ask about all sockets in these states, or about one of them by its inode."""
     question = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, inode, show, _ANY_COOKIE, _ANY_COOKIE)
-    return map(_decode, channel.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode))
+    return map(_decode, link.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode))
 
 
 def _decode(payload: bytes) -> DiagSocket:

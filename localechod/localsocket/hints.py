@@ -67,7 +67,7 @@ def _bind_hint(number: int, path: Path) -> str:
     parent = path.parent
     match number:
         case errno.EACCES:
-            if _may(parent, os.W_OK | os.X_OK):
+            if _has_right(parent, os.W_OK | os.X_OK):
                 return _SECURITY_MODULE
             closed = _closed_directory(path)
             return (
@@ -130,7 +130,7 @@ def _denial(path: Path) -> str:
     closed = _closed_directory(path)
     if closed:
         return f"user {user} may not enter {closed}"
-    if _may(path, os.W_OK):
+    if _has_right(path, os.W_OK):
         return _SECURITY_MODULE
     status = path.stat()
     return (
@@ -190,7 +190,7 @@ def _known(address: Address) -> list[diag.DiagSocket]:
     if address.is_abstract:
         return diag.named(address.raw)
     real = Address(os.fsencode(Path(address.path).resolve()))
-    with closing(DirectoryEntry.open(real)) as place, closing(place.pin()) as pinned:
+    with closing(DirectoryEntry.open(real)) as entry, closing(entry.pin()) as pinned:
         return diag.bound_to(*pinned.diag_identity)
 
 
@@ -213,10 +213,10 @@ def _broken_directory(path: Path) -> str:
 
 def _closed_directory(path: Path) -> str:
     """Show the first directory that this user may not enter; "" if all are open."""
-    return next((_shown(each) for each in _directories(path) if not _may(each, os.X_OK)), "")
+    return next((_shown(each) for each in _directories(path) if not _has_right(each, os.X_OK)), "")
 
 
-def _may(path: Path, right: int) -> bool:
+def _has_right(path: Path, right: int) -> bool:
     return os.access(path, right, effective_ids=True)
 
 

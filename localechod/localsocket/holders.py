@@ -33,7 +33,7 @@ class HolderTable:
     unreadable: int
 
 
-def take(socket_inodes: Collection[int]) -> HolderTable:
+def find_holders(socket_inodes: Collection[int]) -> HolderTable:
     """Find who holds these sockets by reading /proc/*/fd once (proc_pid_fd(5)).
 
     Best effort: the descriptors of other users' processes are readable for root only, and a
@@ -58,7 +58,7 @@ def take(socket_inodes: Collection[int]) -> HolderTable:
 def is_contained() -> bool:
     """Whether there may be processes outside of our pid namespace, which nobody in it can see."""
     try:
-        return os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE  # noqa: PTH115 - see take
+        return os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE  # noqa: PTH115 - see find_holders
     except OSError:
         return True
 
@@ -71,7 +71,7 @@ def _descriptors(pid: int) -> list[str]:
     """
     directory = f"/proc/{pid}/fd"
     try:
-        names = os.listdir(directory)  # noqa: PTH208 - see take
+        names = os.listdir(directory)  # noqa: PTH208 - see find_holders
     except (FileNotFoundError, ProcessLookupError):  # gone
         return []
     return [_link(f"{directory}/{name}") for name in names]
@@ -79,7 +79,7 @@ def _descriptors(pid: int) -> list[str]:
 
 def _link(descriptor: str) -> str:
     try:
-        return os.readlink(descriptor)  # noqa: PTH115 - see take
+        return os.readlink(descriptor)  # noqa: PTH115 - see find_holders
     except (FileNotFoundError, ProcessLookupError):  # closed since the directory was read
         return ""
 

@@ -19,7 +19,7 @@ _ROOM = 65536  # the kernel fills at most 32 KiB at a time
 _SECONDS = 5.0  # for a whole answer; a host with 100,000 sockets needs a fraction of it
 
 
-class Channel:
+class NetlinkSocket:
     """A socket to one netlink family. Questions go one after the other, never two at a time."""
 
     def __init__(self, protocol: int) -> None:

@@ -47,12 +47,12 @@ def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentia
     """
     ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, gid = _UCRED.unpack(ucred)
-    groups = frozenset((gid, *_groups(sock))) if supplementary else _alone(gid)
+    groups = frozenset((gid, *_groups(sock))) if supplementary else _single_group(gid)
     return Credentials(pid, uid, gid, groups)
 
 
 @lru_cache(maxsize=1024)
-def _alone(gid: int) -> frozenset[int]:
+def _single_group(gid: int) -> frozenset[int]:
     """Return one set for all who are told by one group: it has 216 bytes, a fifth of a client."""
     return frozenset((gid,))
 

@@ -19,18 +19,18 @@ from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import kind, listing
 from localechod.localsocket.peer import Credentials, command, credentials
 
-_STEP_ASIDE = "stop that process or choose another address"
+_HELP = "stop that process or choose another address"
 
 
-class Verdict(enum.Enum):
+class Liveness(enum.Enum):
     """What is known about a socket file."""
 
     DEAD = "no process holds its socket"
     ALIVE = "somebody holds its socket"
-    UNSURE = "it cannot be told"
+    UNKNOWN = "it cannot be told"
 
 
-def judge(*, known: bool | None, answer: int) -> Verdict:
+def judge(*, known: bool | None, answer: int) -> Liveness:
     """Decide about a socket file.
 
     Args:
@@ -39,17 +39,17 @@ def judge(*, known: bool | None, answer: int) -> Verdict:
         answer: the errno of a non-blocking stream connect to it, 0 for success.
     """
     if known:
-        return Verdict.ALIVE
+        return Liveness.ALIVE
     if answer == errno.ECONNREFUSED:
-        return Verdict.UNSURE if known is None else Verdict.DEAD
+        return Liveness.UNKNOWN if known is None else Liveness.DEAD
     # EAGAIN: alive and its backlog is full. EPROTOTYPE: alive and of another type; a dead one
     # refuses whatever its type. UNIX_DIAG does not list it: another network namespace.
     if answer in {0, errno.EAGAIN, errno.EPROTOTYPE}:
-        return Verdict.ALIVE
-    return Verdict.UNSURE
+        return Liveness.ALIVE
+    return Liveness.UNKNOWN
 
 
-def clear(place: DirectoryEntry, address: Address) -> None:
+def remove_dead(entry: DirectoryEntry, address: Address) -> None:
     """Make way for a bind: remove a dead socket file, refuse everything else.
 
     Raises:
@@ -57,11 +57,11 @@ def clear(place: DirectoryEntry, address: Address) -> None:
         OSError: the place cannot be looked at.
     """
     try:
-        found = place.pin()
+        found = entry.pin()
     except FileNotFoundError:
         return
     try:
-        obstacle = _obstacle(found) or _removed(found)
+        obstacle = _obstacle(found) or _remove(found)
     finally:
         found.close()
     if obstacle:
@@ -77,7 +77,7 @@ def holder_of_name(name: bytes, type_: int) -> str:
         known = [each for each in diag.named(name) if each.type == type_]
     except OSError:
         return ""
-    return f"{_holder(known)}: {_STEP_ASIDE}" if known else ""
+    return f"{_describe_holder(known)}: {_HELP}" if known else ""
 
 
 def _obstacle(found: PinnedEntry) -> str:
@@ -92,16 +92,16 @@ def _obstacle(found: PinnedEntry) -> str:
         known, unlisted = diag.bound_to(*found.diag_identity), ""
     except OSError as error:
         known, unlisted = None, error.strerror or str(error)
-    answer, server = (0, None) if known else _knock(found)
-    verdict = judge(known=None if known is None else bool(known), answer=answer)
-    if verdict is Verdict.DEAD:
+    answer, server = (0, None) if known else _probe(found)
+    liveness = judge(known=None if known is None else bool(known), answer=answer)
+    if liveness is Liveness.DEAD:
         return ""
     if known:
-        return f"{_holder(known, found)}: {_STEP_ASIDE}"
-    if verdict is Verdict.ALIVE:
-        who = f"{_named(server)} answers" if server else "somebody holds it"
+        return f"{_describe_holder(known, found)}: {_HELP}"
+    if liveness is Liveness.ALIVE:
+        who = f"{_describe_peer(server)} answers" if server else "somebody holds it"
         where = "" if unlisted else ", in another network namespace"
-        return f"{who}{where}: {_STEP_ASIDE}"
+        return f"{who}{where}: {_HELP}"
     if answer == errno.ECONNREFUSED:
         return (
             f"nobody may listen on it any more, but the kernel's list of sockets could not be "
@@ -113,7 +113,7 @@ def _obstacle(found: PinnedEntry) -> str:
     )
 
 
-def _removed(found: PinnedEntry) -> str:
+def _remove(found: PinnedEntry) -> str:
     """Remove a dead socket file; say why where that is not possible."""
     try:
         if found.unlink():
@@ -126,7 +126,7 @@ def _removed(found: PinnedEntry) -> str:
     return "it was replaced while it was looked at: try again"
 
 
-def _holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
+def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
     """Name the processes behind the sockets of one address, by the best source there is."""
     # An accepted connection bears the name of its listener, which is the one to name.
     main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
@@ -135,30 +135,30 @@ def _holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> s
     holders = diag.holders(main.inode)
     if holders:
         first, others = holders[0], len(holders) - 1
-        who = _process(first.pid, first.uid, first.command)
+        who = _describe_process(first.pid, first.uid, first.command)
         return f"{who} and {others} more hold {what}" if others else f"{who} holds {what}"
     # /proc tells only root about other users' descriptors; a listener tells everyone who may
     # connect, at the price of one connection that is closed at once.
     if found and main.state == diag.STATE_LISTEN:
-        _, server = _knock(found, main.type)
+        _, server = _probe(found, main.type)
         if server:
-            return f"{_named(server)} listens on it"
+            return f"{_describe_peer(server)} listens on it"
     owner = "somebody" if main.uid is None else f"a process of user {user_name(main.uid)}"
     return f"{owner} holds {what}"
 
 
-def _knock(found: PinnedEntry, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
+def _probe(found: PinnedEntry, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
     """Connect to exactly this file; return the errno and, where it worked, who listens."""
     with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as probe:
         number = probe.connect_ex(found.handle)
         return number, None if number else credentials(probe)
 
 
-def _named(server: Credentials) -> str:
-    return _process(server.pid, server.uid, command(server.pid))
+def _describe_peer(server: Credentials) -> str:
+    return _describe_process(server.pid, server.uid, command(server.pid))
 
 
-def _process(pid: int, uid: int, name: str) -> str:
+def _describe_process(pid: int, uid: int, name: str) -> str:
     """Show a process; pid 0 is one in a pid namespace that we cannot see into."""
     details = f"{name}, user {user_name(uid)}" if name else f"user {user_name(uid)}"
     return f"pid {pid} ({details})" if pid else f"a process in another container ({details})"

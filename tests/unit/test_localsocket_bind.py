@@ -131,14 +131,14 @@ def test_the_file_is_born_closed_and_opened_last_whatever_the_umask(
 
         monkeypatch.setattr(bind_module, step, watched)
 
-    for step in ("_pin_own", "_own", "_listen"):
+    for step in ("_pin_own", "_set_owner", "_listen"):
         watch(step)
     before = os.umask(umask)
     try:
         bound = bind(request(path, type_, mode=0o666))
     finally:
         os.umask(before)
-    assert seen == [("_pin_own", 0, False), ("_own", 0, False), ("_listen", 0o666, False)]
+    assert seen == [("_pin_own", 0, False), ("_set_owner", 0, False), ("_listen", 0o666, False)]
     finish(bound)
 
 
@@ -212,7 +212,7 @@ def test_a_name_that_appears_in_the_last_moment_is_respected(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "s"
-    monkeypatch.setattr(stale, "clear", lambda *_: path.touch())
+    monkeypatch.setattr(stale, "remove_dead", lambda *_: path.touch())
     assert refused(request(path)).hint == "somebody else bound it in the same moment: try again"
     assert path.is_file()
 
@@ -313,7 +313,7 @@ def no_netlink(*_: object) -> None:
 def test_where_the_kernel_list_is_not_to_be_had_binding_still_works(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(netlink, "Channel", no_netlink)
+    monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
     finish(bind(request(sockdir / "s")))
 
 

@@ -86,7 +86,7 @@ def test_finding_out_the_type_costs_the_server_nothing(sockdir: Path) -> None:
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every server be taken for one in another network namespace."""
-    monkeypatch.setattr(connect_module, "_bind_near", lambda _: False)
+    monkeypatch.setattr(connect_module, "_bind_abstract", lambda _: False)
 
 
 def answered(client: Connected, sock: socket.socket) -> object:

@@ -217,7 +217,7 @@ def test_a_list_that_changed_is_asked_for_again(
 ) -> None:
     monkeypatch.setattr(Restless, "changes", changes)
     monkeypatch.setattr(Restless, "questions", 0)
-    monkeypatch.setattr(netlink, "Channel", Restless)
+    monkeypatch.setattr(netlink, "NetlinkSocket", Restless)
     assert diag.named(b"x") == []
     assert Restless.questions == questions
 
@@ -225,7 +225,7 @@ def test_a_list_that_changed_is_asked_for_again(
 def test_a_list_that_never_holds_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Restless, "changes", 99)
     monkeypatch.setattr(Restless, "questions", 0)
-    monkeypatch.setattr(netlink, "Channel", Restless)
+    monkeypatch.setattr(netlink, "NetlinkSocket", Restless)
     with pytest.raises(InterruptedError, match="changed each time"):
         diag.named(b"x")
     assert Restless.questions == 4

@@ -73,7 +73,7 @@ def test_without_the_kernel_list_a_refusal_is_explained_as_far_as_it_can_be(
 
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(sockdir / "s"))
-    monkeypatch.setattr(netlink, "Channel", no_netlink)
+    monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
     assert connect_hint(errno.ECONNREFUSED, at(sockdir / "s")) == "nobody listens on it"
 
 

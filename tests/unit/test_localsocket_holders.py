@@ -50,7 +50,7 @@ def test_all_holders_are_found_with_the_users_they_run_as(listener: socket.socke
         child.stdout.readline()
         found = {
             holder.pid: holder.uid
-            for holder in holders.take({inode(listener)}).holders[inode(listener)]
+            for holder in holders.find_holders({inode(listener)}).holders[inode(listener)]
         }
         child.communicate(b"\n")
     assert found == {os.getpid(): 0, child.pid: 65534}
@@ -67,7 +67,7 @@ def test_many_sockets_are_looked_for_at_once(listener: socket.socket) -> None:
     one, other = socket.socketpair()
     with one, other:
         wanted = {inode(listener), inode(one), inode(other), 2**31}
-        found = holders.take(wanted).holders
+        found = holders.find_holders(wanted).holders
     assert {number: [each.pid for each in held] for number, held in found.items()} == {
         inode_: ([] if inode_ == 2**31 else [os.getpid()]) for inode_ in wanted
     }
@@ -78,7 +78,7 @@ def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_thr
     listener: socket.socket,
 ) -> None:
     def hidden() -> int:
-        return min(holders.take({1}).unreadable, 250)
+        return min(holders.find_holders({1}).unreadable, 250)
 
     of_nobody = as_user(NOBODY, [NOBODY], hidden)
     pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from localechod.localsocket.netlink import Channel, attributes, split
+from localechod.localsocket.netlink import NetlinkSocket, attributes, split
 
 MULTI, INTERRUPTED = 0x2, 0x10
 ERROR, DONE, RECORD = 2, 3, 20
@@ -43,8 +43,8 @@ class Kernel:
         self.datagrams.clear()
 
 
-def channel_to(*datagrams: bytes) -> Channel:
-    channel = Channel(4)
+def channel_to(*datagrams: bytes) -> NetlinkSocket:
+    channel = NetlinkSocket(4)
     channel._socket.close()
     channel._socket = Kernel(datagrams)  # type: ignore[assignment]
     return channel
@@ -110,5 +110,5 @@ def test_attributes_are_padded_to_four_bytes() -> None:
 
 
 def test_the_real_kernel_refuses_a_question_it_does_not_know() -> None:
-    with Channel(4) as kernel, pytest.raises(OSError, match="Invalid argument"):
+    with NetlinkSocket(4) as kernel, pytest.raises(OSError, match="Invalid argument"):
         list(kernel.ask(4242, bytes(24), dump=False))

@@ -18,8 +18,7 @@ from localechod.errors import SocketError
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
-from localechod.localsocket.stale import Verdict, judge
-from tests.integration.harness import needs_root
+from localechod.localsocket.stale import Liveness, judge
 
 SOURCE = str(Path(localechod.__file__).parents[1])
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
@@ -29,7 +28,7 @@ ME = f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()}, user "
 def clear(path: Path) -> None:
     address = Address.parse(str(path))
     with closing(DirectoryEntry.open(address)) as place:
-        stale.clear(place, address)
+        stale.remove_dead(place, address)
 
 
 def refused(path: Path) -> str:
@@ -71,24 +70,24 @@ def running(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> Iter
 
 
 @pytest.mark.parametrize(
-    ("known", "answer", "verdict"),
+    ("known", "answer", "liveness"),
     [
-        (True, 0, Verdict.ALIVE),
-        (True, errno.ECONNREFUSED, Verdict.ALIVE),  # between its bind and its listen
-        (False, errno.ECONNREFUSED, Verdict.DEAD),
-        (None, errno.ECONNREFUSED, Verdict.UNSURE),
-        (False, 0, Verdict.ALIVE),  # in another network namespace, and so are the next two
-        (False, errno.EAGAIN, Verdict.ALIVE),
-        (False, errno.EPROTOTYPE, Verdict.ALIVE),
-        (None, errno.EPROTOTYPE, Verdict.ALIVE),
-        (False, errno.EACCES, Verdict.UNSURE),
-        (False, errno.ENOENT, Verdict.UNSURE),
+        (True, 0, Liveness.ALIVE),
+        (True, errno.ECONNREFUSED, Liveness.ALIVE),  # between its bind and its listen
+        (False, errno.ECONNREFUSED, Liveness.DEAD),
+        (None, errno.ECONNREFUSED, Liveness.UNKNOWN),
+        (False, 0, Liveness.ALIVE),  # in another network namespace, and so are the next two
+        (False, errno.EAGAIN, Liveness.ALIVE),
+        (False, errno.EPROTOTYPE, Liveness.ALIVE),
+        (None, errno.EPROTOTYPE, Liveness.ALIVE),
+        (False, errno.EACCES, Liveness.UNKNOWN),
+        (False, errno.ENOENT, Liveness.UNKNOWN),
     ],
 )
 def test_only_a_refusal_by_a_socket_unknown_to_the_kernel_means_dead(
-    known: bool | None, answer: int, verdict: Verdict
+    known: bool | None, answer: int, liveness: Liveness
 ) -> None:
-    assert judge(known=known, answer=answer) is verdict
+    assert judge(known=known, answer=answer) is liveness
 
 
 def test_nothing_there_is_nothing_to_clear(sockdir: Path) -> None:
@@ -226,7 +225,7 @@ os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 address = Address.parse(sys.argv[1])
 try:
-    stale.clear(DirectoryEntry.open(address), address)
+    stale.remove_dead(DirectoryEntry.open(address), address)
 except SocketError as error:
     print(error)
 """
@@ -246,7 +245,7 @@ def test_without_the_kernel_list_nothing_is_dead(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dead_socket(sockdir / "s")
-    monkeypatch.setattr(netlink, "Channel", no_netlink)
+    monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
     hint = refused(path)
     assert "the kernel's list of sockets could not be read to prove it" in hint
     assert "(Address family not supported by protocol)" in hint
@@ -282,11 +281,11 @@ def test_an_owner_whom_the_kernel_does_not_tell_is_somebody(
 ) -> None:
     monkeypatch.setattr(diag, "holders", lambda _: [])
     known = diag.DiagSocket(1, 7, 42, b"x", None, None, 0, 0, 0, (), None)
-    assert stale._holder([known]) == "somebody holds it"
+    assert stale._describe_holder([known]) == "somebody holds it"
 
 
 def test_a_process_in_a_foreign_pid_namespace_has_no_number_to_show() -> None:
-    assert stale._process(0, 0, "") == "a process in another container (user root)"
+    assert stale._describe_process(0, 0, "") == "a process in another container (user root)"
 
 
 def test_the_holder_of_an_abstract_name(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,5 +295,5 @@ def test_the_holder_of_an_abstract_name(sockdir: Path, monkeypatch: pytest.Monke
         sock.bind(name)
         assert stale.holder_of_name(name, socket.SOCK_DGRAM).startswith(ME)
         assert stale.holder_of_name(name, socket.SOCK_STREAM) == ""
-        monkeypatch.setattr(netlink, "Channel", no_netlink)
+        monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
         assert stale.holder_of_name(name, socket.SOCK_DGRAM) == ""
