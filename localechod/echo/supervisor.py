@@ -71,8 +71,8 @@ class Supervisor:
         """
         for name, endpoint in self._endpoints.items():
             found = opened.get(name)
-            if isinstance(found, Bound) and found.lent:
-                endpoint.activate(found)  # it is open in any case, also where `enabled` is false
+            if isinstance(found, Bound) and found.activated:
+                endpoint.hold(found)  # it is open in any case, also where `enabled` is false
                 found = None
             if endpoint.config.enabled:
                 endpoint.start(found)

@@ -62,11 +62,11 @@ def borrow(sock: socket.socket, address: Address) -> Bound:
         address: what the caller has found it to be bound to.
 
     Returns:
-        The socket, marked as lent; without a file where its path leads elsewhere by now.
+        The socket, marked as activated; without a file where its path leads elsewhere by now.
     """
     sock.setblocking(False)
     file = None if address.is_abstract else _own_file(sock, address)
-    return Bound(sock, address, file, lent=True)
+    return Bound(sock, address, file, activated=True)
 
 
 def name_of(sock: socket.socket) -> Address:

@@ -58,8 +58,8 @@ class Bound:
         identity: (device, inode) of its file as stat(2) tells them; None where it has none that
             is ours to remove (abstract, or a socket that was handed to us).
         file: that file, pinned; None where there is none, and after `remove` and `close`.
-        lent: it belongs to somebody who bound it and keeps it open, such as systemd: it must not
-            be shut down, and its file is not ours to remove or to change.
+        activated: another process, such as systemd, bound it and keeps it open (socket
+            activation): it must not be shut down, and its file must not be removed or changed.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Bound:
         address: Address,
         file: PinnedEntry | None = None,
         *,
-        lent: bool = False,
+        activated: bool = False,
     ) -> None:
         self.sock = sock
         self.address = address
-        self.lent = lent
+        self.activated = activated
         self.identity = file.identity if file else None
         self.file = file
 
@@ -90,7 +90,7 @@ class Bound:
         if not file:
             return False
         try:
-            return not self.lent and file.unlink()
+            return not self.activated and file.unlink()
         except OSError:
             return False
         finally:
@@ -106,12 +106,12 @@ class Bound:
             self.file = None
 
     def restore(self, request: Request) -> None:
-        """Give the file its owner and mode again, wherever it stands by now; not a lent one.
+        """Give the file its owner and mode again, wherever it is by now, unless it is activated.
 
         Raises:
             SocketError: with the step that failed (chown, chmod) and what helps.
         """
-        if self.file and not self.lent:
+        if self.file and not self.activated:
             _set_owner(self.file, request)
             _set_mode(self.file, request)
 

@@ -187,7 +187,7 @@ def test_a_lent_socket_is_as_it_was_made_and_keeps_its_file(
     loaded: config.Config, bound: dict[str, socket.socket], sockdir: Path
 ) -> None:
     one = lent(loaded, bound["s"])
-    assert one.lent
+    assert one.activated
     assert one.file is not None
     assert not one.sock.getblocking()
     assert not one.remove()

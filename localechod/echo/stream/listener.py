@@ -160,7 +160,7 @@ class Listener:
     def _stop_accepting(self) -> None:
         """Let no more clients connect, and accept those that have connected already."""
         self._pause()
-        if self._bound.lent:
+        if self._bound.activated:
             return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
