@@ -26,7 +26,7 @@ from localechod.echo.persist.snapshot import (
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
-from localechod.localsocket.adopt import adopt, retire
+from localechod.localsocket.adopt import adopt, close_and_remove
 
 log = logging.getLogger("localechod.daemon.restart")
 
@@ -133,9 +133,9 @@ def take_over(
         endpoint = config.endpoints.get(name)
         for descriptor in descriptors:
             try:
-                if endpoint is None or not endpoint.enabled or name in activated:
-                    store.drop(endpoint_name(name))
-                    retire(descriptor)
+                if endpoint is None or not endpoint.enabled:
+                    store.drop(name)
+                    close_and_remove(descriptor)
                     continue
                 opened[name] = adopt(descriptor, request(endpoint, owner))
             except (LocalechodError, OSError) as error:

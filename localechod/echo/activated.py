@@ -13,7 +13,7 @@ from localechod.echo.counters import Counters
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import SocketError
-from localechod.localsocket.adopt import borrow
+from localechod.localsocket.adopt import wrap_activated
 from localechod.localsocket.bind import Bound
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ActivatedSocket:
             SocketError: EMFILE or ENFILE.
         """
         try:
-            return borrow(self._sock.dup(), self._address)
+            return wrap_activated(self._sock.dup(), self._address)
         except OSError as error:
             raise SocketError("dup", error.errno or errno.EIO, str(self._address)) from error
 

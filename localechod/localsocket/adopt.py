@@ -52,7 +52,7 @@ def adopt(descriptor: int, request: Request) -> Bound:
         return Bound(sock, request.address, file)
 
 
-def borrow(sock: socket.socket, address: Address) -> Bound:
+def wrap_activated(sock: socket.socket, address: Address) -> Bound:
     """Serve on a socket that somebody else has bound and goes on keeping, such as systemd.
 
     It stays as it is: nothing is listened to anew, and owner and mode of its file are theirs.
@@ -75,7 +75,7 @@ def name_of(sock: socket.socket) -> Address:
     return Address(name if isinstance(name, bytes) else os.fsencode(name))
 
 
-def retire(descriptor: int) -> None:
+def close_and_remove(descriptor: int) -> None:
     """Close a socket that nobody wants any more, and remove its file where that is still its own.
 
     Args:

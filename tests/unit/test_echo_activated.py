@@ -15,7 +15,7 @@ from localechod.echo.counters import Counters
 from localechod.echo.reactor import Reactor
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
-from localechod.localsocket.adopt import borrow
+from localechod.localsocket.adopt import wrap_activated
 
 SECONDS = 10.0
 
@@ -26,7 +26,7 @@ def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[ActivatedSocket, 
     sock.listen()
     counters, reactor = Counters(), Reactor(loop)
     return (
-        ActivatedSocket(reactor, counters, borrow(sock, Address.parse(str(path)))),
+        ActivatedSocket(reactor, counters, wrap_activated(sock, Address.parse(str(path)))),
         counters,
         reactor,
     )

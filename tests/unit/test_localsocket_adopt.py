@@ -10,7 +10,7 @@ import pytest
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
-from localechod.localsocket.adopt import adopt, retire
+from localechod.localsocket.adopt import adopt, close_and_remove
 from localechod.localsocket.bind import Bound, Request, bind
 
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
@@ -131,11 +131,11 @@ def test_what_is_no_local_socket_is_refused(sockdir: Path) -> None:
 def test_one_that_nobody_wants_goes_with_its_file(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
-    retire(descriptor)
+    close_and_remove(descriptor)
     assert not (sockdir / "s").exists()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
-    retire(left_behind(replace(request, address=Address.parse(f"@{sockdir}"))))
+    close_and_remove(left_behind(replace(request, address=Address.parse(f"@{sockdir}"))))
 
 
 def test_one_that_nobody_wants_leaves_another_ones_file(sockdir: Path) -> None:
@@ -143,6 +143,6 @@ def test_one_that_nobody_wants_leaves_another_ones_file(sockdir: Path) -> None:
     descriptor = left_behind(request)
     (sockdir / "s").unlink()
     other: Bound = bind(request)
-    retire(descriptor)
+    close_and_remove(descriptor)
     assert (sockdir / "s").exists()
     other.close()
