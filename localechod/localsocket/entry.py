@@ -51,7 +51,7 @@ class PinnedEntry:
         """
         return f"/proc/self/fd/{self.descriptor}"
 
-    def stands(self) -> bool:
+    def is_current(self) -> bool:
         """True while the name still leads to the pinned inode."""
         with suppress(OSError):
             now = os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
@@ -67,7 +67,7 @@ class PinnedEntry:
         Raises:
             OSError: the file is there, and we may not remove it.
         """
-        if not self.stands():
+        if not self.is_current():
             return False
         os.unlink(self.name, dir_fd=self.directory)
         return True

@@ -1,6 +1,6 @@
 """What has become of a socket's file: what stands at its path now, against what we put there.
 
-Deciding takes no I/O; `look` and `fate` bring what there is to be seen.
+Deciding takes no I/O; `stat_path` and `loss` bring what there is to be seen.
 """
 
 import enum
@@ -45,7 +45,7 @@ class File:
         return cls(identity, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
-def look(address: Address) -> File | int:
+def stat_path(address: Address) -> File | int:
     """Return what a client finds at a path, symbolic links followed as connect(2) does; or errno.
 
     A link to our own socket leads clients to it, so it is as good as the file itself.
@@ -61,7 +61,7 @@ def judge(found: File | int, wanted: File) -> FileState:
     """Decide what has become of a socket's file.
 
     Args:
-        found: what `look` returned.
+        found: what `stat_path` returned.
         wanted: what we put there.
     """
     if isinstance(found, int):
@@ -85,8 +85,8 @@ def difference(found: File, wanted: File) -> str:
     return " and ".join(said)
 
 
-def fate(file: PinnedEntry) -> str:
+def loss(file: PinnedEntry) -> str:
     """Say what was done to a file that does not stand at its path any more."""
     if not file.status.st_nlink:
         return "removed"
-    return "moved with its directory" if file.stands() else "renamed"
+    return "moved with its directory" if file.is_current() else "renamed"

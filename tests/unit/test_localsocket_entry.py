@@ -37,9 +37,9 @@ def test_what_is_pinned_is_removed_and_nothing_else(sockdir: Path) -> None:
     file = sockdir / "file"
     file.touch()
     with closing(pin(file)) as pinned:
-        assert pinned.stands()
+        assert pinned.is_current()
         file.rename(sockdir / "moved")
-        assert not pinned.stands()
+        assert not pinned.is_current()
         assert not pinned.unlink()
         file.touch()
         assert not pinned.unlink()

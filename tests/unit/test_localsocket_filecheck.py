@@ -10,7 +10,7 @@ import pytest
 
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry
-from localechod.localsocket.filecheck import File, FileState, difference, fate, judge, look
+from localechod.localsocket.filecheck import File, FileState, difference, judge, loss, stat_path
 
 WANTED = File((1, 2), 0o666, 10, 20)
 
@@ -62,9 +62,10 @@ def test_looking_follows_links_as_clients_do(sockdir: Path) -> None:
     (sockdir / "dangling").symlink_to("nothing")
     status = path.stat()
     expected = File((status.st_dev, status.st_ino), 0o640, os.geteuid(), os.getegid())
-    assert look(Address.parse(str(path))) == look(Address.parse(f"{sockdir}/link")) == expected
-    assert look(Address.parse(f"{sockdir}/dangling")) == errno.ENOENT
-    assert look(Address.parse(f"{path}/below")) == errno.ENOTDIR
+    for name in (path, sockdir / "link"):
+        assert stat_path(Address.parse(str(name))) == expected
+    assert stat_path(Address.parse(f"{sockdir}/dangling")) == errno.ENOENT
+    assert stat_path(Address.parse(f"{path}/below")) == errno.ENOTDIR
 
 
 def test_the_fate_of_a_file_tells_its_removal_its_new_name_and_its_directory_apart(
@@ -79,8 +80,8 @@ def test_the_fate_of_a_file_tells_its_removal_its_new_name_and_its_directory_apa
         closing(place.pin()) as file,
     ):
         directory.rename(sockdir / "e")
-        assert fate(file) == "moved with its directory"
+        assert loss(file) == "moved with its directory"
         (sockdir / "e" / "s").rename(sockdir / "t")
-        assert fate(file) == "renamed"
+        assert loss(file) == "renamed"
         (sockdir / "t").unlink()
-        assert fate(file) == "removed"
+        assert loss(file) == "removed"
