@@ -26,7 +26,7 @@ from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import hang_up
 from localechod.errors import SocketError, UsageError
 from localechod.localsocket.bind import Bound
-from localechod.localsocket.watch import Blind, Watcher, Watches
+from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
 
@@ -242,4 +242,4 @@ def _watches() -> Watches:
             error.strerror,
             error.errno or 0,
         )
-        return Blind()
+        return NullWatcher()

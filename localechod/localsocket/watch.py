@@ -7,7 +7,7 @@ to who asked:
   for being moved or removed themselves. What others do in these directories makes no event at all,
   so a socket in a busy /tmp costs nothing.
 - While it is missing, or something else has its place, there is no inode to watch: every directory
-  on the way down is watched for the one name that leads on, and all other names are dropped.
+  on the path is watched for the one name that leads on, and all other names are dropped.
 
 A file system mounted over a directory, and what happens on another machine to a file system that
 both share, make no event.
@@ -111,8 +111,8 @@ class Watcher:
     def names(self, key: str, path: Path) -> bool:
         """See Watches."""
         self.forget(key)
-        way = [path, *path.parents]
-        for inner, directory in reversed(list(pairwise(way))):
+        chain = [path, *path.parents]
+        for inner, directory in reversed(list(pairwise(chain))):
             try:
                 self._names.add(key, str(directory), _OF_NAMES, os.fsencode(inner.name))
             except OSError as error:
@@ -139,7 +139,7 @@ class Watcher:
         self._names.close()
 
 
-class Blind:
+class NullWatcher:
     """Watches nothing, where inotify is not to be had."""
 
     descriptors: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ import pytest
 
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
-from localechod.localsocket.watch import Blind, Watcher
+from localechod.localsocket.watch import NullWatcher, Watcher
 from tests.integration.harness import as_user, needs_root
 
 NOBODY = 65534
@@ -201,10 +201,10 @@ def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pi
 
 
 def test_without_inotify_nothing_is_watched_and_said_to_be(path: Path, file: PinnedEntry) -> None:
-    blind = Blind()
-    assert not blind.file("a", path, file)
-    assert not blind.names("a", path)
-    blind.forget("a")
-    assert blind.changed() == set()
-    assert blind.descriptors == ()
-    blind.close()
+    null = NullWatcher()
+    assert not null.file("a", path, file)
+    assert not null.names("a", path)
+    null.forget("a")
+    assert null.changed() == set()
+    assert null.descriptors == ()
+    null.close()
