@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from localechod.accounts import group_name, user_name
-from localechod.explain.subject import Subject
+from localechod.explain.client import Client
 
 # linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
 _VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
@@ -78,19 +78,19 @@ def parse_acl(packed: bytes) -> Acl:
     return tuple(AclEntry(*entry) for entry in _ENTRY.iter_unpack(body))
 
 
-def decide(node: Node, subject: Subject, want: Want) -> Ruling:
+def decide(node: Node, client: Client, want: Want) -> Ruling:
     """Decide as the kernel does, if we can tell whose the file is (user_namespaces(7))."""
-    rulings = [_decide(each, subject, want) for each in _readings(node, subject)]
+    rulings = [_decide(each, client, want) for each in _readings(node, client)]
     stranger = rulings[-1]
     certain = all(each.allowed == stranger.allowed for each in rulings)
     return replace(stranger, certain=certain)
 
 
-def _readings(node: Node, subject: Subject) -> list[Node]:
+def _readings(node: Node, client: Client) -> list[Node]:
     """List what a file may be that is shown to us like this; as a stranger's it is the last."""
-    if subject.blurred is None:
+    if client.overflow_ids is None:
         return [node]
-    uid, gid = subject.blurred
+    uid, gid = client.overflow_ids
     uids = [node.uid, _STRANGER] if node.uid == uid else [node.uid]
     gids = [node.gid, _STRANGER] if node.gid == gid else [node.gid]
     acls = [*_acl_readings(node.acl or (), uid, gid), node.acl]
@@ -107,22 +107,22 @@ def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
     ]
 
 
-def _decide(node: Node, subject: Subject, want: Want) -> Ruling:
+def _decide(node: Node, client: Client, want: Want) -> Ruling:
     """Decide; capabilities come last, and only where they are needed."""
-    ruling = _by_bits(node, subject, want)
+    ruling = _by_bits(node, client, want)
     if ruling.allowed:
         return ruling
     searching = want is Want.SEARCH and stat.S_ISDIR(node.mode)
     capability = (
         "CAP_DAC_OVERRIDE"
-        if subject.override
+        if client.dac_override
         else "CAP_DAC_READ_SEARCH"
-        if searching and subject.search
+        if searching and client.dac_read_search
         else ""
     )
     if not capability:
         return ruling
-    if subject.is_known(node.uid, node.gid):
+    if client.is_mapped(node.uid, node.gid):
         return Ruling(allowed=True, why=f"by {capability}")
     return Ruling(
         allowed=False,
@@ -131,26 +131,26 @@ def _decide(node: Node, subject: Subject, want: Want) -> Ruling:
     )
 
 
-def _by_bits(node: Node, subject: Subject, want: Want) -> Ruling:
-    if node.uid == subject.uid:
+def _by_bits(node: Node, client: Client, want: Want) -> Ruling:
+    if node.uid == client.uid:
         return _ruling(node.mode >> 6, want, "by the bits for its owner")
     # Without a bit for the group there is no mask that could let an entry through.
     if node.acl is not None and node.mode & stat.S_IRWXG:
-        return _by_acl(node, node.acl, subject, want)
-    if node.gid in subject.groups:
+        return _by_acl(node, node.acl, client, want)
+    if node.gid in client.groups:
         return _ruling(node.mode >> 3, want, f"by the bits for group {group_name(node.gid)}")
     return _ruling(node.mode, want, "by the bits for others")
 
 
-def _by_acl(node: Node, acl: Acl, subject: Subject, want: Want) -> Ruling:
+def _by_acl(node: Node, acl: Acl, client: Client, want: Want) -> Ruling:
     mask = next((entry.bits for entry in acl if entry.tag == _MASK), 7)
     member = False
     for entry in acl:
-        if entry.tag == _USER and entry.id == subject.uid:
+        if entry.tag == _USER and entry.id == client.uid:
             return _masked(entry, mask, want, f"by its ACL for user {user_name(entry.id)}")
         if entry.tag in {_GROUP_OBJ, _GROUP}:
             gid = node.gid if entry.tag == _GROUP_OBJ else entry.id
-            if gid in subject.groups:
+            if gid in client.groups:
                 member = True
                 # One group that has the right is enough; the mask then decides.
                 if entry.bits & want:

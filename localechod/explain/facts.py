@@ -17,8 +17,8 @@ from pathlib import Path
 from localechod.accounts import user_name
 from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import mounts, netns, security, units
+from localechod.explain.client import Client
 from localechod.explain.security import Security
-from localechod.explain.subject import Subject
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk
 from localechod.localsocket import diag
@@ -39,13 +39,13 @@ class Question:
     Attributes:
         name: a path, absolute or relative, or a NUL and an abstract name.
         type: a socket.SOCK_*, or None for whatever is there.
-        subject: whose rights count.
+        client: whose rights count.
         pid: whose namespaces, root and working directory count; None: our own.
     """
 
     name: bytes
     type: int | None
-    subject: Subject
+    client: Client
     pid: int | None = None
 
     @property
@@ -215,7 +215,7 @@ def _served(facts: Facts, file: bytes) -> Facts:
     found, unreadable = of_sockets(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
     missing = facts.way is not None and facts.way.number == errno.ENOENT
-    client = facts.question.subject.pid or os.getpid()
+    client = facts.question.client.pid or os.getpid()
     return replace(
         facts,
         holders=tuple(holders[pid] for pid in sorted(holders)),

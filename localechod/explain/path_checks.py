@@ -14,8 +14,8 @@ from dataclasses import replace
 from localechod.accounts import group_name, user_name
 from localechod.explain.access import Node, Ruling, Want, decide
 from localechod.explain.check import Check, ok
+from localechod.explain.client import Client
 from localechod.explain.facts import LONGEST, Facts, Question
-from localechod.explain.subject import Subject
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -54,7 +54,7 @@ def judge_way(facts: Facts, way: Walk) -> list[Check]:
     seen: set[bytes] = set()
     for step in way.steps:
         if step.target:
-            checks.append(_link(step, question.subject, protected=facts.protected_links))
+            checks.append(_link(step, question.client, protected=facts.protected_links))
         elif step.path not in seen:
             seen.add(step.path)
             checks.append(_directory(step, question))
@@ -63,7 +63,7 @@ def judge_way(facts: Facts, way: Walk) -> list[Check]:
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if way.end is None:
         return [*checks, _broken(facts, way)]
-    checks += [_end(way.end, question.subject), _permission(way.end, question)]
+    checks += [_end(way.end, question.client), _permission(way.end, question)]
     return [*checks, *_mount(way.end, way.steps)]
 
 
@@ -73,14 +73,14 @@ def listing(node: Node) -> str:
     return f"{stat.filemode(node.mode)}{plus} {user_name(node.uid)} {group_name(node.gid)}"
 
 
-def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
+def _link(step: Step, client: Client, *, protected: bool) -> Check:
     detail = f"{escape(step.path)} -> {escape(step.target)}"
     parent = step.parent
     # may_follow_link() in fs/namei.c: no capability helps here, not even root's
     open_to_all = stat.S_ISVTX | stat.S_IWOTH
     if not protected or parent is None or parent.mode & open_to_all != open_to_all:
         return ok("symlink", detail)
-    if step.node.uid not in {subject.uid, parent.uid}:
+    if step.node.uid not in {client.uid, parent.uid}:
         return Check(
             "symlink",
             "problem",
@@ -89,8 +89,8 @@ def _link(step: Step, subject: Subject, *, protected: bool) -> Check:
             errno.EACCES,
             "use the path it leads to",
         )
-    if subject.blurred and step.node.uid == subject.blurred[0]:
-        return _blurred("symlink", f"follow {detail}", subject)
+    if client.overflow_ids and step.node.uid == client.overflow_ids[0]:
+        return _unmapped("symlink", f"follow {detail}", client)
     return ok("symlink", detail)
 
 
@@ -98,12 +98,12 @@ def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node)})"
     if step.mount and step.mount.is_foreign:
         return _foreign("directory", f"{shown}, {step.mount.kind}")
-    ruling = decide(step.node, question.subject, Want.SEARCH)
+    ruling = decide(step.node, question.client, Want.SEARCH)
     if not ruling.certain:
-        return _blurred("directory", f"enter {shown}", question.subject)
+        return _unmapped("directory", f"enter {shown}", question.client)
     if ruling.allowed:
         return ok("directory", shown)
-    detail = f"{question.subject.name} may not enter {shown}, {ruling.why}"
+    detail = f"{question.client.name} may not enter {shown}, {ruling.why}"
     remedy = _remedy(step, question, Want.SEARCH, "x")
     return Check("directory", "problem", detail, errno.EACCES, remedy)
 
@@ -134,14 +134,14 @@ def _start(facts: Facts) -> str:
     return "start the server, or find out where it listens: localechoctl sockets --listening"
 
 
-def _end(end: Step, subject: Subject) -> Check:
+def _end(end: Step, client: Client) -> Check:
     shown = f"{kind(end.node.mode)} ({listing(end.node)})"
     if stat.S_ISSOCK(end.node.mode):
         return ok("file", shown)
     read_only = end.mount is not None and end.mount.read_only
     if read_only and stat.S_IFMT(end.node.mode) in {stat.S_IFREG, stat.S_IFDIR}:
         number = errno.EROFS
-    elif not decide(end.node, subject, Want.WRITE).allowed:
+    elif not decide(end.node, client, Want.WRITE).allowed:
         number = errno.EACCES  # the kernel looks at the mode first
     else:
         number = errno.ECONNREFUSED
@@ -149,40 +149,46 @@ def _end(end: Step, subject: Subject) -> Check:
 
 
 def _permission(end: Step, question: Question) -> Check:
-    subject = question.subject
+    client = question.client
     if end.mount and end.mount.is_foreign:
         return _foreign("permission", f"the file system is {end.mount.kind}")
-    ruling = decide(end.node, subject, Want.WRITE)
+    ruling = decide(end.node, client, Want.WRITE)
     if not ruling.certain:
-        return _blurred("permission", "write to it", subject)
+        return _unmapped("permission", "write to it", client)
     if not ruling.allowed:
-        detail = f"{subject.name} may not write to it, {ruling.why}, and connect needs that"
+        detail = f"{client.name} may not write to it, {ruling.why}, and connect needs that"
         remedy = _remedy(end, question, Want.WRITE, "w")
         return Check("permission", "problem", detail, errno.EACCES, remedy)
     read_only = "; that the file system is read-only does not matter"
     note = read_only if end.mount and end.mount.read_only else ""
-    return ok("permission", f"{subject.name} may write to it, {ruling.why}{note}")
+    return ok("permission", f"{client.name} may write to it, {ruling.why}{note}")
 
 
 def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
     """Say who can do what about a missing right; what changes least comes first."""
-    node, subject = step.node, question.subject
-    fresh = decide(node, replace(subject, groups=subject.groups | subject.listed), want)
+    node, client = step.node, question.client
+    fresh = decide(node, replace(client, groups=client.groups | client.login_groups), want)
     if fresh.allowed:
         who = "log in again" if question.pid is None else f"restart process {question.pid}"
-        return f"{who}: the group file lists {subject.name} in a group that may ({fresh.why})"
+        return f"{who}: the group file lists {client.name} in a group that may ({fresh.why})"
     path = shlex.quote(escape(step.path))
     if _lets_group(node, want):
         group = group_name(node.gid)
-        command = f"usermod -aG {group} {subject.name}"
-        return f"add {subject.name} to group {group} ({command}) and log in again"
-    return f"setfacl -m u:{subject.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
+        command = f"usermod -aG {group} {client.name}"
+        return f"add {client.name} to group {group} ({command}) and log in again"
+    return f"setfacl -m u:{client.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
 
 
 def _lets_group(node: Node, want: Want) -> bool:
     """Whether members of the file's group have the right, which a user can be given by adding."""
-    somebody = Subject(
-        -1, frozenset({node.gid}), frozenset(), override=False, search=False, uids=(), gids=()
+    somebody = Client(
+        -1,
+        frozenset({node.gid}),
+        frozenset(),
+        dac_override=False,
+        dac_read_search=False,
+        uids=(),
+        gids=(),
     )
     ruling: Ruling = decide(node, somebody, want)
     return ruling.allowed and node.gid != 0
@@ -202,9 +208,9 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
     return [ok("mount", f"bind-mounted from {escape(end.mount.root)}")]
 
 
-def _blurred(name: str, what: str, subject: Subject) -> Check:
+def _unmapped(name: str, what: str, client: Client) -> Check:
     detail = (
-        f"whether {subject.name} may {what} depends on its owner and group, "
+        f"whether {client.name} may {what} depends on its owner and group, "
         "which this user namespace does not know"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)

@@ -23,7 +23,7 @@ _DAC_OVERRIDE, _DAC_READ_SEARCH = 1 << 1, 1 << 2
 
 
 def probe(question: Question) -> int:
-    """Connect without blocking, as the subject of the question; return the errno, 0 for success.
+    """Connect without blocking, as the client of the question; return the errno, 0 for success.
 
     Without a type, the first of stream, seqpacket and datagram that is not the wrong one.
 
@@ -31,7 +31,7 @@ def probe(question: Question) -> int:
         NotPermittedError: only root can do that for somebody else.
         LocalechodError: the client could not be put into that place.
     """
-    ourselves = question.pid is None and question.subject.pid == os.getpid()
+    ourselves = question.pid is None and question.client.pid == os.getpid()
     if not ourselves and os.geteuid() != 0:
         raise NotPermittedError(
             "probing as somebody else failed: Operation not permitted (1)",
@@ -75,10 +75,10 @@ def _connect(question: Question) -> int:
 
 
 def _become(question: Question) -> None:
-    """Take on the place and the rights of the subject, with root's as long as they are needed."""
-    subject = question.subject
+    """Take on the place and the rights of the client, with root's as long as they are needed."""
+    client = question.client
     libc = ctypes.CDLL(None, use_errno=True)
-    uid, groups = subject.uid, sorted(subject.groups)
+    uid, groups = client.uid, sorted(client.groups)
     # Groups first: a user namespace may forbid to set them. They are the same ones in there.
     os.setgroups(groups)
     os.setresgid(groups[0], groups[0], groups[0])
@@ -88,7 +88,7 @@ def _become(question: Question) -> None:
             uid = _inside(uid, known)
     _called(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setresuid(uid, uid, uid)
-    _keep(libc, _DAC_OVERRIDE * subject.override | _DAC_READ_SEARCH * subject.search)
+    _keep(libc, _DAC_OVERRIDE * client.dac_override | _DAC_READ_SEARCH * client.dac_read_search)
 
 
 def _enter(libc: ctypes.CDLL, pid: int) -> bool:

@@ -28,7 +28,7 @@ from tests.integration.stage import (
     USER,
     USER_OBJ,
     Asked,
-    Client,
+    ClientProcess,
     Stage,
     become,
     become_root,
@@ -664,7 +664,7 @@ def a_path_and_a_client_in_another_network_namespace(stage: Stage) -> Asked:
     return stage.ask(enter=lambda: unshare(CLONE_NEWNET))
 
 
-def _in_another_network(stage: Stage) -> Client:
+def _in_another_network(stage: Stage) -> ClientProcess:
     def serve() -> None:
         unshare(CLONE_NEWNET)
         stage.listener()

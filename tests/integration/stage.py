@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from localechod.explain.client import of_process
 from localechod.explain.facts import Question
 from localechod.explain.report import Report, explain
-from localechod.explain.subject import of_process
 
 NOBODY, GAMES, STAFF, DAEMON = 65534, 5, 50, 1
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
@@ -97,7 +97,7 @@ def set_acl(path: Path, *entries: tuple[int, int, int]) -> None:
     os.setxattr(path, "system.posix_acl_access", packed)
 
 
-class Client:
+class ClientProcess:
     """A process that connects on demand."""
 
     def __init__(self, enter: Callable[[], None]) -> None:
@@ -150,7 +150,7 @@ def _connect(name: bytes, type_: int) -> int:
 class Asked:
     """Who connects to what."""
 
-    client: Client
+    client: ClientProcess
     name: bytes
     type: int
 
@@ -160,8 +160,8 @@ class Asked:
 
     def explain(self) -> Report:
         """Return what `explain` says."""
-        subject = of_process(self.client.pid)
-        return explain(Question(self.name, self.type, subject, self.client.pid))
+        client = of_process(self.client.pid)
+        return explain(Question(self.name, self.type, client, self.client.pid))
 
 
 class Stage:
@@ -224,13 +224,13 @@ class Stage:
         enter: Callable[[], None] | None = None,
     ) -> Asked:
         """Have a client, by default an ordinary user, who connects to a name."""
-        client = Client(enter or (lambda: become(uid, groups)))
+        client = ClientProcess(enter or (lambda: become(uid, groups)))
         self.stack.callback(client.stop)
         raw = name if isinstance(name, bytes) else os.fsencode(self.directory / name)
         return Asked(client, raw, kind)
 
-    def process(self, enter: Callable[[], None]) -> Client:
+    def process(self, enter: Callable[[], None]) -> ClientProcess:
         """Start a process that does something and stays, as servers in containers do."""
-        client = Client(enter)
+        client = ClientProcess(enter)
         self.stack.callback(client.stop)
         return client

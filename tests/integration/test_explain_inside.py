@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from localechod.explain.client import of_process
 from localechod.explain.facts import Question
 from localechod.explain.report import explain
-from localechod.explain.subject import of_process
 from tests.integration.harness import needs_root
 from tests.integration.stage import (
     CLONE_NEWUSER,
@@ -106,8 +106,8 @@ def _kernel(path: Path) -> int:
 
 
 def _told(path: Path, pid: int | None) -> int | None:
-    subject = of_process(pid or os.getpid())
-    question = Question(os.fsencode(path), socket.SOCK_STREAM, subject, pid)
+    client = of_process(pid or os.getpid())
+    question = Question(os.fsencode(path), socket.SOCK_STREAM, client, pid)
     return explain(question).verdict.number
 
 

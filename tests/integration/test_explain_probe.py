@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from localechod.errors import LocalechodError, NotPermittedError
+from localechod.explain.client import of_process, of_user
 from localechod.explain.facts import Question
 from localechod.explain.probe import probe
 from localechod.explain.report import explain
-from localechod.explain.subject import of_process, of_user
 from tests.integration.harness import as_user, needs_root
 from tests.integration.situations import SITUATIONS, Situation
 from tests.integration.stage import CLONE_NEWNET, NOBODY, Stage, unshare
@@ -32,8 +32,8 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_probe_says_what_that_process_would_be_told(row: Situation, stage: Stage) -> None:
     asked = row.put_up(stage)
-    subject = of_process(asked.client.pid)
-    question = Question(asked.name, asked.type, subject, asked.client.pid)
+    client = of_process(asked.client.pid)
+    question = Question(asked.name, asked.type, client, asked.client.pid)
     assert probe(question) == row.number
 
 

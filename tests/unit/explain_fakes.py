@@ -5,10 +5,10 @@ import socket
 import stat
 
 from localechod.explain.access import Acl, Node
+from localechod.explain.client import Client
 from localechod.explain.facts import Facts, Holder, Listed, Question
 from localechod.explain.mounts import Mount
 from localechod.explain.security import Security
-from localechod.explain.subject import Subject
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.diag import DiagSocket
@@ -17,14 +17,14 @@ DISK = Mount(device=1, root=b"/", point=b"/", kind="ext4", read_only=False)
 EVERY = (range(2**32 - 1),)
 
 
-def subject(uid: int = 5, *groups: int, listed: tuple[int, ...] = ()) -> Subject:
+def client(uid: int = 5, *groups: int, login_groups: tuple[int, ...] = ()) -> Client:
     """Return an ordinary user, games of Debian unless told otherwise."""
-    return Subject(
+    return Client(
         uid,
         frozenset(groups),
-        frozenset(listed),
-        override=False,
-        search=False,
+        frozenset(login_groups),
+        dac_override=False,
+        dac_read_search=False,
         uids=EVERY,
         gids=EVERY,
     )
@@ -72,7 +72,7 @@ SYSTEMD = Holder(1, "root", "systemd", "init.scope")
 
 
 def docker(
-    who: Subject | None = None,
+    who: Client | None = None,
     *,
     listed: Listed | None = None,
     security: Security | None = None,
@@ -81,7 +81,7 @@ def docker(
     **more: object,
 ) -> Facts:
     """Return the facts about a socket like docker's: root:staff 0660, listened on by two."""
-    question = Question(b"/var/run/docker.sock", kind, who or subject(), pid)
+    question = Question(b"/var/run/docker.sock", kind, who or client(), pid)
     parent = Node(stat.S_IFDIR | 0o755, 0, 0)
     steps = (
         step("/var", stat.S_IFDIR | 0o755),
@@ -103,7 +103,7 @@ def docker(
 
 def missing(unit: SocketUnit | None = None) -> Facts:
     """Return the facts about a path where nothing stands."""
-    question = Question(b"/run/docker.sock", None, subject())
+    question = Question(b"/run/docker.sock", None, client())
     steps = (step("/run", stat.S_IFDIR | 0o755),)
     absent = way(*steps, number=errno.ENOENT, stopped="/run/docker.sock")
     return Facts(question, absent, activation=unit)

@@ -18,15 +18,15 @@ from localechod.explain.security import Security
 from localechod.host import runtime
 from tests.golden_pages import compare
 from tests.integration.harness import needs_root
-from tests.unit.explain_fakes import docker, listener, missing, subject
+from tests.unit.explain_fakes import client, docker, listener, missing
 
 PAGES = {
     "denied": docker(),
-    "allowed": docker(subject(5, 50)),
-    "full": docker(subject(5, 50), listed=Listed((listener(queue=4097),))),
-    "stale": docker(subject(5, 50), listed=Listed(unseen=2)),
+    "allowed": docker(client(5, 50)),
+    "full": docker(client(5, 50), listed=Listed((listener(queue=4097),))),
+    "stale": docker(client(5, 50), listed=Listed(unseen=2)),
     "selinux": docker(
-        subject(5, 50),
+        client(5, 50),
         security=Security(
             "SELinux",
             "user_u:user_r:user_t:s0",
@@ -81,12 +81,12 @@ def test_json_has_exactly_the_documented_keys() -> None:
     }
 
 
-def test_an_unknown_value_is_null() -> None:
-    document = as_json(judge(docker(subject(5, 50), security=Security("SELinux"))))
+def test_what_is_not_known_is_null() -> None:
+    document = as_json(judge(docker(client(5, 50), security=Security("SELinux"))))
     assert document["errno"] is None
     document = as_json(judge(missing()))
     assert (document["type"], document["holders"]) == (None, [])
-    assert as_json(judge(docker(subject(5, 50))))["remedy"] is None
+    assert as_json(judge(docker(client(5, 50))))["remedy"] is None
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_exit_status_says_whether_a_client_can_connect(
     assert run(listening, f"{listening}.not") == 1
 
     def unknown(_: object) -> Facts:
-        return docker(subject(5, 50), security=Security("SELinux"))
+        return docker(client(5, 50), security=Security("SELinux"))
 
     monkeypatch.setattr("localechod.explain.report.look", unknown)
     assert run(listening, str(listening)) == 5

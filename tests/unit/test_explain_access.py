@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.access import AclEntry, Node, Want, decide, parse_acl
-from tests.unit.explain_fakes import subject
+from tests.unit.explain_fakes import client
 
 HEADER = struct.pack("<I", 2)
 
@@ -36,19 +36,19 @@ def test_what_is_no_acl_of_version_2_is_refused(packed: bytes) -> None:
     ],
 )
 def test_the_rule_that_decides_is_named(node: Node, why: str) -> None:
-    ruling = decide(node, subject(5, 50), Want.WRITE)
+    ruling = decide(node, client(5, 50), Want.WRITE)
     assert (ruling.allowed, ruling.why) == (True, why)
 
 
 def test_a_mask_that_takes_a_right_away_is_named() -> None:
     node = Node(0o640, 0, 0, (AclEntry(2, 6, 5), AclEntry(0x10, 4, 0)))
-    ruling = decide(node, subject(), Want.WRITE)
+    ruling = decide(node, client(), Want.WRITE)
     assert (ruling.allowed, ruling.why) == (False, "by its ACL for user games, which its mask cuts")
 
 
 def test_capabilities_come_last_and_only_over_files_that_their_namespace_knows() -> None:
     node = Node(stat.S_IFSOCK, 1000, 0)
-    able = replace(subject(), override=True)
+    able = replace(client(), dac_override=True)
     assert decide(node, able, Want.WRITE).why == "by CAP_DAC_OVERRIDE"
     confined = replace(able, uids=(range(10),))
     ruling = decide(node, confined, Want.WRITE)
@@ -57,7 +57,7 @@ def test_capabilities_come_last_and_only_over_files_that_their_namespace_knows()
 
 
 def test_one_capability_opens_directories_alone() -> None:
-    able = replace(subject(), search=True)
+    able = replace(client(), dac_read_search=True)
     directory, file = Node(stat.S_IFDIR, 0, 0), Node(stat.S_IFSOCK, 0, 0)
     assert decide(directory, able, Want.SEARCH).why == "by CAP_DAC_READ_SEARCH"
     assert not decide(file, able, Want.WRITE).allowed

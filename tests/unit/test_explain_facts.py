@@ -10,11 +10,11 @@ from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import facts, netns
 from localechod.explain.facts import Question
 from localechod.explain.netns import Namespaces
-from tests.unit.explain_fakes import subject
+from tests.unit.explain_fakes import client
 
 
 def question(path: Path | str, pid: int | None = None) -> Question:
-    return Question(os.fsencode(path), None, subject(), pid)
+    return Question(os.fsencode(path), None, client(), pid)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_list_that_is_refused_is_told_as_such(
 
     monkeypatch.setattr(netns, "inside", refused)
     assert facts.look(question(stale)).listed.failure == "Operation not permitted (1)"
-    abstract = Question(b"\0x", None, subject())
+    abstract = Question(b"\0x", None, client())
     assert facts.look(abstract).listed.failure == "Operation not permitted (1)"
 
 

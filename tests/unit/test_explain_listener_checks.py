@@ -12,9 +12,9 @@ from localechod.explain.facts import Listed
 from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.security import Security
-from tests.unit.explain_fakes import DOCKERD, docker, listener, step, subject, way
+from tests.unit.explain_fakes import DOCKERD, client, docker, listener, step, way
 
-MEMBER = subject(5, 50)
+MEMBER = client(5, 50)
 DELETED = Mount(device=1, root=b"/run/a//deleted", point=b"/run/s", kind="ext4", read_only=False)
 
 

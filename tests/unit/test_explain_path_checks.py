@@ -13,7 +13,7 @@ from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk
-from tests.unit.explain_fakes import DISK, docker, link, missing, step, subject, way
+from tests.unit.explain_fakes import DISK, client, docker, link, missing, step, way
 
 STICKY = Node(stat.S_IFDIR | 0o1777, 0, 0)
 NFS = Mount(device=9, root=b"/", point=b"/srv", kind="nfs4", read_only=False)
@@ -38,7 +38,7 @@ def test_somebody_elses_link_in_a_sticky_directory_is_not_followed(
     owner: int, parent: Node | None, number: int, *, protected: bool
 ) -> None:
     steps = link("/drop/l", "s", owner, parent)
-    question = Question(b"/drop/l", None, subject())
+    question = Question(b"/drop/l", None, client())
     facts = Facts(question, way(steps, number=errno.ENOENT, stopped="/drop/s"))
     report = judge(replace(facts, protected_links=protected))
     assert report.verdict.number == number
@@ -70,9 +70,17 @@ def test_a_denial_before_that_is_known_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("who", "pid", "remedy"),
     [
-        (subject(), None, "add games to group staff (usermod -aG staff games) and log in again"),
-        (subject(listed=(50,)), None, "log in again: the group file lists games in a group that"),
-        (subject(listed=(50,)), 77, "restart process 77: the group file lists games in a group"),
+        (client(), None, "add games to group staff (usermod -aG staff games) and log in again"),
+        (
+            client(login_groups=(50,)),
+            None,
+            "log in again: the group file lists games in a group",
+        ),
+        (
+            client(login_groups=(50,)),
+            77,
+            "restart process 77: the group file lists games in a group",
+        ),
     ],
 )
 def test_who_lacks_a_group_is_told_how_to_get_it(who: object, pid: int | None, remedy: str) -> None:
@@ -97,5 +105,5 @@ def test_a_missing_socket_of_a_unit_is_started_by_it() -> None:
 
 
 def test_a_relative_path_is_said_to_be_one() -> None:
-    facts = replace(docker(), question=Question(b"x/s", None, subject(0)))
+    facts = replace(docker(), question=Question(b"x/s", None, client(0)))
     assert "relative" in judge(facts).checks[0].detail

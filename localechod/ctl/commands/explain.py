@@ -16,9 +16,9 @@ from localechod.ctl.options import Options
 from localechod.ctl.target import endpoints, find
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
+from localechod.explain.client import Client, of_process, of_user
 from localechod.explain.facts import Question
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
-from localechod.explain.subject import Subject, of_process, of_user
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
 
@@ -87,12 +87,12 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         localechoctl explain /run/app/app.sock --pid 4242 --probe
         localechoctl explain
     """
-    subject = _subject(user, pid)
+    client = _client(user, pid)
     asked = TYPES[kind] if kind else None
     sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
     reports = [
-        (each, answer.explain(_question(each, asked, subject, pid), probing=probe))
-        for each in sockets
+        (place, answer.explain(_question(place, asked, client, pid), probing=probe))
+        for place in places
     ]
     if target is None:
         # The control socket is always shown, because every other command depends on it.
@@ -110,7 +110,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """Return a report in the documented form."""
     return {
         "path": shown_name(report.question),
-        "as": report.question.subject.name,
+        "as": report.question.client.name,
         "type": report.type,
         "errno": report.verdict.number,
         "verdict": report.verdict.text,
@@ -134,7 +134,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_text(report: Report, name: str = "") -> str:
     """Return a report as text."""
     question = report.question
-    who = f"as {question.subject.name}"
+    who = f"as {question.client.name}"
     where = f", seen from process {question.pid}" if question.pid is not None else ""
     heading = f"{shown_name(question)} ({who}{where})"
     lines = [f"{name}: {heading}" if name else heading, ""]
@@ -167,7 +167,7 @@ def _has_columns() -> bool:
     return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
-def _subject(user: str | None, pid: int | None) -> Subject:
+def _client(user: str | None, pid: int | None) -> Client:
     if pid is not None and not 0 < pid <= _LARGEST_PID:
         raise UsageError(f"--pid {pid}: not a process id", "see ps -e")
     if user is None:
@@ -184,23 +184,8 @@ def _named(text: str, options: Options) -> _Socket:
     return _Socket(text) if entry is None else _of_endpoint(entry)
 
 
-def _all(options: Options) -> list[_Socket]:
-    """Return the control socket and every endpoint; report a broken configuration."""
-    options.announce()
-    control = _Socket(options.control_path(), "stream", "control socket", is_control=True)
-    try:
-        return [control, *map(_of_endpoint, endpoints(options, configured=True).values())]
-    except LocalechodError as error:
-        sys.stderr.write(f"{error}\n")
-        return [control]
-
-
-def _of_endpoint(entry: CatalogEntry) -> _Socket:
-    return _Socket(entry.path, entry.type, escape(entry.name))
-
-
-def _question(asked: _Socket, kind: int | None, subject: Subject, pid: int | None) -> Question:
-    name = os.fsencode(asked.address)
-    if asked.address.startswith("@"):
+def _question(place: Place, asked: int | None, client: Client, pid: int | None) -> Question:
+    name = os.fsencode(place.address)
+    if place.address.startswith("@"):
         name = b"\0" + name[1:]
-    return Question(name, kind or (TYPES[asked.type] if asked.type else None), subject, pid)
+    return Question(name, asked or (TYPES[place.type] if place.type else None), client, pid)

@@ -21,43 +21,43 @@ Ids = tuple[range, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Client:
     """Who connects, as the kernel's permission check sees it. All ids are those of the looker.
 
     Attributes:
         uid: the file system uid.
         groups: the file system gid and the supplementary groups.
-        listed: the groups that the group file gives this user, from the next login on.
-        override: CAP_DAC_OVERRIDE is effective.
-        search: CAP_DAC_READ_SEARCH is effective.
+        login_groups: the groups that the group file gives this user, from the next login on.
+        dac_override: CAP_DAC_OVERRIDE is effective.
+        dac_read_search: CAP_DAC_READ_SEARCH is effective.
         uids: the ids that its user namespace knows: a capability counts over no other's files.
         gids: the same for groups.
         pid: the process, or None for a user who may have none.
-        blurred: the uid and the gid by which our own user namespace shows us every one that it
+        overflow_ids: the uid and the gid by which our own user namespace shows us every one that it
             does not know; None where it knows all.
     """
 
     uid: int
     groups: frozenset[int]
-    listed: frozenset[int]
-    override: bool
-    search: bool
+    login_groups: frozenset[int]
+    dac_override: bool
+    dac_read_search: bool
     uids: Ids
     gids: Ids
     pid: int | None = None
-    blurred: tuple[int, int] | None = None
+    overflow_ids: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
         """The user's name, escaped, or his number."""
         return user_name(self.uid)
 
-    def is_known(self, uid: int, gid: int) -> bool:
-        """Whether owner and group of a file exist in this subject's user namespace."""
+    def is_mapped(self, uid: int, gid: int) -> bool:
+        """Whether owner and group of a file exist in this client's user namespace."""
         return any(uid in ids for ids in self.uids) and any(gid in ids for ids in self.gids)
 
 
-def of_process(pid: int) -> Subject:
+def of_process(pid: int) -> Client:
     """Read the credentials of a process from /proc (proc_pid_status(5), user_namespaces(7)).
 
     Raises:
@@ -67,7 +67,7 @@ def of_process(pid: int) -> Subject:
     """
     try:
         status = (Path("/proc") / str(pid) / "status").read_bytes()
-        uids, gids = (_mapped(pid, name) for name in ("uid_map", "gid_map"))
+        uids, gids = (_mapped_ids(pid, name) for name in ("uid_map", "gid_map"))
     except (FileNotFoundError, ProcessLookupError):
         if pid == os.getpid():
             raise LocalechodError("/proc is not mounted", "mount -t proc proc /proc") from None
@@ -78,20 +78,20 @@ def of_process(pid: int) -> Subject:
     capabilities = int(fields[b"CapEff"], 16)
     uid = int(fields[b"Uid"].split()[3])
     groups = frozenset(map(int, [fields[b"Gid"].split()[3], *fields[b"Groups"].split()]))
-    return Subject(
+    return Client(
         uid=uid,
         groups=groups,
-        listed=_listed(uid),
-        override=bool(capabilities >> _DAC_OVERRIDE & 1),
-        search=bool(capabilities >> _DAC_READ_SEARCH & 1),
+        login_groups=_login_groups(uid),
+        dac_override=bool(capabilities >> _DAC_OVERRIDE & 1),
+        dac_read_search=bool(capabilities >> _DAC_READ_SEARCH & 1),
         uids=uids,
         gids=gids,
         pid=pid,
-        blurred=_blurred(),
+        overflow_ids=_overflow_ids(),
     )
 
 
-def of_user(text: str) -> Subject:
+def of_user(text: str) -> Client:
     """Look up a user, by name or number, as a new login of his would be.
 
     Root gets what root of this session can have at most (the capability bounding set).
@@ -104,24 +104,24 @@ def of_user(text: str) -> Subject:
         raise UsageError(f"no such user: {escape(text)}", "see getent passwd")
     groups = groups_of(account)
     bounding = _bounding() if account.pw_uid == 0 else 0
-    return Subject(
+    return Client(
         uid=account.pw_uid,
         groups=groups,
-        listed=groups,
-        override=bool(bounding >> _DAC_OVERRIDE & 1),
-        search=bool(bounding >> _DAC_READ_SEARCH & 1),
-        uids=_mapped("self", "uid_map"),
-        gids=_mapped("self", "gid_map"),
-        blurred=_blurred(),
+        login_groups=groups,
+        dac_override=bool(bounding >> _DAC_OVERRIDE & 1),
+        dac_read_search=bool(bounding >> _DAC_READ_SEARCH & 1),
+        uids=_mapped_ids("self", "uid_map"),
+        gids=_mapped_ids("self", "gid_map"),
+        overflow_ids=_overflow_ids(),
     )
 
 
-def _listed(uid: int) -> frozenset[int]:
+def _login_groups(uid: int) -> frozenset[int]:
     account = user_of(uid)
     return frozenset() if account is None else groups_of(account)
 
 
-def _mapped(pid: int | str, name: str) -> Ids:
+def _mapped_ids(pid: int | str, name: str) -> Ids:
     """Read which of our ids a process's user namespace knows: inside, outside, count."""
     text, own = ((Path("/proc") / str(each) / name).read_bytes() for each in (pid, "self"))
     rows = [[int(number) for number in line.split()] for line in text.splitlines()]
@@ -131,9 +131,9 @@ def _mapped(pid: int | str, name: str) -> Ids:
     return tuple(range(row[inside], row[inside] + row[2]) for row in rows)
 
 
-def _blurred() -> tuple[int, int] | None:
+def _overflow_ids() -> tuple[int, int] | None:
     """Read what stands for unknown ids (user_namespaces(7), Unmapped user and group IDs)."""
-    known = [sum(map(len, _mapped("self", name))) for name in ("uid_map", "gid_map")]
+    known = [sum(map(len, _mapped_ids("self", name))) for name in ("uid_map", "gid_map")]
     if min(known) == _NO_ID:
         return None
     uid, gid = (int(path.read_bytes()) for path in _OVERFLOW)
