@@ -14,16 +14,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from localechod.accounts import user_name
 from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import mounts, netns, security, units
 from localechod.explain.client import Client
+from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
-from localechod.localsocket.holders import find_holders, is_contained
+from localechod.localsocket.holders import is_contained
 
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
@@ -55,16 +55,6 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """A process that holds the socket; `command` is escaped, `unit` "" where it has none."""
-
-    pid: int
-    user: str
-    command: str
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
     """What the kernel's lists of sockets say.
 
@@ -92,7 +82,7 @@ class Facts:
     question: Question
     way: Walk | None = None
     listed: Listed = field(default_factory=Listed)
-    holders: tuple[Holder, ...] = ()
+    holders: tuple[HoldingProcess, ...] = ()
     unreadable: int = 0
     contained: bool = False
     activation: SocketUnit | None = None
@@ -125,18 +115,6 @@ def look(question: Question) -> Facts:
             raise
         cause = f"process {question.pid} may not be looked at"
         raise NotPermittedError(cause, "--pid of another user's process takes root") from None
-
-
-def of_sockets(sockets: Sequence[DiagSocket]) -> tuple[dict[int, list[Holder]], int]:
-    """Return the holders of each socket by its inode, and how many processes hid theirs."""
-    taken = find_holders({each.inode for each in sockets})
-    known = {each.pid: each for held in taken.holders.values() for each in held}
-    named = {
-        pid: Holder(pid, user_name(each.uid), each.command, units.unit_of(pid))
-        for pid, each in known.items()
-    }
-    found = {inode: [named[each.pid] for each in held] for inode, held in taken.holders.items()}
-    return found, taken.unreadable
 
 
 def is_connection(each: DiagSocket) -> bool:
@@ -212,7 +190,7 @@ def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Liste
 def _served(facts: Facts, file: bytes) -> Facts:
     """Add who holds it, which unit would start it, and whose labels count."""
     sockets = _bound_ones(facts.listed.sockets)
-    found, unreadable = of_sockets(sockets) if sockets else ({}, 0)
+    found, unreadable = holding_processes(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
     missing = facts.way is not None and facts.way.number == errno.ENOENT
     client = facts.question.client.pid or os.getpid()

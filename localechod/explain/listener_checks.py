@@ -8,7 +8,8 @@ import errno
 import socket
 
 from localechod.explain.check import Check, ok
-from localechod.explain.facts import Facts, Holder, is_connection
+from localechod.explain.facts import Facts, is_connection
+from localechod.explain.processes import HoldingProcess, describe
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.types import TYPE_NAMES
@@ -121,7 +122,7 @@ def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     return Check("listener", "problem", detail, number, "wait for its server, or look at its log")
 
 
-def _by(holders: tuple[Holder, ...]) -> str:
+def _by(holders: tuple[HoldingProcess, ...]) -> str:
     return f", by {holders[0].command or 'pid'} ({holders[0].pid})" if holders else ""
 
 
@@ -155,12 +156,6 @@ def _holders(facts: Facts) -> Check:
     )
     detail = hidden or nowhere
     return Check("holders", "unknown", detail, remedy="ask as root", decides=False)
-
-
-def describe(holder: Holder) -> str:
-    """Return a process in one phrase: its command, pid, user and unit."""
-    rest = ", ".join(filter(None, [str(holder.pid), holder.user, holder.unit]))
-    return f"{holder.command or 'unknown'} ({rest})"
 
 
 def _activation(facts: Facts) -> list[Check]:

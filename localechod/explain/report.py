@@ -5,10 +5,11 @@ import stat
 from dataclasses import dataclass, replace
 
 from localechod.explain.check import Check, Verdict, conclude, ok
-from localechod.explain.facts import LONGEST, Facts, Holder, Question, look
+from localechod.explain.facts import LONGEST, Facts, Question, look
 from localechod.explain.listener_checks import found, judge_serving
 from localechod.explain.path_checks import judge_name, judge_way
 from localechod.explain.probe import probe
+from localechod.explain.processes import HoldingProcess
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
 
@@ -27,7 +28,7 @@ class Report:
     question: Question
     type: str | None
     checks: tuple[Check, ...]
-    holders: tuple[Holder, ...]
+    holders: tuple[HoldingProcess, ...]
     verdict: Verdict
 
     @property

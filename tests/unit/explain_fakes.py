@@ -6,8 +6,9 @@ import stat
 
 from localechod.explain.access import Acl, Node
 from localechod.explain.client import Client
-from localechod.explain.facts import Facts, Holder, Listed, Question
+from localechod.explain.facts import Facts, Listed, Question
 from localechod.explain.mounts import Mount
+from localechod.explain.processes import HoldingProcess
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Step, Walk
@@ -67,8 +68,8 @@ def listener(**changes: object) -> DiagSocket:
     return DiagSocket(**(fields | changes))  # type: ignore[arg-type]
 
 
-DOCKERD = Holder(812, "root", "dockerd", "docker.service")
-SYSTEMD = Holder(1, "root", "systemd", "init.scope")
+DOCKERD = HoldingProcess(812, "root", "dockerd", "docker.service")
+SYSTEMD = HoldingProcess(1, "root", "systemd", "init.scope")
 
 
 def docker(

@@ -16,7 +16,7 @@ import pytest
 from localechod.ctl import app
 from localechod.ctl.commands.sockets import as_text
 from localechod.errors import LocalechodError
-from localechod.explain.facts import Holder
+from localechod.explain.processes import HoldingProcess
 from localechod.localsocket import diag, holders
 from tests.golden_pages import compare
 from tests.integration.harness import as_user, needs_root
@@ -227,7 +227,10 @@ def test_the_page_is_as_reviewed() -> None:
     page = as_text(
         [
             (listener(), [SYSTEMD, DOCKERD]),
-            (listener(name=b"\0x\ny", inode=1_234_567, state=7), [Holder(7, "bob", "", "")]),
+            (
+                listener(name=b"\0x\ny", inode=1_234_567, state=7),
+                [HoldingProcess(7, "bob", "", "")],
+            ),
             (listener(name=None, state=1, queue=5), []),
         ]
     )

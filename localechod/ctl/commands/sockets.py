@@ -13,8 +13,7 @@ from localechod.accounts import is_number, uid_of, user_name
 from localechod.ctl import render
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import netns
-from localechod.explain.facts import Holder, of_sockets
-from localechod.explain.listener_checks import describe
+from localechod.explain.processes import HoldingProcess, describe, holding_processes
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.types import TYPE_NAMES
@@ -72,7 +71,7 @@ def sockets(
         and (not listening or _waits(each))
         and (pattern is None or fnmatchcase(_name(each) or "", pattern))
     ]
-    held, unreadable = of_sockets(wanted)
+    held, unreadable = holding_processes(wanted)
     if user is not None:
         name = _user(user)
         wanted = [each for each in wanted if any(h.user == name for h in held[each.inode])]
@@ -101,7 +100,7 @@ def _other_namespaces() -> str:
     return "1 other network namespace was not searched" if others else ""
 
 
-def as_json(each: DiagSocket, holders: Sequence[Holder]) -> dict[str, Any]:
+def as_json(each: DiagSocket, holders: Sequence[HoldingProcess]) -> dict[str, Any]:
     """Return one socket in the documented form; a name is escaped, None where there is none."""
     return {
         "type": _type(each),
@@ -122,7 +121,7 @@ def as_json(each: DiagSocket, holders: Sequence[Holder]) -> dict[str, Any]:
     }
 
 
-def as_text(rows: Iterable[tuple[DiagSocket, Sequence[Holder]]]) -> str:
+def as_text(rows: Iterable[tuple[DiagSocket, Sequence[HoldingProcess]]]) -> str:
     """Return a row for each socket and, indented below it, a line for each process."""
     pairs = list(rows)
     headers, *table = render.table(_HEADERS, (_row(each) for each, _ in pairs)).splitlines()
