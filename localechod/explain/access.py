@@ -18,7 +18,7 @@ from localechod.explain.client import Client
 # linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
 _VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_STRANGER = 2**32 - 1  # nobody's id; in an ACL it stands for one that our user namespace lacks
+_UNMAPPED = 2**32 - 1  # nobody's id; in an ACL it stands for one that our user namespace lacks
 
 
 class Want(enum.IntEnum):
@@ -91,8 +91,8 @@ def _readings(node: Node, client: Client) -> list[Node]:
     if client.overflow_ids is None:
         return [node]
     uid, gid = client.overflow_ids
-    uids = [node.uid, _STRANGER] if node.uid == uid else [node.uid]
-    gids = [node.gid, _STRANGER] if node.gid == gid else [node.gid]
+    uids = [node.uid, _UNMAPPED] if node.uid == uid else [node.uid]
+    gids = [node.gid, _UNMAPPED] if node.gid == gid else [node.gid]
     acls = [*_acl_readings(node.acl or (), uid, gid), node.acl]
     return [replace(node, uid=u, gid=g, acl=acl) for u in uids for g in gids for acl in acls]
 
@@ -103,7 +103,7 @@ def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
     return [
         (*acl[:place], replace(entry, id=shown[entry.tag]), *acl[place + 1 :])
         for place, entry in enumerate(acl)
-        if entry.tag in shown and entry.id == _STRANGER
+        if entry.tag in shown and entry.id == _UNMAPPED
     ]
 
 

@@ -20,7 +20,7 @@ from localechod.explain.client import Client
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
-from localechod.explain.walk import Walk, walk
+from localechod.explain.walk import Walk, walk_path
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained
@@ -55,20 +55,20 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listing:
     """What the kernel's lists of sockets say.
 
     Attributes:
         sockets: those bound as this file, or to this abstract name.
         failure: why the list could not be read, or "".
-        elsewhere: the process in whose network namespace they were found, if not the asked one.
-        unseen: how many network namespaces would not let us in; None where some may be hidden.
+        other_pid: the process in whose network namespace they were found, if not the asked one.
+        unsearched: how many network namespaces would not let us in; None where some may be hidden.
     """
 
     sockets: tuple[DiagSocket, ...] = ()
     failure: str = ""
-    elsewhere: int | None = None
-    unseen: int | None = 0
+    other_pid: int | None = None
+    unsearched: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class Facts:
     """
 
     question: Question
-    way: Walk | None = None
-    listed: Listed = field(default_factory=Listed)
+    walk: Walk | None = None
+    listing: Listing = field(default_factory=Listing)
     holders: tuple[HoldingProcess, ...] = ()
     unreadable: int = 0
     contained: bool = False
@@ -90,7 +90,7 @@ class Facts:
     protected_links: bool = False
 
 
-def look(question: Question) -> Facts:
+def gather(question: Question) -> Facts:
     """Gather the facts.
 
     Raises:
@@ -100,12 +100,14 @@ def look(question: Question) -> Facts:
     if len(question.name) > LONGEST:
         return Facts(question)
     if question.is_abstract:
-        return _served(Facts(question, listed=_named(question)), b"")
+        return _with_processes(Facts(question, listing=_by_name(question)), b"")
     try:
         with ExitStack() as closing:
-            way = _way(question, closing)
-            facts = Facts(question, way, _bound(question, way), protected_links=_protected())
-            return _served(facts, _outside(question, way))
+            walk = _walk(question, closing)
+            facts = Facts(
+                question, walk, _by_file(question, walk), protected_links=_protects_symlinks()
+            )
+            return _with_processes(facts, _path_for_us(question, walk))
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # there is no /proc, which is no fault of the user's
             raise
@@ -122,46 +124,46 @@ def is_connection(each: DiagSocket) -> bool:
     return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
 
 
-def _way(question: Question, closing: ExitStack) -> Walk:
+def _walk(question: Question, closing: ExitStack) -> Walk:
     process = "self" if question.pid is None else str(question.pid)
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
     closing.callback(os.close, root)
     closing.callback(os.close, start)
-    return walk(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    return walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
 
 
-def _protected() -> bool:
+def _protects_symlinks() -> bool:
     try:
         return _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
     except OSError:  # no such setting, so no such protection
         return False
 
 
-def _named(question: Question) -> Listed:
+def _by_name(question: Question) -> Listing:
     try:
-        found = netns.inside(question.pid, lambda: diag.named(question.name))
+        found = netns.run_inside(question.pid, lambda: diag.named(question.name))
     except OSError as error:
-        return Listed(failure=_reason(error))
-    return Listed(tuple(found))
+        return Listing(failure=_reason(error))
+    return Listing(tuple(found))
 
 
-def _bound(question: Question, way: Walk) -> Listed:
-    end = way.end
+def _by_file(question: Question, walk: Walk) -> Listing:
+    end = walk.end
     if end is None or not stat.S_ISSOCK(end.node.mode):
-        return Listed()
+        return Listing()
 
     def ask() -> list[DiagSocket]:
         return diag.bound_to(end.device, end.inode)
 
     try:
-        found = netns.inside(question.pid, ask)
+        found = netns.run_inside(question.pid, ask)
     except OSError as error:
-        return Listed(failure=_reason(error))
-    return Listed(tuple(found)) if found else _elsewhere(question, ask)
+        return Listing(failure=_reason(error))
+    return Listing(tuple(found)) if found else _search_namespaces(question, ask)
 
 
-def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listed:
+def _search_namespaces(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listing:
     """Ask in all other network namespaces, as far as they let us in.
 
     Processes come and go meanwhile, so namespaces are found again until there is no new one.
@@ -172,27 +174,27 @@ def _elsewhere(question: Question, ask: Callable[[], list[DiagSocket]]) -> Liste
         there = netns.survey()
         new = {number: pid for number, pid in there.pids.items() if number not in known}
         if not new:
-            return Listed(unseen=closed if there.complete else None)
+            return Listing(unsearched=closed if there.complete else None)
         for number, pid in new.items():
             try:
-                found = netns.inside(pid, ask)
+                found = netns.run_inside(pid, ask)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # the process has ended; others may live in the same namespace
             except OSError:
                 closed += 1
             else:
                 if found:
-                    return Listed(tuple(found), elsewhere=pid)
+                    return Listing(tuple(found), other_pid=pid)
             known.add(number)
-    return Listed(unseen=None)
+    return Listing(unsearched=None)
 
 
-def _served(facts: Facts, file: bytes) -> Facts:
+def _with_processes(facts: Facts, file: bytes) -> Facts:
     """Add who holds it, which unit would start it, and whose labels count."""
-    sockets = _bound_ones(facts.listed.sockets)
+    sockets = _without_connections(facts.listing.sockets)
     found, unreadable = holding_processes(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
-    missing = facts.way is not None and facts.way.number == errno.ENOENT
+    missing = facts.walk is not None and facts.walk.number == errno.ENOENT
     client = facts.question.client.pid or os.getpid()
     return replace(
         facts,
@@ -200,11 +202,11 @@ def _served(facts: Facts, file: bytes) -> Facts:
         unreadable=unreadable,
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
-        security=security.look(client, tuple(sorted(holders)), file),
+        security=security.read_labels(client, tuple(sorted(holders)), file),
     )
 
 
-def _bound_ones(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
+def _without_connections(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
     """Leave out accepted connections, which bear the name and file of their listener."""
     own = [each for each in sockets if not is_connection(each)]
     return own or list(sockets)
@@ -214,15 +216,15 @@ def _addresses(facts: Facts) -> list[str]:
     name = facts.question.name
     if facts.question.is_abstract:
         return ["@" + os.fsdecode(name[1:])]
-    end = facts.way.end if facts.way else None
+    end = facts.walk.end if facts.walk else None
     return [os.fsdecode(path) for path in ({name, end.path} if end else {name})]
 
 
-def _outside(question: Question, way: Walk) -> bytes:
+def _path_for_us(question: Question, walk: Walk) -> bytes:
     """Return a path to the file for ourselves, b"" where there is none."""
-    if way.end is None or not way.end.path.startswith(b"/"):
+    if walk.end is None or not walk.end.path.startswith(b"/"):
         return b""
-    return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + way.end.path
+    return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + walk.end.path
 
 
 def _reason(error: OSError) -> str:

@@ -1,6 +1,6 @@
 """Judging what is behind a name: a listener, its type and queue, who holds it, who could refuse.
 
-From what `look` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
+From what `gather` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
 net/unix/af_unix.c: the type is compared before anybody asks whether it listens.
 """
 
@@ -16,45 +16,45 @@ from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
 
 
-def judge_serving(facts: Facts) -> list[Check]:
+def check_listener(facts: Facts) -> list[Check]:
     """Judge everything behind the file or abstract name."""
-    listed = facts.listed
-    if listed.failure:
-        detail = f"the kernel's list of sockets cannot be read: {listed.failure}"
+    listing = facts.listing
+    if listing.failure:
+        detail = f"the kernel's list of sockets cannot be read: {listing.failure}"
         checks = [Check("listener", "unknown", detail, remedy="--probe finds out")]
-    elif not listed.sockets:
-        checks = [_nobody(facts)]
+    elif not listing.sockets:
+        checks = [_unbound(facts)]
     else:
-        main = found(facts)
+        main = reachable_socket(facts)
         checks = _bound(facts, main) if main else [_other_type(facts)]
         checks += [_holders(facts), *_activation(facts)]
     return [*checks, *_namespace(facts), *_security(facts)]
 
 
-def found(facts: Facts) -> DiagSocket | None:
+def reachable_socket(facts: Facts) -> DiagSocket | None:
     """Return the socket that a connect would reach: of a file the one, of a name that of the type.
 
     Each type has abstract names of its own; without a type asked for it is the first that listens,
     in the order in which `localechoctl send` tries.
     """
-    candidates, asked = facts.listed.sockets, facts.question.type
+    candidates, asked = facts.listing.sockets, facts.question.type
     if facts.question.is_abstract and asked is not None:
         candidates = tuple(each for each in candidates if each.type == asked)
     return min(candidates, key=_rank, default=None)
 
 
 def _rank(each: DiagSocket) -> tuple[bool, int]:
-    return not _takes(each), list(TYPE_NAMES).index(each.type)
+    return not _accepts(each), list(TYPE_NAMES).index(each.type)
 
 
-def _takes(each: DiagSocket) -> bool:
+def _accepts(each: DiagSocket) -> bool:
     """Whether it takes connections, or datagrams, at all."""
     if each.type == socket.SOCK_DGRAM:
         return True
     return each.state == diag.STATE_LISTEN and not each.is_shut
 
 
-def _nobody(facts: Facts) -> Check:
+def _unbound(facts: Facts) -> Check:
     """Judge a name that no socket is known for."""
     if facts.question.is_abstract:
         return Check(
@@ -64,25 +64,27 @@ def _nobody(facts: Facts) -> Check:
             errno.ECONNREFUSED,
             "start the server, or look from its namespace with --pid",
         )
-    unseen = facts.listed.unseen
-    mount = facts.way.end.mount if facts.way and facts.way.end else None
+    unsearched = facts.listing.unsearched
+    mount = facts.walk.end.mount if facts.walk and facts.walk.end else None
     deleted = mount is not None and mount.is_deleted
     remedy = (
         "mount the directory instead of the file; for now, restart the container"
         if deleted
         else "start its server, which will replace the file, or remove it"
     )
-    if unseen == 0:
+    if unsearched == 0:
         left = "bound another file" if deleted else "ended without removing the file"
         detail = f"nobody holds it: its server has {left}"
         return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
-    hidden = "other containers" if unseen is None else f"other network namespaces ({unseen})"
+    hidden = (
+        "other containers" if unsearched is None else f"other network namespaces ({unsearched})"
+    )
     detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
     return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
 
 
 def _other_type(facts: Facts) -> Check:
-    types = sorted({TYPE_NAMES[each.type] for each in facts.listed.sockets})
+    types = sorted({TYPE_NAMES[each.type] for each in facts.listing.sockets})
     return Check(
         "type",
         "problem",
@@ -103,16 +105,16 @@ def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
     checks.append(ok("type", TYPE_NAMES[main.type]))
     if main.type == socket.SOCK_DGRAM:
         return [*checks, _peer(main)]
-    return [*checks, _queue(main)] if _takes(main) else checks
+    return [*checks, _queue(main)] if _accepts(main) else checks
 
 
 def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
-    who = _by(facts.holders)
-    if _takes(main):
+    who = _first_holder(facts.holders)
+    if _accepts(main):
         return ok("listener", "bound" if main.type == socket.SOCK_DGRAM else f"listening{who}")
     if is_connection(main):
         detail = "nobody listens any more; what is left are connections made through it"
-        if wrong and len(facts.listed.sockets) == 1:
+        if wrong and len(facts.listing.sockets) == 1:
             # A socket that is bound and connected has its name still, an accepted one has not;
             # they look the same, and the kernel compares the type of the first only.
             return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start its server")
@@ -122,7 +124,7 @@ def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     return Check("listener", "problem", detail, number, "wait for its server, or look at its log")
 
 
-def _by(holders: tuple[HoldingProcess, ...]) -> str:
+def _first_holder(holders: tuple[HoldingProcess, ...]) -> str:
     return f", by {holders[0].command or 'pid'} ({holders[0].pid})" if holders else ""
 
 
@@ -170,9 +172,9 @@ def _activation(facts: Facts) -> list[Check]:
 def _namespace(facts: Facts) -> list[Check]:
     if facts.question.is_abstract:
         return [ok("namespace", "abstract: whoever is in its network namespace may connect")]
-    if facts.listed.elsewhere is None:
+    if facts.listing.other_pid is None:
         return []
-    where = f"that of process {facts.listed.elsewhere}"
+    where = f"that of process {facts.listing.other_pid}"
     return [ok("namespace", f"in another network namespace, {where}: for a path no matter")]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # File systems whose permissions are decided elsewhere: by a server, or by another process.
-_FOREIGN = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
+_WITH_OWN_RIGHTS = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Mount:
     read_only: bool
 
     @property
-    def is_foreign(self) -> bool:
+    def ignores_modes(self) -> bool:
         """True where the modes that stat(2) shows do not decide."""
-        return self.kind.startswith(_FOREIGN)
+        return self.kind.startswith(_WITH_OWN_RIGHTS)
 
     @property
     def is_deleted(self) -> bool:

@@ -53,7 +53,7 @@ def identity(pid: int) -> int | None:
         return None
 
 
-def inside(pid: int | None, action: Callable[[], T]) -> T:
+def run_inside(pid: int | None, action: Callable[[], T]) -> T:
     """Do something in a process's network namespace; None: in our own.
 
     In a thread that ends with it, so that nothing has to be put back.

@@ -1,6 +1,6 @@
 """Judging the way to a socket file: its name, the directories, what stands at the end, its mode.
 
-From what `look` has seen; only the names of users and groups are looked up here. The order of the
+From what `gather` has seen; only the names of users and groups are looked up here. The order of the
 errors is that of unix_find_bsd() in Linux's net/unix/af_unix.c: lookup, right to write, then
 whether it is a socket at all.
 """
@@ -24,7 +24,7 @@ _AS_ROOT = "ask as root, or with --probe"
 _OUTSIDE = "ask from outside of this user namespace, with --pid"
 
 
-def judge_name(question: Question) -> Check:
+def check_name(question: Question) -> Check:
     """Judge syntax and length (unix(7))."""
     length = len(question.name)
     if question.is_abstract:
@@ -47,24 +47,24 @@ def judge_name(question: Question) -> Check:
     return ok("name", f"{shown}; relative, so another socket after a change of directory")
 
 
-def judge_way(facts: Facts, way: Walk) -> list[Check]:
+def check_path(facts: Facts, walk: Walk) -> list[Check]:
     """Judge each directory and link, what stands at the end, and the right to write to it."""
     question = facts.question
     checks: list[Check] = []
     seen: set[bytes] = set()
-    for step in way.steps:
+    for step in walk.steps:
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
         elif step.path not in seen:
             seen.add(step.path)
             checks.append(_directory(step, question))
-    if way.blind:
-        detail = f"we cannot look at {escape(way.stopped)}: {way.blind}"
+    if walk.failure:
+        detail = f"we cannot look at {escape(walk.stopped_at)}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
-    if way.end is None:
-        return [*checks, _broken(facts, way)]
-    checks += [_end(way.end, question.client), _permission(way.end, question)]
-    return [*checks, *_mount(way.end, way.steps)]
+    if walk.end is None:
+        return [*checks, _failed_lookup(facts, walk)]
+    checks += [_last_component(walk.end, question.client), _permission(walk.end, question)]
+    return [*checks, *_mount(walk.end, walk.steps)]
 
 
 def listing(node: Node) -> str:
@@ -96,8 +96,8 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
 
 def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node)})"
-    if step.mount and step.mount.is_foreign:
-        return _foreign("directory", f"{shown}, {step.mount.kind}")
+    if step.mount and step.mount.ignores_modes:
+        return _decided_by_server("directory", f"{shown}, {step.mount.kind}")
     ruling = decide(step.node, question.client, Want.SEARCH)
     if not ruling.certain:
         return _unmapped("directory", f"enter {shown}", question.client)
@@ -108,33 +108,33 @@ def _directory(step: Step, question: Question) -> Check:
     return Check("directory", "problem", detail, errno.EACCES, remedy)
 
 
-def _broken(facts: Facts, way: Walk) -> Check:
-    where = escape(way.stopped)
-    if way.number == errno.ENOENT and not way.last:
+def _failed_lookup(facts: Facts, walk: Walk) -> Check:
+    where = escape(walk.stopped_at)
+    if walk.number == errno.ENOENT and not walk.last:
         remedy = "start the server, if it makes that directory, or correct the path"
         return Check("directory", "problem", f"there is no {where}", errno.ENOENT, remedy)
-    if way.number == errno.ENOENT:
-        dangling = any(step.parent is not None for step in way.steps)
+    if walk.number == errno.ENOENT:
+        dangling = any(step.parent is not None for step in walk.steps)
         what = "a symbolic link that leads to nothing: " if dangling else ""
         detail = f"{what}there is no {where}"
-        return Check("file", "problem", detail, errno.ENOENT, _start(facts))
+        return Check("file", "problem", detail, errno.ENOENT, _start_remedy(facts))
     causes = {
         errno.ENOTDIR: (f"{where} is no directory", "correct the path"),
         errno.ELOOP: (f"too many symbolic links, a loop perhaps: {where}", "correct the links"),
         errno.ENAMETOOLONG: (f"a name on the way is too long: {where}", "correct the links"),
     }
-    detail, remedy = causes[way.number]
-    return Check("directory", "problem", detail, way.number, remedy)
+    detail, remedy = causes[walk.number]
+    return Check("directory", "problem", detail, walk.number, remedy)
 
 
-def _start(facts: Facts) -> str:
+def _start_remedy(facts: Facts) -> str:
     unit = facts.activation
     if unit is not None:
         return f"systemctl start {escape(unit.name)}, which listens there"
     return "start the server, or find out where it listens: localechoctl sockets --listening"
 
 
-def _end(end: Step, client: Client) -> Check:
+def _last_component(end: Step, client: Client) -> Check:
     shown = f"{kind(end.node.mode)} ({listing(end.node)})"
     if stat.S_ISSOCK(end.node.mode):
         return ok("file", shown)
@@ -150,8 +150,8 @@ def _end(end: Step, client: Client) -> Check:
 
 def _permission(end: Step, question: Question) -> Check:
     client = question.client
-    if end.mount and end.mount.is_foreign:
-        return _foreign("permission", f"the file system is {end.mount.kind}")
+    if end.mount and end.mount.ignores_modes:
+        return _decided_by_server("permission", f"the file system is {end.mount.kind}")
     ruling = decide(end.node, client, Want.WRITE)
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)
@@ -172,14 +172,14 @@ def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
         who = "log in again" if question.pid is None else f"restart process {question.pid}"
         return f"{who}: the group file lists {client.name} in a group that may ({fresh.why})"
     path = shlex.quote(escape(step.path))
-    if _lets_group(node, want):
+    if _group_has_right(node, want):
         group = group_name(node.gid)
         command = f"usermod -aG {group} {client.name}"
         return f"add {client.name} to group {group} ({command}) and log in again"
     return f"setfacl -m u:{client.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
 
 
-def _lets_group(node: Node, want: Want) -> bool:
+def _group_has_right(node: Node, want: Want) -> bool:
     """Whether members of the file's group have the right, which a user can be given by adding."""
     somebody = Client(
         -1,
@@ -216,6 +216,6 @@ def _unmapped(name: str, what: str, client: Client) -> Check:
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
 
 
-def _foreign(name: str, detail: str) -> Check:
+def _decided_by_server(name: str, detail: str) -> Check:
     text = f"{detail}: its server decides about rights, not the modes that are shown"
     return Check(name, "unknown", text, errno.EACCES, "ask whoever runs that server")

@@ -40,7 +40,7 @@ def probe(question: Question) -> int:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _answer(question, writing, become=not ourselves)
+        _run_child(question, writing, become=not ourselves)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         number, _, failure = pipe.read().decode("utf-8", "replace").partition(" ")
@@ -51,11 +51,11 @@ def probe(question: Question) -> int:
     return int(number)
 
 
-def _answer(question: Question, writing: int, *, become: bool) -> NoReturn:
+def _run_child(question: Question, writing: int, *, become: bool) -> NoReturn:
     """Be the client: tell the errno of connect or, behind a blank, why it did not come to that."""
     try:
         if become:
-            _become(question)
+            _take_identity(question)
         answer = str(_connect(question))
     except BaseException as error:  # noqa: BLE001 - a forked process must not return to its caller
         answer = f" {error}"
@@ -74,7 +74,7 @@ def _connect(question: Question) -> int:
     return number
 
 
-def _become(question: Question) -> None:
+def _take_identity(question: Question) -> None:
     """Take on the place and the rights of the client, with root's as long as they are needed."""
     client = question.client
     libc = ctypes.CDLL(None, use_errno=True)
@@ -84,14 +84,16 @@ def _become(question: Question) -> None:
     os.setresgid(groups[0], groups[0], groups[0])
     if question.pid is not None:
         known = _map(question.pid)
-        if _enter(libc, question.pid):
+        if _enter_namespaces(libc, question.pid):
             uid = _inside(uid, known)
-    _called(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setresuid(uid, uid, uid)
-    _keep(libc, _DAC_OVERRIDE * client.dac_override | _DAC_READ_SEARCH * client.dac_read_search)
+    _set_capabilities(
+        libc, _DAC_OVERRIDE * client.dac_override | _DAC_READ_SEARCH * client.dac_read_search
+    )
 
 
-def _enter(libc: ctypes.CDLL, pid: int) -> bool:
+def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
     """Enter a process's namespaces, root and working directory; return whether ids change there."""
     directory = Path(f"/proc/{pid}")
     flags = os.O_RDONLY | os.O_CLOEXEC
@@ -101,14 +103,14 @@ def _enter(libc: ctypes.CDLL, pid: int) -> bool:
     )
     own_users = os.open("/proc/self/ns/user", flags)
     other_users = not os.path.sameopenfile(users, own_users)
-    _called(libc.setns(network, _CLONE_NEWNET))
-    _called(libc.setns(mounts, _CLONE_NEWNS))
+    _check(libc.setns(network, _CLONE_NEWNET))
+    _check(libc.setns(mounts, _CLONE_NEWNS))
     os.fchdir(root)
     os.chroot(".")
     os.fchdir(start)
     # Last: the other namespaces belong to the first user namespace, where we are still root.
     if other_users:
-        _called(libc.setns(users, _CLONE_NEWUSER))
+        _check(libc.setns(users, _CLONE_NEWUSER))
     return other_users
 
 
@@ -130,14 +132,14 @@ def _inside(number: int, known: list[tuple[int, ...]]) -> int:
     raise LocalechodError(f"uid {number} does not exist in that user namespace")
 
 
-def _keep(libc: ctypes.CDLL, capabilities: int) -> None:
+def _set_capabilities(libc: ctypes.CDLL, capabilities: int) -> None:
     """Have these capabilities in effect and no others (capset(2))."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     blocks = (ctypes.c_uint32 * 6)(capabilities, capabilities, 0, 0, 0, 0)
-    _called(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))
+    _check(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))
 
 
-def _called(result: int) -> None:
+def _check(result: int) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -5,9 +5,9 @@ import stat
 from dataclasses import dataclass, replace
 
 from localechod.explain.check import Check, Verdict, conclude, ok
-from localechod.explain.facts import LONGEST, Facts, Question, look
-from localechod.explain.listener_checks import found, judge_serving
-from localechod.explain.path_checks import judge_name, judge_way
+from localechod.explain.facts import LONGEST, Facts, Question, gather
+from localechod.explain.listener_checks import check_listener, reachable_socket
+from localechod.explain.path_checks import check_name, check_path
 from localechod.explain.probe import probe
 from localechod.explain.processes import HoldingProcess
 from localechod.localsocket.types import TYPE_NAMES
@@ -45,7 +45,7 @@ def explain(question: Question, *, probing: bool = False) -> Report:
     Raises:
         LocalechodError: the process of the question is gone, or closed to us.
     """
-    facts = look(question)
+    facts = gather(question)
     report = judge(facts)
     if not probing:
         return report
@@ -56,13 +56,13 @@ def explain(question: Question, *, probing: bool = False) -> Report:
 def judge(facts: Facts) -> Report:
     """Decide by the facts alone."""
     question = facts.question
-    checks = [judge_name(question)]
-    if facts.way is not None:
-        checks += judge_way(facts, facts.way)
+    checks = [check_name(question)]
+    if facts.walk is not None:
+        checks += check_path(facts, facts.walk)
     if _may_be_served(facts):
-        checks += judge_serving(facts)
+        checks += check_listener(facts)
     kind = question.type
-    if kind is None and facts.listed.sockets and (main := found(facts)):
+    if kind is None and facts.listing.sockets and (main := reachable_socket(facts)):
         kind = main.type
     return Report(
         question,
@@ -77,7 +77,7 @@ def _may_be_served(facts: Facts) -> bool:
     """Whether there is a name that somebody could have bound: an abstract one, or a socket file."""
     if facts.question.is_abstract:
         return len(facts.question.name) <= LONGEST
-    end = facts.way.end if facts.way else None
+    end = facts.walk.end if facts.walk else None
     return end is not None and stat.S_ISSOCK(end.node.mode)
 
 

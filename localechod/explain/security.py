@@ -36,7 +36,7 @@ class Security:
         return not self.module
 
 
-def look(client: int, servers: tuple[int, ...], file: bytes) -> Security:
+def read_labels(client: int, servers: tuple[int, ...], file: bytes) -> Security:
     """Find out which module is on, and read the labels.
 
     Args:

@@ -47,20 +47,20 @@ class Walk:
         steps: directories and links, in the order in which the kernel meets them.
         end: what stands at the end; None where the way ends before.
         number: the errno of the lookup: 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG.
-        stopped: where it ended so.
+        stopped_at: where it ended so.
         last: nothing was left to go behind that.
-        blind: why we could not look further, or "".
+        failure: why we could not look further, or "".
     """
 
     steps: tuple[Step, ...]
     end: Step | None = None
     number: int = 0
-    stopped: bytes = b""
+    stopped_at: bytes = b""
     last: bool = False
-    blind: str = ""
+    failure: str = ""
 
 
-def walk(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Walk:
+def walk_path(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Walk:
     """Go to a path and look at everything on the way.
 
     Args:
@@ -91,9 +91,9 @@ class _Walker:
         except _EndedError as ended:
             cause, where = ended.args
             if isinstance(cause, str):
-                return Walk(tuple(self._steps), stopped=where, blind=cause)
+                return Walk(tuple(self._steps), stopped_at=where, failure=cause)
             last = not self._pending
-            return Walk(tuple(self._steps), number=cause, stopped=where, last=last)
+            return Walk(tuple(self._steps), number=cause, stopped_at=where, last=last)
         return Walk(tuple(self._steps), end)
 
     def _go(self, path: bytes) -> Step:

@@ -63,7 +63,7 @@ def test_a_probe_settles_what_could_not_be_known(
 ) -> None:
     stage.stale()
     monkeypatch.setattr("localechod.explain.netns.identity", lambda pid: None if pid == 1 else pid)
-    monkeypatch.setattr("localechod.explain.netns.inside", lambda _, action: action())
+    monkeypatch.setattr("localechod.explain.netns.run_inside", lambda _, action: action())
     question = Question(os.fsencode(stage.directory / "s"), None, of_user("nobody"))
     assert explain(question).verdict.number is None
     probed = explain(question, probing=True)

@@ -6,7 +6,7 @@ import stat
 
 from localechod.explain.access import Acl, Node
 from localechod.explain.client import Client
-from localechod.explain.facts import Facts, Listed, Question
+from localechod.explain.facts import Facts, Listing, Question
 from localechod.explain.mounts import Mount
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.security import Security
@@ -44,10 +44,10 @@ def link(path: str, target: str, uid: int, parent: Node | None) -> Step:
     return Step(path.encode(), node, DISK, target=target.encode(), parent=parent)
 
 
-def way(*steps: Step, end: Step | None = None, number: int = 0, stopped: str = "") -> Walk:
+def walk(*steps: Step, end: Step | None = None, number: int = 0, stopped_at: str = "") -> Walk:
     """Return a way that begins at the root directory."""
     root = step("/", stat.S_IFDIR | 0o755)
-    return Walk((root, *steps), end, number, stopped.encode(), last=True)
+    return Walk((root, *steps), end, number, stopped_at.encode(), last=True)
 
 
 def listener(**changes: object) -> DiagSocket:
@@ -75,7 +75,7 @@ SYSTEMD = HoldingProcess(1, "root", "systemd", "init.scope")
 def docker(
     who: Client | None = None,
     *,
-    listed: Listed | None = None,
+    listing: Listing | None = None,
     security: Security | None = None,
     pid: int | None = None,
     kind: int | None = None,
@@ -95,8 +95,8 @@ def docker(
     }
     return Facts(
         question,
-        way(*steps, end=step("/run/docker.sock", stat.S_IFSOCK | 0o660, 0, 50)),
-        listed or Listed((listener(),)),
+        walk(*steps, end=step("/run/docker.sock", stat.S_IFSOCK | 0o660, 0, 50)),
+        listing or Listing((listener(),)),
         security=security or Security(""),
         **(facts | more),  # type: ignore[arg-type]
     )
@@ -106,5 +106,5 @@ def missing(unit: SocketUnit | None = None) -> Facts:
     """Return the facts about a path where nothing stands."""
     question = Question(b"/run/docker.sock", None, client())
     steps = (step("/run", stat.S_IFDIR | 0o755),)
-    absent = way(*steps, number=errno.ENOENT, stopped="/run/docker.sock")
+    absent = walk(*steps, number=errno.ENOENT, stopped_at="/run/docker.sock")
     return Facts(question, absent, activation=unit)

@@ -12,7 +12,7 @@ import pytest
 
 from localechod.ctl import app
 from localechod.ctl.commands.explain import as_json, as_text
-from localechod.explain.facts import Facts, Listed
+from localechod.explain.facts import Facts, Listing
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.host import runtime
@@ -23,8 +23,8 @@ from tests.unit.explain_fakes import client, docker, listener, missing
 PAGES = {
     "denied": docker(),
     "allowed": docker(client(5, 50)),
-    "full": docker(client(5, 50), listed=Listed((listener(queue=4097),))),
-    "stale": docker(client(5, 50), listed=Listed(unseen=2)),
+    "full": docker(client(5, 50), listing=Listing((listener(queue=4097),))),
+    "stale": docker(client(5, 50), listing=Listing(unsearched=2)),
     "selinux": docker(
         client(5, 50),
         security=Security(
@@ -111,7 +111,7 @@ def test_the_exit_status_says_whether_a_client_can_connect(
     def unknown(_: object) -> Facts:
         return docker(client(5, 50), security=Security("SELinux"))
 
-    monkeypatch.setattr("localechod.explain.report.look", unknown)
+    monkeypatch.setattr("localechod.explain.report.gather", unknown)
     assert run(listening, str(listening)) == 5
     shown = capsys.readouterr()
     assert shown.err == ""

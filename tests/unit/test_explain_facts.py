@@ -32,7 +32,7 @@ def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[i
     def survey() -> Namespaces:
         return Namespaces({1: 1, **(left.pop(0) if len(left) > 1 else left[0])}, complete=True)
 
-    def inside(pid: int | None, _: object) -> list[object]:
+    def run_inside(pid: int | None, _: object) -> list[object]:
         if pid is None:
             return []
         entered.append(pid)
@@ -44,12 +44,12 @@ def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[i
 
     monkeypatch.setattr(netns, "identity", lambda _: 1)
     monkeypatch.setattr(netns, "survey", survey)
-    monkeypatch.setattr(netns, "inside", inside)
+    monkeypatch.setattr(netns, "run_inside", run_inside)
     return entered
 
 
 @pytest.mark.parametrize(
-    ("answers", "entered", "unseen"),
+    ("answers", "entered", "unsearched"),
     [
         ([{}], [], 0),
         ([{7: 300}], [300], 0),
@@ -64,10 +64,10 @@ def test_every_namespace_is_asked_once_or_it_is_said_that_it_was_not(
     stale: Path,
     answers: list[dict[int, int]],
     entered: list[int],
-    unseen: int | None,
+    unsearched: int | None,
 ) -> None:
     asked = surveys(monkeypatch, *answers)
-    assert facts.look(question(stale)).listed.unseen == unseen
+    assert facts.gather(question(stale)).listing.unsearched == unsearched
     assert asked == entered
 
 
@@ -76,7 +76,7 @@ def test_where_processes_may_be_hidden_it_is_not_known_how_many(
 ) -> None:
     surveys(monkeypatch, {})
     monkeypatch.setattr(netns, "survey", lambda: Namespaces({1: 1}, complete=False))
-    assert facts.look(question(stale)).listed.unseen is None
+    assert facts.gather(question(stale)).listing.unsearched is None
 
 
 def test_a_list_that_is_refused_is_told_as_such(
@@ -85,10 +85,10 @@ def test_a_list_that_is_refused_is_told_as_such(
     def refused(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(netns, "inside", refused)
-    assert facts.look(question(stale)).listed.failure == "Operation not permitted (1)"
+    monkeypatch.setattr(netns, "run_inside", refused)
+    assert facts.gather(question(stale)).listing.failure == "Operation not permitted (1)"
     abstract = Question(b"\0x", None, client())
-    assert facts.look(abstract).listed.failure == "Operation not permitted (1)"
+    assert facts.gather(abstract).listing.failure == "Operation not permitted (1)"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_process_that_cannot_be_looked_from(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(facts, "walk", failing)
+    monkeypatch.setattr(facts, "walk_path", failing)
     monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(0))
     monkeypatch.setattr("localechod.explain.mounts.table", lambda _: {})
     with pytest.raises(expected):
-        facts.look(question("/x", pid))
+        facts.gather(question("/x", pid))

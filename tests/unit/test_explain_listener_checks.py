@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.check import Check
-from localechod.explain.facts import Listed
+from localechod.explain.facts import Listing
 from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.security import Security
-from tests.unit.explain_fakes import DOCKERD, client, docker, listener, step, way
+from tests.unit.explain_fakes import DOCKERD, client, docker, listener, step, walk
 
 MEMBER = client(5, 50)
 DELETED = Mount(device=1, root=b"/run/a//deleted", point=b"/run/s", kind="ext4", read_only=False)
@@ -40,7 +40,7 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unseen", "number", "words"),
+    ("unsearched", "number", "words"),
     [
         (0, errno.ECONNREFUSED, "its server has ended without removing the file"),
         (2, None, "other network namespaces (2) cannot be looked into"),
@@ -48,9 +48,9 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
     ],
 )
 def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
-    unseen: int | None, number: int | None, words: str
+    unsearched: int | None, number: int | None, words: str
 ) -> None:
-    report = judge(docker(MEMBER, listed=Listed(unseen=unseen)))
+    report = judge(docker(MEMBER, listing=Listing(unsearched=unsearched)))
     assert report.verdict.number == number
     assert words in report.verdict.text
     assert report.exit_status == (1 if number else 5)
@@ -58,17 +58,17 @@ def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
 
 def test_a_deleted_bind_mount_has_a_remedy_of_its_own() -> None:
     end = step("/run/s", stat.S_IFSOCK | 0o666, mount=DELETED)
-    facts = replace(docker(MEMBER, listed=Listed()), way=way(end=end))
+    facts = replace(docker(MEMBER, listing=Listing()), walk=walk(end=end))
     report = judge(facts)
     assert report.verdict.number == errno.ECONNREFUSED
     assert report.verdict.remedy.startswith("mount the directory instead of the file")
     assert check(report, "mount").result == "problem"
     # As long as its server lives, the deleted file is as good as any.
-    assert judge(replace(facts, listed=Listed((listener(),)))).verdict.number == 0
+    assert judge(replace(facts, listing=Listing((listener(),)))).verdict.number == 0
 
 
 def test_a_list_that_cannot_be_read_leaves_it_open() -> None:
-    report = judge(docker(MEMBER, listed=Listed(failure="Operation not permitted (1)")))
+    report = judge(docker(MEMBER, listing=Listing(failure="Operation not permitted (1)")))
     assert report.verdict.number is None
     assert "Operation not permitted (1)" in report.verdict.text
 
@@ -112,10 +112,10 @@ def test_a_socket_that_no_process_holds_still_counts() -> None:
 def test_the_type_is_what_was_asked_for_else_what_is_there() -> None:
     assert judge(docker(MEMBER)).type == "stream"
     assert judge(docker(MEMBER, kind=socket.SOCK_DGRAM)).type == "datagram"
-    assert judge(docker(MEMBER, listed=Listed())).type is None
+    assert judge(docker(MEMBER, listing=Listing())).type is None
 
 
 def test_a_listener_of_another_network_namespace_is_said_to_be_there() -> None:
-    report = judge(docker(MEMBER, listed=Listed((listener(),), elsewhere=99)))
+    report = judge(docker(MEMBER, listing=Listing((listener(),), other_pid=99)))
     assert "process 99" in check(report, "namespace").detail
     assert report.verdict.number == 0

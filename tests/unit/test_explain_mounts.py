@@ -19,7 +19,7 @@ def test_a_table_is_read_with_its_optional_fields_and_escapes() -> None:
     assert found[27] == mounts.Mount(os.makedev(254, 0), b"/", b"/", "ext4", read_only=True)
     assert found[90].point == b"/mnt/with blank"
     assert [number for number, mount in found.items() if mount.is_deleted] == [90]
-    assert [number for number, mount in found.items() if mount.is_foreign] == [91, 92]
+    assert [number for number, mount in found.items() if mount.ignores_modes] == [91, 92]
 
 
 def test_our_own_mounts_are_found_by_descriptors() -> None:

@@ -44,16 +44,16 @@ def current() -> Path:
 @needs_root
 def test_an_action_happens_inside_and_we_stay_outside(other: int) -> None:
     here = current()
-    there = netns.inside(other, current)
+    there = netns.run_inside(other, current)
     assert there == Path(f"/proc/{other}/ns/net").readlink() != here
     assert current() == here
-    assert netns.inside(None, current) == here
+    assert netns.run_inside(None, current) == here
 
 
 @needs_root
 def test_an_ordinary_user_may_not_enter(other: int) -> None:
     def entered() -> int:
-        netns.inside(other, lambda: None)
+        netns.run_inside(other, lambda: None)
         return 0
 
     assert as_user(65534, [], entered) == 13
@@ -62,7 +62,7 @@ def test_an_ordinary_user_may_not_enter(other: int) -> None:
 @needs_root
 def test_what_fails_inside_is_raised_outside(other: int) -> None:
     with pytest.raises(FileNotFoundError):
-        netns.inside(other, lambda: Path("/nonexistent").stat())
+        netns.run_inside(other, lambda: Path("/nonexistent").stat())
 
 
 def test_behind_a_pid_namespace_there_may_be_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk
-from tests.unit.explain_fakes import DISK, client, docker, link, missing, step, way
+from tests.unit.explain_fakes import DISK, client, docker, link, missing, step, walk
 
 STICKY = Node(stat.S_IFDIR | 0o1777, 0, 0)
 NFS = Mount(device=9, root=b"/", point=b"/srv", kind="nfs4", read_only=False)
@@ -39,7 +39,7 @@ def test_somebody_elses_link_in_a_sticky_directory_is_not_followed(
 ) -> None:
     steps = link("/drop/l", "s", owner, parent)
     question = Question(b"/drop/l", None, client())
-    facts = Facts(question, way(steps, number=errno.ENOENT, stopped="/drop/s"))
+    facts = Facts(question, walk(steps, number=errno.ENOENT, stopped_at="/drop/s"))
     report = judge(replace(facts, protected_links=protected))
     assert report.verdict.number == number
     assert (check(report, "symlink").result == "problem") == (number == errno.EACCES)
@@ -49,22 +49,22 @@ def test_on_a_network_file_system_the_server_decides() -> None:
     for end_mount, name in ((NFS, "permission"), (DISK, "directory")):
         steps = step("/srv", stat.S_IFDIR | 0o755, mount=NFS)
         end = step("/srv/s", stat.S_IFSOCK | 0o666, mount=end_mount)
-        report = judge(replace(docker(), way=way(steps, end=end)))
+        report = judge(replace(docker(), walk=walk(steps, end=end)))
         assert (report.verdict.number, report.exit_status) == (None, 5)
         assert any(each.name == name and each.result == "unknown" for each in report.checks)
 
 
 def test_where_we_cannot_look_it_is_not_known() -> None:
-    blind = Walk((), stopped=b"/closed/\n", blind="Permission denied (13)")
-    report = judge(replace(docker(), way=blind))
+    unreadable = Walk((), stopped_at=b"/closed/\n", failure="Permission denied (13)")
+    report = judge(replace(docker(), walk=unreadable))
     assert report.verdict.number is None
     assert "/closed/\\n: Permission denied (13)" in report.verdict.text
 
 
 def test_a_denial_before_that_is_known_all_the_same() -> None:
     closed = step("/closed", stat.S_IFDIR | 0o700)
-    blind = Walk((closed,), stopped=b"/closed/s", blind="Permission denied (13)")
-    assert judge(replace(docker(), way=blind)).verdict.number == errno.EACCES
+    unreadable = Walk((closed,), stopped_at=b"/closed/s", failure="Permission denied (13)")
+    assert judge(replace(docker(), walk=unreadable)).verdict.number == errno.EACCES
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_who_lacks_a_group_is_told_how_to_get_it(who: object, pid: int | None, r
 @pytest.mark.parametrize(("mode", "gid"), [(0o600, 50), (0o660, 0)])
 def test_where_no_group_helps_an_acl_does(mode: int, gid: int) -> None:
     end = step("/run/a b", stat.S_IFSOCK | mode, 0, gid)
-    report = judge(replace(docker(), way=way(end=end)))
+    report = judge(replace(docker(), walk=walk(end=end)))
     expected = "setfacl -m u:games:w '/run/a b', or for everybody chmod o+w '/run/a b'"
     assert report.verdict.remedy == expected
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localechod.explain import security
-from localechod.explain.security import Security, look
+from localechod.explain.security import Security, read_labels
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_without_a_module_nothing_is_looked_at(modules: Path) -> None:
-    assert look(os.getpid(), (1,), b"/") == Security("")
+    assert read_labels(os.getpid(), (1,), b"/") == Security("")
     assert Security("").is_open
 
 
@@ -32,12 +32,12 @@ def test_without_a_module_nothing_is_looked_at(modules: Path) -> None:
 )
 def test_a_module_that_is_on_is_named(modules: Path, file: str, text: str, module: str) -> None:
     (modules / file).write_text(text, encoding="ascii")
-    assert look(os.getpid(), (os.getpid(),), b"/").module == module
+    assert read_labels(os.getpid(), (os.getpid(),), b"/").module == module
 
 
 def test_smack_is_known_by_its_file_system(modules: Path) -> None:
     (modules / "_SMACK").mkdir()
-    assert look(os.getpid(), (), b"").module == "Smack"
+    assert read_labels(os.getpid(), (), b"").module == "Smack"
 
 
 def test_the_label_of_a_process_that_is_gone_is_unknown() -> None:

@@ -80,7 +80,7 @@ def test_systemctl_is_asked_where_it_runs(
     (tmp_path / "systemctl").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    unit = socket_unit("/elsewhere", "/run/docker.sock")
+    unit = socket_unit("/other_pid", "/run/docker.sock")
     assert (unit is not None and unit.name == "docker.socket") == found
 
 

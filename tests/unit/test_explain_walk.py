@@ -15,7 +15,7 @@ def go(path: Path | str) -> Walk:
     root = os.open("/", os.O_PATH)
     start = os.open(".", os.O_PATH)
     try:
-        return walk.walk(os.fsencode(path), root, start, mounts.table(os.getpid()))
+        return walk.walk_path(os.fsencode(path), root, start, mounts.table(os.getpid()))
     finally:
         os.close(root)
         os.close(start)
@@ -37,8 +37,8 @@ def test_every_directory_and_link_is_met_in_the_kernels_order(sockdir: Path) -> 
 
 def test_a_link_in_proc_leads_elsewhere_for_each_process() -> None:
     found = go("/proc/self/fd/0")
-    assert (found.end, found.stopped) == (None, b"/proc/self")
-    assert "elsewhere for each process" in found.blind
+    assert (found.end, found.stopped_at) == (None, b"/proc/self")
+    assert "elsewhere for each process" in found.failure
 
 
 @needs_root
@@ -47,14 +47,14 @@ def test_where_we_may_not_look_we_say_so(sockdir: Path) -> None:
 
     def looked() -> int:
         found = go(sockdir / "closed" / "s")
-        return 0 if "Permission denied (13)" in found.blind and not found.number else 1
+        return 0 if "Permission denied (13)" in found.failure and not found.number else 1
 
     assert as_user(65534, [], looked) == 0
 
 
 def test_an_acl_that_cannot_be_read_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getxattr", lambda *_: b"\x03\0\0\0")
-    assert go("/tmp/x").blind == "not a POSIX ACL of version 2"  # noqa: S108 - not written to
+    assert go("/tmp/x").failure == "not a POSIX ACL of version 2"  # noqa: S108 - not written to
 
 
 def test_a_file_system_that_shows_nothing_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,4 +64,4 @@ def test_a_file_system_that_shows_nothing_ends_the_walk(monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:  # pytest needs the real one
         patched.setattr(os, "fstat", closed)
         found = go("/srv/x")
-    assert found.blind == "Permission denied (13)"
+    assert found.failure == "Permission denied (13)"
