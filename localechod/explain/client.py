@@ -10,10 +10,15 @@ from pathlib import Path
 
 from localechod.accounts import find_user, groups_of, user_name, user_of
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
+from localechod.host.procfs import (
+    CAP_DAC_OVERRIDE,
+    CAP_DAC_READ_SEARCH,
+    capabilities,
+    parse_id_map,
+    parse_status,
+)
 from localechod.text import escape
 
-# linux/capability.h, as bit numbers
-_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
 _NO_ID = 2**32 - 1  # the one number that is nobody's (chown(2))
 _OVERFLOW = Path("/proc/sys/kernel/overflowuid"), Path("/proc/sys/kernel/overflowgid")
 
@@ -74,16 +79,16 @@ def of_process(pid: int) -> Client:
         raise UsageError(f"there is no process {pid}", "see ps -e") from None
     except PermissionError:
         raise NotPermittedError(f"process {pid} may not be looked at", "ask as root") from None
-    fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
-    capabilities = int(fields[b"CapEff"], 16)
-    uid = int(fields[b"Uid"].split()[3])
-    groups = frozenset(map(int, [fields[b"Gid"].split()[3], *fields[b"Groups"].split()]))
+    fields = parse_status(status.decode("utf-8", "replace"))
+    effective = capabilities(fields, "CapEff")
+    uid = int(fields["Uid"].split()[3])
+    groups = frozenset(map(int, [fields["Gid"].split()[3], *fields["Groups"].split()]))
     return Client(
         uid=uid,
         groups=groups,
         login_groups=_login_groups(uid),
-        dac_override=bool(capabilities >> _DAC_OVERRIDE & 1),
-        dac_read_search=bool(capabilities >> _DAC_READ_SEARCH & 1),
+        dac_override=bool(effective & CAP_DAC_OVERRIDE),
+        dac_read_search=bool(effective & CAP_DAC_READ_SEARCH),
         uids=uids,
         gids=gids,
         pid=pid,
@@ -108,8 +113,8 @@ def of_user(text: str) -> Client:
         uid=account.pw_uid,
         groups=groups,
         login_groups=groups,
-        dac_override=bool(bounding >> _DAC_OVERRIDE & 1),
-        dac_read_search=bool(bounding >> _DAC_READ_SEARCH & 1),
+        dac_override=bool(bounding & CAP_DAC_OVERRIDE),
+        dac_read_search=bool(bounding & CAP_DAC_READ_SEARCH),
         uids=_mapped_ids("self", "uid_map"),
         gids=_mapped_ids("self", "gid_map"),
         overflow_ids=_overflow_ids(),
@@ -122,13 +127,16 @@ def _login_groups(uid: int) -> frozenset[int]:
 
 
 def _mapped_ids(pid: int | str, name: str) -> Ids:
-    """Read which of our ids a process's user namespace knows: inside, outside, count."""
+    """Return which ids of our user namespace exist in that of a process."""
     text, own = ((Path("/proc") / str(each) / name).read_bytes() for each in (pid, "self"))
-    rows = [[int(number) for number in line.split()] for line in text.splitlines()]
-    # The map of our own namespace tells its second column in the parent's ids; ours are those of
-    # the first. Another one's map cannot have the same text unless both columns are the same ids.
-    inside = 0 if text == own else 1
-    return tuple(range(row[inside], row[inside] + row[2]) for row in rows)
+    lines = parse_id_map(text)
+    # In the map of our own namespace the column "outside" has the ids of the parent namespace;
+    # ours are those of "inside". The map of another namespace cannot have the same text unless
+    # both columns have the same ids.
+    firsts = [line.inside if text == own else line.outside for line in lines]
+    return tuple(
+        range(first, first + line.count) for first, line in zip(firsts, lines, strict=True)
+    )
 
 
 def _overflow_ids() -> tuple[int, int] | None:
@@ -142,5 +150,4 @@ def _overflow_ids() -> tuple[int, int] | None:
 
 def _bounding() -> int:
     status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
-    line = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
-    return int(line.split()[1], 16)
+    return capabilities(parse_status(status), "CapBnd")

@@ -13,13 +13,19 @@ from typing import NoReturn
 
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain.facts import Question
+from localechod.host.procfs import (
+    CAP_DAC_OVERRIDE,
+    CAP_DAC_READ_SEARCH,
+    IdRange,
+    id_inside,
+    parse_id_map,
+)
 from localechod.localsocket.types import TYPES
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _PR_SET_KEEPCAPS = 8  # prctl(2)
 _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
-_DAC_OVERRIDE, _DAC_READ_SEARCH = 1 << 1, 1 << 2
 
 
 def probe(question: Question) -> int:
@@ -83,14 +89,14 @@ def _take_identity(question: Question) -> None:
     os.setgroups(groups)
     os.setresgid(groups[0], groups[0], groups[0])
     if question.pid is not None:
-        known = _map(question.pid)
+        id_map = parse_id_map(Path(f"/proc/{question.pid}/uid_map").read_bytes())
         if _enter_namespaces(libc, question.pid):
-            uid = _inside(uid, known)
+            uid = _uid_inside(uid, id_map)
     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setresuid(uid, uid, uid)
-    _set_capabilities(
-        libc, _DAC_OVERRIDE * client.dac_override | _DAC_READ_SEARCH * client.dac_read_search
-    )
+    override = CAP_DAC_OVERRIDE * client.dac_override
+    search = CAP_DAC_READ_SEARCH * client.dac_read_search
+    _set_capabilities(libc, override | search)
 
 
 def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
@@ -114,22 +120,16 @@ def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
     return other_users
 
 
-def _map(pid: int) -> list[tuple[int, ...]]:
-    """Read the uids of a process's user namespace: inside, outside, how many."""
-    lines = Path(f"/proc/{pid}/uid_map").read_bytes().splitlines()
-    return [tuple(map(int, line.split())) for line in lines]
-
-
-def _inside(number: int, known: list[tuple[int, ...]]) -> int:
-    """Translate one of our ids into a user namespace's.
+def _uid_inside(uid: int, id_map: tuple[IdRange, ...]) -> int:
+    """Translate one of our uids into the process's user namespace.
 
     Raises:
-        LocalechodError: it has none there.
+        LocalechodError: it has no number there.
     """
-    for inside, outside, count in known:
-        if outside <= number < outside + count:
-            return number - outside + inside
-    raise LocalechodError(f"uid {number} does not exist in that user namespace")
+    inside = id_inside(uid, id_map)
+    if inside is None:
+        raise LocalechodError(f"uid {uid} does not exist in that user namespace")
+    return inside
 
 
 def _set_capabilities(libc: ctypes.CDLL, capabilities: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from localechod.accounts import find_group, find_user, groups_of, is_number
 from localechod.errors import ConfigError, NotPermittedError
+from localechod.host.procfs import parse_status
 from localechod.text import failure, printable
 
 # prctl(2); the numbers are part of the kernel's ABI.
@@ -142,7 +143,7 @@ def prove(identity: Identity) -> None:
     """
     wrong: list[str] = []
     for status in sorted(_TASKS.glob("*/status")):
-        told = complaints(parse(status.read_text(errors="replace")), identity)
+        told = complaints(parse_status(status.read_text(errors="replace")), identity)
         wrong += [f"thread {status.parent.name}: {complaint}" for complaint in told]
     # The direct test, for whatever the fields above do not cover. EPERM is the usual answer, EINVAL
     # that of a user namespace without a uid 0.
@@ -156,12 +157,6 @@ def prove(identity: Identity) -> None:
             f"privilege drop failed: {', '.join(wrong)}",
             "localechod does not serve with more rights than its service user",
         )
-
-
-def parse(status: str) -> dict[str, str]:
-    """Return the fields of a /proc/PID/status file (proc(5)) by name."""
-    lines = (line.partition(":") for line in status.splitlines())
-    return {name: value.strip() for name, _, value in lines}
 
 
 def complaints(fields: Mapping[str, str], identity: Identity) -> list[str]:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 import localechod
 from localechod.errors import ConfigError, NotPermittedError
 from localechod.host import privileges
-from localechod.host.privileges import Identity, complaints, parse, resolve
-from tests.integration.harness import NEEDS_ROOT, needs_root
+from localechod.host.privileges import Identity, complaints, resolve
+from localechod.host.procfs import parse_status
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
 
 WHO = Identity("echo", 998, 997, frozenset({997, 44}))
 STATUS = """\
@@ -37,7 +39,7 @@ DECISIVE = (
 
 
 def test_a_whole_drop_leaves_nothing_to_complain_about() -> None:
-    assert complaints(parse(STATUS), WHO) == []
+    assert complaints(parse_status(STATUS), WHO) == []
 
 
 @pytest.mark.parametrize(
@@ -63,12 +65,12 @@ def test_a_whole_drop_leaves_nothing_to_complain_about() -> None:
 def test_each_half_of_a_drop_is_named_with_its_value(
     field: str, value: str, complaint: str
 ) -> None:
-    assert complaints(parse(STATUS) | {field: value}, WHO) == [complaint]
+    assert complaints(parse_status(STATUS) | {field: value}, WHO) == [complaint]
 
 
 @pytest.mark.parametrize("field", DECISIVE)
 def test_what_the_kernel_does_not_tell_is_not_proven(field: str) -> None:
-    fields = parse(STATUS)
+    fields = parse_status(STATUS)
     del fields[field]
     assert len(complaints(fields, WHO)) == 1
     assert "unknown" in complaints(fields, WHO)[0]
@@ -76,8 +78,8 @@ def test_what_the_kernel_does_not_tell_is_not_proven(field: str) -> None:
 
 @given(st.sampled_from(DECISIVE), st.text(alphabet="0123456789abcdef \t", max_size=24))
 def test_any_other_value_is_a_complaint(field: str, value: str) -> None:
-    fields = parse(STATUS)
-    value = value.strip()  # as parse() hands it over
+    fields = parse_status(STATUS)
+    value = value.strip()  # as parse_status() hands it over
     same = sorted(value.split()) == sorted(fields[field].split())
     zero = field.startswith("Cap") and set(value) == {"0"}
     assert bool(complaints(fields | {field: value}, WHO)) == (not same and not zero)
@@ -164,7 +166,7 @@ SHOW = 'print(open("/proc/self/status").read())\n'
 @needs_root
 def test_after_the_drop_the_kernel_knows_nothing_of_root() -> None:
     who = Identity("nobody", 65534, 65534, frozenset({65534, 33}))
-    fields = parse(in_a_process("drop(who)\n" + SHOW))
+    fields = parse_status(in_a_process("drop(who)\n" + SHOW))
     assert complaints(fields, who) == []
     assert fields["Uid"] == "65534\t65534\t65534\t65534"
     assert fields["Groups"] == "33 65534"
@@ -207,7 +209,7 @@ def test_capabilities_kept_on_purpose_before_the_drop_are_gone_after_it() -> Non
         "assert 'CapInh:\\t0000000000000001' in before and 'CapAmb:\\t0000000000000001' in before\n"
         "drop(who)\n" + SHOW
     )
-    assert complaints(parse(told), dataclasses.replace(WHO, uid=65534, gid=65534)) == [
+    assert complaints(parse_status(told), dataclasses.replace(WHO, uid=65534, gid=65534)) == [
         "Groups is 33 65534 instead of 44 997"
     ]
 
