@@ -74,7 +74,7 @@ def parse_acl(packed: bytes) -> Acl:
         raise ValueError("not a POSIX ACL of version 2")
     body = packed[_HEADER.size :]
     if len(body) % _ENTRY.size:
-        raise ValueError("a POSIX ACL that is cut off")
+        raise ValueError("a truncated POSIX ACL")
     return tuple(AclEntry(*entry) for entry in _ENTRY.iter_unpack(body))
 
 
@@ -126,8 +126,8 @@ def _decide(node: Node, client: Client, want: Want) -> Ruling:
         return Ruling(allowed=True, why=f"by {capability}")
     return Ruling(
         allowed=False,
-        why=f"{ruling.why}; {capability} does not count, because its owner or group is unknown "
-        "in the user namespace of the client",
+        why=f"{ruling.why}; {capability} does not count, because its owner or group is not "
+        "mapped in the user namespace of the client",
     )
 
 
@@ -163,7 +163,7 @@ def _by_acl(node: Node, acl: Acl, client: Client, want: Want) -> Ruling:
 
 def _masked(entry: AclEntry, mask: int, want: Want, why: str) -> Ruling:
     cut = entry.bits & want and not mask & want
-    return _ruling(entry.bits & mask, want, f"{why}, which its mask cuts" if cut else why)
+    return _ruling(entry.bits & mask, want, f"{why}, limited by the ACL mask" if cut else why)
 
 
 def _ruling(bits: int, want: Want, why: str) -> Ruling:

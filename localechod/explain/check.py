@@ -48,8 +48,8 @@ def conclude(checks: Sequence[Check]) -> Verdict:
     """Decide by the first check that does: they stand in the order in which the kernel looks."""
     for check in checks:
         if check.result == "unknown" and check.decides:
-            text = f"it cannot be known whether connect works: {check.detail}"
-            remedy = f"--probe finds out; if it fails: {check.remedy}"
+            text = f"unknown: cannot tell whether connect works: {check.detail}"
+            remedy = f"use --probe to find out; if that fails: {check.remedy}"
             return Verdict(None, text, remedy if check.number else check.remedy)
         if check.result == "problem" and check.number:
             cause = f"{os.strerror(check.number)} ({check.number})"

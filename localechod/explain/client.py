@@ -76,9 +76,11 @@ def of_process(pid: int) -> Client:
     except (FileNotFoundError, ProcessLookupError):
         if pid == os.getpid():
             raise LocalechodError("/proc is not mounted", "mount -t proc proc /proc") from None
-        raise UsageError(f"there is no process {pid}", "see ps -e") from None
+        raise UsageError(f"no such process: {pid}", "see ps -e") from None
     except PermissionError:
-        raise NotPermittedError(f"process {pid} may not be looked at", "ask as root") from None
+        raise NotPermittedError(
+            f"inspecting process {pid} failed: Permission denied (13)", "run as root"
+        ) from None
     fields = parse_status(status.decode("utf-8", "replace"))
     effective = capabilities(fields, "CapEff")
     uid = int(fields["Uid"].split()[3])

@@ -111,12 +111,14 @@ def gather(question: Question) -> Facts:
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # there is no /proc, which is no fault of the user's
             raise
-        raise UsageError(f"there is no process {question.pid}", "see ps -e") from None
+        raise UsageError(f"no such process: {question.pid}", "see ps -e") from None
     except PermissionError:
         if question.pid is None:
             raise
-        cause = f"process {question.pid} may not be looked at"
-        raise NotPermittedError(cause, "--pid of another user's process takes root") from None
+        cause = f"inspecting process {question.pid} failed: Permission denied (13)"
+        raise NotPermittedError(
+            cause, "only root can use --pid with another user's process"
+        ) from None
 
 
 def is_connection(each: DiagSocket) -> bool:

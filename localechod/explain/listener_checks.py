@@ -20,8 +20,8 @@ def check_listener(facts: Facts) -> list[Check]:
     """Judge everything behind the file or abstract name."""
     listing = facts.listing
     if listing.failure:
-        detail = f"the kernel's list of sockets cannot be read: {listing.failure}"
-        checks = [Check("listener", "unknown", detail, remedy="--probe finds out")]
+        detail = f"cannot read the kernel's list of sockets: {listing.failure}"
+        checks = [Check("listener", "unknown", detail, remedy="use --probe to find out")]
     elif not listing.sockets:
         checks = [_unbound(facts)]
     else:
@@ -60,9 +60,9 @@ def _unbound(facts: Facts) -> Check:
         return Check(
             "listener",
             "problem",
-            "nobody has bound this name in this network namespace",
+            "no socket is bound to this name in this network namespace",
             errno.ECONNREFUSED,
-            "start the server, or look from its namespace with --pid",
+            "start the server, or check from its network namespace with --pid",
         )
     unsearched = facts.listing.unsearched
     mount = facts.walk.end.mount if facts.walk and facts.walk.end else None
@@ -70,17 +70,21 @@ def _unbound(facts: Facts) -> Check:
     remedy = (
         "mount the directory instead of the file; for now, restart the container"
         if deleted
-        else "start its server, which will replace the file, or remove it"
+        else "start the server, which replaces the file, or remove the file"
     )
     if unsearched == 0:
-        left = "bound another file" if deleted else "ended without removing the file"
-        detail = f"nobody holds it: its server has {left}"
+        cause = "bound another file" if deleted else "ended without removing the file"
+        detail = f"no process holds the socket: the server {cause}"
         return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
     hidden = (
-        "other containers" if unsearched is None else f"other network namespaces ({unsearched})"
+        "other containers" if unsearched is None else _count(unsearched, "other network namespace")
     )
-    detail = f"nobody is known to hold it, but {hidden} cannot be looked into"
+    detail = f"no holder found, but {hidden} could not be searched"
     return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"
 
 
 def _other_type(facts: Facts) -> Check:
@@ -88,7 +92,7 @@ def _other_type(facts: Facts) -> Check:
     return Check(
         "type",
         "problem",
-        f"the name is bound by a {'/'.join(types)} socket, and each type has names of its own",
+        f"the name belongs to a {'/'.join(types)} socket; each socket type has its own names",
         errno.ECONNREFUSED,
         f"use --type {types[0]}",
     )
@@ -113,15 +117,15 @@ def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     if _accepts(main):
         return ok("listener", "bound" if main.type == socket.SOCK_DGRAM else f"listening{who}")
     if is_connection(main):
-        detail = "nobody listens any more; what is left are connections made through it"
+        detail = "no process listens any more; only connections that it accepted remain"
         if wrong and len(facts.listing.sockets) == 1:
             # A socket that is bound and connected has its name still, an accepted one has not;
             # they look the same, and the kernel compares the type of the first only.
-            return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start its server")
-        return Check("listener", "problem", detail, errno.ECONNREFUSED, "start its server")
+            return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start the server")
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, "start the server")
     number = errno.EPROTOTYPE if wrong else errno.ECONNREFUSED
-    detail = f"bound, but not listening{who}: its server is starting, or has shut it down"
-    return Check("listener", "problem", detail, number, "wait for its server, or look at its log")
+    detail = f"bound, but not listening{who}: the server is starting, or has shut it down"
+    return Check("listener", "problem", detail, number, "wait for the server, or read its log")
 
 
 def _first_holder(holders: tuple[HoldingProcess, ...]) -> str:
@@ -133,31 +137,33 @@ def _queue(main: DiagSocket) -> Check:
     # unix_recvq_full(): one more than the backlog fits
     if main.queue <= main.backlog:
         return ok("queue", waiting)
-    detail = f"{waiting}: full, and a blocking connect waits until the server accepts"
-    remedy = "see why the server does not accept; a larger backlog only postpones it"
+    detail = f"{waiting}: full; a blocking connect waits until the server accepts"
+    remedy = "find out why the server does not accept; a larger backlog only delays the problem"
     return Check("queue", "problem", detail, errno.EAGAIN, remedy)
 
 
 def _peer(main: DiagSocket) -> Check:
     if not main.has_peer:
-        return ok("peer", "takes datagrams from anybody who may write to it")
-    detail = "it is connected, and takes datagrams from its own peer only"
-    return Check("peer", "problem", detail, errno.EPERM, "a server must not connect its socket")
+        return ok("peer", "receives datagrams from every process that may write to it")
+    detail = "connected, so it receives datagrams from its own peer only"
+    return Check("peer", "problem", detail, errno.EPERM, "the server must not connect its socket")
 
 
 def _holders(facts: Facts) -> Check:
     hidden = (
-        f"processes that could not be looked at: {facts.unreadable}" if facts.unreadable else ""
+        f"{_count(facts.unreadable, 'process', 'es')} could not be inspected"
+        if facts.unreadable
+        else ""
     )
     if facts.holders:
         return ok("holders", "; ".join([*map(describe, facts.holders), *filter(None, [hidden])]))
     nowhere = (
-        "held by no process that can be seen from this container"
+        "no process visible in this container holds it"
         if facts.contained
-        else "held by no process: it is on its way between two, or kept by the kernel"
+        else "no process holds it: its descriptor is being passed, or the kernel keeps it"
     )
     detail = hidden or nowhere
-    return Check("holders", "unknown", detail, remedy="ask as root", decides=False)
+    return Check("holders", "unknown", detail, remedy="run as root", decides=False)
 
 
 def _activation(facts: Facts) -> list[Check]:
@@ -165,17 +171,17 @@ def _activation(facts: Facts) -> list[Check]:
         return []
     unit = facts.activation
     if unit is None:
-        return [ok("activation", "held by pid 1, so probably for a service to be started")]
+        return [ok("activation", "held by pid 1, probably for socket activation")]
     return [ok("activation", f"{escape(unit.name)} listens for {escape(unit.starts)}")]
 
 
 def _namespace(facts: Facts) -> list[Check]:
     if facts.question.is_abstract:
-        return [ok("namespace", "abstract: whoever is in its network namespace may connect")]
+        return [ok("namespace", "abstract: every process in its network namespace may connect")]
     if facts.listing.other_pid is None:
         return []
-    where = f"that of process {facts.listing.other_pid}"
-    return [ok("namespace", f"in another network namespace, {where}: for a path no matter")]
+    where = f"another network namespace, that of process {facts.listing.other_pid}"
+    return [ok("namespace", f"in {where}; for a path, this does not matter")]
 
 
 def _security(facts: Facts) -> list[Check]:
@@ -188,6 +194,6 @@ def _security(facts: Facts) -> list[Check]:
     detail = f"{module.module}: {', '.join(labels)}"
     if module.is_open:
         return [ok("security", f"{detail}: not confined")]
-    remedy = "look for the refusal in the audit log (ausearch -m avc, journalctl -k)"
-    detail += ": its policy may refuse"
+    remedy = "look for the denial in the audit log (ausearch -m avc, journalctl -k)"
+    detail += ": the policy may deny it"
     return [Check("security", "unknown", detail, errno.EACCES, remedy)]

@@ -20,8 +20,8 @@ from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
 
-_AS_ROOT = "ask as root, or with --probe"
-_OUTSIDE = "ask from outside of this user namespace, with --pid"
+_AS_ROOT = "run as root, or use --probe"
+_OUTSIDE = "run outside this user namespace, with --pid"
 
 
 def check_name(question: Question) -> Check:
@@ -29,22 +29,22 @@ def check_name(question: Question) -> Check:
     length = len(question.name)
     if question.is_abstract:
         if length > LONGEST:
-            detail = f"{length} bytes with the leading NUL, and there is room for {LONGEST}"
+            detail = f"{length} bytes with the leading NUL; the limit is {LONGEST}"
             return Check("name", "problem", detail, errno.EINVAL, "choose a shorter name")
         return ok("name", f"abstract, {length} of {LONGEST} bytes")
     if length > LONGEST:
-        detail = f"{length} bytes, and a socket's path has room for {LONGEST - 1}"
+        detail = f"{length} bytes; the limit for a socket's path is {LONGEST - 1}"
         return Check("name", "problem", detail, errno.EINVAL, "choose a shorter directory")
     if length == LONGEST:
         detail = (
-            f"{length} bytes: Linux takes it without its closing NUL, but most programs and "
-            f"languages stop at {LONGEST - 1}"
+            f"{length} bytes: Linux accepts it without a terminating NUL, but most programs and "
+            f"languages accept at most {LONGEST - 1}"
         )
         return Check("name", "unknown", detail, remedy="choose a shorter directory")
     shown = f"{length} of {LONGEST - 1} bytes"
     if question.name.startswith(b"/"):
         return ok("name", shown)
-    return ok("name", f"{shown}; relative, so another socket after a change of directory")
+    return ok("name", f"{shown}; relative, so it depends on the working directory")
 
 
 def check_path(facts: Facts, walk: Walk) -> list[Check]:
@@ -59,7 +59,7 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
             seen.add(step.path)
             checks.append(_directory(step, question))
     if walk.failure:
-        detail = f"we cannot look at {escape(walk.stopped_at)}: {walk.failure}"
+        detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if walk.end is None:
         return [*checks, _failed_lookup(facts, walk)]
@@ -84,10 +84,10 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
         return Check(
             "symlink",
             "problem",
-            f"{detail}: in a sticky directory only links of one's own or of its owner are "
-            f"followed (fs.protected_symlinks), and this one is {user_name(step.node.uid)}'s",
+            f"{detail}, owned by {user_name(step.node.uid)}: in a sticky directory, only links "
+            "that the client or the directory's owner owns are followed (fs.protected_symlinks)",
             errno.EACCES,
-            "use the path it leads to",
+            "use the path of the link's target",
         )
     if client.overflow_ids and step.node.uid == client.overflow_ids[0]:
         return _unmapped("symlink", f"follow {detail}", client)
@@ -111,17 +111,17 @@ def _directory(step: Step, question: Question) -> Check:
 def _failed_lookup(facts: Facts, walk: Walk) -> Check:
     where = escape(walk.stopped_at)
     if walk.number == errno.ENOENT and not walk.last:
-        remedy = "start the server, if it makes that directory, or correct the path"
-        return Check("directory", "problem", f"there is no {where}", errno.ENOENT, remedy)
+        remedy = "start the server if it creates that directory, or correct the path"
+        return Check("directory", "problem", f"{where} does not exist", errno.ENOENT, remedy)
     if walk.number == errno.ENOENT:
         dangling = any(step.parent is not None for step in walk.steps)
-        what = "a symbolic link that leads to nothing: " if dangling else ""
-        detail = f"{what}there is no {where}"
+        what = "a symbolic link to a missing target: " if dangling else ""
+        detail = f"{what}{where} does not exist"
         return Check("file", "problem", detail, errno.ENOENT, _start_remedy(facts))
     causes = {
-        errno.ENOTDIR: (f"{where} is no directory", "correct the path"),
-        errno.ELOOP: (f"too many symbolic links, a loop perhaps: {where}", "correct the links"),
-        errno.ENAMETOOLONG: (f"a name on the way is too long: {where}", "correct the links"),
+        errno.ENOTDIR: (f"{where} is not a directory", "correct the path"),
+        errno.ELOOP: (f"too many symbolic links, perhaps a loop: {where}", "correct the links"),
+        errno.ENAMETOOLONG: (f"a component of the path is too long: {where}", "correct the links"),
     }
     detail, remedy = causes[walk.number]
     return Check("directory", "problem", detail, walk.number, remedy)
@@ -159,7 +159,7 @@ def _permission(end: Step, question: Question) -> Check:
         detail = f"{client.name} may not write to it, {ruling.why}, and connect needs that"
         remedy = _remedy(end, question, Want.WRITE, "w")
         return Check("permission", "problem", detail, errno.EACCES, remedy)
-    read_only = "; that the file system is read-only does not matter"
+    read_only = "; a read-only file system does not prevent connect"
     note = read_only if end.mount and end.mount.read_only else ""
     return ok("permission", f"{client.name} may write to it, {ruling.why}{note}")
 
@@ -170,7 +170,7 @@ def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
     fresh = decide(node, replace(client, groups=client.groups | client.login_groups), want)
     if fresh.allowed:
         who = "log in again" if question.pid is None else f"restart process {question.pid}"
-        return f"{who}: the group file lists {client.name} in a group that may ({fresh.why})"
+        return f"{who}: the group database lists {client.name} in a permitted group ({fresh.why})"
     path = shlex.quote(escape(step.path))
     if _group_has_right(node, want):
         group = group_name(node.gid)
@@ -200,8 +200,8 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
         return []
     if end.mount.is_deleted:
         detail = (
-            "a bind mount of a file that has been removed where it came from: a server that "
-            "binds anew makes another file, which is not seen here"
+            "a bind mount of a file that was removed at its source: a server that binds again "
+            "creates another file, which is not visible here"
         )
         remedy = "mount the directory instead of the file; for now, restart the container"
         return [Check("mount", "problem", detail, remedy=remedy)]
@@ -211,11 +211,11 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
 def _unmapped(name: str, what: str, client: Client) -> Check:
     detail = (
         f"whether {client.name} may {what} depends on its owner and group, "
-        "which this user namespace does not know"
+        "which are not mapped in this user namespace"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
 
 
 def _decided_by_server(name: str, detail: str) -> Check:
-    text = f"{detail}: its server decides about rights, not the modes that are shown"
-    return Check(name, "unknown", text, errno.EACCES, "ask whoever runs that server")
+    text = f"{detail}: its server checks permissions, regardless of the modes shown"
+    return Check(name, "unknown", text, errno.EACCES, "ask the administrator of that server")

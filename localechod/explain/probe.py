@@ -40,7 +40,7 @@ def probe(question: Question) -> int:
     ourselves = question.pid is None and question.client.pid == os.getpid()
     if not ourselves and os.geteuid() != 0:
         raise NotPermittedError(
-            "probing as somebody else failed: Operation not permitted (1)",
+            "probing as another user failed: Operation not permitted (1)",
             "only root can use --probe with --as or --pid",
         )
     reading, writing = os.pipe()
@@ -52,7 +52,7 @@ def probe(question: Question) -> int:
         number, _, failure = pipe.read().decode("utf-8", "replace").partition(" ")
     os.waitpid(child, 0)
     if failure or not number:
-        cause = failure or "the process that tried has ended"
+        cause = failure or "the probing process ended"
         raise LocalechodError(f"probing failed: {cause}", "leave out --probe")
     return int(number)
 
@@ -128,7 +128,7 @@ def _uid_inside(uid: int, id_map: tuple[IdRange, ...]) -> int:
     """
     inside = id_inside(uid, id_map)
     if inside is None:
-        raise LocalechodError(f"uid {uid} does not exist in that user namespace")
+        raise LocalechodError(f"uid {uid} is not mapped in that user namespace")
     return inside
 
 

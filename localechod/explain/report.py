@@ -87,7 +87,7 @@ def _probed(report: Report, number: int) -> Report:
         detail = f"connect failed: {os.strerror(number)} ({number})"
         check = Check("probe", "problem", detail, number)
     else:
-        check = ok("probe", "connected, and hung up at once")
+        check = ok("probe", "connected, then closed at once")
     verdict = report.verdict
     if verdict.number != number:
         expected = [each for each in report.checks if number and each.number == number]

@@ -158,7 +158,7 @@ class _Walker:
 
     def _follow(self, link: int, step: Step, *, last: bool) -> bytes:
         if step.mount and step.mount.kind == "proc":
-            raise _EndedError("a link in /proc leads elsewhere for each process", step.path)
+            raise _EndedError("a link in /proc has another target for each process", step.path)
         target = os.readlink(b"", dir_fd=link)
         parent = self._look(self._stack[-1][0], b"").node if last else None
         self._steps.append(Step(step.path, step.node, step.mount, target=target, parent=parent))

@@ -83,8 +83,8 @@ def _abstract(text: str) -> bytes:
         raise UsageError("address @: the abstract name is empty", "write @ and then a name")
     if len(raw) > _SUN_PATH:
         raise UsageError(
-            f"address {escape(text)}: {len(raw)} bytes with the leading NUL, "
-            f"and a socket's name has room for {_SUN_PATH}",
+            f"address {escape(text)}: {len(raw)} bytes with the leading NUL; "
+            f"the limit for a socket's name is {_SUN_PATH}",
             "choose a shorter name",
         )
     return raw
@@ -94,12 +94,12 @@ def _path(text: str) -> bytes:
     raw = _encode(text)
     if raw.rpartition(b"/")[2] in {b"", b".", b".."}:
         raise UsageError(
-            f"address {escape(text)}: that names a directory", "add the name of the socket"
+            f"address {escape(text)}: the path names a directory", "add the name of the socket"
         )
     if len(raw) > _LONGEST_PATH:
         raise UsageError(
-            f"address {escape(text)}: {len(raw)} bytes, "
-            f"and a socket's path has room for {_LONGEST_PATH}",
+            f"address {escape(text)}: {len(raw)} bytes; "
+            f"the limit for a socket's path is {_LONGEST_PATH}",
             "choose a shorter directory",
         )
     return raw

@@ -38,12 +38,12 @@ def adopt(descriptor: int, request: Request) -> Bound:
         if not fault and not request.address.is_abstract:
             file = _own_file(sock, request.address)
             if file is None:
-                fault = "has lost its file: the path leads elsewhere"
+                fault = "has lost its file: the path leads to another one"
             else:
                 undo.callback(_remove, file)
                 fault = _difference(file.status, request)
         if fault:
-            hint = f"the socket that was kept {fault}"
+            hint = f"the inherited socket {fault}"
             raise SocketError("adopt", errno.EINVAL, str(request.address), hint)
         sock.setblocking(False)
         if request.type != socket.SOCK_DGRAM:
@@ -95,7 +95,7 @@ def close_and_remove(descriptor: int) -> None:
 
 def _fault(sock: socket.socket, request: Request) -> str:
     if sock.family != socket.AF_UNIX:
-        return "is no local socket"
+        return "is not a Unix domain socket"
     if sock.type != request.type:
         return f"is of type {sock.type} instead of {request.type}"
     name = name_of(sock)

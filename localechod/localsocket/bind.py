@@ -186,8 +186,8 @@ def _pin_own(
             "bind",
             errno.EADDRINUSE,
             str(address),
-            "its file was replaced while it was being bound: somebody else may write to the "
-            "directory, choose another one",
+            "the file was replaced during the bind: another user may write to the directory, "
+            "choose another one",
         )
     undo.callback(_remove_quietly, file)
     return file
@@ -241,8 +241,8 @@ def _abstract_hint(type_: int, number: int, address: Address) -> str:
 def _chown_hint(number: int, address: Address) -> str:
     if number == errno.EPERM:
         return (
-            "only root (CAP_CHOWN) may give a file to another user, "
-            "and others only to a group that they are in"
+            "only root (CAP_CHOWN) may change the owner, "
+            "and other users may change the group only to one that they are in"
         )
     return _chmod_hint(number, address)
 
@@ -250,7 +250,7 @@ def _chown_hint(number: int, address: Address) -> str:
 def _chmod_hint(number: int, _: Address) -> str:
     match number:
         case errno.EPERM:
-            return "the mode of a file that was given away is root's (CAP_FOWNER) to change"
+            return "only root (CAP_FOWNER) may change the mode of another user's file"
         case errno.ENOENT:
             return "owner and mode are set through /proc: mount it"
     return ""

@@ -29,10 +29,10 @@ _KINDS = {
 }
 _OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7): owners it does not know
 _ALL_UIDS = [b"0", b"0", b"4294967295"]
-_NOT_LISTENING = "its server holds it, but does not listen: it is starting, or has shut it down"
+_NOT_LISTENING = "the server holds it, but does not listen: it is starting, or has shut it down"
 _SECURITY_MODULE = (
-    "the modes allow it, so a security module (SELinux, AppArmor) may forbid it: "
-    "look into the audit log"
+    "the file modes allow it, so a security module (SELinux, AppArmor) may deny it: "
+    "look for the denial in the audit log"
 )
 
 
@@ -79,29 +79,29 @@ def _bind_hint(number: int, path: Path) -> str:
             return _broken_directory(path)
         case errno.EROFS:
             return (
-                f"{escape(str(parent))} is read-only for this process; under systemd that is "
+                f"{escape(str(parent))} is read-only for this process; under systemd, because of "
                 f"ProtectSystem=: add ReadWritePaths={escape(str(parent))} to the unit"
             )
         case errno.EADDRINUSE:
-            return "somebody else bound it in the same moment: try again"
+            return "another process bound it at the same moment: try again"
     return ""
 
 
 def _connect_hint(number: int, address: Address) -> str:
     match number:
         case errno.EAGAIN:
-            return "its backlog is full: the server does not accept connections fast enough"
+            return "the backlog is full: the server does not accept connections fast enough"
         case errno.EPROTOTYPE:
             types = {TYPE_NAMES.get(each.type, "") for each in _known(address)}
             return (
                 f"it is a {'/'.join(sorted(types))} socket"
                 if types
-                else "it is of another socket type"
+                else "it has another socket type"
             )
         case errno.EPERM:
             return (
-                "either that datagram socket takes messages from one peer only, "
-                "or a security module (SELinux, AppArmor) forbids it"
+                "either the datagram socket is connected to another peer, "
+                "or a security module (SELinux, AppArmor) denies it"
             )
     if address.is_abstract:
         return _abstract_refusal(address) if number == errno.ECONNREFUSED else ""
@@ -113,9 +113,9 @@ def _connect_path_hint(number: int, address: Address) -> str:
     match number:
         case errno.ENOENT | errno.ENOTDIR:
             if path.is_symlink():
-                return "it is a symbolic link to something that does not exist"
+                return "it is a symbolic link to a missing target"
             return _broken_directory(path) or (
-                "there is no such file: the server is not running, or listens elsewhere"
+                "the file does not exist: the server is not running, or listens elsewhere"
             )
         case errno.ECONNREFUSED:
             return _refusal(address)
@@ -134,8 +134,8 @@ def _denial(path: Path) -> str:
         return _SECURITY_MODULE
     status = path.stat()
     return (
-        f"connecting takes the right to write to the socket, "
-        f"and user {user} has none ({listing(status)}){_beyond_root(status)}"
+        f"connect needs write permission, "
+        f"which user {user} does not have ({listing(status)}){_beyond_root(status)}"
     )
 
 
@@ -144,7 +144,7 @@ def _beyond_root(status: os.stat_result) -> str:
     known = Path("/proc/self/uid_map").read_bytes().split()
     if os.geteuid() or known == _ALL_UIDS or status.st_uid != int(_OVERFLOW_UID.read_bytes()):
         return ""
-    return ": its owner is unknown in this user namespace, and root's rights end there"
+    return ": its owner is not mapped in this user namespace, so root has no permission"
 
 
 def _refusal(address: Address) -> str:
@@ -155,23 +155,23 @@ def _refusal(address: Address) -> str:
     try:
         known = _known(address)
     except OSError:
-        return "nobody listens on it"
+        return "no process listens on it"
     if any(each.state != diag.STATE_ESTABLISHED for each in known):
         return _NOT_LISTENING
     if not status.st_nlink:
         # Without a link it can only be reached because it is mounted here (or kept open).
         return (
-            "it is a mount of a file that its server has removed, to bind another one: "
+            "it is a bind mount of a file that the server has since replaced: "
             "mount the directory instead"
         )
-    return "nobody listens on it any more: its server has ended without removing the file"
+    return "no process listens on it any more: the server ended without removing the file"
 
 
 def _abstract_refusal(address: Address) -> str:
     """Tell nobody from somebody else: where files have EPROTOTYPE, abstract names just refuse."""
     known = diag.named(address.raw)
     if not known:
-        return "nobody has bound that name in this network namespace"
+        return "no socket is bound to that name in this network namespace"
     reachable = {
         TYPE_NAMES.get(each.type, "")
         for each in known
@@ -181,7 +181,7 @@ def _abstract_refusal(address: Address) -> str:
         return _NOT_LISTENING
     return (
         f"it is a {'/'.join(sorted(reachable))} socket, "
-        "and each socket type has abstract names of its own"
+        "and each socket type has its own abstract names"
     )
 
 
@@ -206,8 +206,8 @@ def _broken_directory(path: Path) -> str:
         if directory.exists():
             return f"{escape(str(directory))} is {kind(directory.stat().st_mode)}, not a directory"
         if directory.is_symlink():
-            return f"{escape(str(directory))} is a symbolic link to nothing: create its target"
-        return f"there is no directory {escape(str(directory))}: create it"
+            return f"{escape(str(directory))} is a symbolic link to a missing target: create it"
+        return f"directory {escape(str(directory))} does not exist: create it"
     return ""
 
 

@@ -85,8 +85,8 @@ def _obstacle(found: PinnedEntry) -> str:
     status = found.status
     if kind(status.st_mode) != "a socket":
         return (
-            f"{kind(status.st_mode)} is in the way ({listing(status)}), and only sockets are "
-            "ever removed: move it or choose another path"
+            f"{kind(status.st_mode)} has that path ({listing(status)}), and only stale sockets "
+            "are removed: move it or choose another path"
         )
     try:
         known, unlisted = diag.bound_to(*found.diag_identity), ""
@@ -99,17 +99,17 @@ def _obstacle(found: PinnedEntry) -> str:
     if known:
         return f"{_describe_holder(known, found)}: {_HELP}"
     if liveness is Liveness.ALIVE:
-        who = f"{_describe_peer(server)} answers" if server else "somebody holds it"
+        who = f"{_describe_peer(server)} answers" if server else "another process holds it"
         where = "" if unlisted else ", in another network namespace"
         return f"{who}{where}: {_HELP}"
     if answer == errno.ECONNREFUSED:
         return (
-            f"nobody may listen on it any more, but the kernel's list of sockets could not be "
-            f"read to prove it ({unlisted}): remove the file by hand if it is stale"
+            f"it seems to be stale, but the kernel's list of sockets could not be read to prove "
+            f"it ({unlisted}): remove the file if no server uses it"
         )
     return (
-        f"whether somebody listens on it could not be found out ({os.strerror(answer)}, "
-        f"{listing(status)}): remove the file by hand if it is stale"
+        f"cannot tell whether a process listens on it ({os.strerror(answer)}, "
+        f"{listing(status)}): remove the file if no server uses it"
     )
 
 
@@ -120,10 +120,10 @@ def _remove(found: PinnedEntry) -> str:
             return ""
     except OSError as error:
         return (
-            f"nobody listens on it, but removing it failed: {error.strerror} "
+            f"no process listens on it, but removing it failed: {error.strerror} "
             f"({listing(found.status)})"
         )
-    return "it was replaced while it was looked at: try again"
+    return "the file was replaced during the check: try again"
 
 
 def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
@@ -131,7 +131,7 @@ def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = N
     # An accepted connection bears the name of its listener, which is the one to name.
     main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
     left_over = main.state == diag.STATE_ESTABLISHED and main.type != socket.SOCK_DGRAM
-    what = "a connection that was made through it" if left_over else "it"
+    what = "a connection that was accepted through it" if left_over else "it"
     holders = diag.holders(main.inode)
     if holders:
         first, others = holders[0], len(holders) - 1
@@ -143,7 +143,7 @@ def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = N
         _, server = _probe(found, main.type)
         if server:
             return f"{_describe_peer(server)} listens on it"
-    owner = "somebody" if main.uid is None else f"a process of user {user_name(main.uid)}"
+    owner = "another process" if main.uid is None else f"a process of user {user_name(main.uid)}"
     return f"{owner} holds {what}"
 
 

@@ -158,7 +158,7 @@ def test_what_is_no_socket_is_refused_and_left_alone(
     rows = daemon.rows()
     for name, (_, what) in OBSTACLES.items():
         assert (rows[name]["state"], rows[name]["error"]) == ("failed", IN_THE_WAY)
-        assert f"{what} is in the way" in log_of(daemon, name)
+        assert f"{what} has that path" in log_of(daemon, name)
     assert is_served(daemon, daemon.path("ok"))
     # Out of the way, it takes a start by hand and nothing else.
     (place / "dangling").unlink()

@@ -89,8 +89,8 @@ def test_an_unknown_endpoint(daemon: Daemon, command: str) -> None:
         ("{dir}/", 2, "names a directory"),
         ("{dir}", 7, "a directory"),
         ("./relative.sock", 2, "relative"),
-        ("/" + "x" * 108, 2, "has room for 107"),
-        ("@" + "x" * 108, 2, "has room for 108"),
+        ("/" + "x" * 108, 2, "the limit for a socket's path is 107"),
+        ("@" + "x" * 108, 2, "the limit for a socket's name is 108"),
         ("@localechod-nobody-listens", 7, "connect failed: Connection refused (111)"),
     ],
 )
@@ -131,7 +131,7 @@ def test_no_permission_on_an_endpoint(daemon: Daemon) -> None:
     [
         ("version = ", "not valid TOML"),
         ('version = 1\n[endpoints.a]\ntype = "stream"\npath = "a.sock"', "absolute path"),
-        (f'version = 1\n[endpoints.a]\ntype = "stream"\npath = "/{"x" * 200}"', "has room for 107"),
+        (f'version = 1\n[endpoints.a]\ntype = "stream"\npath = "/{"x" * 200}"', "path is 107"),
         ('version = 1\n[endpoints.a]\ntype = "pipe"', "endpoints.a.type"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_configuration_that_is_not_there(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize(
     ("obstacle", "said"),
-    [("directory", "a directory is in the way"), ("file", "a regular file is in")],
+    [("directory", "a directory has that path"), ("file", "a regular file has")],
 )
 def test_something_else_stands_at_an_endpoints_path(
     daemon: Daemon, obstacle: str, said: str

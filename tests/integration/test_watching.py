@@ -188,7 +188,7 @@ def test_what_is_no_socket_is_left_alone_and_renaming_ours_back_cures(
     os.link(path, place / "ours")
     replace_by_file(path)
     until(lambda: daemon.row("a")["state"] == "degraded")
-    assert "a regular file is in the way" in lines(daemon)[-1]
+    assert "a regular file has that path" in lines(daemon)[-1]
     (place / "ours").rename(path)
     until(lambda: len(lines(daemon)) == 4)
     assert path.stat().st_ino == ours
@@ -268,7 +268,7 @@ def test_a_directory_that_is_moved_away_and_made_again_gets_the_socket_again(
     until(lambda: daemon.row("a")["state"] == "degraded")
     (line,) = lines(daemon)
     assert "its file was moved with its directory, and bind failed: No such file" in line
-    assert f"there is no directory {place / 'deep'}: create it" in line
+    assert f"directory {place / 'deep'} does not exist: create it" in line
     (place / "deep").mkdir()
     path.parent.mkdir()
     path.parent.chmod(0o777)

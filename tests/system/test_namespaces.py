@@ -36,7 +36,7 @@ def test_a_path_leads_into_another_network_namespace_and_an_abstract_name_does_n
         assert explained(service, STREAM, "--pid", pid)["errno"] == 0
         refused = inside(service, pid, "localechoctl", "send", "@echo", "hello")
         assert refused.returncode == 7
-        assert "nobody has bound that name in this network namespace" in refused.stderr
+        assert "no socket is bound to that name in this network namespace" in refused.stderr
         assert explained(service, "@echo", "--pid", pid)["errno"] == 111
         said = inside(service, pid, "localechoctl", "explain", "--json", "@echo")
         assert json.loads(said.stdout)["errno"] == 111
@@ -56,9 +56,7 @@ def test_what_cannot_be_seen_from_a_container_is_unknown_and_not_missing(service
     # In the host's network namespace it is listed, and its holder is still not seen.
     report = json.loads(nspawn(service, "localechoctl", "explain", "--json", target).stdout)
     assert report["errno"] == 0
-    assert (
-        checked(report, "holders")[1] == "held by no process that can be seen from this container"
-    )
+    assert checked(report, "holders")[1] == "no process visible in this container holds it"
 
 
 @pytest.mark.parametrize(

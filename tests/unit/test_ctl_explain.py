@@ -115,7 +115,7 @@ def test_the_exit_status_says_whether_a_client_can_connect(
     assert run(listening, str(listening)) == 5
     shown = capsys.readouterr()
     assert shown.err == ""
-    assert "it cannot be known whether connect works" in shown.out
+    assert "unknown: cannot tell whether connect works" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_the_exit_status_says_whether_a_client_can_connect(
         ([""], "the address is empty"),
         (["@"], "the abstract name is empty"),
         (["/x", "--as", "nosuch"], "no such user: nosuch"),
-        (["/x", "--pid", "0"], "--pid 0: not a process id"),
-        (["/x", "--pid", "4194304"], "there is no process 4194304"),
-        (["/x", "--pid", "99999999999999999999"], "not a process id"),
+        (["/x", "--pid", "0"], "--pid 0: that is no process"),
+        (["/x", "--pid", "4194304"], "no such process: 4194304"),
+        (["/x", "--pid", "99999999999999999999"], "that is no process"),
         (["nosuch"], "no endpoint is named nosuch; the endpoints are: "),
     ],
 )

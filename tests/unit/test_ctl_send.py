@@ -281,7 +281,7 @@ def test_an_invalid_argument_is_reported_before_anything_is_sent(
         (["@le-nobody-is-here", "x"], 7, "connect failed: Connection refused (111): @le-nobody"),
         (["./s", "x"], 2, "address ./s: the path is relative; give an absolute path"),
         (["/" + "x" * 108, "x"], 2, "address /xxx"),
-        (["{dir}/", "x"], 2, "address {dir}/: that names a directory"),
+        (["{dir}/", "x"], 2, "address {dir}/: the path names a directory"),
         (["none", "x"], 3, "localechod is not running: there is no {dir}/endpoints.json; "),
         (["--timeout", "0", "/x", "x"], 2, "--timeout 0: must be more than 0"),
         (["--timeout", "-1", "/x", "x"], 2, "--timeout -1: must be more than 0"),

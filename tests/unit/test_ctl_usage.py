@@ -107,7 +107,7 @@ def test_errors_in_global_options_and_command_names_are_one_line(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("send / x", "address /: that names a directory; add the name of the socket"),
+        ("send / x", "address /: the path names a directory; add the name of the socket"),
         ("send /NASTY --hex NASTY", f"{SHOWN} is not a message in hex; "),
         ("send /x --as NASTY", f"no such user: {SHOWN}; see getent passwd"),
         ("send /x --timeout 0", "--timeout 0: must be more than 0 "),

@@ -43,7 +43,10 @@ def test_the_rule_that_decides_is_named(node: Node, why: str) -> None:
 def test_a_mask_that_takes_a_right_away_is_named() -> None:
     node = Node(0o640, 0, 0, (AclEntry(2, 6, 5), AclEntry(0x10, 4, 0)))
     ruling = decide(node, client(), Want.WRITE)
-    assert (ruling.allowed, ruling.why) == (False, "by its ACL for user games, which its mask cuts")
+    assert (ruling.allowed, ruling.why) == (
+        False,
+        "by its ACL for user games, limited by the ACL mask",
+    )
 
 
 def test_capabilities_come_last_and_only_over_files_that_their_namespace_knows() -> None:

@@ -61,7 +61,7 @@ def test_an_unknown_user_is_a_usage_error(text: str) -> None:
 
 
 def test_a_process_that_is_gone_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="there is no process 4194304"):
+    with pytest.raises(UsageError, match="no such process: 4194304"):
         of_process(1 << 22)
 
 
@@ -79,7 +79,7 @@ def test_a_process_that_is_hidden_is_not_permitted(monkeypatch: pytest.MonkeyPat
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_bytes", hidden)
-    with pytest.raises(NotPermittedError, match="process 1 may not be looked at"):
+    with pytest.raises(NotPermittedError, match="inspecting process 1 failed"):
         of_process(1)
 
 

@@ -42,9 +42,9 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
 @pytest.mark.parametrize(
     ("unsearched", "number", "words"),
     [
-        (0, errno.ECONNREFUSED, "its server has ended without removing the file"),
-        (2, None, "other network namespaces (2) cannot be looked into"),
-        (None, None, "other containers cannot be looked into"),
+        (0, errno.ECONNREFUSED, "the server ended without removing the file"),
+        (2, None, "2 other network namespaces could not be searched"),
+        (None, None, "other containers could not be searched"),
     ],
 )
 def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
@@ -101,12 +101,12 @@ def test_a_socket_that_no_process_holds_still_counts() -> None:
     holders = check(report, "holders")
     assert (holders.result, holders.detail) == (
         "unknown",
-        "processes that could not be looked at: 3",
+        "3 processes could not be inspected",
     )
     facts = docker(MEMBER, holders=(), activation=None)
-    assert check(judge(facts), "holders").detail.startswith("held by no process: it is on its way")
+    assert check(judge(facts), "holders").detail.startswith("no process holds it: its descriptor")
     contained = judge(replace(facts, contained=True))
-    assert check(contained, "holders").detail.endswith("that can be seen from this container")
+    assert check(contained, "holders").detail == "no process visible in this container holds it"
 
 
 def test_the_type_is_what_was_asked_for_else_what_is_there() -> None:

@@ -74,12 +74,12 @@ def test_a_denial_before_that_is_known_all_the_same() -> None:
         (
             client(login_groups=(50,)),
             None,
-            "log in again: the group file lists games in a group",
+            "log in again: the group database lists games",
         ),
         (
             client(login_groups=(50,)),
             77,
-            "restart process 77: the group file lists games in a group",
+            "restart process 77: the group database lists games",
         ),
     ],
 )

@@ -40,9 +40,9 @@ def test_the_longest_names_are_taken(text: str) -> None:
         ("/x/", "names a directory"),
         ("/x/..", "names a directory"),
         ("/x/.", "names a directory"),
-        ("/" + "a" * 107, "108 bytes, and a socket's path has room for 107"),
+        ("/" + "a" * 107, "108 bytes; the limit for a socket's path is 107"),
         ("/" + "é" * 54, "109 bytes"),
-        ("@" + "a" * 108, "109 bytes with the leading NUL, and a socket's name has room for 108"),
+        ("@" + "a" * 108, "109 bytes with the leading NUL; the limit for a socket's name is 108"),
         ("/x/\ud800", r"address /x/\xed\xa0\x80: not a name in this locale's encoding"),
     ],
 )

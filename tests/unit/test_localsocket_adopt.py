@@ -120,7 +120,7 @@ def test_a_path_that_is_gone_is_no_reason_to_go_on_unseen(sockdir: Path) -> None
 def test_what_is_no_local_socket_is_refused(sockdir: Path) -> None:
     with socket.socket(socket.AF_INET) as inet:
         text = refused(os.dup(inet.fileno()), wanted(sockdir / "s"))
-    assert "is no local socket" in text
+    assert "is not a Unix domain socket" in text
     pipe = os.pipe()
     with pytest.raises(OSError, match="non-socket"):
         adopt(pipe[0], wanted(sockdir / "s"))

@@ -213,7 +213,7 @@ def test_a_name_that_appears_in_the_last_moment_is_respected(
 ) -> None:
     path = sockdir / "s"
     monkeypatch.setattr(stale, "remove_dead", lambda *_: path.touch())
-    assert refused(request(path)).hint == "somebody else bound it in the same moment: try again"
+    assert refused(request(path)).hint == "another process bound it at the same moment: try again"
     assert path.is_file()
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_was_exchanged_after_bind_is_not_touched(
     uid = NOBODY if os.geteuid() == 0 else -1
     error = refused(request(path, mode=0o666, uid=uid))
     assert (error.action, error.errno) == ("bind", errno.EADDRINUSE)
-    assert "replaced while it was being bound" in error.hint
+    assert "replaced during the bind" in error.hint
     for file in (path, victim):
         assert file.lstat().st_uid == os.geteuid()
     assert stat.S_IMODE(victim.stat().st_mode) == 0o600
@@ -320,9 +320,9 @@ def test_where_the_kernel_list_is_not_to_be_had_binding_still_works(
 @pytest.mark.parametrize(
     ("below", "number", "hint"),
     [
-        ("none/deep/s", errno.ENOENT, "there is no directory {}/none: create it"),
+        ("none/deep/s", errno.ENOENT, "directory {}/none does not exist: create it"),
         ("file/s", errno.ENOTDIR, "{}/file is a regular file, not a directory"),
-        ("link/s", errno.ENOENT, "{}/link is a symbolic link to nothing: create its target"),
+        ("link/s", errno.ENOENT, "{}/link is a symbolic link to a missing target: create it"),
     ],
 )
 def test_a_directory_that_is_none_is_named(

@@ -74,13 +74,13 @@ def test_without_the_kernel_list_a_refusal_is_explained_as_far_as_it_can_be(
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(sockdir / "s"))
     monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
-    assert connect_hint(errno.ECONNREFUSED, at(sockdir / "s")) == "nobody listens on it"
+    assert connect_hint(errno.ECONNREFUSED, at(sockdir / "s")) == "no process listens on it"
 
 
 def test_a_type_that_cannot_be_found_out_is_another_one(sockdir: Path) -> None:
     (sockdir / "s").touch()
     hint = connect_hint(errno.EPROTOTYPE, at(sockdir / "s"))
-    assert hint == "it is of another socket type"
+    assert hint == "it has another socket type"
 
 
 CONNECT = """
@@ -122,7 +122,7 @@ def test_a_mount_of_a_file_that_was_replaced_is_told_from_a_dead_server(sockdir:
             second.bind(str(sockdir / "s"))
             second.listen()
             answer, _ = client.communicate("\n", timeout=30)
-    assert answer.startswith(f"{errno.ECONNREFUSED} it is a mount of a file that its server has")
+    assert answer.startswith(f"{errno.ECONNREFUSED} it is a bind mount of a file that the server")
 
 
 def test_root_of_a_user_namespace_is_told_where_its_rights_end(
@@ -133,7 +133,7 @@ def test_root_of_a_user_namespace_is_told_where_its_rights_end(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     stranger = os.stat_result((0o140600, 0, 0, 1, 65534, 65534, 0, 0, 0, 0))
     known = os.stat_result((0o140600, 0, 0, 1, 0, 0, 0, 0, 0, 0))
-    assert hints._beyond_root(stranger).endswith("and root's rights end there")
+    assert hints._beyond_root(stranger).endswith("so root has no permission")
     assert hints._beyond_root(known) == ""
     maps["uid_map"] = b"         0          0 4294967295\n"  # all are known, so it is nobody's
     assert hints._beyond_root(stranger) == ""

@@ -104,21 +104,21 @@ def test_a_link_stays_whatever_it_leads_to(sockdir: Path, target: str) -> None:
     dead_socket(sockdir / "dead")
     (sockdir / "file").touch()
     (sockdir / "s").symlink_to(target)
-    assert refused(sockdir / "s").startswith("a symbolic link is in the way (lrwxrwxrwx ")
+    assert refused(sockdir / "s").startswith("a symbolic link has that path (lrwxrwxrwx ")
     assert (sockdir / "dead").is_socket()
 
 
 def test_a_file_a_directory_and_a_fifo_stay(sockdir: Path) -> None:
     path = sockdir / "s"
     path.touch(mode=0o640)
-    assert refused(path).startswith("a regular file is in the way (-rw-r----- ")
+    assert refused(path).startswith("a regular file has that path (-rw-r----- ")
     path.unlink()
     path.mkdir()
-    assert refused(path).startswith("a directory is in the way (drwxr-xr-x ")
+    assert refused(path).startswith("a directory has that path (drwxr-xr-x ")
     path.rmdir()
     os.mkfifo(path, 0o600)
-    assert refused(path).startswith("a FIFO is in the way (prw------- ")
-    assert "only sockets are ever removed" in refused(path)
+    assert refused(path).startswith("a FIFO has that path (prw------- ")
+    assert "only stale sockets are removed" in refused(path)
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -157,7 +157,7 @@ def test_connections_that_outlived_their_listener_are_told_from_it(sockdir: Path
         client.connect(str(path))
         accepted, _ = listener.accept()
         listener.close()
-        assert "holds a connection that was made through it: " in refused(path)
+        assert "holds a connection that was accepted through it: " in refused(path)
         accepted.close()
     clear(path)
 
@@ -169,9 +169,12 @@ def test_connections_that_outlived_their_listener_are_told_from_it(sockdir: Path
         ("s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()", "pid {} ("),
         (
             "s, c = map(socket.socket, [1, 1]); s.bind(path); s.listen(0); c.connect(path)",
-            "somebody holds it",
+            "another process holds it",
         ),
-        ("s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(path)", "somebody holds it"),
+        (
+            "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(path)",
+            "another process holds it",
+        ),
     ],
     ids=["listener", "full backlog", "datagram"],
 )
@@ -206,11 +209,11 @@ def test_whom_proc_hides_is_known_from_a_connection_or_at_least_by_user(sockdir:
 def test_what_may_not_be_connected_to_or_removed_is_left_and_said(sockdir: Path) -> None:
     path = dead_socket(sockdir / "s")
     path.chmod(0o666)
-    assert "nobody listens on it, but removing it failed: Permission denied" in said_to_nobody(path)
+    said = said_to_nobody(path)
+    assert "no process listens on it, but removing it failed: Permission denied" in said
     path.chmod(0o600)
-    assert "could not be found out (Permission denied, srw------- root root)" in said_to_nobody(
-        path
-    )
+    said = said_to_nobody(path)
+    assert "cannot tell whether a process listens on it (Permission denied, srw-------" in said
     assert path.is_socket()
 
 
@@ -271,7 +274,7 @@ def test_a_file_replaced_while_it_was_looked_at_stays(
         return obstacle
 
     monkeypatch.setattr(stale, "_obstacle", slow)
-    with pytest.raises(SocketError, match="replaced while it was looked at: try again"):
+    with pytest.raises(SocketError, match="replaced during the check: try again"):
         clear(path)
     assert path.is_socket()
 
@@ -281,7 +284,7 @@ def test_an_owner_whom_the_kernel_does_not_tell_is_somebody(
 ) -> None:
     monkeypatch.setattr(diag, "holders", lambda _: [])
     known = diag.DiagSocket(1, 7, 42, b"x", None, None, 0, 0, 0, (), None)
-    assert stale._describe_holder([known]) == "somebody holds it"
+    assert stale._describe_holder([known]) == "another process holds it"
 
 
 def test_a_process_in_a_foreign_pid_namespace_has_no_number_to_show() -> None:
