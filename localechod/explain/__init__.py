@@ -1,1 +1,1 @@
-"""Why a client can or cannot connect to a local socket: looked up, decided, and put into words."""
+"""Why a client can or cannot connect to a local socket: facts, the decision, and the report."""

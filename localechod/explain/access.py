@@ -1,10 +1,12 @@
-"""The kernel's decision about one inode: mode bits, POSIX ACL, capabilities.
+"""The kernel's permission check of one inode: mode bits, POSIX ACL, capabilities.
 
-As in generic_permission() of Linux's fs/namei.c and posix_acl_permission() of fs/posix_acl.c;
-in words: path_resolution(7), acl(5), capabilities(7). Pure, but for the names in the reasons.
+The rules are those of generic_permission() in Linux's fs/namei.c and posix_acl_permission() in
+fs/posix_acl.c; path_resolution(7), acl(5) and capabilities(7) describe them. The only I/O is the
+look-up of user and group names for the reasons.
 
-From inside a user namespace all ids that it does not know look alike. Then every owner that the
-file may have is tried, and where they do not agree, the answer is not known.
+Inside a user namespace, all ids that it does not map are shown as the same overflow id. The check
+is then made for every owner and group that the file may have. Where the results differ, the
+decision is uncertain.
 """
 
 import enum
@@ -18,11 +20,12 @@ from localechod.explain.client import Client
 # linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
 _VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_UNMAPPED = 2**32 - 1  # nobody's id; in an ACL it stands for one that our user namespace lacks
+# An id that no user has. In an ACL it stands for an id that our user namespace does not map.
+_UNMAPPED = 2**32 - 1
 
 
 class Want(enum.IntEnum):
-    """What is asked of an inode, as the bit of a mode."""
+    """The permission that an operation needs on an inode, as a mode bit."""
 
     WRITE = 2
     SEARCH = 1
@@ -30,7 +33,7 @@ class Want(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """One line of a POSIX ACL; `id` means something for named users and groups only."""
+    """One entry of a POSIX ACL; `id` is used for named users and groups only."""
 
     tag: int
     bits: int
@@ -42,7 +45,7 @@ Acl = tuple[AclEntry, ...]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the permission check looks at, of one file or directory."""
+    """The attributes of a file or directory that the permission check uses."""
 
     mode: int
     uid: int
@@ -52,11 +55,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision and the rule that made it, as the rest of a sentence: "may write, WHY".
+    """A decision, and the rule that it is based on.
 
     Attributes:
-        certain: False where it hangs on ids that our own user namespace does not show; the
-            decision is then the one for a stranger.
+        allowed: the permission is granted.
+        why: the rule, as the end of a sentence such as "may write, WHY".
+        certain: False where it depends on ids that our own user namespace does not map. Then
+            `allowed` holds for a file whose owner and group are not the client's.
     """
 
     allowed: bool
@@ -65,10 +70,10 @@ class Ruling:
 
 
 def parse_acl(packed: bytes) -> Acl:
-    """Read the attribute system.posix_acl_access.
+    """Parse the extended attribute system.posix_acl_access.
 
     Raises:
-        ValueError: it is of a version that nobody has written so far, or cut.
+        ValueError: the version is not 2, the only one so far, or the attribute is truncated.
     """
     if len(packed) < _HEADER.size or _HEADER.unpack_from(packed) != (_VERSION,):
         raise ValueError("not a POSIX ACL of version 2")
@@ -79,15 +84,15 @@ def parse_acl(packed: bytes) -> Acl:
 
 
 def decide(node: Node, client: Client, want: Want) -> Ruling:
-    """Decide as the kernel does, if we can tell whose the file is (user_namespaces(7))."""
+    """Decide as the kernel does, as far as owner and group are visible (user_namespaces(7))."""
     rulings = [_decide(each, client, want) for each in _readings(node, client)]
-    stranger = rulings[-1]
-    certain = all(each.allowed == stranger.allowed for each in rulings)
-    return replace(stranger, certain=certain)
+    last = rulings[-1]
+    certain = all(each.allowed == last.allowed for each in rulings)
+    return replace(last, certain=certain)
 
 
 def _readings(node: Node, client: Client) -> list[Node]:
-    """List what a file may be that is shown to us like this; as a stranger's it is the last."""
+    """Return every node that may be shown to us like this one; the last one is another user's."""
     if client.overflow_ids is None:
         return [node]
     uid, gid = client.overflow_ids
@@ -98,7 +103,7 @@ def _readings(node: Node, client: Client) -> list[Node]:
 
 
 def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
-    """Take each entry for an unknown id in turn for one of the client's, as it is shown to us."""
+    """Return an ACL for each entry with an unmapped id, in which that id is the client's."""
     shown = {_USER: uid, _GROUP: gid}
     return [
         (*acl[:place], replace(entry, id=shown[entry.tag]), *acl[place + 1 :])
@@ -108,7 +113,7 @@ def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
 
 
 def _decide(node: Node, client: Client, want: Want) -> Ruling:
-    """Decide; capabilities come last, and only where they are needed."""
+    """Decide; capabilities are considered last, only where the bits deny the permission."""
     ruling = _by_bits(node, client, want)
     if ruling.allowed:
         return ruling
@@ -134,7 +139,7 @@ def _decide(node: Node, client: Client, want: Want) -> Ruling:
 def _by_bits(node: Node, client: Client, want: Want) -> Ruling:
     if node.uid == client.uid:
         return _ruling(node.mode >> 6, want, "by the bits for its owner")
-    # Without a bit for the group there is no mask that could let an entry through.
+    # Without a group bit, the ACL mask grants nothing, and the kernel does not read the ACL.
     if node.acl is not None and node.mode & stat.S_IRWXG:
         return _by_acl(node, node.acl, client, want)
     if node.gid in client.groups:
@@ -152,7 +157,7 @@ def _by_acl(node: Node, acl: Acl, client: Client, want: Want) -> Ruling:
             gid = node.gid if entry.tag == _GROUP_OBJ else entry.id
             if gid in client.groups:
                 member = True
-                # One group that has the right is enough; the mask then decides.
+                # One group with the permission is enough; the mask then decides.
                 if entry.bits & want:
                     return _masked(entry, mask, want, f"by its ACL for group {group_name(gid)}")
     if member:

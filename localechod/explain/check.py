@@ -1,4 +1,4 @@
-"""One check of a connect, and what a list of them amounts to."""
+"""The result of one check of a connect, and the verdict that follows from all of them."""
 
 import errno
 import os
@@ -11,15 +11,17 @@ Result = Literal["ok", "problem", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: of the kind of check, one word.
+        name: the kind of check, one word.
+        result: "ok", "problem", or "unknown" where the check could not be made.
         detail: what was found, one escaped line.
-        number: the errno that connect(2) gives for a problem, or would if what is unknown were
-            one; 0 for what only helps to understand another check.
-        remedy: what helps against that, or "".
-        decides: of what is unknown, whether connect depends on it.
+        number: the errno that connect(2) returns because of the problem. For an unknown result,
+            the errno that it would return if there were a problem. 0 where the check only helps
+            to understand another one.
+        remedy: how to solve the problem, or "".
+        decides: for an unknown result, whether connect depends on it.
     """
 
     name: str
@@ -32,7 +34,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the checks amount to; `number` is the errno, 0, or None where it cannot be known."""
+    """The conclusion from all checks.
+
+    Attributes:
+        number: the errno of connect(2); 0 for success; None where it is unknown.
+        text: the conclusion, one escaped line.
+        remedy: how to solve the problem, or "".
+    """
 
     number: int | None
     text: str
@@ -40,12 +48,15 @@ class Verdict:
 
 
 def ok(name: str, detail: str) -> Check:
-    """Return a check that found nothing wrong."""
+    """Return a check without a problem."""
     return Check(name, "ok", detail)
 
 
 def conclude(checks: Sequence[Check]) -> Verdict:
-    """Decide by the first check that does: they stand in the order in which the kernel looks."""
+    """Return the verdict: the first problem decides, as the checks are in the kernel's order.
+
+    An unknown result that comes before it decides as well: then the verdict is unknown.
+    """
     for check in checks:
         if check.result == "unknown" and check.decides:
             text = f"unknown: cannot tell whether connect works: {check.detail}"

@@ -1,7 +1,8 @@
-"""Whose rights count: the ids, groups and capabilities of a process, or of a user's next login.
+"""The client of a connect: the ids, groups and capabilities of a process or of a user.
 
-A process keeps the groups it was given when its session began. What the group file says now
-counts at the next login only, so both are known here, and the difference is a frequent answer.
+A process keeps the groups that its session was started with. A change of the group database has
+an effect from the next login on. Both sets of groups are read, because a difference between them
+is a frequent reason for a denied connect.
 """
 
 import os
@@ -19,7 +20,7 @@ from localechod.host.procfs import (
 )
 from localechod.text import escape
 
-_NO_ID = 2**32 - 1  # the one number that is nobody's (chown(2))
+_NO_ID = 2**32 - 1  # the only number that is not a valid id (chown(2))
 _OVERFLOW = Path("/proc/sys/kernel/overflowuid"), Path("/proc/sys/kernel/overflowgid")
 
 Ids = tuple[range, ...]
@@ -27,19 +28,22 @@ Ids = tuple[range, ...]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who connects, as the kernel's permission check sees it. All ids are those of the looker.
+    """The credentials of a client, as the kernel's permission check uses them.
+
+    All ids are those of our own user namespace.
 
     Attributes:
         uid: the file system uid.
         groups: the file system gid and the supplementary groups.
-        login_groups: the groups that the group file gives this user, from the next login on.
+        login_groups: the groups that the user has from the next login on (group database).
         dac_override: CAP_DAC_OVERRIDE is effective.
         dac_read_search: CAP_DAC_READ_SEARCH is effective.
-        uids: the ids that its user namespace knows: a capability counts over no other's files.
+        uids: the ids that the client's user namespace maps. A capability has no effect on a file
+            with another owner.
         gids: the same for groups.
-        pid: the process, or None for a user who may have none.
-        overflow_ids: the uid and the gid by which our own user namespace shows us every one that it
-            does not know; None where it knows all.
+        pid: the process; None for a user.
+        overflow_ids: the uid and gid that our own user namespace shows for every id that it does
+            not map; None where it maps all ids.
     """
 
     uid: int
@@ -54,11 +58,11 @@ class Client:
 
     @property
     def name(self) -> str:
-        """The user's name, escaped, or his number."""
+        """The user's name, escaped, or their uid."""
         return user_name(self.uid)
 
     def is_mapped(self, uid: int, gid: int) -> bool:
-        """Whether owner and group of a file exist in this client's user namespace."""
+        """Whether the client's user namespace maps both owner and group of a file."""
         return any(uid in ids for ids in self.uids) and any(gid in ids for ids in self.gids)
 
 
@@ -67,8 +71,8 @@ def of_process(pid: int) -> Client:
 
     Raises:
         UsageError: there is no such process.
-        LocalechodError: there is no /proc, as in a bare chroot.
-        NotPermittedError: it is hidden from us.
+        LocalechodError: /proc is not mounted, as in a bare chroot.
+        NotPermittedError: /proc hides the process from us.
     """
     try:
         status = (Path("/proc") / str(pid) / "status").read_bytes()
@@ -99,9 +103,9 @@ def of_process(pid: int) -> Client:
 
 
 def of_user(text: str) -> Client:
-    """Look up a user, by name or number, as a new login of his would be.
+    """Look up a user by name or uid, with the credentials that their next login has.
 
-    Root gets what root of this session can have at most (the capability bounding set).
+    Root has the capabilities of our own bounding set, the most that it can have in this session.
 
     Raises:
         UsageError: there is no such user.
@@ -142,7 +146,7 @@ def _mapped_ids(pid: int | str, name: str) -> Ids:
 
 
 def _overflow_ids() -> tuple[int, int] | None:
-    """Read what stands for unknown ids (user_namespaces(7), Unmapped user and group IDs)."""
+    """Read the overflow ids (user_namespaces(7), Unmapped user and group IDs)."""
     known = [sum(map(len, _mapped_ids("self", name))) for name in ("uid_map", "gid_map")]
     if min(known) == _NO_ID:
         return None

@@ -1,6 +1,6 @@
-"""Gathering the facts about one address, from one process's view. Nothing is connected to.
+"""The facts about one address, as seen from one process. Gathering them connects to nothing.
 
-What is read: the way to the file, the kernel's list of sockets (UNIX_DIAG) in the network
+The sources are the path to the file, the kernel's list of sockets (UNIX_DIAG) in the network
 namespaces that can be entered, the descriptors of all processes, systemd's list of socket units,
 and the labels of a security module.
 """
@@ -34,13 +34,13 @@ _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked.
+    """The connect to explain.
 
     Attributes:
         name: a path, absolute or relative, or a NUL and an abstract name.
-        type: a socket.SOCK_*, or None for whatever is there.
-        client: whose rights count.
-        pid: whose namespaces, root and working directory count; None: our own.
+        type: a socket.SOCK_*, or None for the type of the socket that is found.
+        client: the credentials to check with.
+        pid: the process whose namespaces, root and working directory to use; None: our own.
     """
 
     name: bytes
@@ -50,19 +50,21 @@ class Question:
 
     @property
     def is_abstract(self) -> bool:
-        """True for a name without a file."""
+        """True for an abstract name, which has no file."""
         return self.name.startswith(b"\0")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the kernel's lists of sockets say.
+    """The sockets of an address, from the kernel's lists.
 
     Attributes:
-        sockets: those bound as this file, or to this abstract name.
+        sockets: the sockets that are bound as this file, or to this abstract name.
         failure: why the list could not be read, or "".
-        other_pid: the process in whose network namespace they were found, if not the asked one.
-        unsearched: how many network namespaces would not let us in; None where some may be hidden.
+        other_pid: a process of the network namespace in which they were found; None where that
+            is the namespace of the question.
+        unsearched: the number of network namespaces that could not be entered; None where some
+            may be hidden.
     """
 
     sockets: tuple[DiagSocket, ...] = ()
@@ -73,10 +75,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that the verdict is made from.
+    """Everything that the verdict is based on.
 
-    `unreadable` processes would not show their descriptors; where we are `contained` there may
-    be others that nobody can see from here.
+    Attributes:
+        unreadable: the number of processes whose descriptors could not be read.
+        contained: we are in a pid namespace, outside of which there may be other processes.
+        protected_links: fs.protected_symlinks is on.
     """
 
     question: Question
@@ -94,8 +98,8 @@ def gather(question: Question) -> Facts:
     """Gather the facts.
 
     Raises:
-        UsageError: the process of the question is gone.
-        NotPermittedError: it may not be looked at.
+        UsageError: the process of the question does not exist.
+        NotPermittedError: its /proc files may not be read.
     """
     if len(question.name) > LONGEST:
         return Facts(question)
@@ -109,7 +113,7 @@ def gather(question: Question) -> Facts:
             )
             return _with_processes(facts, _path_for_us(question, walk))
     except (FileNotFoundError, ProcessLookupError):
-        if question.pid is None:  # there is no /proc, which is no fault of the user's
+        if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
         raise UsageError(f"no such process: {question.pid}", "see ps -e") from None
     except PermissionError:
@@ -138,7 +142,7 @@ def _walk(question: Question, closing: ExitStack) -> Walk:
 def _protects_symlinks() -> bool:
     try:
         return _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
-    except OSError:  # no such setting, so no such protection
+    except OSError:  # the kernel has no such setting, and so no such protection
         return False
 
 
@@ -166,9 +170,9 @@ def _by_file(question: Question, walk: Walk) -> Listing:
 
 
 def _search_namespaces(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listing:
-    """Ask in all other network namespaces, as far as they let us in.
+    """Search all other network namespaces that can be entered.
 
-    Processes come and go meanwhile, so namespaces are found again until there is no new one.
+    Processes start and end meanwhile, so the search is repeated until no namespace is new.
     """
     known = {netns.identity(question.pid or os.getpid())}
     closed = 0
@@ -181,7 +185,7 @@ def _search_namespaces(question: Question, ask: Callable[[], list[DiagSocket]]) 
             try:
                 found = netns.run_inside(pid, ask)
             except (FileNotFoundError, ProcessLookupError):
-                continue  # the process has ended; others may live in the same namespace
+                continue  # the process has ended; others may be in the same namespace
             except OSError:
                 closed += 1
             else:
@@ -192,7 +196,7 @@ def _search_namespaces(question: Question, ask: Callable[[], list[DiagSocket]]) 
 
 
 def _with_processes(facts: Facts, file: bytes) -> Facts:
-    """Add who holds it, which unit would start it, and whose labels count."""
+    """Add the processes that hold the socket, its socket unit, and the security labels."""
     sockets = _without_connections(facts.listing.sockets)
     found, unreadable = holding_processes(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
@@ -209,7 +213,7 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
 
 
 def _without_connections(sockets: Sequence[DiagSocket]) -> list[DiagSocket]:
-    """Leave out accepted connections, which bear the name and file of their listener."""
+    """Leave out accepted connections, which have the name and file of their listener."""
     own = [each for each in sockets if not is_connection(each)]
     return own or list(sockets)
 
@@ -223,7 +227,7 @@ def _addresses(facts: Facts) -> list[str]:
 
 
 def _path_for_us(question: Question, walk: Walk) -> bytes:
-    """Return a path to the file for ourselves, b"" where there is none."""
+    """Return a path by which our own process reaches the file; b"" where there is none."""
     if walk.end is None or not walk.end.path.startswith(b"/"):
         return b""
     return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + walk.end.path

@@ -1,7 +1,8 @@
-"""Judging what is behind a name: a listener, its type and queue, who holds it, who could refuse.
+"""The checks of the socket itself: listener, type, queue, holders, and security module.
 
-From what `gather` has seen. As unix_stream_connect() and unix_dgram_connect() in Linux's
-net/unix/af_unix.c: the type is compared before anybody asks whether it listens.
+They use only what `gather` found. Their order is that of unix_stream_connect() and
+unix_dgram_connect() in Linux's net/unix/af_unix.c: the kernel compares the type before it checks
+whether the socket listens.
 """
 
 import errno
@@ -17,7 +18,7 @@ from localechod.text import escape
 
 
 def check_listener(facts: Facts) -> list[Check]:
-    """Judge everything behind the file or abstract name."""
+    """Check the socket that has the file or the abstract name."""
     listing = facts.listing
     if listing.failure:
         detail = f"cannot read the kernel's list of sockets: {listing.failure}"
@@ -32,10 +33,10 @@ def check_listener(facts: Facts) -> list[Check]:
 
 
 def reachable_socket(facts: Facts) -> DiagSocket | None:
-    """Return the socket that a connect would reach: of a file the one, of a name that of the type.
+    """Return the socket that a connect reaches; None where there is none.
 
-    Each type has abstract names of its own; without a type asked for it is the first that listens,
-    in the order in which `localechoctl send` tries.
+    Each socket type has its own abstract names. Where the question has no type, it is the first
+    socket that accepts, in the order in which `localechoctl send` tries the types.
     """
     candidates, asked = facts.listing.sockets, facts.question.type
     if facts.question.is_abstract and asked is not None:
@@ -48,14 +49,14 @@ def _rank(each: DiagSocket) -> tuple[bool, int]:
 
 
 def _accepts(each: DiagSocket) -> bool:
-    """Whether it takes connections, or datagrams, at all."""
+    """Whether the socket accepts connections or datagrams at all."""
     if each.type == socket.SOCK_DGRAM:
         return True
     return each.state == diag.STATE_LISTEN and not each.is_shut
 
 
 def _unbound(facts: Facts) -> Check:
-    """Judge a name that no socket is known for."""
+    """Check a file or name for which no socket was found."""
     if facts.question.is_abstract:
         return Check(
             "listener",
@@ -119,8 +120,8 @@ def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     if is_connection(main):
         detail = "no process listens any more; only connections that it accepted remain"
         if wrong and len(facts.listing.sockets) == 1:
-            # A socket that is bound and connected has its name still, an accepted one has not;
-            # they look the same, and the kernel compares the type of the first only.
+            # The kernel finds a socket that was bound and then connected by its name, and
+            # compares its type; it does not find an accepted socket. Both look the same here.
             return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start the server")
         return Check("listener", "problem", detail, errno.ECONNREFUSED, "start the server")
     number = errno.EPROTOTYPE if wrong else errno.ECONNREFUSED
@@ -134,7 +135,7 @@ def _first_holder(holders: tuple[HoldingProcess, ...]) -> str:
 
 def _queue(main: DiagSocket) -> Check:
     waiting = f"waiting to be accepted: {main.queue}, backlog {main.backlog}"
-    # unix_recvq_full(): one more than the backlog fits
+    # unix_recvq_full(): the queue holds one more than the backlog
     if main.queue <= main.backlog:
         return ok("queue", waiting)
     detail = f"{waiting}: full; a blocking connect waits until the server accepts"

@@ -1,11 +1,11 @@
-"""What is mounted where, as proc_pid_mountinfo(5) tells it."""
+"""The mounts that a process sees, from /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# File systems whose permissions are decided elsewhere: by a server, or by another process.
+# File systems on which a server, or another process, checks permissions.
 _WITH_OWN_RIGHTS = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
 
 
@@ -14,12 +14,12 @@ class Mount:
     """One mount.
 
     Attributes:
-        device: of the file system, as UNIX_DIAG tells it.
-        root: the part of the file system that is mounted; ends in "//deleted" where a bind mount
-            has outlived the file it was made of.
-        point: where it is mounted.
+        device: the device of the file system, the same as in UNIX_DIAG.
+        root: the path in the file system that is mounted. It ends in "//deleted" where a bind
+            mount's source file was removed.
+        point: the mount point.
         kind: the type of the file system.
-        read_only: the file system itself, not merely this mount of it.
+        read_only: the file system itself is read-only, not only this mount of it.
     """
 
     device: int
@@ -30,26 +30,26 @@ class Mount:
 
     @property
     def ignores_modes(self) -> bool:
-        """True where the modes that stat(2) shows do not decide."""
+        """True where permissions do not depend on the modes that stat(2) shows."""
         return self.kind.startswith(_WITH_OWN_RIGHTS)
 
     @property
     def is_deleted(self) -> bool:
-        """True for a bind mount of a file that its own directory no longer has."""
+        """True for a bind mount whose source file was removed from its directory."""
         return self.root.endswith(b"//deleted")
 
 
 def table(pid: int) -> dict[int, Mount]:
-    """Return the mounts that a process sees, by their ids.
+    """Return the mounts that a process sees, by mount id.
 
     Raises:
-        OSError: the process is gone or hidden.
+        OSError: the process has ended or is hidden.
     """
     return parse((Path("/proc") / str(pid) / "mountinfo").read_bytes())
 
 
 def parse(text: bytes) -> dict[int, Mount]:
-    """Read a mountinfo file."""
+    """Parse a mountinfo file."""
     found = {}
     for line in text.splitlines():
         front, _, back = line.partition(b" - ")
@@ -67,11 +67,11 @@ def parse(text: bytes) -> dict[int, Mount]:
 
 
 def of_descriptor(descriptor: int, mounts: dict[int, Mount]) -> Mount | None:
-    """Return the mount that an open file was reached through; None where it is not in the table."""
+    """Return the mount through which a file was opened; None where it is not in the table."""
     fields = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().split()
     return mounts.get(int(fields[fields.index(b"mnt_id:") + 1]))
 
 
 def _unescaped(text: bytes) -> bytes:
-    r"""Undo the kernel's escapes: blanks, newlines and backslashes come as "\040" and so on."""
+    r"""Undo the kernel's escapes: a space is written as "\040", and so on."""
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), text)

@@ -1,7 +1,7 @@
-"""Network namespaces: which there are, and asking for sockets in another one.
+"""Network namespaces: finding them, and running a function in another one.
 
-A socket with a path is found by its file from every network namespace, but listed in its own
-only. So that a socket is not listed here proves nothing as long as there are others to ask.
+connect(2) finds a socket with a path from every network namespace, but the kernel lists it only
+in the socket's own. A socket that is not listed here may exist in another namespace.
 """
 
 import ctypes
@@ -21,11 +21,11 @@ _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """The network namespaces of all processes: one pid for each, by a number that tells them apart.
+    """The network namespaces of all processes.
 
     Attributes:
-        pids: the processes to enter them by.
-        complete: False where processes may be hidden from us (another pid namespace, hidepid).
+        pids: one process of each namespace, by the namespace's `identity`.
+        complete: False where processes may be hidden from us (a pid namespace, hidepid=).
     """
 
     pids: dict[int, int]
@@ -33,7 +33,7 @@ class Namespaces:
 
 
 def survey() -> Namespaces:
-    """Find the network namespaces; takes no rights, unlike reading the links in /proc/PID/ns."""
+    """Find the network namespaces; unlike reading /proc/PID/ns/net, this needs no privilege."""
     pids: dict[int, int] = {}
     for pid in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()):
         number = identity(pid)
@@ -43,9 +43,9 @@ def survey() -> Namespaces:
 
 
 def identity(pid: int) -> int | None:
-    """Return a number that tells a process's network namespace from others; None: hidden, gone.
+    """Return a number for a process's network namespace; None: the process has ended or is hidden.
 
-    Each namespace has files of its own in /proc/PID/net, and their inode numbers are public.
+    Each namespace has its own files in /proc/PID/net, and every user may read their inode numbers.
     """
     try:
         return Path(f"/proc/{pid}/net/unix").stat().st_ino
@@ -54,12 +54,13 @@ def identity(pid: int) -> int | None:
 
 
 def run_inside(pid: int | None, action: Callable[[], T]) -> T:
-    """Do something in a process's network namespace; None: in our own.
+    """Run a function in a process's network namespace; None: in our own.
 
-    In a thread that ends with it, so that nothing has to be put back.
+    It runs in a thread of its own, which ends afterwards, so that no namespace must be restored.
 
     Raises:
-        OSError: the namespace may not be entered (setns(2)), or is gone; or what `action` raises.
+        OSError: the namespace may not be entered (setns(2)), the process has ended, or the
+            function raised it.
     """
     if pid is None or identity(pid) == identity(os.getpid()):
         return action()

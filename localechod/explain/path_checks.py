@@ -1,8 +1,8 @@
-"""Judging the way to a socket file: its name, the directories, what stands at the end, its mode.
+"""The checks of the path to a socket file: name, directories, links, file type, and permission.
 
-From what `gather` has seen; only the names of users and groups are looked up here. The order of the
-errors is that of unix_find_bsd() in Linux's net/unix/af_unix.c: lookup, right to write, then
-whether it is a socket at all.
+They use only what `gather` found, and look up the names of users and groups. The order of the
+errors is that of unix_find_bsd() in Linux's net/unix/af_unix.c: path lookup, write permission,
+then whether the file is a socket.
 """
 
 import errno
@@ -25,7 +25,7 @@ _OUTSIDE = "run outside this user namespace, with --pid"
 
 
 def check_name(question: Question) -> Check:
-    """Judge syntax and length (unix(7))."""
+    """Check the length of the name (unix(7))."""
     length = len(question.name)
     if question.is_abstract:
         if length > LONGEST:
@@ -48,7 +48,7 @@ def check_name(question: Question) -> Check:
 
 
 def check_path(facts: Facts, walk: Walk) -> list[Check]:
-    """Judge each directory and link, what stands at the end, and the right to write to it."""
+    """Check each directory and link, the type of the file, and write permission."""
     question = facts.question
     checks: list[Check] = []
     seen: set[bytes] = set()
@@ -76,7 +76,7 @@ def listing(node: Node) -> str:
 def _link(step: Step, client: Client, *, protected: bool) -> Check:
     detail = f"{escape(step.path)} -> {escape(step.target)}"
     parent = step.parent
-    # may_follow_link() in fs/namei.c: no capability helps here, not even root's
+    # may_follow_link() in fs/namei.c: no capability overrides this, so it applies to root too
     open_to_all = stat.S_ISVTX | stat.S_IWOTH
     if not protected or parent is None or parent.mode & open_to_all != open_to_all:
         return ok("symlink", detail)
@@ -142,7 +142,7 @@ def _last_component(end: Step, client: Client) -> Check:
     if read_only and stat.S_IFMT(end.node.mode) in {stat.S_IFREG, stat.S_IFDIR}:
         number = errno.EROFS
     elif not decide(end.node, client, Want.WRITE).allowed:
-        number = errno.EACCES  # the kernel looks at the mode first
+        number = errno.EACCES  # the kernel checks permission first
     else:
         number = errno.ECONNREFUSED
     return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
@@ -165,7 +165,7 @@ def _permission(end: Step, question: Question) -> Check:
 
 
 def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
-    """Say who can do what about a missing right; what changes least comes first."""
+    """Return how to grant a missing permission; the smallest change comes first."""
     node, client = step.node, question.client
     fresh = decide(node, replace(client, groups=client.groups | client.login_groups), want)
     if fresh.allowed:
@@ -180,7 +180,7 @@ def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
 
 
 def _group_has_right(node: Node, want: Want) -> bool:
-    """Whether members of the file's group have the right, which a user can be given by adding."""
+    """Whether the file's group has the permission, so that a new member gets it too."""
     somebody = Client(
         -1,
         frozenset({node.gid}),
@@ -195,7 +195,7 @@ def _group_has_right(node: Node, want: Want) -> bool:
 
 
 def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
-    """Tell of a socket file that is itself a mount point: it stays what it was when mounted."""
+    """Check a socket file that is itself a mount point: it stays the file that was mounted."""
     if end.mount is None or not stat.S_ISSOCK(end.node.mode) or end.mount == steps[-1].mount:
         return []
     if end.mount.is_deleted:

@@ -1,7 +1,7 @@
-"""Really connecting, with another one's rights and from another one's namespaces.
+"""`--probe`: a real connect, with the client's credentials and in its namespaces.
 
-In a process of its own, because who has taken on a user's rights or entered a namespace does not
-come back. The server sees a client that hangs up at once.
+It runs in a child process, because a process cannot undo a change of credentials or namespaces.
+The server sees a client that disconnects at once.
 """
 
 import ctypes
@@ -31,11 +31,11 @@ _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
 def probe(question: Question) -> int:
     """Connect without blocking, as the client of the question; return the errno, 0 for success.
 
-    Without a type, the first of stream, seqpacket and datagram that is not the wrong one.
+    Where the question has no type, stream, seqpacket and datagram are tried in this order.
 
     Raises:
-        NotPermittedError: only root can do that for somebody else.
-        LocalechodError: the client could not be put into that place.
+        NotPermittedError: we are not root, and the client is another user or process.
+        LocalechodError: the client's credentials or namespaces could not be set.
     """
     ourselves = question.pid is None and question.client.pid == os.getpid()
     if not ourselves and os.geteuid() != 0:
@@ -58,7 +58,7 @@ def probe(question: Question) -> int:
 
 
 def _run_child(question: Question, writing: int, *, become: bool) -> NoReturn:
-    """Be the client: tell the errno of connect or, behind a blank, why it did not come to that."""
+    """Connect in the child; write the errno or, after a space, why there was no connect."""
     try:
         if become:
             _take_identity(question)
@@ -81,11 +81,11 @@ def _connect(question: Question) -> int:
 
 
 def _take_identity(question: Question) -> None:
-    """Take on the place and the rights of the client, with root's as long as they are needed."""
+    """Take on the client's namespaces and credentials; keep root's as long as they are needed."""
     client = question.client
     libc = ctypes.CDLL(None, use_errno=True)
     uid, groups = client.uid, sorted(client.groups)
-    # Groups first: a user namespace may forbid to set them. They are the same ones in there.
+    # Groups first, because a user namespace may forbid setgroups(2). They stay the same inside.
     os.setgroups(groups)
     os.setresgid(groups[0], groups[0], groups[0])
     if question.pid is not None:
@@ -100,7 +100,11 @@ def _take_identity(question: Question) -> None:
 
 
 def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
-    """Enter a process's namespaces, root and working directory; return whether ids change there."""
+    """Enter a process's namespaces, root and working directory.
+
+    Returns:
+        Whether its user namespace is another one, with other ids.
+    """
     directory = Path(f"/proc/{pid}")
     flags = os.O_RDONLY | os.O_CLOEXEC
     root, start = (os.open(directory / name, os.O_PATH | flags) for name in ("root", "cwd"))
@@ -114,7 +118,7 @@ def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
     os.fchdir(root)
     os.chroot(".")
     os.fchdir(start)
-    # Last: the other namespaces belong to the first user namespace, where we are still root.
+    # Last: entering the other namespaces needs root of the user namespace that owns them.
     if other_users:
         _check(libc.setns(users, _CLONE_NEWUSER))
     return other_users
@@ -133,7 +137,7 @@ def _uid_inside(uid: int, id_map: tuple[IdRange, ...]) -> int:
 
 
 def _set_capabilities(libc: ctypes.CDLL, capabilities: int) -> None:
-    """Have these capabilities in effect and no others (capset(2))."""
+    """Make exactly these capabilities permitted and effective (capset(2))."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     blocks = (ctypes.c_uint32 * 6)(capabilities, capabilities, 0, 0, 0, 0)
     _check(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))

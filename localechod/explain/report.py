@@ -1,4 +1,4 @@
-"""The whole answer about one address: every check, who holds it, the verdict and the remedy."""
+"""The report about one address: every check, the holders, the verdict and the remedy."""
 
 import os
 import stat
@@ -19,10 +19,11 @@ CAN, CANNOT, UNKNOWN = 0, 1, 5
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What there is to say.
+    """The report.
 
     Attributes:
-        type: "stream", "datagram" or "seqpacket": what was asked for, else what is there; or None.
+        type: "stream", "datagram" or "seqpacket": the type of the question, or else the socket's
+            own; None where there is neither.
     """
 
     question: Question
@@ -33,17 +34,17 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0: a client can connect, 1: it cannot, 5: that cannot be known."""
+        """0: a client can connect; 1: it cannot; 5: unknown."""
         if self.verdict.number is None:
             return UNKNOWN
         return CANNOT if self.verdict.number else CAN
 
 
 def explain(question: Question, *, probing: bool = False) -> Report:
-    """Look, decide, and if asked really connect.
+    """Gather the facts and judge them; with `probing`, connect as well.
 
     Raises:
-        LocalechodError: the process of the question is gone, or closed to us.
+        LocalechodError: the process of the question has ended, or may not be inspected.
     """
     facts = gather(question)
     report = judge(facts)
@@ -54,7 +55,7 @@ def explain(question: Question, *, probing: bool = False) -> Report:
 
 
 def judge(facts: Facts) -> Report:
-    """Decide by the facts alone."""
+    """Make every check, from the facts alone."""
     question = facts.question
     checks = [check_name(question)]
     if facts.walk is not None:
@@ -74,7 +75,7 @@ def judge(facts: Facts) -> Report:
 
 
 def _may_be_served(facts: Facts) -> bool:
-    """Whether there is a name that somebody could have bound: an abstract one, or a socket file."""
+    """Whether a socket may be bound: the name is a valid abstract one, or a socket file exists."""
     if facts.question.is_abstract:
         return len(facts.question.name) <= LONGEST
     end = facts.walk.end if facts.walk else None
@@ -82,7 +83,7 @@ def _may_be_served(facts: Facts) -> bool:
 
 
 def _probed(report: Report, number: int) -> Report:
-    """Let the kernel have the last word, and keep the reason where it is the same."""
+    """Add the probe's result, which decides; keep the reason where the errno is the same."""
     if number:
         detail = f"connect failed: {os.strerror(number)} ({number})"
         check = Check("probe", "problem", detail, number)
@@ -97,5 +98,5 @@ def _probed(report: Report, number: int) -> Report:
 
 
 def shown_name(question: Question) -> str:
-    """Return the address as everything shows it."""
+    """Return the address, escaped."""
     return escape(question.name)

@@ -1,6 +1,6 @@
-"""Security modules: whether one is on that could refuse a connect which the modes allow.
+"""Security modules that may deny a connect although the file modes allow it.
 
-What its policy says is not known here. It is only told whose labels it would compare.
+Their policy is not evaluated. The report shows the labels that the module compares.
 """
 
 import os
@@ -14,11 +14,11 @@ _SMACK = Path("/sys/fs/smackfs")
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The module that has a say, and the labels of those concerned ("" where not known).
+    """The active security module, and the labels that it compares ("" where unknown).
 
     Attributes:
-        module: "SELinux", "AppArmor", "Smack", or "" where none can refuse.
-        client: the label of who connects.
+        module: "SELinux", "AppArmor", "Smack", or "" where none can deny a connect.
+        client: the label of the client.
         servers: the labels of the processes that hold the socket.
         file: the label of the socket file.
     """
@@ -30,17 +30,17 @@ class Security:
 
     @property
     def is_open(self) -> bool:
-        """True where no module can refuse: none is on, or AppArmor confines neither side."""
+        """True where no module can deny: none is active, or AppArmor confines neither side."""
         if self.module == "AppArmor":
             return all(map(_unconfined, (self.client, *filter(None, self.servers))))
         return not self.module
 
 
 def read_labels(client: int, servers: tuple[int, ...], file: bytes) -> Security:
-    """Find out which module is on, and read the labels.
+    """Find the active module, and read the labels.
 
     Args:
-        client: the pid whose label counts.
+        client: the pid of the client.
         servers: the pids that hold the socket.
         file: a path to the socket file, b"" for an abstract name.
     """
@@ -65,7 +65,7 @@ def _module() -> str:
 
 def _label(pid: int) -> str:
     directory = Path(f"/proc/{pid}/attr")
-    # The second is the only one before Linux 5.8, and the first module's where there are several.
+    # Before Linux 5.8 only the second file exists. It shows the first of several modules.
     return _read(directory / "apparmor/current") or _read(directory / "current")
 
 

@@ -1,4 +1,4 @@
-"""Which systemd unit a process belongs to, and which .socket unit listens at an address."""
+"""The systemd unit of a process, and the .socket unit that listens at an address."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ _UNIT = re.compile(r"[^/]+\.(?:service|scope|socket|mount|swap)\Z")
 
 @dataclass(frozen=True, slots=True)
 class SocketUnit:
-    """A unit that listens and starts another one with the first connection (systemd.socket(5))."""
+    """A .socket unit, which starts another unit at the first connection (systemd.socket(5))."""
 
     name: str
     starts: str
@@ -22,7 +22,7 @@ class SocketUnit:
 
 
 def unit_of(pid: int) -> str:
-    """Return the unit of a process, "" where it has none or that cannot be read."""
+    """Return the unit of a process; "" where it has none or its cgroup is not readable."""
     try:
         return parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(errors="replace"))
     except OSError:
@@ -33,28 +33,29 @@ def parse_cgroup(text: str) -> str:
     """Find the innermost unit in a /proc/PID/cgroup file (cgroups(7)); "" where there is none."""
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
-        # cgroup v2, or the hierarchy that systemd keeps for itself beside those of v1
+        # cgroup v2, or the named hierarchy that systemd uses beside the v1 controllers
         if controllers in {"", "name=systemd"}:
             for part in reversed(path.split("/")):
-                # A name that the cgroup file system would mistake for a file of its own begins
-                # with an additional underscore.
+                # systemd prefixes an underscore to a name that would conflict with a file of the
+                # cgroup file system.
                 if _UNIT.match(part):
                     return part.removeprefix("_")
     return ""
 
 
 def socket_unit(*addresses: str) -> SocketUnit | None:
-    """Ask systemd which unit listens at one of these ("/path" or "@name"), if any.
+    """Ask systemd which unit listens at one of these addresses ("/path" or "@name").
 
-    None also where systemd is not there or does not answer. Templates are left out: what their
-    instances listen at is known only of those that are loaded.
+    Returns:
+        The unit; None where there is none, or systemd does not run or does not answer. Templates
+        are left out: only their loaded instances have an address.
     """
     if not _SYSTEMD.is_dir():
         return None
     try:
         files = _systemctl("list-unit-files", "--type=socket", "--no-legend", "--plain")
         names = [line.split()[0] for line in files.splitlines() if line.strip()]
-        # The pattern stands for what is loaded; of the rest systemd wants to hear the names.
+        # The pattern matches loaded units only; systemctl needs the names of the others.
         wanted = ["*.socket", *(name for name in names if "@." not in name)]
         listing = _systemctl("show", f"--property={_PROPERTIES}", "--", *wanted)
     except (OSError, subprocess.SubprocessError):
@@ -75,7 +76,7 @@ def _systemctl(*words: str) -> str:
 
 
 def find_socket_unit(listing: str, addresses: Collection[str]) -> SocketUnit | None:
-    """Find an address in what `systemctl show` printed: one paragraph for each unit."""
+    """Find an address in the output of `systemctl show`: one paragraph for each unit."""
     wanted = re.compile(rf"Listen=(?:{'|'.join(map(re.escape, addresses))}) \(\w+\)")
     for paragraph in listing.split("\n\n"):
         lines = paragraph.splitlines()

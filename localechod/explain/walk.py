@@ -1,8 +1,9 @@
-"""The way to a file, one step at a time, as the kernel goes it (path_resolution(7)).
+"""Path resolution, one component at a time, as the kernel does it (path_resolution(7)).
 
-Every directory is opened by O_PATH from the one before, so another process's root leads through
-that process's mounts without our having to enter its namespace. Nothing is decided here: who may
-go this way is for `judge` to say. What we ourselves may not see ends the walk, and is told.
+Every directory is opened with O_PATH relative to the one before. So a path that begins at another
+process's root follows that process's mounts, without entering its mount namespace. This module
+makes no permission check; `path_checks` does. The walk ends with a failure where we ourselves lack
+permission.
 """
 
 import errno
@@ -22,12 +23,13 @@ _MAXSYMLINKS = 40  # linux/namei.h
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing on the way: a directory in which a name was looked up, a link, or the end.
+    """One inode of the walk: a directory in which a name is looked up, a link, or the end.
 
     Attributes:
-        path: how the walk came here, unescaped.
-        target: where a symbolic link leads; b"" otherwise.
-        parent: the directory of a link that is the last of its path, for fs.protected_symlinks.
+        path: the path up to here, unescaped.
+        target: the target of a symbolic link; b"" otherwise.
+        parent: the directory of a link that is the last component of its path, for
+            fs.protected_symlinks; None otherwise.
     """
 
     path: bytes
@@ -41,15 +43,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A way and how it ended.
+    """The result of a path resolution.
 
     Attributes:
-        steps: directories and links, in the order in which the kernel meets them.
-        end: what stands at the end; None where the way ends before.
+        steps: directories and links, in the kernel's order.
+        end: the file that the path leads to; None where the walk ended before.
         number: the errno of the lookup: 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG.
-        stopped_at: where it ended so.
-        last: nothing was left to go behind that.
-        failure: why we could not look further, or "".
+        stopped_at: the path up to the component where the walk ended early.
+        last: that component is the last one.
+        failure: why we ourselves could not go on, or "".
     """
 
     steps: tuple[Step, ...]
@@ -61,26 +63,26 @@ class Walk:
 
 
 def walk_path(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Walk:
-    """Go to a path and look at everything on the way.
+    """Resolve a path, and return every inode on it.
 
     Args:
         path: absolute, or relative to `start`.
-        root: a descriptor of the root directory that counts.
-        start: a descriptor of the working directory that counts.
-        known: the mounts that are seen from there.
+        root: a descriptor of the root directory to use.
+        start: a descriptor of the working directory to use.
+        known: the mounts of the process whose view it is, by mount id.
     """
     with ExitStack() as closing:
         return _Walker(root, start, known, closing).go(path)
 
 
 class _EndedError(Exception):
-    """The way ends here; args are the errno (or the reason for which we are blind) and the path."""
+    """The walk ends early; args are the errno (or why we could not go on) and the path."""
 
 
 class _Walker:
     def __init__(self, root: int, start: int, known: dict[int, Mount], closing: ExitStack) -> None:
         self._root, self._known, self._closing = root, known, closing
-        # Directories from the first to the current one, with their paths: ".." goes back.
+        # Directories from the first to the current one, with their paths, for "..".
         self._stack = [(start, b"")]
         self._pending: deque[bytes] = deque()
         self._steps: list[Step] = []
@@ -132,7 +134,7 @@ class _Walker:
         return self._look(end, shown or b".")
 
     def _begin(self, path: bytes) -> bool:
-        """Put a path before what is still to go; return whether it has to be a directory."""
+        """Put a path before the pending components; return whether it must be a directory."""
         if path.startswith(b"/"):
             self._stack = [(self._root, b"/")]
         self._pending.extendleft(reversed([name for name in path.split(b"/") if name]))
@@ -167,7 +169,7 @@ class _Walker:
     def _look(self, descriptor: int, shown: bytes) -> Step:
         try:
             status = os.fstat(descriptor)
-        except OSError as error:  # FUSE shows itself to nobody but its owner, or has no server
+        except OSError as error:  # FUSE: only its owner may stat it, or its server has ended
             raise _EndedError(_reason(error), shown) from None
         link = stat.S_ISLNK(status.st_mode)
         acl = None if link else _acl(descriptor, shown)
@@ -183,9 +185,9 @@ def _reason(error: OSError) -> str:
 
 def _acl(descriptor: int, shown: bytes) -> Acl | None:
     try:
-        # By this detour, since fgetxattr(2) does not take a descriptor that is O_PATH.
+        # By path, because fgetxattr(2) refuses an O_PATH descriptor.
         packed = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
-    except OSError:  # ENODATA: it has none; EOPNOTSUPP: this file system knows none
+    except OSError:  # ENODATA: no ACL; EOPNOTSUPP: the file system has no ACLs
         return None
     try:
         return parse_acl(packed)
