@@ -13,7 +13,7 @@ from localechod.config import Config, EndpointConfig
 from localechod.echo.binding import Opened, Owner, request
 from localechod.errors import ConfigError, UsageError
 from localechod.localsocket.address import Address
-from localechod.localsocket.adopt import close_and_remove, name_of, wrap_activated
+from localechod.localsocket.adopt import name_of, wrap_activated
 from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, difference
 from localechod.localsocket.types import TYPE_NAMES
@@ -146,9 +146,6 @@ def open_sockets(
     """
     lent: dict[str, Opened] = {}
     for name, passed in matched.items():
-        for old in inherited.pop(f"@{name}", []):
-            store.drop(f"@{name}")
-            close_and_remove(old)
         endpoint = config.endpoints[name]
         bound = wrap_activated(socket.socket(fileno=passed.descriptor), endpoint.address)
         lent[name] = bound

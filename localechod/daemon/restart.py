@@ -133,8 +133,8 @@ def take_over(
         endpoint = config.endpoints.get(name)
         for descriptor in descriptors:
             try:
-                if endpoint is None or not endpoint.enabled:
-                    store.drop(name)
+                if endpoint is None or not endpoint.enabled or name in activated:
+                    store.drop(endpoint_name(name))
                     close_and_remove(descriptor)
                     continue
                 opened[name] = adopt(descriptor, request(endpoint, owner))

@@ -47,7 +47,7 @@ def _file(endpoint: "Endpoint") -> tuple[str, str, str]:
     config, bound = endpoint.config, endpoint.bound
     if config.address.is_abstract:
         return "", "", ""
-    if bound is not None and bound.lent and bound.file is not None:
+    if bound is not None and bound.activated and bound.file is not None:
         found = File.of(bound.file.status)
         return f"{found.mode:04o}", user_name(found.uid), group_name(found.gid)
     owner = config.user or user_name(endpoint.owner.uid)

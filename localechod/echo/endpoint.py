@@ -158,9 +158,9 @@ class Endpoint:
     def _own(self, bound: Bound) -> None:
         self.bound = bound
         if bound.activated:
-            return  # its owner has it in any case, and decides about the file
-        self.wanted = request(self.config, self._owner)
-        self._context.store.keep(self.config.name, bound.sock.fileno())
+            return  # systemd has this socket already, and its unit sets owner and mode of the file
+        self.wanted = request(self.config, self.owner)
+        self._context.store.put(self.config.name, bound.sock.fileno())
 
     def stop(self) -> None:
         """Close the socket and every connection; what was received is answered first."""
@@ -233,19 +233,8 @@ class Endpoint:
             return describe(self, self.counters, connections=0)
         return describe(self, self._server.totals(), connections=len(self._server))
 
-    def _file(self) -> tuple[str, str, str]:
-        """Return the socket file's mode, owner and group: as they were made, or found if lent."""
-        config = self.config
-        if config.address.is_abstract:
-            return "", "", ""
-        if self.bound is not None and self.bound.activated and self.bound.file is not None:
-            found = File.of(self.bound.file.status)
-            return f"{found.mode:04o}", user_name(found.uid), group_name(found.gid)
-        owner = config.user or user_name(self._owner.uid)
-        return config.mode, owner, config.group or group_name(self._owner.gid)
-
-    def _trouble(self, reason: str) -> None:
-        """The listener cannot accept any more, or (no reason) can again."""
+    def _accept_trouble(self, reason: str) -> None:
+        """Note that the listener cannot accept connections, or (no reason) can again."""
         if reason:
             error = LocalechodError(reason, "connections are accepted as others close")
             self.set_trouble("accept", error)

@@ -142,15 +142,15 @@ class Monitor:
         """Look what has become of the file of an endpoint that serves, and make it good."""
         endpoint, address = monitored.endpoint, monitored.endpoint.config.address
         expected = _expected(endpoint, file)
-        ward.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
+        monitored.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
         found = stat_path(address)
         if judge(found, expected) not in {FileState.OURS, FileState.CHANGED}:
-            self._watch_names(ward)
+            self._watch_names(monitored)
             found = stat_path(address)  # again, now that no event can be missed
-        standing = judge(found, expected)
-        if standing is FileState.OURS:
-            endpoint.cure("file")
-        elif isinstance(found, int) and standing is FileState.HIDDEN:
+        state = judge(found, expected)
+        if state is FileState.OURS:
+            endpoint.clear_trouble("file")
+        elif isinstance(found, int) and state is FileState.HIDDEN:
             hint = connect_hint(found, address)
             error = SocketError("stat", found, str(address), hint)
             self._give_up(monitored, "the way to its file is closed", error)
@@ -158,7 +158,7 @@ class Monitor:
             what = f"its file was given {difference(found, expected)}"
             self._act(monitored, what, "put back", endpoint.restore, paced=paced)
         else:
-            what = f"its file was {'replaced' if standing is FileState.ANOTHER else loss(file)}"
+            what = f"its file was {'replaced' if state is FileState.ANOTHER else loss(file)}"
             if endpoint.activated is not None:
                 endpoint.set_trouble("file", LocalechodError(what, REMEDY))
             elif self._may_bind(endpoint.config):

@@ -72,7 +72,7 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             found = opened.get(name)
             if isinstance(found, Bound) and found.activated:
-                endpoint.hold(found)  # it is open in any case, also where `enabled` is false
+                endpoint.activate(found)  # it is open in any case, also where `enabled` is false
                 found = None
             if endpoint.config.enabled:
                 endpoint.start(found)

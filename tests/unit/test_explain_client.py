@@ -10,6 +10,7 @@ import pytest
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.explain import client
 from localechod.explain.client import of_process, of_user
+from tests.integration.harness import needs_root
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 

@@ -19,6 +19,7 @@ from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.stale import Liveness, judge
+from tests.integration.harness import needs_root
 
 SOURCE = str(Path(localechod.__file__).parents[1])
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]

@@ -91,8 +91,8 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     asked = TYPES[kind] if kind else None
     sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
     reports = [
-        (place, answer.explain(_question(place, asked, client, pid), probing=probe))
-        for place in places
+        (each, answer.explain(_question(each, asked, client, pid), probing=probe))
+        for each in sockets
     ]
     if target is None:
         # The control socket is always shown, because every other command depends on it.
@@ -184,8 +184,23 @@ def _named(text: str, options: Options) -> _Socket:
     return _Socket(text) if entry is None else _of_endpoint(entry)
 
 
-def _question(place: Place, asked: int | None, client: Client, pid: int | None) -> Question:
-    name = os.fsencode(place.address)
-    if place.address.startswith("@"):
+def _all(options: Options) -> list[_Socket]:
+    """Return the control socket and every endpoint; report a broken configuration."""
+    options.announce()
+    control = _Socket(options.control_path(), "stream", "control socket", is_control=True)
+    try:
+        return [control, *map(_of_endpoint, endpoints(options, configured=True).values())]
+    except LocalechodError as error:
+        sys.stderr.write(f"{error}\n")
+        return [control]
+
+
+def _of_endpoint(entry: CatalogEntry) -> _Socket:
+    return _Socket(entry.path, entry.type, escape(entry.name))
+
+
+def _question(asked: _Socket, kind: int | None, client: Client, pid: int | None) -> Question:
+    name = os.fsencode(asked.address)
+    if asked.address.startswith("@"):
         name = b"\0" + name[1:]
-    return Question(name, asked or (TYPES[place.type] if place.type else None), client, pid)
+    return Question(name, kind or (TYPES[asked.type] if asked.type else None), client, pid)

@@ -174,7 +174,7 @@ def _order(each: DiagSocket) -> tuple[bool, bytes, int]:
 
 
 def _user(text: str) -> str:
-    """Return a user's name as `Holder.user` has it.
+    """Return a user's name as `HoldingProcess.user` has it.
 
     Raises:
         UsageError: there is no such user.
