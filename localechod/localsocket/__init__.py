@@ -1,1 +1,1 @@
-"""A toolbox for local (AF_UNIX) sockets; it knows nothing of echo, systemd or gRPC."""
+"""Tools for local (AF_UNIX) sockets, independent of echo, systemd and gRPC."""

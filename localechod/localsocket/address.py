@@ -1,8 +1,8 @@
-"""Names of local sockets: what a user may write, what the kernel takes, what a terminal may show.
+"""Addresses of local sockets: parsing what a user writes, and the form that the kernel takes.
 
-A name is bytes, not text. A path begins with "/", an abstract name with a NUL byte, written "@"
-by people and by every tool (unix(7)). Anybody may bind a name full of newlines and escape
-sequences, so nothing from this module's outside reaches a terminal except through `escape`.
+An address is bytes, not text. A path begins with "/", an abstract name with a NUL byte, which
+users and all tools write as "@" (unix(7)). Any process may bind a name with newlines and escape
+sequences, so an address is shown on a terminal only through `escape`.
 """
 
 import os
@@ -12,18 +12,18 @@ from typing import Self
 from localechod.errors import UsageError
 from localechod.text import escape
 
-# sizeof(sockaddr_un.sun_path). A path also needs its closing NUL in there; an abstract name has
-# no closing NUL, but spends one byte on its leading one.
+# sizeof(sockaddr_un.sun_path). A path must fit with its terminating NUL; an abstract name has a
+# leading NUL instead.
 _SUN_PATH = 108
 _LONGEST_PATH = _SUN_PATH - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The name of a local socket, as in ``sun_path``: a path without its closing NUL, or abstract.
+    """The address of a local socket, as in ``sun_path``: a path without its NUL, or abstract.
 
-    The constructor takes any bytes, for the names that the kernel reports. What a user writes
-    goes through `parse`.
+    The constructor takes any bytes, for addresses that the kernel reports. `parse` takes what a
+    user writes.
     """
 
     raw: bytes
@@ -32,11 +32,11 @@ class Address:
     def parse(cls, text: str) -> Self:
         """Read "/absolute/path" or "@name".
 
-        Relative paths are refused although the kernel takes them: they name another socket as
-        soon as somebody changes directory.
+        Relative paths are refused although the kernel accepts them: what they name depends on the
+        working directory.
 
         Raises:
-            UsageError: empty, relative, the name of a directory, too long, or with a NUL inside.
+            UsageError: empty, relative, the path of a directory, too long, or with a NUL byte.
         """
         if not text:
             raise UsageError("the address is empty", "give an absolute path or @name")
@@ -53,17 +53,17 @@ class Address:
 
     @property
     def is_abstract(self) -> bool:
-        """True for a name that lives in the network namespace and in no directory."""
+        """True for an abstract name, which belongs to a network namespace and has no file."""
         return self.raw.startswith(b"\0")
 
     @property
     def path(self) -> str:
-        """The path for calls on files; "" for an abstract name."""
+        """The path for file system calls; "" for an abstract name."""
         return "" if self.is_abstract else os.fsdecode(self.raw)
 
     @property
     def sockaddr(self) -> bytes:
-        """What ``socket.bind`` and ``socket.connect`` take."""
+        """The address as ``socket.bind`` and ``socket.connect`` take it."""
         return self.raw
 
     def __str__(self) -> str:

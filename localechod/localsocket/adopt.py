@@ -1,7 +1,7 @@
-"""Sockets that somebody else has bound for us: an earlier process of ours, or systemd.
+"""Sockets that another process has bound for us: an earlier process of ours, or systemd.
 
-What is passed is only a number. What it is, is asked of the kernel, and nothing is believed because
-of its name or its place in a list.
+A passed descriptor is only a number. What it refers to is asked of the kernel; its name and its
+position in a list prove nothing.
 """
 
 import errno
@@ -17,18 +17,18 @@ from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 
 
 def adopt(descriptor: int, request: Request) -> Bound:
-    """Go on with a socket that an earlier process has bound, if it is what is asked for now.
+    """Take over a socket that an earlier process has bound, if it is what is requested now.
 
-    Another one is closed and its file removed, so that the address can be bound anew.
+    Any other socket is closed and its file removed, so that the address can be bound again.
 
     Args:
-        descriptor: taken over by this function.
-        request: what bind would have been asked for.
+        descriptor: of the socket; this function owns it from now on.
+        request: what `bind` would be called with.
 
     Raises:
-        SocketError: with the action "adopt": it is no local socket, of another type, has another
-            address, owner or mode, or its path leads elsewhere by now.
-        OSError: the descriptor is no socket at all.
+        SocketError: with the action "adopt": it is not a Unix domain socket, has another type,
+            address, owner or mode, or its path leads to another file by now.
+        OSError: the descriptor is not a socket.
     """
     with ExitStack() as undo:
         sock = socket.socket(fileno=descriptor)
@@ -53,16 +53,16 @@ def adopt(descriptor: int, request: Request) -> Bound:
 
 
 def wrap_activated(sock: socket.socket, address: Address) -> Bound:
-    """Serve on a socket that somebody else has bound and goes on keeping, such as systemd.
+    """Wrap a socket that another process, such as systemd, has bound and keeps open.
 
-    It stays as it is: nothing is listened to anew, and owner and mode of its file are theirs.
+    The socket stays as it is: listen(2) is not called, and its file keeps its owner and mode.
 
     Args:
-        sock: bound to the address, and listening unless it is datagram; taken over.
-        address: what the caller has found it to be bound to.
+        sock: bound to the address, and listening unless it is datagram; owned by the result.
+        address: the address that the caller found it bound to.
 
     Returns:
-        The socket, marked as activated; without a file where its path leads elsewhere by now.
+        The socket, marked as activated; without a file where its path leads to another one.
     """
     sock.setblocking(False)
     file = None if address.is_abstract else _own_file(sock, address)
@@ -70,19 +70,19 @@ def wrap_activated(sock: socket.socket, address: Address) -> Bound:
 
 
 def name_of(sock: socket.socket) -> Address:
-    """Return where a local socket is bound, by getsockname(2); an empty address: it is not."""
+    """Return the address of a local socket, by getsockname(2); empty where it is not bound."""
     name = sock.getsockname()
     return Address(name if isinstance(name, bytes) else os.fsencode(name))
 
 
 def close_and_remove(descriptor: int) -> None:
-    """Close a socket that nobody wants any more, and remove its file where that is still its own.
+    """Close a socket that is not needed any more, and remove its file if it is still its own.
 
     Args:
-        descriptor: taken over by this function.
+        descriptor: of the socket; this function closes it.
 
     Raises:
-        OSError: it is no socket at all.
+        OSError: it is not a socket.
     """
     with socket.socket(fileno=descriptor) as sock:
         if sock.family != socket.AF_UNIX:
@@ -103,7 +103,7 @@ def _fault(sock: socket.socket, request: Request) -> str:
 
 
 def _own_file(sock: socket.socket, address: Address) -> PinnedEntry | None:
-    """Pin the socket's own file, unless the path leads elsewhere: no client would find it then."""
+    """Pin the socket's own file; None where the path leads to another, so no client finds it."""
     with ExitStack() as undo, suppress(OSError):
         entry = DirectoryEntry.open(address)
         undo.callback(entry.close)

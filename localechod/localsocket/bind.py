@@ -1,21 +1,22 @@
 """Bind, own, then open: a local socket whose owner and mode are exact at every instant.
 
-The order is the point, and each step has its reason:
+The order of the steps matters, and each has its reason:
 
-1. The directory is opened once; what stands under the name is looked at without following links
-   (`occupant`), and only a socket file that is proven dead is removed.
-2. The socket gets mode 0 *before* bind: fchmod on an unbound socket decides the mode that its
-   file is born with (less the umask, which cannot take anything from 0). So there is no umask to
-   change, which would affect every other thread, and no instant at which anybody may connect.
-3. It is bound to the final path itself. Binding elsewhere and renaming is atomic too, but the
-   kernel keeps the name given to bind, and every listing would show the wrong one.
+1. The directory is opened once. The file that has the name is inspected without following links
+   (`stale`), and only a socket file that is proven dead is removed.
+2. The socket gets mode 0 *before* bind: fchmod on an unbound socket sets the mode that its file
+   is created with (less the umask, which cannot take anything from 0). So the umask need not be
+   changed, which would affect every other thread, and there is no instant at which another user
+   may connect.
+3. It is bound to the final path itself. Binding to a temporary path and renaming it is atomic
+   too, but the kernel keeps the name given to bind, and every listing would show the wrong one.
 4. The new file is pinned, and the kernel's own list proves that it belongs to our socket. Without
-   that, whoever may write to the directory could exchange it, and have root give them any file.
-5. Owner, then mode, through the pinned descriptor. The other way round, the mode would for an
-   instant be good for the wrong owner.
-6. Only then listen. A datagram socket needs no listen: the mode of step 5 is what opens it.
+   that, a user who may write to the directory could replace it, and make root give them any file.
+5. Owner, then mode, through the pinned descriptor. In the reverse order, the mode would apply to
+   the wrong owner for an instant.
+6. Only then listen. A datagram socket needs no listen: the mode of step 5 opens it.
 
-Whatever fails after step 3 takes the file away again.
+A failure after step 3 removes the file again.
 """
 
 import errno
@@ -36,9 +37,9 @@ from localechod.localsocket.hints import bind_hint
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to bind. `type` is a socket.SOCK_*; uid and gid -1 leave what the file was born with.
+    """What to bind. `type` is a socket.SOCK_*; uid and gid -1 leave those that the file has.
 
-    For an abstract address mode, uid and gid mean nothing: there is no file to carry them.
+    For an abstract address, mode, uid and gid are ignored: there is no file.
     """
 
     address: Address
@@ -55,9 +56,10 @@ class Bound:
     Attributes:
         sock: the socket.
         address: where it is bound.
-        identity: (device, inode) of its file as stat(2) tells them; None where it has none that
-            is ours to remove (abstract, or a socket that was handed to us).
-        file: that file, pinned; None where there is none, and after `remove` and `close`.
+        identity: (device, inode) of its file, as from stat(2); None where `file` was None from the
+            start.
+        file: its file, pinned; None where there is none (an abstract name, or a path that leads to
+            another file), and after `remove` and `close`.
         activated: another process, such as systemd, bound it and keeps it open (socket
             activation): it must not be shut down, and its file must not be removed or changed.
     """
@@ -80,11 +82,11 @@ class Bound:
         """Remove the socket's file, only if it is still our own; see unlink(2).
 
         The descriptors of the directory and the file were opened when it was bound, so it does
-        not matter what the path leads to by now, nor whether `sock` is closed already. They are
-        let go of here: a second call does nothing.
+        not matter where the path leads by now, nor whether `sock` is closed already. They are
+        closed here, and a second call does nothing.
 
         Returns:
-            False where the file is gone, replaced, not ours, or may not be removed by this user.
+            False where the file was removed, replaced, is not ours, or this user may not remove it.
         """
         file, self.file = self.file, None
         if not file:
@@ -98,7 +100,7 @@ class Bound:
             os.close(file.directory)
 
     def close(self) -> None:
-        """Close everything and leave the file where it is, for a successor that has the socket."""
+        """Close everything but keep the file, for a later process that has the socket."""
         self.sock.close()
         if self.file:
             self.file.close()
@@ -106,10 +108,10 @@ class Bound:
             self.file = None
 
     def restore(self, request: Request) -> None:
-        """Give the file its owner and mode again, wherever it is by now, unless it is activated.
+        """Set the file's owner and mode again, wherever it is by now, unless it is activated.
 
         Raises:
-            SocketError: with the step that failed (chown, chmod) and what helps.
+            SocketError: with the step that failed (chown, chmod) and a hint.
         """
         if self.file and not self.activated:
             _set_owner(self.file, request)
@@ -117,12 +119,12 @@ class Bound:
 
 
 def bind(request: Request) -> Bound:
-    """Create the socket that was asked for, or nothing at all.
+    """Create the requested socket, or nothing at all.
 
     Works as root, as an ordinary user, and after a privilege drop.
 
     Raises:
-        SocketError: with the step that failed (socket, bind, chown, chmod, listen) and what helps.
+        SocketError: with the step that failed (socket, bind, chown, chmod, listen) and a hint.
     """
     address = request.address
     with ExitStack() as undo:
@@ -151,7 +153,7 @@ def bind(request: Request) -> Bound:
 
 @contextmanager
 def _step(action: str, address: Address, hint: Callable[[int, Address], str]) -> Iterator[None]:
-    """Turn the OSError of one step into the error that people read."""
+    """Turn the OSError of one step into a SocketError."""
     try:
         yield
     except OSError as error:
@@ -171,12 +173,12 @@ def _create(request: Request, undo: ExitStack) -> socket.socket:
 def _pin_own(
     sock: socket.socket, entry: DirectoryEntry, address: Address, undo: ExitStack
 ) -> PinnedEntry:
-    """Pin the file that bind has just created; from here on a failure removes it again."""
+    """Pin the file that bind has just created; from here on, a failure removes it."""
     try:
         file = entry.pin()
     except OSError:
-        # Out of descriptors, say. By name is good enough here: who could have put anything else
-        # there meanwhile could remove it as well.
+        # For example, out of descriptors. Unlink by name is safe enough here: a user who could
+        # have replaced the file meanwhile could remove it as well.
         with suppress(OSError):
             os.unlink(entry.name, dir_fd=entry.directory)
         raise
@@ -197,8 +199,8 @@ def is_own(sock: socket.socket, file: PinnedEntry) -> bool:
     """Prove that the pinned file is the one that bind created for this very socket."""
     with suppress(OSError):
         return diag.of_socket(sock).is_bound_to(*file.diag_identity)
-    # No UNIX_DIAG (a sandbox without AF_NETLINK). Then it has to be exactly what we have just
-    # made: nobody else can make a socket that belongs to us, and ours alone has no mode at all.
+    # No UNIX_DIAG (a sandbox without AF_NETLINK). Then it must have exactly the attributes of the
+    # file just created: no other user can create a socket that belongs to us with mode 0.
     status = file.status
     return (
         stat.S_ISSOCK(status.st_mode)
@@ -214,7 +216,7 @@ def _remove_quietly(file: PinnedEntry) -> None:
 
 
 def _set_owner(file: PinnedEntry, request: Request) -> None:
-    """Change owner and group where they differ: an ordinary user may ask for what is so already."""
+    """Change owner and group where they differ: without a difference, no privilege is needed."""
     status = file.status
     uid = -1 if request.uid == status.st_uid else request.uid
     gid = -1 if request.gid == status.st_gid else request.gid

@@ -1,14 +1,14 @@
 """Connect to a local socket, for clients: blocking, with a deadline, and a reason if it fails.
 
-Two things here are not what they are elsewhere:
+Two facts about local sockets:
 
 A full backlog. A non-blocking connect to a local socket fails with EAGAIN at once, and no event
-ever tells that there is room again; event loops get this wrong. But a *blocking* connect waits in
-the kernel until there is room, for as long as SO_SNDTIMEO allows. So that is what is used: no
-polling, no sleeping, and the waiting clients are woken as the server accepts.
+reports when the backlog has space again; event loops get this wrong. But a *blocking* connect
+waits in the kernel until there is space, for as long as SO_SNDTIMEO allows. This module uses
+that: it neither polls nor sleeps, and the waiting clients are woken as the server accepts.
 
-A datagram client. Nobody can answer it unless it has a name of its own, which this module gives
-it: see `_bind_reply_address`.
+A datagram client. A server can reply to it only if it has a name of its own, which
+`_bind_reply_address` gives it.
 """
 
 import errno
@@ -26,16 +26,16 @@ from localechod.localsocket.types import TYPES
 
 _TIMEVAL = struct.Struct("ll")  # seconds, microseconds
 
-# Not the TMPDIR of this user: that may be too long for a socket, closed to the server's user, or,
-# worse, a directory that the server's user can write to.
+# Not the user's TMPDIR: that may be too long for a socket's path, inaccessible for the server's
+# user, or, worse, a directory that the server's user can write to.
 _REPLY_ROOT = "/tmp"  # noqa: S108 - a private directory is made in it
 
 
 def import_all() -> None:
-    """Import what only a datagram client or a failure needs.
+    """Import the modules that only a datagram client or a failure needs.
 
-    Most clients are spared it, as it is half of what this module takes to import. To be called by
-    who is about to become a user that may not be able to read the place where the program lies.
+    Most clients need none of them, and they take half of this module's import time. Call this
+    before a change to a user who may be unable to read the program's files.
     """
     import tempfile  # noqa: F401, PLC0415 - see above
 
@@ -47,7 +47,7 @@ class Connected:
 
     Attributes:
         sock: the socket; its timeouts are the caller's to set.
-        type: the socket.SOCK_* that was asked for or found out.
+        type: the socket.SOCK_* that was requested or found.
     """
 
     def __init__(self, sock: socket.socket, type: int, reply: Path | None = None) -> None:  # noqa: A002 - socket(2)'s own word
@@ -56,7 +56,7 @@ class Connected:
         self._reply = reply
 
     def close(self) -> None:
-        """Close the socket and remove what answered it; more than once is fine."""
+        """Close the socket and remove the file of its reply address; a second call does nothing."""
         self.sock.close()
         if self._reply:
             _remove(self._reply)
@@ -74,15 +74,15 @@ class Connected:
 
 
 def connect(address: Address, type: int | None, timeout: float) -> Connected:  # noqa: A002 - socket(2)'s own word
-    """Connect within `timeout` seconds; where `type` is None, find out what is there.
+    """Connect within `timeout` seconds; where `type` is None, find the server's type.
 
-    Only a full backlog takes time. Finding out costs the server nothing: a connect with the
-    wrong type fails in the kernel, with EPROTOTYPE, or ECONNREFUSED for an abstract name, as
-    each type has abstract names of its own.
+    Only a full backlog takes time. Finding the type does not disturb the server: a connect with
+    the wrong type fails in the kernel, with EPROTOTYPE, or ECONNREFUSED for an abstract name, as
+    each type has its own abstract names.
 
     Raises:
         SocketError: the action is "connect" (EAGAIN: the backlog stayed full), "socket" (out of
-            descriptors), or "bind" where a datagram client could not get its own name.
+            descriptors), or "bind" where a datagram client could not bind its reply address.
     """
     deadline = time.monotonic() + timeout
     wrong_type = errno.ECONNREFUSED if address.is_abstract else errno.EPROTOTYPE
@@ -113,9 +113,9 @@ def _connect(address: Address, type_: int, deadline: float) -> Connected:
 
 
 def _establish(sock: socket.socket, address: Address, deadline: float) -> None:
-    """Connect, waiting for room in the backlog until the deadline (then EAGAIN)."""
+    """Connect, waiting for space in the backlog until the deadline (then EAGAIN)."""
     while True:
-        # Zero would mean "for ever"; the kernel rounds up to its own tick.
+        # Zero would mean no time limit; the kernel rounds up to its own tick.
         left = max(deadline - time.monotonic(), 0.000_001)
         timeval = _TIMEVAL.pack(int(left), int(left % 1 * 1_000_000) or 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
@@ -126,7 +126,7 @@ def _establish(sock: socket.socket, address: Address, deadline: float) -> None:
 
 
 def _is_connected(sock: socket.socket) -> bool:
-    """Check a success: Python reports one, too, when a signal has interrupted the wait."""
+    """Verify a success: Python also reports one when a signal has interrupted the wait."""
     try:
         sock.getpeername()
     except OSError:
@@ -135,15 +135,16 @@ def _is_connected(sock: socket.socket) -> bool:
 
 
 def _bind_reply_address(sock: socket.socket) -> Path | None:
-    """Bind a connected datagram socket, for the answers; return the directory of its name, if any.
+    """Bind a connected datagram socket for the replies; return the directory of its path, if any.
 
     An abstract name of the kernel's choice (unix(7), autobind) reaches a server that has another
     root or another /tmp than we have, as in a container or under PrivateTmp=, but none in another
-    network namespace. A path is the other way round. With both of them different there is no name
-    that could be found without knowing more, and the path is as good as any.
+    network namespace. A path is the other way round. Where both differ, neither name is known to
+    work, and the path is used.
 
-    Nobody else gets a word in: because the socket is connected first, the kernel refuses (EPERM)
-    every sender but the server. It also tells at once, not after a timeout, when there is none.
+    No other process can send to it: the socket is connected first, so the kernel refuses every
+    sender but the server (EPERM). Connecting also fails at once, not after a timeout, when there
+    is no server.
     """
     return None if _bind_abstract(sock) else _bind_in_private_directory(sock)
 
@@ -163,9 +164,9 @@ def _bind_abstract(sock: socket.socket) -> bool:
 
 
 def _bind_in_private_directory(sock: socket.socket) -> Path:
-    """Bind to a path that only we can put anything else in the place of; return its directory.
+    """Bind to a path that no other user can replace; return its directory.
 
-    The directory must be passable and the socket writable for a server that runs as any user.
+    A server that runs as any user must be able to search the directory and write to the socket.
 
     Raises:
         SocketError: the action is "bind".

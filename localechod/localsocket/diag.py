@@ -1,12 +1,13 @@
 """The kernel's own list of local sockets: UNIX_DIAG over netlink (sock_diag(7)).
 
-/proc/net/unix prints one line per socket, and a name may contain newlines: anybody can forge a
-listener there that does not exist. netlink delivers names with their length, so it cannot lie.
+/proc/net/unix prints one line per socket, and a name may contain newlines: every user can forge
+a listener there that does not exist. netlink delivers names with their length, so it cannot be
+forged.
 
-It does leave things out. Only this network namespace is listed, so absence is not proof. And a
-single socket whose record outgrows the reply buffer ends the whole list early, without an error:
-a listener with a thousand clients waiting does that (ICONS, four bytes each) when it happens to
-come first, and `ss -xae` then shows less than there is. So the waiting clients are asked for
+It may be incomplete. It lists only this network namespace, so absence is not proof. And a single
+socket whose record is larger than the reply buffer ends the whole list early, without an error:
+a listener with a thousand waiting clients does that (ICONS, four bytes each) when it happens to
+come first, and `ss -xae` then lists too few sockets. So the waiting clients are requested
 separately, and only by `sockets`: a decision about a file (`bound_to`) never depends on them.
 """
 
@@ -20,14 +21,14 @@ from dataclasses import dataclass, replace
 from localechod.localsocket import netlink
 from localechod.localsocket.holders import Holder, find_holders
 
-STATE_ESTABLISHED = 1  # net/tcp_states.h; af_unix borrows TCP's numbers
+STATE_ESTABLISHED = 1  # net/tcp_states.h; AF_UNIX uses TCP's numbers
 STATE_LISTEN = 10
 _RCV_SHUTDOWN = 1  # net/sock.h
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 
-# linux/unix_diag.h: what to ask for, and the attributes that answer
+# linux/unix_diag.h: the flags of a request, and the attributes of a reply
 _SHOW_NAME, _SHOW_VFS, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN, _SHOW_UID = 1, 2, 4, 8, 0x10, 0x40
 _NAME, _VFS, _PEER, _ICONS, _RQLEN, _SHUTDOWN, _UID = 0, 1, 2, 3, 4, 6, 7
 _SHOW_USUAL = _SHOW_NAME | _SHOW_VFS | _SHOW_PEER | _SHOW_RQLEN | _SHOW_UID
@@ -44,14 +45,18 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class DiagSocket:
-    """One local socket. `device` is in os.makedev form; `name` as in sun_path, None if unnamed.
+    """One local socket. An accepted connection has the name and the file of its listener.
 
-    `queue` and `backlog` mean, for a listener: connections waiting and their limit; for others:
-    bytes to be read (datagram: of the next message alone) and bytes sent and not yet read. `peer`
-    is 0 where there is none, or where the connection still waits to be accepted: then a listener's
-    `pending` has this `inode`. An accepted connection carries the name and the file of its
-    listener. `has_peer` stays True for a datagram socket whose peer has been closed. `is_shut` is
-    a socket that takes nothing more (shutdown(2), SHUT_RD).
+    Attributes:
+        name: as in sun_path; None if unnamed.
+        device: of its file, in os.makedev form.
+        peer: the inode of its peer. 0 where there is none, or where the connection still waits to
+            be accepted: then a listener's `pending` has this `inode`.
+        queue: of a listener, the connections that wait; of others, the bytes to be read (for a
+            datagram socket, of the next message only).
+        backlog: of a listener, the limit of `queue`; of others, the bytes sent and not yet read.
+        has_peer: stays True for a datagram socket whose peer has been closed.
+        is_shut: it receives nothing more (shutdown(2), SHUT_RD).
     """
 
     type: int
@@ -77,8 +82,8 @@ def sockets() -> list[DiagSocket]:
     """List every local socket of this network namespace.
 
     Raises:
-        OSError: netlink is not to be had (a sandbox without AF_NETLINK, a kernel without
-            UNIX_DIAG), answered with an error, or did not answer in time.
+        OSError: netlink is not available (a sandbox without AF_NETLINK, a kernel without
+            UNIX_DIAG), replied with an error, or did not reply in time.
     """
     found = _query(_ANY_STATE, _SHOW_USUAL)
     waiting = {
@@ -89,11 +94,11 @@ def sockets() -> list[DiagSocket]:
 
 
 def bound_to(device: int, file_inode: int) -> list[DiagSocket]:
-    """List the sockets that were bound as this file, whatever the file is called by now.
+    """List the sockets that were bound as this file, whatever its name is by now.
 
     Args:
-        device: of the file, as `localsocket.entry.PinnedEntry.diag_identity` finds it: st_dev is
-            another number on overlayfs and btrfs.
+        device: of the file, from `localsocket.entry.PinnedEntry.diag_identity`: st_dev differs
+            from it on overlayfs and btrfs.
         file_inode: of the file.
 
     Raises:
@@ -103,7 +108,7 @@ def bound_to(device: int, file_inode: int) -> list[DiagSocket]:
 
 
 def named(name: bytes) -> list[DiagSocket]:
-    """List the sockets that were bound to this name; proof for an abstract name only.
+    """List the sockets that were bound to this name; for a path, it is no proof.
 
     Raises:
         OSError: as for `sockets`.
@@ -121,10 +126,10 @@ def of_socket(sock: socket.socket) -> DiagSocket:
 
 
 def of_inode(inode: int) -> DiagSocket:
-    """Return one socket by its own inode number, without walking through all of them.
+    """Return one socket by its own inode number, without listing all of them.
 
     Raises:
-        OSError: as for `sockets`; ENOENT where there is none, or not in this network namespace.
+        OSError: as for `sockets`; ENOENT where this network namespace has none.
     """
     return _query(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
 
@@ -156,11 +161,11 @@ def _query(
     inode: int = 0,
     large_buffer: bool = False,
 ) -> list[DiagSocket]:
-    """Ask once, or again where the kernel says that the list changed under its hands."""
+    """Request the list, and again where the kernel says that it changed meanwhile."""
     with netlink.NetlinkSocket(_NETLINK_SOCK_DIAG) as link:
         if large_buffer:
-            # The kernel's first reply is 4 KiB, later ones as large as our last read. An answer
-            # about sockets in no state is empty, and is read with all the room we have.
+            # The kernel's first reply is at most 4 KiB, later ones as large as our last read. A
+            # request for no state has an empty reply, which is read with our full buffer.
             list(_request(link, 0, 0, 0))
         for _ in range(_ATTEMPTS):
             try:
@@ -173,7 +178,7 @@ def _query(
 def _request(
     link: netlink.NetlinkSocket, states: int, show: int, inode: int
 ) -> Iterator[DiagSocket]:
-    """Ask about all sockets in these states, or about one of them by its inode."""
+    """Request all sockets in these states, or one of them by its inode."""
     question = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, inode, show, _ANY_COOKIE, _ANY_COOKIE)
     return map(_decode, link.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode))
 
@@ -184,7 +189,7 @@ def _decode(payload: bytes) -> DiagSocket:
     queue, backlog = struct.unpack("=II", found.get(_RQLEN, bytes(8)))
     name = found.get(_NAME)
     if name is not None and not name.startswith(b"\0"):
-        name = name.removesuffix(b"\0")  # a path is counted with its closing NUL
+        name = name.removesuffix(b"\0")  # a path is reported with its terminating NUL
     device = file_inode = None
     if _VFS in found:
         file_inode, encoded = struct.unpack("=II", found[_VFS])

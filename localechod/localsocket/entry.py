@@ -1,9 +1,9 @@
-"""Where a socket file stands: an opened directory, a name in it, and the inode behind the name.
+"""A directory entry: an opened directory, a name in it, and the inode that the name leads to.
 
-A path is looked up anew by every system call, and whoever may write to one of its directories
-can exchange what it leads to in between. So the directory is opened once, and what stands there
-is pinned by an O_PATH descriptor (open(2)): it says what the file is, it can be connected to and
-given an owner and a mode, and as long as it is open no other file can get its inode number.
+Every system call looks up a path again, and a user who may write to one of its directories can
+replace the file in between. So the directory is opened once, and the file is pinned by an O_PATH
+descriptor (open(2)). Through it, the file can be inspected, connected to, and given an owner and
+a mode. As long as it is open, no other file can get its inode number.
 """
 
 import os
@@ -17,7 +17,7 @@ from localechod.localsocket.address import Address
 
 @dataclass(frozen=True, slots=True)
 class PinnedEntry:
-    """A directory entry and the inode that it led to when it was looked at."""
+    """A directory entry, and the inode that it led to when it was pinned."""
 
     directory: int
     name: bytes
@@ -25,27 +25,27 @@ class PinnedEntry:
 
     @property
     def status(self) -> os.stat_result:
-        """What the pinned inode is, whatever stands under its name now."""
+        """The status of the pinned inode, whatever its name leads to by now."""
         return os.fstat(self.descriptor)
 
     @property
     def identity(self) -> tuple[int, int]:
-        """(device, inode) as stat(2) tells them."""
+        """(device, inode) as from stat(2)."""
         status = self.status
         return status.st_dev, status.st_ino
 
     @property
     def diag_identity(self) -> tuple[int, int]:
-        """(device, inode) as UNIX_DIAG tells them: the device is the file system's own.
+        """(device, inode) as from UNIX_DIAG: the device is the file system's own.
 
-        On overlayfs with mixed layers and on btrfs, stat(2) makes up another one for each layer
-        or subvolume. /proc/self/mountinfo has the true one; without /proc, st_dev has to do.
+        On overlayfs with mixed layers and on btrfs, stat(2) returns another one for each layer or
+        subvolume. /proc/self/mountinfo has the right one; without /proc, st_dev is used.
         """
         return _file_system(self.descriptor) or self.status.st_dev, self.status.st_ino
 
     @property
     def handle(self) -> str:
-        """A path that leads to this very inode, for calls that take no descriptor.
+        """A path that leads to exactly this inode, for calls that take no descriptor.
 
         It works after a privilege drop too: a process may always use its own /proc/self/fd.
         """
@@ -61,11 +61,11 @@ class PinnedEntry:
     def unlink(self) -> bool:
         """Remove the name if it still leads to the pinned inode; False where it does not.
 
-        There is no system call that does both at once, so somebody who may write to the
-        directory could still squeeze a file of their own in between, and lose it.
+        No system call does both at once. So a user who may write to the directory could still
+        put a file of their own there in between, and lose it.
 
         Raises:
-            OSError: the file is there, and we may not remove it.
+            OSError: the file exists, and we may not remove it.
         """
         if not self.is_current():
             return False
@@ -73,7 +73,7 @@ class PinnedEntry:
         return True
 
     def close(self) -> None:
-        """Let go of the inode."""
+        """Close the descriptor of the inode."""
         os.close(self.descriptor)
 
 
@@ -89,17 +89,17 @@ class DirectoryEntry:
         """Open the directory of a path.
 
         Raises:
-            OSError: it does not exist, is no directory, or lies where we may not go.
+            OSError: it does not exist, is not a directory, or may not be reached.
         """
         directory, _, name = address.raw.rpartition(b"/")
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         return cls(os.open(directory or b"/", flags), name)
 
     def pin(self) -> PinnedEntry:
-        """Pin what stands there; a symbolic link itself, never what it points to.
+        """Pin the file that has the name; a symbolic link itself, never its target.
 
         Raises:
-            OSError: nothing stands there (FileNotFoundError), or we may not enter the directory.
+            OSError: there is none (FileNotFoundError), or we may not search the directory.
         """
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         return PinnedEntry(
@@ -107,7 +107,7 @@ class DirectoryEntry:
         )
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the directory."""
         os.close(self.directory)
 
 

@@ -1,6 +1,6 @@
-"""What has become of a socket's file: what stands at its path now, against what we put there.
+"""The state of a socket's file: a comparison of the file at its path with the one we created.
 
-Deciding takes no I/O; `stat_path` and `loss` bring what there is to be seen.
+`stat_path` and `loss` inspect the file; `judge` and `difference` only compare.
 """
 
 import enum
@@ -17,20 +17,20 @@ from localechod.localsocket.entry import PinnedEntry
 
 
 class FileState(enum.Enum):
-    """Whether clients that come by the path find our socket, and may do what they should."""
+    """Whether clients reach our socket by its path, with the intended permissions."""
 
-    OURS = "it is our own socket, as we made it"
+    OURS = "it is our own socket, as we created it"
     CHANGED = "it is our own socket with another owner or mode"
-    ANOTHER = "it is something else"
-    GONE = "there is nothing"
-    HIDDEN = "we may not look"
+    ANOTHER = "it is another file"
+    GONE = "there is no file"
+    HIDDEN = "we may not stat it"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A socket file: (device, inode) as stat(2) tells them, permission bits, owner.
+    """A socket file: (device, inode) as from stat(2), permission bits, owner and group.
 
-    uid and gid -1 in what is wanted: any.
+    In a wanted file, uid and gid -1 mean any.
     """
 
     identity: tuple[int, int]
@@ -40,15 +40,15 @@ class File:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """Return what stat(2) has told."""
+        """Return the file with this status."""
         identity = status.st_dev, status.st_ino
         return cls(identity, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
 def stat_path(address: Address) -> File | int:
-    """Return what a client finds at a path, symbolic links followed as connect(2) does; or errno.
+    """Return the file at a path, or the errno; follow symbolic links, as connect(2) does.
 
-    A link to our own socket leads clients to it, so it is as good as the file itself.
+    A link to our own socket leads clients to it, so it counts as the socket's file.
     """
     try:
         status = Path(address.path).stat()
@@ -58,11 +58,11 @@ def stat_path(address: Address) -> File | int:
 
 
 def judge(found: File | int, wanted: File) -> FileState:
-    """Decide what has become of a socket's file.
+    """Return the state of a socket's file.
 
     Args:
         found: what `stat_path` returned.
-        wanted: what we put there.
+        wanted: the file that we created.
     """
     if isinstance(found, int):
         missing = found in {errno.ENOENT, errno.ENOTDIR}
@@ -74,7 +74,7 @@ def judge(found: File | int, wanted: File) -> FileState:
 
 
 def difference(found: File, wanted: File) -> str:
-    """Say how a CHANGED file differs: "mode 0600 instead of 0666"."""
+    """Return how a CHANGED file differs: "mode 0600 instead of 0666"."""
     said = []
     if found.mode != wanted.mode:
         said.append(f"mode {found.mode:04o} instead of {wanted.mode:04o}")
@@ -86,7 +86,7 @@ def difference(found: File, wanted: File) -> str:
 
 
 def loss(file: PinnedEntry) -> str:
-    """Say what was done to a file that does not stand at its path any more."""
+    """Return what happened to a file that is not at its path any more."""
     if not file.status.st_nlink:
         return "removed"
     return "moved with its directory" if file.is_current() else "renamed"

@@ -1,7 +1,7 @@
-"""Why a bind or a connect failed, and what helps: the errno is the kernel's, the rest is looked up.
+"""Hints after a failed bind or connect: the cause behind the errno, and what helps.
 
-Looking happens after the failure, so it can be late: every answer here is a hint, and a failure
-to find one is no failure. The checks use the effective ids, as the failed call did.
+The checks are made after the failure, so things may have changed meanwhile: a hint is not proof,
+and to find none is not an error. The checks use the effective ids, as the failed call did.
 """
 
 import errno
@@ -27,7 +27,8 @@ _KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
-_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7): owners it does not know
+# The owner that a user namespace shows for an unmapped uid (user_namespaces(7))
+_OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
 _ALL_UIDS = [b"0", b"0", b"4294967295"]
 _NOT_LISTENING = "the server holds it, but does not listen: it is starting, or has shut it down"
 _SECURITY_MODULE = (
@@ -37,7 +38,7 @@ _SECURITY_MODULE = (
 
 
 def kind(mode: int) -> str:
-    """Say what a st_mode is, with its article."""
+    """Return the file type of a st_mode, with its article."""
     return _KINDS.get(stat.S_IFMT(mode), "a file of unknown type")
 
 
@@ -48,7 +49,7 @@ def listing(status: os.stat_result) -> str:
 
 
 def bind_hint(number: int, address: Address) -> str:
-    """Say what helps after a failed bind to a path; "" where nothing is known."""
+    """Return what helps after a failed bind to a path; "" where that is unknown."""
     try:
         return _bind_hint(number, Path(address.path))
     except OSError:
@@ -56,7 +57,7 @@ def bind_hint(number: int, address: Address) -> str:
 
 
 def connect_hint(number: int, address: Address) -> str:
-    """Say what helps after a failed connect; "" where nothing is known."""
+    """Return what helps after a failed connect; "" where that is unknown."""
     try:
         return _connect_hint(number, address)
     except OSError:
@@ -125,7 +126,7 @@ def _connect_path_hint(number: int, address: Address) -> str:
 
 
 def _denial(path: Path) -> str:
-    """Find the permission that is missing: to enter a directory, or to write to the socket."""
+    """Find the missing permission: to search a directory, or to write to the socket."""
     user = user_name(os.geteuid())
     closed = _closed_directory(path)
     if closed:
@@ -140,7 +141,7 @@ def _denial(path: Path) -> str:
 
 
 def _beyond_root(status: os.stat_result) -> str:
-    """Explain why root has no right: it is a user namespace's, whose root is somebody outside."""
+    """Explain why root lacks permission: in a user namespace, it is another user outside."""
     known = Path("/proc/self/uid_map").read_bytes().split()
     if os.geteuid() or known == _ALL_UIDS or status.st_uid != int(_OVERFLOW_UID.read_bytes()):
         return ""
@@ -148,7 +149,7 @@ def _beyond_root(status: os.stat_result) -> str:
 
 
 def _refusal(address: Address) -> str:
-    """Tell the three things apart that refuse: no socket, not listening yet, nobody any more."""
+    """Return which of three cases it is: no socket, not listening yet, or a dead server."""
     status = Path(address.path).stat()
     if not stat.S_ISSOCK(status.st_mode):
         return f"it is {kind(status.st_mode)}, not a socket"
@@ -159,7 +160,7 @@ def _refusal(address: Address) -> str:
     if any(each.state != diag.STATE_ESTABLISHED for each in known):
         return _NOT_LISTENING
     if not status.st_nlink:
-        # Without a link it can only be reached because it is mounted here (or kept open).
+        # A file without a link can be reached only because it is mounted here (or kept open).
         return (
             "it is a bind mount of a file that the server has since replaced: "
             "mount the directory instead"
@@ -168,7 +169,7 @@ def _refusal(address: Address) -> str:
 
 
 def _abstract_refusal(address: Address) -> str:
-    """Tell nobody from somebody else: where files have EPROTOTYPE, abstract names just refuse."""
+    """Return why an abstract name refuses; it does so for a wrong type too (no EPROTOTYPE)."""
     known = diag.named(address.raw)
     if not known:
         return "no socket is bound to that name in this network namespace"

@@ -1,4 +1,4 @@
-"""Who holds which socket: the descriptors of all processes, read once."""
+"""The processes that hold a socket, from the descriptors of all processes."""
 
 import os
 from collections.abc import Collection
@@ -13,7 +13,7 @@ _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that has a descriptor of a socket. `command` is escaped, "" where unknown."""
+    """A process that has a descriptor of a socket; `command` is escaped, "" where unknown."""
 
     pid: int
     uid: int
@@ -22,11 +22,12 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class HolderTable:
-    """Holders by the sockets' inodes, in the order of their pids.
+    """The result of `find_holders`.
 
     Attributes:
-        holders: every socket that was asked for has an entry, an empty one if nobody was found.
-        unreadable: how many processes would not show their descriptors.
+        holders: by the socket's inode, in the order of their pids; every socket of the request has
+            an entry, which may be empty.
+        unreadable: the number of processes whose descriptors could not be read.
     """
 
     holders: dict[int, list[Holder]]
@@ -34,10 +35,10 @@ class HolderTable:
 
 
 def find_holders(socket_inodes: Collection[int]) -> HolderTable:
-    """Find who holds these sockets by reading /proc/*/fd once (proc_pid_fd(5)).
+    """Find the processes that hold these sockets, by reading /proc/*/fd once (proc_pid_fd(5)).
 
-    Best effort: the descriptors of other users' processes are readable for root only, and a
-    descriptor on its way between two processes (SCM_RIGHTS) or kept by none is in no list.
+    Best effort: only root may read the descriptors of other users' processes. A descriptor that is
+    being passed between processes (SCM_RIGHTS) is in no list.
     """
     links = {f"socket:[{inode}]": inode for inode in socket_inodes}
     found: dict[int, list[Holder]] = {inode: [] for inode in socket_inodes}
@@ -56,7 +57,7 @@ def find_holders(socket_inodes: Collection[int]) -> HolderTable:
 
 
 def is_contained() -> bool:
-    """Whether there may be processes outside of our pid namespace, which nobody in it can see."""
+    """Whether we are in a pid namespace outside of which there may be other processes."""
     try:
         return os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE  # noqa: PTH115 - see find_holders
     except OSError:
@@ -64,10 +65,10 @@ def is_contained() -> bool:
 
 
 def _descriptors(pid: int) -> list[str]:
-    """Return what a process's descriptors are.
+    """Return what the descriptors of a process link to.
 
     Raises:
-        PermissionError: that is not ours to see.
+        PermissionError: we may not read them.
     """
     directory = f"/proc/{pid}/fd"
     try:
@@ -85,7 +86,7 @@ def _link(descriptor: str) -> str:
 
 
 def _effective_uid(pid: int) -> int | None:
-    """Read it from the status file: /proc/PID itself belongs to root after a privilege drop."""
+    """Read the uid from the status file: after a privilege drop, root owns /proc/PID itself."""
     try:
         status = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
@@ -95,7 +96,7 @@ def _effective_uid(pid: int) -> int | None:
 
 
 def _is_kernels(pid: int) -> bool:
-    """Tell a thread of the kernel, which has no descriptors to hide, from a process."""
+    """Whether it is a kernel thread, which has no descriptors."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""Just enough netlink to put a question to the kernel and read the whole answer (netlink(7))."""
+"""A minimal netlink client: send one request, and read the whole reply (netlink(7))."""
 
 import errno
 import os
@@ -15,12 +15,12 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 
-_ROOM = 65536  # the kernel fills at most 32 KiB at a time
-_SECONDS = 5.0  # for a whole answer; a host with 100,000 sockets needs a fraction of it
+_READ_SIZE = 65536  # the kernel fills at most 32 KiB at a time
+_SECONDS = 5.0  # for a whole reply; a host with 100,000 sockets needs a fraction of it
 
 
 class NetlinkSocket:
-    """A socket to one netlink family. Questions go one after the other, never two at a time."""
+    """A socket to one netlink family; it sends one request at a time."""
 
     def __init__(self, protocol: int) -> None:
         self._socket = socket.socket(
@@ -39,18 +39,18 @@ class NetlinkSocket:
         self._socket.close()
 
     def ask(self, kind: int, question: bytes, *, dump: bool) -> Iterator[bytes]:
-        """Send one question and yield the payload of each message of the answer.
+        """Send one request and yield the payload of each message of the reply.
 
         Args:
             kind: the message type.
-            question: what follows the netlink header.
+            question: the request after the netlink header.
             dump: True for a list (it ends with a message that says so), False for one record.
 
         Raises:
-            InterruptedError: the list changed while the kernel walked through it; raised at its
-                end, so that the same channel can ask again.
-            TimeoutError: no complete answer within five seconds.
-            OSError: the kernel's own answer, or one that cannot be read (EBADMSG).
+            InterruptedError: the list changed while the kernel read it. It is raised at the end of
+                the list, so that the same socket can send the request again.
+            TimeoutError: no complete reply within five seconds.
+            OSError: the error that the kernel replied, or a malformed reply (EBADMSG).
         """
         flags = _NLM_F_REQUEST | _NLM_F_DUMP if dump else _NLM_F_REQUEST
         header = _HEADER.pack(_HEADER.size + len(question), kind, flags, 0, 0)
@@ -70,13 +70,13 @@ class NetlinkSocket:
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         deadline = time.monotonic() + _SECONDS
         while True:
-            # Zero would mean "do not wait", and then raise something else than TimeoutError.
+            # Zero would mean not to wait, and raise BlockingIOError instead of TimeoutError.
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            yield from split(self._socket.recv(_ROOM))
+            yield from split(self._socket.recv(_READ_SIZE))
 
 
 def split(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (type, flags, payload) of each message in what one read returned."""
+    """Yield (type, flags, payload) of each message of one read."""
     while len(datagram) >= _HEADER.size:
         length, kind, flags, _, _ = _HEADER.unpack_from(datagram)
         yield kind, flags, _cut(datagram, _HEADER.size, length)
@@ -84,7 +84,7 @@ def split(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def attributes(payload: bytes) -> dict[int, bytes]:
-    """Read the attributes at the end of a message: {type: value}."""
+    """Return the attributes at the end of a message: {type: value}."""
     found = {}
     while len(payload) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(payload)
@@ -94,19 +94,19 @@ def attributes(payload: bytes) -> dict[int, bytes]:
 
 
 def _cut(whole: bytes, start: int, length: int) -> bytes:
-    """Take one record; a length that cannot be would otherwise loop for ever."""
+    """Return one record; an impossible length would otherwise cause an endless loop."""
     if not start <= length <= len(whole):
         raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
     return whole[start:length]
 
 
 def _raise_if_failed(payload: bytes) -> None:
-    """Both an error and the end of a list begin with a negated errno, 0 for success."""
+    """Raise the error of an error message or of a list's end: a negated errno, 0 for success."""
     number = -struct.unpack_from("=i", payload)[0]
     if number:
         raise OSError(number, os.strerror(number))
 
 
 def _aligned(length: int) -> int:
-    """Messages and attributes are padded to four bytes."""
+    """Round up a length: messages and attributes are padded to four bytes."""
     return (length + 3) & ~3

@@ -1,8 +1,8 @@
-"""Who is at the other end: what the kernel knows about a peer, and how to name it to people.
+"""The credentials of a peer, and the name of its process.
 
-The kernel's answer is a snapshot of the moment of connect(2) (for a client's view of a server: of
-listen(2)). The process may have gone since and its pid may belong to another one. Ids are safe
-to decide by; the pid, and the command found through it, are only good enough to show.
+The kernel took them at connect(2) (for a client's view of a server: at listen(2)). The process may
+have ended since, and another one may have its pid. A decision may depend on the uid and the
+groups; the pid, and the command found through it, are only to be shown.
 """
 
 import ctypes
@@ -18,15 +18,15 @@ from localechod.text import escape
 
 _SO_PEERGROUPS = 59  # asm-generic/socket.h, since Linux 4.13; not in Python's socket module
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
-_GETSOCKOPT_LIMIT = 1024  # the largest buffer that Python's getsockopt agrees to: 256 groups
+_GETSOCKOPT_LIMIT = 1024  # the largest buffer that Python's getsockopt accepts: 256 groups
 _NGROUPS_MAX = 65536  # linux/limits.h
 
 
 class Credentials(NamedTuple):
     """The identity of a peer. `groups` includes `gid`.
 
-    pid is 0 where the peer lives in a pid namespace that we cannot see into; on a socket that is
-    not connected, uid and gid are 2**32 - 1, which is nobody's.
+    pid is 0 where the peer is in a pid namespace whose processes we cannot see. On a socket that
+    is not connected, uid and gid are 2**32 - 1, which is no valid id.
     """
 
     pid: int
@@ -36,11 +36,11 @@ class Credentials(NamedTuple):
 
 
 def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentials:
-    """Ask the kernel who connected (SO_PEERCRED, SO_PEERGROUPS; unix(7), socket(7)).
+    """Return the peer's credentials (SO_PEERCRED, SO_PEERGROUPS; unix(7), socket(7)).
 
     Args:
         sock: connected.
-        supplementary: whether to ask for more groups than the primary one, by a second call.
+        supplementary: include the supplementary groups, which needs a second system call.
 
     Raises:
         OSError: the socket is closed.
@@ -53,7 +53,7 @@ def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentia
 
 @lru_cache(maxsize=1024)
 def _single_group(gid: int) -> frozenset[int]:
-    """Return one set for all who are told by one group: it has 216 bytes, a fifth of a client."""
+    """Return a shared set for all peers with this group: it has 216 bytes, a fifth of a client."""
     return frozenset((gid,))
 
 
@@ -64,7 +64,7 @@ def _groups(sock: socket.socket) -> tuple[int, ...]:
         if error.errno == errno.ERANGE:
             packed = _many_groups(sock)
         elif error.errno in {errno.ENOPROTOOPT, errno.ENODATA}:
-            # An old kernel, or a socket that has no peer: nothing more is known than the gid.
+            # An old kernel, or a socket without a peer: only the gid is known.
             packed = b""
         else:
             raise
@@ -72,7 +72,7 @@ def _groups(sock: socket.socket) -> tuple[int, ...]:
 
 
 def _many_groups(sock: socket.socket) -> bytes:
-    """Read a longer list than Python's own getsockopt can (directory services like many groups)."""
+    """Read a longer list than Python's getsockopt can, as users of directory services have."""
     buffer = ctypes.create_string_buffer(_NGROUPS_MAX * 4)
     length = ctypes.c_uint32(len(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -86,9 +86,9 @@ def _many_groups(sock: socket.socket) -> bytes:
 
 
 def command(pid: int) -> str:
-    """Return the command name of a process, escaped; "" where it is gone or hidden from us.
+    """Return the command name of a process, escaped; "" where it has ended or is hidden.
 
-    A process chooses this name itself (prctl(2), PR_SET_NAME): show it, never decide by it.
+    A process sets this name itself (prctl(2), PR_SET_NAME): show it, never decide by it.
     """
     try:
         comm = Path(f"/proc/{pid}/comm").read_bytes()
@@ -98,7 +98,7 @@ def command(pid: int) -> str:
 
 
 def pid_namespace() -> int:
-    """Return the number of the namespace that the pids we are told are of; 0 where not known."""
+    """Return the number of our pid namespace, to which all pids belong; 0 where unknown."""
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

@@ -1,9 +1,9 @@
-"""Who or what already has the address that a new socket wants, and whether it may be removed.
+"""Stale socket files: whether the file at an address that is to be bound may be removed.
 
-A socket file outlives its process, so every server meets its own old files. A refused connect
-alone does not prove that a file is dead: a server between its bind and its listen refuses as
-well, and so does a file that is no socket at all. Only what refuses *and* is not known to
-UNIX_DIAG by device and inode is removed. Everything else stays, and the error says who holds it.
+A socket file outlives its process, so every server finds its own old files. A refused connect
+alone does not prove that a socket is dead: a server between its bind and its listen refuses as
+well, and so does a file that is not a socket. A file is removed only if it refuses *and* UNIX_DIAG
+does not list its device and inode. Any other file stays, and the error names its holder.
 """
 
 import enum
@@ -23,38 +23,38 @@ _HELP = "stop that process or choose another address"
 
 
 class Liveness(enum.Enum):
-    """What is known about a socket file."""
+    """Whether the socket of a socket file is still open."""
 
     DEAD = "no process holds its socket"
-    ALIVE = "somebody holds its socket"
-    UNKNOWN = "it cannot be told"
+    ALIVE = "a process holds its socket"
+    UNKNOWN = "unknown"
 
 
 def judge(*, known: bool | None, answer: int) -> Liveness:
-    """Decide about a socket file.
+    """Decide whether a socket file is dead.
 
     Args:
-        known: whether UNIX_DIAG lists a socket that was bound as this file; None where it could
-            not be asked.
+        known: UNIX_DIAG lists a socket that was bound as this file; None where the list could not
+            be read.
         answer: the errno of a non-blocking stream connect to it, 0 for success.
     """
     if known:
         return Liveness.ALIVE
     if answer == errno.ECONNREFUSED:
         return Liveness.UNKNOWN if known is None else Liveness.DEAD
-    # EAGAIN: alive and its backlog is full. EPROTOTYPE: alive and of another type; a dead one
-    # refuses whatever its type. UNIX_DIAG does not list it: another network namespace.
+    # EAGAIN: alive with a full backlog. EPROTOTYPE: alive with another type; a dead one refuses
+    # every type. UNIX_DIAG does not list it, so it is in another network namespace.
     if answer in {0, errno.EAGAIN, errno.EPROTOTYPE}:
         return Liveness.ALIVE
     return Liveness.UNKNOWN
 
 
 def remove_dead(entry: DirectoryEntry, address: Address) -> None:
-    """Make way for a bind: remove a dead socket file, refuse everything else.
+    """Remove a dead socket file before a bind; raise for any other file.
 
     Raises:
-        SocketError: EADDRINUSE, as bind(2) itself would say; the hint tells what is in the way.
-        OSError: the place cannot be looked at.
+        SocketError: EADDRINUSE, as from bind(2) itself; the hint describes the file.
+        OSError: the directory entry cannot be inspected.
     """
     try:
         found = entry.pin()
@@ -69,9 +69,9 @@ def remove_dead(entry: DirectoryEntry, address: Address) -> None:
 
 
 def holder_of_name(name: bytes, type_: int) -> str:
-    """Say who holds an abstract name; "" where that cannot be found out.
+    """Return which process holds an abstract name; "" where that is unknown.
 
-    Each socket type has abstract names of its own: a datagram socket is in no stream's way.
+    Each socket type has its own abstract names, so a socket of another type does not conflict.
     """
     try:
         known = [each for each in diag.named(name) if each.type == type_]
@@ -81,7 +81,7 @@ def holder_of_name(name: bytes, type_: int) -> str:
 
 
 def _obstacle(found: PinnedEntry) -> str:
-    """Say why this entry must stay; "" for a dead socket file."""
+    """Return why this entry must stay; "" for a dead socket file."""
     status = found.status
     if kind(status.st_mode) != "a socket":
         return (
@@ -114,7 +114,7 @@ def _obstacle(found: PinnedEntry) -> str:
 
 
 def _remove(found: PinnedEntry) -> str:
-    """Remove a dead socket file; say why where that is not possible."""
+    """Remove a dead socket file; return why where that fails."""
     try:
         if found.unlink():
             return ""
@@ -127,8 +127,8 @@ def _remove(found: PinnedEntry) -> str:
 
 
 def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
-    """Name the processes behind the sockets of one address, by the best source there is."""
-    # An accepted connection bears the name of its listener, which is the one to name.
+    """Name the processes that hold the sockets of one address, by the best source available."""
+    # An accepted connection has the name of its listener, which is the one to describe.
     main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
     left_over = main.state == diag.STATE_ESTABLISHED and main.type != socket.SOCK_DGRAM
     what = "a connection that was accepted through it" if left_over else "it"
@@ -137,8 +137,8 @@ def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = N
         first, others = holders[0], len(holders) - 1
         who = _describe_process(first.pid, first.uid, first.command)
         return f"{who} and {others} more hold {what}" if others else f"{who} holds {what}"
-    # /proc tells only root about other users' descriptors; a listener tells everyone who may
-    # connect, at the price of one connection that is closed at once.
+    # Only root may read other users' descriptors in /proc. But every client that may connect can
+    # read the listener's credentials, at the cost of one connection that is closed at once.
     if found and main.state == diag.STATE_LISTEN:
         _, server = _probe(found, main.type)
         if server:
@@ -148,7 +148,7 @@ def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = N
 
 
 def _probe(found: PinnedEntry, type_: int = socket.SOCK_STREAM) -> tuple[int, Credentials | None]:
-    """Connect to exactly this file; return the errno and, where it worked, who listens."""
+    """Connect to exactly this file; return the errno and, on success, the server's credentials."""
     with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as probe:
         number = probe.connect_ex(found.handle)
         return number, None if number else credentials(probe)
@@ -159,6 +159,6 @@ def _describe_peer(server: Credentials) -> str:
 
 
 def _describe_process(pid: int, uid: int, name: str) -> str:
-    """Show a process; pid 0 is one in a pid namespace that we cannot see into."""
+    """Describe a process; pid 0 is one in a pid namespace whose processes we cannot see."""
     details = f"{name}, user {user_name(uid)}" if name else f"user {user_name(uid)}"
     return f"pid {pid} ({details})" if pid else f"a process in another container ({details})"

@@ -2,7 +2,7 @@
 
 import socket
 
-# In the order in which they are tried where nobody has said which type a server has.
+# In the order in which they are tried where the server's type is not given.
 TYPES: dict[str, int] = {
     "stream": int(socket.SOCK_STREAM),
     "seqpacket": int(socket.SOCK_SEQPACKET),

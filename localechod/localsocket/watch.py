@@ -1,16 +1,15 @@
-"""Being told, without asking again and again, that something happened to a socket's file.
+"""Notification of changes to a socket's file, without polling.
 
-inotify(7) in two instances, because the events that a watch asks for belong to the inode and not
-to who asked:
+It uses two inotify(7) instances, because an instance has only one event mask per inode:
 
-- While a file stands where it should, its own inode is watched, and the directories above it only
-  for being moved or removed themselves. What others do in these directories makes no event at all,
-  so a socket in a busy /tmp costs nothing.
-- While it is missing, or something else has its place, there is no inode to watch: every directory
-  on the path is watched for the one name that leads on, and all other names are dropped.
+- While a file is at its path, its own inode is watched, and the directories above it only for
+  being moved or removed themselves. Other changes in these directories cause no event, so a
+  socket in a busy /tmp costs nothing.
+- While it is missing or replaced, there is no inode to watch. Every directory on the path is
+  watched for the next name of the path, and events for all other names are dropped.
 
-A file system mounted over a directory, and what happens on another machine to a file system that
-both share, make no event.
+There is no event when a file system is mounted over a directory, nor for changes that another
+machine makes to a shared file system.
 """
 
 import errno
@@ -26,7 +25,7 @@ from inotify_simple import flags
 
 from localechod.localsocket.entry import PinnedEntry
 
-# The file's own fate: an unlink shows as a changed number of links, because we hold the inode.
+# An unlink is reported as a changed link count, because we hold the inode open.
 _OF_FILE = flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF
 _OF_DIRECTORY = flags.MOVE_SELF | flags.DELETE_SELF | flags.DONT_FOLLOW
 _OF_NAMES = (
@@ -40,44 +39,44 @@ _OF_NAMES = (
     | flags.ONLYDIR
 )
 
-# Read at a time, in bytes: what lies in the queue beyond it waits for the next turn of the loop.
+# Bytes per read; further events in the queue wait for the next iteration of the loop.
 _READ_SIZE = 16384
 
 
 class Watches(Protocol):
-    """Who is asked to watch. Keys are the caller's; each stands for one file."""
+    """The interface of a watcher. Keys are the caller's; each stands for one file."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What becomes readable when there are events."""
+        """The descriptors that become readable when there are events."""
         ...
 
     def file(self, key: str, path: Path, file: PinnedEntry) -> bool:
-        """Watch a file that stands at its path, instead of what was watched for the key."""
+        """Watch a file that is at its path; it replaces what was watched for the key."""
         ...
 
     def names(self, key: str, path: Path) -> bool:
-        """Watch for what could come to stand at a path, instead of what was watched before."""
+        """Watch for a file to appear at a path; it replaces what was watched for the key."""
         ...
 
     def forget(self, key: str) -> None:
-        """Watch nothing for the key."""
+        """Stop watching for the key."""
         ...
 
     def changed(self) -> set[str]:
-        """Read the events that wait; return the keys that they concern."""
+        """Read the pending events; return the keys that they concern."""
         ...
 
     def close(self) -> None:
-        """End."""
+        """Close the descriptors."""
         ...
 
 
 class Watcher:
-    """Watches by inotify.
+    """A watcher with inotify.
 
-    `file` and `names` return False where something could happen that makes no event for us:
-    watching takes the right to read a file or directory, and the user's watches have a limit.
+    `file` and `names` return False where a change may cause no event: a watch needs read
+    permission for the file or directory, and the number of watches per user is limited.
 
     Raises:
         OSError: EMFILE, ENFILE, inotify_init1(2).
@@ -99,7 +98,7 @@ class Watcher:
     def file(self, key: str, path: Path, file: PinnedEntry) -> bool:
         """See Watches."""
         self.forget(key)
-        # Where the path leads through symbolic links, these and the true directories count alike.
+        # Where the path contains symbolic links, both their and the real directories are watched.
         real = Path(os.path.realpath(path.parent))
         directories = {*path.parents, real, *real.parents}
         try:
@@ -117,9 +116,9 @@ class Watcher:
                 self._names.add(key, str(directory), _OF_NAMES, os.fsencode(inner.name))
             except OSError as error:
                 if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-                    break  # the directory above tells when that changes
-                # One that we may not enter is told of by the one above it; one that we may enter
-                # and not read hides what happens in it.
+                    break  # the directory above has an event when that changes
+                # A directory that we may not search is watched through the one above it. One that
+                # we may search but not read hides the changes in it.
                 if os.access(directory, os.X_OK, effective_ids=True):
                     return False
         return True
@@ -140,7 +139,7 @@ class Watcher:
 
 
 class NullWatcher:
-    """Watches nothing, where inotify is not to be had."""
+    """A watcher without events, where inotify is not available."""
 
     descriptors: tuple[int, ...] = ()
 
@@ -164,7 +163,7 @@ class NullWatcher:
 
 
 class _Instance:
-    """One inotify instance: which keys each watch serves, and the name it is for, b"" for any."""
+    """One inotify instance; it maps each watch to its keys and their names, b"" for any name."""
 
     def __init__(self) -> None:
         self._inotify = inotify_simple.INotify(nonblocking=True)
@@ -177,7 +176,7 @@ class _Instance:
         self._watches.setdefault(watch, {})[key] = name
 
     def forget(self, key: str) -> None:
-        """Let go of the watches that nobody else needs."""
+        """Remove the watches that no other key needs."""
         for watch in [watch for watch, keys in self._watches.items() if key in keys]:
             keys = self._watches[watch]
             del keys[key]
@@ -187,7 +186,7 @@ class _Instance:
                     self._inotify.rm_watch(watch)
 
     def read(self) -> set[str]:
-        """Return the keys that the waiting events concern; after an overflow, all of them."""
+        """Return the keys that the pending events concern; after an overflow, all of them."""
         try:
             data = os.read(self.descriptor, _READ_SIZE)
         except BlockingIOError:
@@ -209,7 +208,7 @@ class _Instance:
 
 
 def _all(add: Callable[[Path], None], paths: Iterable[Path]) -> bool:
-    """Watch what can be watched; False if something could not."""
+    """Add each watch that is possible; False if one was not."""
     done = True
     for path in paths:
         try:
