@@ -32,7 +32,7 @@ from localechod.errors import SocketError
 from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
-from localechod.localsocket.hints import bind_hint
+from localechod.localsocket.hints import bind_hint, chmod_hint, chown_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +221,12 @@ def _set_owner(file: PinnedEntry, request: Request) -> None:
     uid = -1 if request.uid == status.st_uid else request.uid
     gid = -1 if request.gid == status.st_gid else request.gid
     if (uid, gid) != (-1, -1):
-        with _step("chown", request.address, _chown_hint):
+        with _step("chown", request.address, chown_hint):
             os.chown(file.handle, uid, gid)
 
 
 def _set_mode(file: PinnedEntry, request: Request) -> None:
-    with _step("chmod", request.address, _chmod_hint):
+    with _step("chmod", request.address, chmod_hint):
         os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
 
 
@@ -238,21 +238,3 @@ def _listen(sock: socket.socket, request: Request) -> None:
 
 def _abstract_hint(type_: int, number: int, address: Address) -> str:
     return stale.holder_of_name(address.raw, type_) if number == errno.EADDRINUSE else ""
-
-
-def _chown_hint(number: int, address: Address) -> str:
-    if number == errno.EPERM:
-        return (
-            "only root (CAP_CHOWN) may change the owner, "
-            "and other users may change the group only to one that they are in"
-        )
-    return _chmod_hint(number, address)
-
-
-def _chmod_hint(number: int, _: Address) -> str:
-    match number:
-        case errno.EPERM:
-            return "only root (CAP_FOWNER) may change the mode of another user's file"
-        case errno.ENOENT:
-            return "owner and mode are set through /proc: mount it"
-    return ""

@@ -64,6 +64,26 @@ def connect_hint(number: int, address: Address) -> str:
         return ""
 
 
+def chown_hint(number: int, address: Address) -> str:
+    """Return what helps after a failed chown of a socket file; "" where that is unknown."""
+    if number == errno.EPERM:
+        return (
+            "only root (CAP_CHOWN) may change the owner, "
+            "and other users may change the group only to one that they are in"
+        )
+    return chmod_hint(number, address)
+
+
+def chmod_hint(number: int, _: Address) -> str:
+    """Return what helps after a failed chmod of a socket file; "" where that is unknown."""
+    match number:
+        case errno.EPERM:
+            return "only root (CAP_FOWNER) may change the mode of another user's file"
+        case errno.ENOENT:
+            return "owner and mode are set through /proc: mount it"
+    return ""
+
+
 def _bind_hint(number: int, path: Path) -> str:
     parent = path.parent
     match number:
