@@ -1,7 +1,7 @@
-"""The build step of the wheel and of an editable install: compile the part in C, if possible.
+"""The build step of the wheel, and of an editable install: compile what is in C, if possible.
 
-Without a compiler or Python's headers, the wheel has the same program in Python alone. So it has
-with LOCALECHOD_PURE_PYTHON in the environment, which a release sets to fit any machine.
+Without a compiler, or Python's headers, the wheel has the same program in Python alone; and with
+LOCALECHOD_PURE_PYTHON in the environment, as a release has it, so that it fits any machine.
 """
 
 import os
@@ -17,16 +17,16 @@ from setuptools.command.build_ext import build_ext
 _MODULE = "localechod/echo/_fastpath"
 _SOURCES = [f"{_MODULE}.c", f"{_MODULE}_datagrams.c"]
 
-# -g0: without the build machine's paths, the same source gives the same bytes.
+# -g0: no path of the machine that it was built on, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 _FLAGS += ["-Wno-missing-field-initializers", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 
 
 class Compile(BuildHookInterface[Any]):
-    """hatchling calls it; see [tool.hatch.build.targets.wheel.hooks.custom] in pyproject.toml."""
+    """Called by hatchling; see [tool.hatch.build.targets.wheel.hooks.custom] in pyproject.toml."""
 
     def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
-        """Compile the modules beside their sources; the wheel then fits only this Python."""
+        """Compile the modules beside their sources; the wheel is one for this Python then."""
         root = Path(self.root)
         (root / _built()).unlink(missing_ok=True)
         if os.environ.get("LOCALECHOD_PURE_PYTHON"):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `./dev release`: makes a release from a copy of the last commit. Only when every step has succeeded does this checkout get
-# a commit (the changelog) and a tag. Nothing is pushed.
+# `./dev release`: makes a release from a copy of the last commit. This checkout gets a commit (the changelog) and a tag only
+# after every step has succeeded. Nothing is pushed.
 #   release.sh VENV [--dry-run] [--without-tests] [--without-debian]
 set -eu
 umask 022
@@ -22,20 +22,20 @@ for option; do
 done
 without() { case "$left_out " in *" --without-$1 "*) return 0 ;; *) return 1 ;; esac }
 
-# ---- conditions -----------------------------------------------------------------------------------
+# ---- preconditions --------------------------------------------------------------------------------
 
-[ -z "$left_out" ] || [ -n "$dry" ] || die "only --dry-run may be combined with$left_out"
+[ -z "$left_out" ] || [ -n "$dry" ] || die "only with --dry-run:$left_out"
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' localechod/__init__.py)
 tag=v$version
 if git rev-parse -q --verify "refs/tags/$tag" >/dev/null; then
-    die "the tag $tag exists: set the next version in localechod/__init__.py"
+    die "$tag exists already; put the next version into localechod/__init__.py"
 fi
 changed=$(git status --porcelain)
-[ -z "$changed" ] || die "a release is made from the last commit; commit or remove these changes first:
+[ -z "$changed" ] || die "a release is made from the last commit; these changes are not in it:
 $changed"
 [ -n "$(git ls-files 'changes/*.*.md')" ] || die 'nothing to release: changes/ has no fragment'
 unable=$("$venv/bin/python" -c 'from tests.release.bookworm import missing; print(missing())')
-without debian || [ -z "$unable" ] || die "cannot boot a bare Debian to try the release on: $unable"
+without debian || [ -z "$unable" ] || die "cannot boot a bare Debian to try it on: $unable"
 
 # ---- the changelog, the commit, the artifacts -----------------------------------------------------
 
@@ -46,14 +46,14 @@ trap 'exit 130' INT TERM
 git worktree add -q --detach "$tree"
 
 say "$version: the changelog"
-# No hooks: ./dev check runs below.
+# No hooks: their checks are made below.
 (cd "$tree" && "$venv/bin/towncrier" build --yes --version "$version" >/dev/null && git commit -nqam "Release $version")
 git -C "$tree" show --format= -- CHANGELOG.md | sed -n '/^+++/d; s/^+//p'
 commit=$(git -C "$tree" rev-parse HEAD)
 
 say 'the artifacts'
 date=$(git -C "$tree" log -1 --format=%ct)
-# Without the compiled part, which would tie the wheel to one Python and one architecture. The sdist has its source.
+# With the compiled part the wheel would be for one Python and one architecture; an installation from the sdist compiles it.
 (cd "$tree" && SOURCE_DATE_EPOCH=$date LOCALECHOD_PURE_PYTHON=1 "$venv/bin/python" -m hatchling build -d "$scratch/dist")
 package=$("$tree/dev" deb)
 cp "$tree/$package" "$scratch/dist"
@@ -62,7 +62,7 @@ cp "$tree/$package" "$scratch/dist"
 
 ./dev check
 without tests || ./dev test
-say 'tests of the artifacts'
+say 'testing the artifacts'
 cd "$tree"
 if without debian; then set -- tests/release/test_artifacts.py; else set -- tests/release; fi
 LOCALECHOD_DIST=$scratch/dist "$venv/bin/python" -m pytest -q "$@"
@@ -76,9 +76,9 @@ cp "$scratch"/dist/* dist
 (cd dist && sha256sum localechod[-_]*) | tee dist/SHA256SUMS
 [ -z "$left_out" ] || say "not tried:$(echo "$left_out" | sed 's/ --without-/ /g')"
 if [ -n "$dry" ]; then
-    say "dry run: dist/ has the artifacts; nothing was committed (\"Release $version\") or tagged ($tag)"
+    say "the artifacts are in dist/; without --dry-run there would be a commit \"Release $version\" and a tag $tag"
     exit 0
 fi
 git merge -q --ff-only "$commit"
 git tag -a -m "localechod $version" "$tag"
-say "dist/ has the artifacts, $tag is tagged; to publish: git push --follow-tags"
+say "the artifacts are in dist/, $tag is tagged; to publish: git push --follow-tags"

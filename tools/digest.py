@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Hash the inputs of what ./dev makes, so that it can tell what is stale.
+"""Hash what ./dev makes files from, so that it can tell which of them are stale.
 
-    tools/digest.py inputs       the inputs of requirements/*.lock
-    tools/digest.py environment  the inputs of .venv
+    tools/digest.py inputs       what requirements/*.lock are resolved from
+    tools/digest.py environment  what .venv is made from
 
 Runs before anything is installed: it needs the standard library only.
 """
@@ -23,7 +23,7 @@ def digest(of: str) -> str:
     parts = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
     files = [ROOT / "requirements/build.in"]
     if of == "environment":
-        # An environment contains its own path, its Python's, and the metadata of this project.
+        # An environment knows its own path and its Python; the project is in it by its metadata.
         parts += [project, settings["build-system"], settings["tool"]["hatch"]]
         parts += [str(ROOT), sys.version]
         files += sorted(ROOT.glob("requirements/*.lock"))

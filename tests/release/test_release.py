@@ -79,9 +79,9 @@ def unchanged(clone: Path) -> None:
     ("spoil", "options", "said"),
     [
         (dirty, DRY, " M README.md"),
-        (tagged, DRY, f"the tag v{VERSION}.post1 exists"),
+        (tagged, DRY, f"v{VERSION}.post1 exists already"),
         (unchanged, DRY, "nothing to release"),
-        (None, DRY[1:], "only --dry-run may be combined with --without-tests --without-debian"),
+        (None, DRY[1:], "only with --dry-run: --without-tests --without-debian"),
         (None, ("--push",), "--push is none of"),
     ],
 )
