@@ -1,8 +1,8 @@
-"""How messages lie in a stream's bytes, and what a server answers: pure functions and small states.
+"""Framing: where messages begin and end in a stream's bytes, and what a server answers.
 
-No I/O happens here, so server, client and tests share the same lines. A framer is fed whatever a
-read returned and gives back the bytes to write; how the bytes were cut into reads never matters,
-except for `chunk`, where one read is one message by definition.
+No I/O happens here, so server, client and tests share this code. A framer is fed the bytes of each
+read and returns the bytes to write. How the bytes were cut into reads does not matter, except for
+`chunk`, where one read is one message by definition.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from typing import Protocol, TypeAlias
 
 Observer = Callable[[bytes], None]
 
-# A bytearray once a message has come in more than two reads: it grows in place, where adding to
-# bytes copies all of them for each read, and a client may send 16 MiB byte by byte.
+# A bytearray if a message has come in more than two reads: it grows in place. Adding to bytes
+# copies all of them for each read, and a client may send 16 MiB byte by byte.
 Pending: TypeAlias = bytes | bytearray
 
 
@@ -19,7 +19,7 @@ class MessageTooLongError(ValueError):
     """A line grew past its limit.
 
     Attributes:
-        replies: what was answered before it, still to be sent.
+        replies: to the messages before it, still to be sent.
     """
 
     def __init__(self, replies: bytes) -> None:
@@ -28,12 +28,12 @@ class MessageTooLongError(ValueError):
 
 
 class Framer(Protocol):
-    """What every framing offers a stream endpoint.
+    """One framing, as a stream endpoint uses it.
 
     Attributes:
-        messages: how many messages have been answered.
-        dropped: how many were left unanswered for being too long.
-        pending: bytes of a message that is not complete yet.
+        messages: how many messages were answered.
+        dropped: how many were not answered, because they were too long or incomplete.
+        pending: the bytes of an incomplete message.
     """
 
     messages: int
@@ -41,23 +41,23 @@ class Framer(Protocol):
     pending: Pending
 
     def feed(self, data: bytes) -> bytes:
-        """Take what a read returned; return the replies to all messages it completed.
+        """Take the bytes of a read; return the replies to all messages that are complete now.
 
         Raises:
-            MessageTooLongError: the connection has to end after the replies it carries.
+            MessageTooLongError: the connection has to end after its `replies` are sent.
         """
         ...
 
     def finish(self) -> bytes:
-        """Return the reply to what is left at end of file."""
+        """Return the reply to the incomplete message at end of file, or nothing."""
         ...
 
 
 class LineFramer:
-    """Every line is a message; its newline ends it and comes back.
+    """Every line is a message; the reply has its newline too.
 
-    All complete lines of a read are answered by one `bytes.replace`: a Python loop over the lines
-    costs more than the system calls around it.
+    All complete lines of a read are answered by one `bytes.replace`. A Python loop over the lines
+    would cost more than the system calls around it.
     """
 
     __slots__ = ("dropped", "max_message", "messages", "observe", "pending", "prefix")
@@ -80,7 +80,7 @@ class LineFramer:
             return b""
         lines = b"".join((self.pending, data[:cut])) if self.pending else data[:cut]
         self.pending = data[cut:]
-        # A single line longer than the limit needs more bytes than the limit in all.
+        # No line is too long if all of them together are not longer than the limit.
         if len(lines) - 1 > self.max_message:
             lines, whole = self._within_limit(lines)
             if not whole:
@@ -91,7 +91,7 @@ class LineFramer:
         return replies
 
     def finish(self) -> bytes:
-        """See Framer; the last line lacks its newline, and so does its reply."""
+        """See Framer; the last line has no newline, and neither has its reply."""
         rest, self.pending = bytes(self.pending), b""
         if not rest:
             return b""
@@ -115,7 +115,7 @@ class LineFramer:
         return self.prefix + lines[:-1].replace(b"\n", b"\n" + self.prefix) + b"\n"
 
     def _within_limit(self, lines: bytes) -> tuple[bytes, bool]:
-        """Return the lines before the first that is too long, and whether that is all of them."""
+        """Return the lines before the first one too long, and whether these are all lines."""
         start = 0
         while start < len(lines):
             end = lines.index(b"\n", start)
@@ -133,8 +133,8 @@ class LineFramer:
 class RecordFramer:
     """Every `size` bytes are one C string padded with NULs, and so is the reply.
 
-    A reply that would not fit is cut to size - 1, so that it still ends in a NUL. What is left at
-    end of file is no whole record and gets no reply.
+    A reply that does not fit is cut to size - 1 bytes, so that it still ends in a NUL. An
+    incomplete record at end of file gets no reply.
     """
 
     __slots__ = ("dropped", "max_message", "messages", "observe", "pending", "prefix", "size")
@@ -151,7 +151,7 @@ class RecordFramer:
         self.pending: Pending = b""
 
     def feed(self, data: bytes) -> bytes:
-        """See Framer; a string longer than max_message is dropped, and the stream goes on."""
+        """See Framer; a string longer than max_message is dropped, and the stream continues."""
         if len(self.pending) + len(data) < self.size:
             self.pending = _grown(self.pending, data)
             return b""
@@ -181,7 +181,7 @@ class RecordFramer:
 
 
 class ChunkFramer:
-    """What one read returned is one message; without a prefix, the byte-exact echo of RFC 862."""
+    """The bytes of one read are one message; without a prefix, the exact echo of RFC 862."""
 
     __slots__ = ("dropped", "messages", "observe", "pending", "prefix")
 
@@ -193,7 +193,7 @@ class ChunkFramer:
         self.pending: Pending = b""
 
     def feed(self, data: bytes) -> bytes:
-        """See Framer; never raises. Bytes are pending only after another framing was in force."""
+        """See Framer; never raises. Bytes are pending only after another framing."""
         if self.pending:
             data, self.pending = b"".join((self.pending, data)), b""
         self.messages += 1
@@ -202,12 +202,12 @@ class ChunkFramer:
         return self.prefix + data if self.prefix else data
 
     def finish(self) -> bytes:
-        """See Framer; a chunk is never incomplete."""
+        """See Framer; a chunk is always complete."""
         return b""
 
 
 def _grown(pending: Pending, data: bytes) -> Pending:
-    """Return what is pending with more at its end; a bytearray is the same one afterwards."""
+    """Return the pending bytes with more at their end; a bytearray is changed in place."""
     if not pending:
         return data
     if isinstance(pending, bytes):
@@ -217,7 +217,7 @@ def _grown(pending: Pending, data: bytes) -> Pending:
 
 
 def encode(message: bytes, framing: str, record_size: int) -> bytes:
-    """Return a message as it goes onto a stream.
+    """Return a message as it is sent on a stream.
 
     Args:
         message: its bytes, without a newline.
@@ -232,10 +232,10 @@ def encode(message: bytes, framing: str, record_size: int) -> bytes:
 
 
 def take(buffer: bytearray, framing: str, record_size: int) -> bytes | None:
-    """Take the next whole message off a client's buffer; None where it is not complete yet.
+    """Take the next message from a client's buffer; None if it is not complete.
 
     Args:
-        buffer: what has been received; what is taken is removed from it.
+        buffer: the bytes received; the message is removed from it.
         framing: "line" (returned without its newline), "record" (up to its first NUL) or "chunk".
         record_size: bytes of a record.
     """

@@ -1,7 +1,7 @@
-"""A socket that is lent to an endpoint: whoever bound it keeps it open, whatever we do.
+"""A socket that systemd has bound for an endpoint, and keeps open whatever this process does.
 
-So it cannot be closed for clients. While its endpoint is stopped they would connect, or send, and
-wait for ever: they are turned away instead, at once.
+So it cannot be closed to clients. While its endpoint is stopped, clients would connect or send, and
+wait for ever. Instead they are turned away at once: a connection is closed, a datagram dropped.
 """
 
 import errno
@@ -19,26 +19,26 @@ from localechod.localsocket.bind import Bound
 if TYPE_CHECKING:
     import asyncio
 
-# Turned away in one turn of the loop, so that a flood delays nobody's reply for long.
+# Clients turned away in one round of the loop, so that a flood delays no reply for long.
 _BATCH = 16
 
-# Without a descriptor left accept(2) fails at once, and the socket stays readable: instead of
-# spinning nobody is turned away for so many seconds.
+# Without a free descriptor accept(2) fails at once, and the socket stays readable. Instead of
+# spinning, it is not accepted from for so many seconds.
 _PAUSE = 1.0
 
 REMEDY = "systemctl restart localechod.socket"
 HINT = (
-    "systemd keeps its socket open, and who comes is turned away: `systemctl stop "
-    "localechod.socket` closes it, and ends the service"
+    "systemd keeps its socket open, and clients are turned away: `systemctl stop "
+    "localechod.socket` closes it, and stops the service"
 )
 
 
 class ActivatedSocket:
-    """Holds the lent socket for as long as the endpoint exists, serving or not.
+    """Has the activated socket for as long as the endpoint exists, serving or not.
 
     Args:
-        engine, counters: the endpoint's.
-        bound: what was lent; taken over.
+        reactor, counters: the endpoint's.
+        bound: the socket; it belongs to this object from now on.
     """
 
     def __init__(self, reactor: Reactor, counters: Counters, bound: Bound) -> None:
@@ -46,12 +46,12 @@ class ActivatedSocket:
         self._counters = counters
         self._address = bound.address
         self._sock = bound.sock
-        bound.remove()  # lets go of its file; each `bound` looks at it anew
+        bound.remove()  # closes the descriptor of its file only; `bound` opens the file again
         self._turning_away = False
         self._pause_timer: asyncio.TimerHandle | None = None
 
     def bound(self) -> Bound:
-        """Return a duplicate to serve on, with its file as it stands now.
+        """Return a duplicate to serve, with the socket's file as it is now.
 
         Raises:
             SocketError: EMFILE or ENFILE.
@@ -62,13 +62,13 @@ class ActivatedSocket:
             raise SocketError("dup", error.errno or errno.EIO, str(self._address)) from error
 
     def turn_away(self) -> None:
-        """Hang up on whoever comes, until `serve`."""
+        """Turn clients away until `serve` is called."""
         if not self._turning_away:
             self._turning_away = True
             self._watch()
 
     def serve(self) -> None:
-        """Leave them to the endpoint."""
+        """Turn no more clients away: the endpoint serves them."""
         if self._turning_away:
             self._turning_away = False
             if self._pause_timer is None:
@@ -78,7 +78,7 @@ class ActivatedSocket:
                 self._pause_timer = None
 
     def close(self) -> None:
-        """Let go of it; who waits there is for whoever else has it."""
+        """Close this process's descriptor; waiting clients stay in systemd's."""
         self.serve()
         self._sock.close()
 

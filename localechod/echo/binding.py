@@ -1,4 +1,4 @@
-"""How an endpoint's socket comes to be: as whom it is bound, whose it is, what refuses it."""
+"""How an endpoint's socket is bound: by which user, with which owner and mode."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from localechod.errors import ConfigError, LocalechodError
 from localechod.localsocket.bind import Bound, Request, bind
 from localechod.localsocket.types import TYPES
 
-# A socket, or what refused it.
+# A socket, or the error of binding it.
 Opened: TypeAlias = Bound | LocalechodError
 
 NEVER_ROOT = 'bind_as = "root", and localechod was not started as root'
@@ -22,7 +22,7 @@ NEVER_ROOT_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The service's user and group: they own a socket file where its endpoint names no others."""
+    """The service's user and group: they own each socket file whose endpoint names no others."""
 
     uid: int
     gid: int
@@ -32,14 +32,14 @@ def open_socket(config: EndpointConfig, owner: Owner) -> Bound:
     """Bind an endpoint's socket, give it its owner and mode, and open it, in this order.
 
     Raises:
-        SocketError: what the kernel refused, and what helps.
+        SocketError: a system call failed; with a hint.
         ConfigError: the owner has no account here.
     """
     return bind(request(config, owner))
 
 
 def request(config: EndpointConfig, owner: Owner) -> Request:
-    """Return what is to be bound for an endpoint.
+    """Return how an endpoint's socket has to be bound.
 
     Raises:
         ConfigError: the owner has no account here.
@@ -55,16 +55,16 @@ def request(config: EndpointConfig, owner: Owner) -> Request:
 
 
 def open_privileged(config: Config, owner: Owner, kept: Mapping[str, Opened]) -> dict[str, Opened]:
-    """Bind what has to be bound as root, before the privileges go; anyone else is refused it.
+    """Bind the endpoints that only root can bind, before root is dropped.
 
     Args:
         config: with the endpoints.
-        owner: who owns a socket whose endpoint names nobody.
-        kept: sockets that are open already.
+        owner: owns a socket file whose endpoint names no owner.
+        kept: sockets that are open already, by endpoint.
 
     Returns:
-        By endpoint, for `Supervisor.begin`, the socket or what refused it: one endpoint that cannot
-        be bound must not keep the others from starting.
+        By endpoint, for `Supervisor.begin`, the socket or the error: an endpoint that cannot be
+        bound must not keep the others from starting.
     """
     attempt = _attempt if os.geteuid() == 0 else _refuse
     return {

@@ -1,4 +1,4 @@
-"""What an endpoint counts. The names become metrics, so they are part of the contract."""
+"""The counters of an endpoint. Their names become metrics, so they are a public interface."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,28 +6,28 @@ from typing import Protocol
 
 
 class Counting(Protocol):
-    """A connection: it counts for itself, or every message would be counted twice."""
+    """A connection, which counts its own messages and bytes."""
 
     @property
     def messages(self) -> int:
-        """How many it has answered."""
+        """How many messages it has answered."""
         ...
 
     @property
     def received(self) -> int:
-        """Bytes that it has read."""
+        """How many bytes it has read."""
         ...
 
     @property
     def sent(self) -> int:
-        """Bytes that it has written."""
+        """How many bytes it has written."""
         ...
 
 
 class Counters:
-    """Totals since the service started; they outlive a stop and a reload of the endpoint.
+    """Totals since the service started; a stop or reload of the endpoint does not reset them.
 
-    What a connection does is added when it has left.
+    The messages and bytes of a connection are added when it has closed.
     """
 
     __slots__ = ("accepted", "errors", "messages", "received_bytes", "restarts", "sent_bytes")
@@ -41,23 +41,23 @@ class Counters:
         self.errors: Counter[str] = Counter()
 
     def freeze(self) -> dict[str, int]:
-        """Return the totals by name, but for the errors."""
+        """Return the totals by name, without the errors."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "errors"}
 
     def thaw(self, totals: Mapping[str, int], errors: Mapping[str, int]) -> None:
-        """Go on counting from these totals."""
+        """Continue from these totals."""
         for name, total in totals.items():
             setattr(self, name, total)
         self.errors.update(errors)
 
     def add(self, connection: Counting) -> None:
-        """Add what a connection has done."""
+        """Add the messages and bytes of a connection."""
         self.messages += connection.messages
         self.received_bytes += connection.received
         self.sent_bytes += connection.sent
 
     def copy(self) -> "Counters":
-        """Return the same totals, to go on with by themselves."""
+        """Return an independent copy."""
         copied = Counters()
         copied.thaw(self.freeze(), self.errors)
         return copied

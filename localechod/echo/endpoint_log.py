@@ -1,4 +1,4 @@
-"""Says what happens to everyone who asked: on the event bus and in the log, in the same words."""
+"""Reports what happens to an endpoint: as an event and in the log, in the same words."""
 
 import logging
 import time
@@ -12,12 +12,12 @@ from localechod.text import escape
 
 log = logging.getLogger("localechod.echo")
 
-# journalctl MESSAGE_ID=... finds all of a kind; sd-id128(3). Once published they never change.
+# `journalctl MESSAGE_ID=...` finds all messages of a kind; sd-id128(3). They must never change.
 MESSAGE_STATE = "eac385d1e24c40cdbf6e39e2926add7b"
 MESSAGE_REFUSED = "1dddcd7ad318456191da6aba20c2fbe7"
 MESSAGE_RECEIVED = "ee1d8fb9902e43beaa99d9a92864f99d"
 
-# Starting is over before anybody could look.
+# `starting` lasts for so short a time that it is only for debugging.
 _LEVELS = {
     State.STOPPED: logging.INFO,
     State.STARTING: logging.DEBUG,
@@ -31,7 +31,7 @@ _SHOWN = 200
 
 
 class EndpointLog:
-    """The voice of one endpoint."""
+    """The events and log lines of one endpoint."""
 
     def __init__(self, endpoint: str, bus: EventBus) -> None:
         self._endpoint = endpoint
@@ -39,7 +39,7 @@ class EndpointLog:
         self._refusals = RateLimit()
 
     def state(self, state: State, text: str) -> None:
-        """The endpoint has changed its state."""
+        """Report that the endpoint has changed its state."""
         log.log(
             _LEVELS[state],
             "%s: %s",
@@ -56,7 +56,7 @@ class EndpointLog:
         self._bus.publish(Event("state", self._endpoint, text, state=str(state)))
 
     def refused(self, peer: Credentials, why: str) -> None:
-        """A peer was not let in; told once, then with how often, at most every ten seconds."""
+        """Report that a peer was refused; for each user at most every ten seconds, with a count."""
         more = self._refusals.note(peer.uid, time.monotonic())
         if more is None:
             return
@@ -77,7 +77,7 @@ class EndpointLog:
         self._bus.publish(Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid))
 
     def received(self, message: bytes) -> None:
-        """A message arrived on an endpoint with `log_messages`; it goes to the log alone."""
+        """Log a message that an endpoint with `log_messages` has received; this is no event."""
         cut = " ..." if len(message) > _SHOWN else ""
         log.info(
             "Receive: %s%s",

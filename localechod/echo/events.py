@@ -1,4 +1,4 @@
-"""What happens, as it happens: events, and a bus on which a slow listener holds up nobody."""
+"""The event bus: a subscriber that reads slowly loses events, and delays nobody."""
 
 import asyncio
 from collections import deque
@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 from localechod.echo.status import Event
 
-__all__ = ["Event", "EventBus", "Subscription"]  # who publishes an event imports it from here
+__all__ = ["Event", "EventBus", "Subscription"]  # publishers import Event from here
 
 
 class Subscription:
-    """One listener's bounded queue. Iterate over it; it ends when either side closes it.
+    """The bounded queue of one subscriber. Iterate over it; it ends when either side closes it.
 
-    A full queue drops its oldest event and counts it in `dropped`, so that the listener can be
-    told how many it missed; blocking the publisher instead would let any listener stop the service.
+    A full queue drops its oldest event and counts it in `dropped`, so that the subscriber can be
+    told how many it missed. Blocking the publisher instead would let a subscriber stop the service.
     """
 
     def __init__(self, bus: "EventBus", size: int) -> None:
@@ -24,14 +24,14 @@ class Subscription:
         self.dropped = 0
 
     def put(self, event: Event) -> None:
-        """Queue an event, at the price of the oldest one if the queue is full."""
+        """Queue an event; a full queue drops its oldest one."""
         if len(self._queue) == self._queue.maxlen:
             self.dropped += 1
         self._queue.append(event)
         self._wakeup.set()
 
     def close(self) -> None:
-        """End the iteration once what is queued has been read."""
+        """End the iteration when the queued events have been read."""
         self._closed = True
         self._bus.forget(self)
         self._wakeup.set()
@@ -47,7 +47,7 @@ class Subscription:
 
 
 class EventBus:
-    """Hands every event to every subscriber, in order."""
+    """Delivers every event to every subscriber, in order."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
@@ -63,11 +63,11 @@ class EventBus:
         self._subscriptions.discard(subscription)
 
     def publish(self, event: Event) -> None:
-        """Deliver to everyone, without waiting for anyone."""
+        """Deliver an event to all subscribers, without waiting for any."""
         for subscription in self._subscriptions:
             subscription.put(event)
 
     def close(self) -> None:
-        """End every subscription, so that streams of events finish when the service does."""
+        """End every subscription, so that event streams end with the service."""
         for subscription in list(self._subscriptions):
             subscription.close()

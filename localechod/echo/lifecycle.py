@@ -1,10 +1,10 @@
-"""The life of an endpoint: one table of states and events; what is not in it cannot happen."""
+"""The states of an endpoint: one table of states and triggers; no other change is possible."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What an endpoint is; the values are what users and the control plane see."""
+    """The state of an endpoint; users and the control plane see these values."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -19,13 +19,13 @@ class State(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What can happen to an endpoint."""
+    """What changes the state of an endpoint."""
 
     START = "start"  # by configuration or by hand
-    BOUND = "bound"  # its socket is bound, owned and open
-    REFUSED = "refused"  # the kernel would not have it
-    TROUBLE = "trouble"  # it serves, but not everyone
-    RECOVERED = "recovered"  # it serves everyone again
+    BOUND = "bound"  # its socket is bound, has its owner and mode, and is open
+    REFUSED = "refused"  # it could not be bound or served
+    TROUBLE = "trouble"  # it serves, but not every client
+    RECOVERED = "recovered"  # it serves every client again
     STOP = "stop"  # by configuration or by hand
 
 
@@ -45,14 +45,14 @@ TABLE: dict[tuple[State, Trigger], State] = {
 
 
 class IllegalTransitionError(RuntimeError):
-    """A defect in localechod, never a user's mistake: the caller did not look first."""
+    """A defect in localechod, not a user's mistake: the caller did not check the state."""
 
 
 def after(state: State, trigger: Trigger) -> State:
     """Return the state that follows.
 
     Raises:
-        IllegalTransitionError: the table does not know it; nothing has changed.
+        IllegalTransitionError: it is not in the table; nothing has changed.
     """
     try:
         return TABLE[state, trigger]

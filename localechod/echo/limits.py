@@ -1,4 +1,4 @@
-"""Who may use an endpoint: decided from what the kernel says of a peer, without any I/O on it."""
+"""Which peers may use an endpoint: decided by their credentials alone, without I/O."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from localechod.localsocket.peer import Credentials
 
 
 class AllowList:
-    """The `allow` key: users and @groups; an empty list lets everyone in.
+    """The `allow` key: users and @groups; an empty list admits everyone.
 
-    Names are resolved once. A name without an account matches nobody, so a typing error closes a
-    door and never opens one.
+    Names are resolved once. A name without an account matches nobody, so a typing error never
+    admits anyone.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -20,7 +20,7 @@ class AllowList:
         self._uids, self._gids = members(names)
 
     def admits(self, peer: Credentials) -> bool:
-        """Whether this peer is on the list, as a user or by one of its groups."""
+        """Whether this peer is on the list, by its user or one of its groups."""
         return self.everyone or peer.uid in self._uids or not self._gids.isdisjoint(peer.groups)
 
 
@@ -32,15 +32,15 @@ class UserLimit:
         self._open: Counter[int] = Counter()
 
     def admits(self, uid: int) -> bool:
-        """Whether this user may open one more."""
+        """Whether this user may open one more connection."""
         return not self.limit or self._open[uid] < self.limit
 
     def enter(self, uid: int) -> None:
-        """Count a connection that was let in."""
+        """Count a connection that was admitted."""
         self._open[uid] += 1
 
     def leave(self, uid: int) -> None:
-        """Count one out; a user without connections is forgotten, so that the table cannot grow."""
+        """Count a connection that has closed; users without any are removed from the table."""
         self._open[uid] -= 1
         if not self._open[uid]:
             del self._open[uid]

@@ -1,9 +1,9 @@
-"""Keeps endpoints up: looks after their files, and tries again what failed.
+"""The monitor: it repairs the socket files of endpoints, and retries endpoints that failed.
 
-The one place that acts on what `localsocket/filecheck.py` and `echo/retry.py` decide, and the one
-that waits: for an event, or for a back-off. Every endpoint is looked at as a whole each time, so
-however many events a burst has, it makes one look in a turn of the loop; and acts that follow each
-other at once are few, so that a fight over a path, or a directory that comes and goes, stays cheap.
+It acts on the decisions of `localsocket/filecheck.py` and `echo/retry.py`, and waits for events and
+back-offs. It checks the whole endpoint each time, so a burst of events causes one check in a
+round of the event loop. Repairs that follow each other at once are limited, so that two programs
+that both claim a path, or a directory that comes and goes, cost little.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from localechod.localsocket.filecheck import File, FileState, difference, judge,
 from localechod.localsocket.hints import connect_hint
 from localechod.localsocket.watch import Watches
 
-# Acts at once before they are spread: enough for `mkdir`, `chown` and `chmod` one after the other.
+# Repairs without a wait: enough for `mkdir`, `chown` and `chmod` one after the other.
 _AT_ONCE = 4
 
 _RESTART = "only root can bind it again: systemctl restart localechod"
@@ -34,11 +34,12 @@ _RESTART = "only root can bind it again: systemctl restart localechod"
 
 @dataclass(slots=True, eq=False)
 class _Monitored:
-    """One endpoint, and when it is looked at next.
+    """One endpoint, and when it is checked next.
 
     Attributes:
-        watched: whether events tell of everything that can happen to its path.
-        postponed: the timer is there to spread acts: an event does not come before it.
+        watched: whether inotify reports every change of its path.
+        postponed: the timer spreads repairs, so an event before it is ignored.
+        retries: waits between attempts; `acts`: waits between repairs.
     """
 
     endpoint: Endpoint
@@ -50,10 +51,10 @@ class _Monitored:
 
 
 class Monitor:
-    """Looks after the endpoints that it is told of.
+    """Keeps endpoints serving.
 
     Args:
-        may_bind: whether an endpoint can still be bound by this process.
+        may_bind: whether this process can bind an endpoint with these settings.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Monitor:
             reactor.register(descriptor, select.EPOLLIN, self._events)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
-        """Take note of what the supervisor has just done to an endpoint."""
+        """Note that the supervisor has started, stopped or configured an endpoint."""
         if self._closed:
             return
         name = endpoint.config.name
@@ -84,18 +85,18 @@ class Monitor:
         elif self._may_bind(endpoint.config) and endpoint.error is not None:
             self._watch_names(monitored)
             if retry_on(endpoint.error, watched=monitored.watched) is RetryOn.EVENT:
-                self._look(monitored)  # the event may have come before the watch
+                self._look(monitored)  # the change may have come before the watch
             else:
                 self._wait(monitored, endpoint.error)
 
     def retry(self, endpoint: Endpoint) -> None:
-        """Try at once what has failed; somebody may have seen to it."""
+        """Try at once to start an endpoint that has failed; its cause may have been removed."""
         monitored = self._monitored.get(endpoint.config.name)
         if monitored is not None and endpoint.state is State.FAILED:
             self._look(monitored)
 
     def close(self) -> None:
-        """Stop looking after anything: the sockets are given away, or given up."""
+        """Monitor nothing more: the sockets go to the next process, or are closed."""
         if self._closed:
             return
         self._closed = True
@@ -139,21 +140,21 @@ class Monitor:
             self._wait(monitored, error)
 
     def _inspect(self, monitored: _Monitored, file: PinnedEntry, *, paced: bool) -> None:
-        """Look what has become of the file of an endpoint that serves, and make it good."""
+        """Check the file of an endpoint that serves, and repair it."""
         endpoint, address = monitored.endpoint, monitored.endpoint.config.address
         expected = _expected(endpoint, file)
         monitored.watched = self._watches.file(endpoint.config.name, Path(address.path), file)
         found = stat_path(address)
         if judge(found, expected) not in {FileState.OURS, FileState.CHANGED}:
             self._watch_names(monitored)
-            found = stat_path(address)  # again, now that no event can be missed
+            found = look(address)  # again, as no event can be missed now
         state = judge(found, expected)
         if state is FileState.OURS:
             endpoint.clear_trouble("file")
         elif isinstance(found, int) and state is FileState.HIDDEN:
             hint = connect_hint(found, address)
             error = SocketError("stat", found, str(address), hint)
-            self._give_up(monitored, "the way to its file is closed", error)
+            self._give_up(monitored, "its file cannot be reached", error)
         elif isinstance(found, File) and state is FileState.CHANGED:
             what = f"its file was given {difference(found, expected)}"
             self._act(monitored, what, "put back", endpoint.restore, paced=paced)
@@ -186,11 +187,11 @@ class Monitor:
             return
         if not endpoint.has_trouble("file"):
             endpoint.set_trouble("file", LocalechodError(what, remedy))
-        # Watch the new file; and what has happened to it before that is seen by looking.
+        # Watch the new file; this check finds what has happened to it before the watch.
         self._look(monitored, paced=True)
 
     def _give_up(self, monitored: _Monitored, what: str, error: LocalechodError) -> None:
-        """Say what is the matter, and wait for what can cure it."""
+        """Report the trouble, and wait for what triggers the next attempt."""
         monitored.endpoint.set_trouble(
             "file", LocalechodError(f"{what}, and {error.text}", error.hint)
         )
@@ -201,7 +202,7 @@ class Monitor:
             self._look_in(monitored, monitored.retries.wait(time.monotonic()))
 
     def _is_postponed(self, monitored: _Monitored) -> bool:
-        """Count an act, and put it off where there have been too many."""
+        """Count a repair; postpone it if there have been too many."""
         seconds = monitored.acts.wait(time.monotonic())
         if seconds:
             monitored.postponed = True
@@ -225,7 +226,7 @@ class Monitor:
 
 
 def _expected(endpoint: Endpoint, file: PinnedEntry) -> File:
-    """Return what clients should find at the path; owner and mode of a lent file are not ours."""
+    """Return what clients should find at the path; an activated file has the unit's settings."""
     if endpoint.activated is not None:
         return File.of(file.status)
     wanted = endpoint.wanted

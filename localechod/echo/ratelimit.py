@@ -1,11 +1,11 @@
-"""How often something is told that happens too often to be told each time. No I/O."""
+"""Rate limiting of repeated log lines and events, per user. No I/O."""
 
 from dataclasses import dataclass
 
 # Seconds between two lines about the same user.
 PAUSE = 10.0
 
-# Users that are told apart at a time; any further ones share one entry.
+# Users with an entry of their own at a time; all others share one entry.
 USERS = 256
 
 
@@ -16,17 +16,17 @@ class _Entry:
 
 
 class RateLimit:
-    """Says whether a refusal is to be told: a user's first one, then one in each pause.
+    """Decides whether a refusal is reported: the first one of a user, then one in each PAUSE.
 
-    Whoever is refused may come again a hundred thousand times a second, and neither the journal nor
-    a queue of events must hold what others have to say for less.
+    A client can be refused a hundred thousand times a second. That must not displace other messages
+    from the journal or from an event queue.
     """
 
     def __init__(self) -> None:
         self._entries: dict[int | None, _Entry] = {}
 
     def note(self, uid: int, now: float) -> str | None:
-        """Count a refusal; return None where nothing is to be said, else what to add to the line.
+        """Count a refusal; return None if it is not reported, else a text to append to the line.
 
         Args:
             uid: the user who was refused.
@@ -41,7 +41,7 @@ class RateLimit:
         return f" (and {entry.untold} times since the last line)" if entry and entry.untold else ""
 
     def _key(self, uid: int, now: float) -> int | None:
-        """Return the user's entry, or the one for everybody else where there is no room."""
+        """Return the key of the user's entry, or of the shared one if the table is full."""
         if uid in self._entries or len(self._entries) < USERS:
             return uid
         due = [key for key, entry in self._entries.items() if now - entry.told >= PAUSE]

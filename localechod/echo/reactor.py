@@ -1,8 +1,8 @@
-"""One epoll of our own, nested in the event loop: the loop sees a single readable descriptor.
+"""The reactor: an epoll of its own, which the event loop watches as one readable descriptor.
 
-It is the one way to serve SEQPACKET, which neither asyncio nor uvloop does, and it gives the data
-plane what their transports hide: whose turn it is, when to stop reading, what a descriptor costs.
-docs/performance.md says how fast it is beside others.
+It serves SEQPACKET, which neither asyncio nor uvloop does. It also controls what their transports
+hide: which connection is served next, when to stop reading, and what a descriptor costs.
+docs/performance.md compares its speed with that of others.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ import time
 
 from localechod.echo.fastpath import Callback, dispatch
 
-# Events served before the loop gets its turn: large enough to spread the loop's price, small enough
-# that the control plane and the signals never wait long behind a storm. In a lane: before the next
-# lane gets its turn, which is all that a storm in one can delay a reply in another.
+# Events served in one round: enough to spread the cost of a round of the event loop, and few enough
+# that the control plane and signals never wait long. A child serves fewer: a flood in one child
+# delays a reply in another by no more than this.
 _BATCH = 64
 CHILD_BATCH = 16
 
-# How long one batch is followed by another, in seconds, before the loop gets its turn: of small
-# messages these are a hundred, of large ones it is one batch.
+# For how many seconds rounds follow each other before the event loop continues: about a hundred
+# small messages, or one batch of large ones.
 _SLICE = 0.0002
 
-# Descriptors that clients do not get: the control plane may need about a hundred for connections,
-# and what a call or a look-up opens. Of a small limit it is a quarter.
+# Descriptors that are reserved: the control plane may need about a hundred for its connections, and
+# calls and look-ups open some. Of a small limit, a quarter is reserved.
 _RESERVE = 128
 
 
@@ -33,13 +33,13 @@ class Reactor:
     """Calls a callback for each descriptor that is ready, level-triggered.
 
     Args:
-        busy_poll: how long to look for more after the last event before going to sleep, in seconds.
+        busy_poll: for how many seconds after the last event to poll before sleeping.
 
     Attributes:
-        now: time.monotonic() at the start of the current turn, in seconds; reading the clock for
+        now: time.monotonic() at the start of the current round, in seconds; reading the clock for
             each message would cost more than the precision is worth.
-        ceiling: the first descriptor that clients may not have; the system gives the lowest that is
-            free. Those above are for everything else that must still work then.
+        ceiling: the lowest reserved descriptor. The system allocates the lowest free number, so
+            clients get those below.
     """
 
     def __init__(
@@ -67,10 +67,11 @@ class Reactor:
             parent.register(self._epoll.fileno(), select.EPOLLIN, self._dispatch)
 
     def child(self) -> "Reactor":
-        """Return an engine for a share of the descriptors, which gets a bounded share of the turns.
+        """Return a reactor for some of the descriptors, which gets a bounded share of the time.
 
-        With one epoll for all, the ready descriptors form one row, and who has a thousand of them
-        in it lets everyone else wait for a thousand. Lanes take turns instead; close them first.
+        In a single epoll all ready descriptors form one queue, so an endpoint with a thousand of
+        them delays every other by a thousand. Children are served in rotation instead. Close a
+        child before its parent.
 
         Raises:
             OSError: EMFILE, ENFILE, ENOMEM, ENOSPC; epoll_create(2), epoll_ctl(2).
@@ -94,12 +95,12 @@ class Reactor:
         self._epoll.modify(fd, events)
 
     def unregister(self, fd: int) -> None:
-        """Forget a registered descriptor; it has to be still open."""
+        """Stop watching a registered descriptor; it has to be still open."""
         del self._callbacks[fd]
         self._epoll.unregister(fd)
 
     def pause(self) -> None:
-        """Serve nothing until `resume`: what comes meanwhile stays in the kernel."""
+        """Serve nothing until `resume`; messages that come meanwhile stay in the kernel."""
         self.loop.remove_reader(self._epoll.fileno())
         self._stop_polling()
 
@@ -108,16 +109,16 @@ class Reactor:
         self.loop.add_reader(self._epoll.fileno(), self._serve)
 
     def note_fd(self, fd: int) -> None:
-        """Note that a client has got this descriptor; the table is one for all lanes."""
+        """Note that a client has this descriptor; all children share one table."""
         if self._parent is not None:
             self._parent.note_fd(fd)
         else:
             self._tight = self._tight or fd >= self.ceiling - 1
 
-    def has_room(self) -> bool:
-        """Tell whether there is a descriptor for one more client; asks only when few are left."""
+    def has_free_descriptor(self) -> bool:
+        """Whether a descriptor is free for a client; asks the kernel only if few are left."""
         if self._parent is not None:
-            return self._parent.has_room()
+            return self._parent.has_free_descriptor()
         if self._tight:
             try:
                 lowest = os.dup(self._epoll.fileno())
@@ -137,20 +138,21 @@ class Reactor:
         self._callbacks.clear()
 
     def _serve(self) -> None:
-        """Serve what is ready, until the loop has to get its turn."""
+        """Serve ready descriptors, until the event loop has to continue."""
         if self._busy_poll:
             self._poll_busily()
             return
-        # A lane that has filled its batch has probably more, and coming back costs the loop's turn.
+        # A child that has filled its batch probably has more, and coming back costs a round of the
+        # event loop.
         more = self._dispatch() >= CHILD_BATCH
         end = self.now + _SLICE
         while more and time.monotonic() < end:
             more = self._dispatch() >= CHILD_BATCH
 
     def _poll_busily(self) -> None:
-        """Go on looking for more for a while: who waits for a reply has often the next question.
+        """Poll for a while: a client that gets its reply often sends the next message at once.
 
-        To be woken costs more than everything else that a single client's message costs.
+        A wake-up costs more than everything else about a single client's message.
         """
         self._stop_polling()
         end = time.monotonic() + _SLICE
@@ -160,9 +162,9 @@ class Reactor:
             elif self.now >= self._patience:
                 return
             else:
-                os.sched_yield()  # the client may have no other processor than this one
+                os.sched_yield()  # the client may have to run on this processor
             if self.now >= end:
-                # The loop must not go to sleep either.
+                # The event loop must not sleep either.
                 self._again = self.loop.call_soon(self._poll_busily)
                 return
 
@@ -177,9 +179,9 @@ class Reactor:
 
 
 class Pulse:
-    """The watchdog's question to the data plane: does a byte still come back through the epoll?
+    """The watchdog's probe of the data plane: a byte that has to come back through the epoll.
 
-    An event loop that runs its timers may yet have stopped serving its sockets, so the timer alone
+    An event loop that runs its timers may still have stopped serving its sockets, so a timer alone
     proves nothing.
     """
 
@@ -191,7 +193,7 @@ class Pulse:
         reactor.register(self._echo.fileno(), select.EPOLLIN, self._reply)
 
     async def beat(self) -> None:
-        """Return when the data plane has answered; the caller sets the deadline."""
+        """Return when the byte has come back; the caller sets the deadline."""
         await self._reactor.loop.sock_sendall(self._ours, b"?")
         await self._reactor.loop.sock_recv(self._ours, 1)
 

@@ -1,4 +1,4 @@
-"""When what failed is tried again: what can cure each cause, and how long to wait in between."""
+"""When an endpoint that failed is tried again: after which event, or how long a wait."""
 
 import enum
 import errno
@@ -13,25 +13,25 @@ _CAP = 60.0
 
 
 class RetryOn(enum.Enum):
-    """What makes another attempt worth it. A start by hand and a reload always do."""
+    """What triggers the next attempt. A start by hand and a reload always do."""
 
-    EVENT = "a change of the directories, which inotify tells"
-    OPERATOR = "a change that only a person makes, and then starts or reloads"
-    TIMER = "nothing that anybody tells"
+    EVENT = "a change of the directories, which inotify reports"
+    OPERATOR = "a change that only a person makes, who then starts or reloads"
+    TIMER = "a timer: no event reports the change"
 
 
-# A cause that is not here is taken as passing: an attempt a minute costs nothing, and not to come
-# back by itself from something unforeseen costs the service.
+# An error that is not here is tried again on the timer: an attempt a minute costs nothing, and an
+# endpoint that stays down after an unforeseen error costs the service.
 RETRY_ON: dict[int, RetryOn] = {
     errno.ENOENT: RetryOn.EVENT,
     errno.ENOTDIR: RetryOn.EVENT,
     errno.EACCES: RetryOn.EVENT,
     errno.ELOOP: RetryOn.EVENT,
-    errno.EPERM: RetryOn.OPERATOR,  # an owner that we may not give, a security module
+    errno.EPERM: RetryOn.OPERATOR,  # an owner that this process may not set, or a security module
     errno.EROFS: RetryOn.OPERATOR,  # mount -o remount,rw or ReadWritePaths=
     errno.EINVAL: RetryOn.OPERATOR,
     errno.ENAMETOOLONG: RetryOn.OPERATOR,
-    errno.EADDRINUSE: RetryOn.TIMER,  # its owner may end without removing the file
+    errno.EADDRINUSE: RetryOn.TIMER,  # the process that has it may end without removing the file
     errno.EMFILE: RetryOn.TIMER,
     errno.ENFILE: RetryOn.TIMER,
     errno.ENOBUFS: RetryOn.TIMER,
@@ -42,12 +42,11 @@ RETRY_ON: dict[int, RetryOn] = {
 
 
 def retry_on(error: LocalechodError, *, watched: bool) -> RetryOn:
-    """Say what may cure an endpoint.
+    """Return what triggers the next attempt to bind an endpoint.
 
     Args:
-        error: what refused it.
-        watched: whether events tell of everything that happens to its path; what they would have
-            told is left to time otherwise.
+        error: of the last attempt.
+        watched: whether inotify reports every change of its path; if not, EVENT becomes TIMER.
     """
     if not isinstance(error, SocketError):
         return RetryOn.OPERATOR  # an owner without an account
@@ -56,17 +55,17 @@ def retry_on(error: LocalechodError, *, watched: bool) -> RetryOn:
 
 
 def _half_to_whole() -> float:
-    return random.uniform(0.5, 1.0)  # noqa: S311 - it spreads attempts, it guards nothing
+    return random.uniform(0.5, 1.0)  # noqa: S311 - it spreads attempts, and protects nothing
 
 
 class Backoff:
-    """Seconds to wait before each of a row of attempts: doubled each time, capped, with jitter.
+    """Seconds to wait before each attempt of a series: doubled each time, capped, with jitter.
 
-    The jitter keeps several endpoints that failed together from knocking together for ever.
+    The jitter keeps endpoints that failed together from being tried together each time.
 
     Args:
-        free: attempts before there is any wait.
-        jitter: what the wait is multiplied by, at most 1.
+        free: attempts without a wait.
+        jitter: returns the factor of a wait, at most 1.
     """
 
     def __init__(self, free: int = 0, jitter: Callable[[], float] | None = None) -> None:
@@ -76,7 +75,7 @@ class Backoff:
         self._latest = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the wait before the next attempt; two caps without any begin a new row.
+        """Return the wait before the next attempt; after 120 s without any a new series begins.
 
         Args:
             now: seconds of a monotonic clock.

@@ -1,4 +1,4 @@
-"""What the data plane tells about itself: plain values, for the control plane to pass on."""
+"""The status of the data plane: plain values, which the control plane passes on."""
 
 import time
 from dataclasses import dataclass, field
@@ -29,7 +29,11 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRow:
-    """One connected peer, as the kernel named it when it connected."""
+    """One connected peer, with its credentials at the time of its connect.
+
+    Attributes:
+        connected_seconds: since it was accepted.
+    """
 
     endpoint: str
     pid: int
@@ -47,10 +51,10 @@ class Event:
     Attributes:
         kind: "state", "refused", "error" or "reload".
         endpoint: the endpoint's name, or "" for the service itself.
-        text: one line for a human.
+        text: one line, for people.
         state: the new state where kind is "state", else "".
-        uid: whom it concerns, where that is one user.
-        pid: the process, where that is one process.
+        uid: the user whom it concerns, if that is one user.
+        pid: the process that it concerns, if that is one process.
         time: seconds since the epoch (wall clock, for display only).
     """
 

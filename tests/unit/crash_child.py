@@ -14,7 +14,8 @@ from contextlib import suppress
 import pytest
 
 from localechod.config import EndpointConfig
-from localechod.echo.persist.crash_slots import Room, size
+from localechod.echo.persist import crash_slots
+from localechod.echo.persist.crash_slots import size
 from localechod.echo.reactor import Reactor
 from tests.unit.crash_fakes import CUT, SLOTS, Killed, World, may_be_cut
 from tests.unit.ptrace import Child
@@ -58,7 +59,7 @@ class ChildWorld(World):
         for descriptor in self._commands:
             os.close(descriptor)
 
-    def _memory(self) -> Room:
+    def _memory(self) -> crash_slots.Memory:
         return mmap.mmap(-1, size(SLOTS))  # shared with the child
 
     def _start(self, end: int) -> None:

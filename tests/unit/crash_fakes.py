@@ -19,8 +19,9 @@ from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConf
 from localechod.daemon import crash
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.counters import Counters
+from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_keep import CrashKeeper
-from localechod.echo.persist.crash_slots import Room, Slots, format_memory, size
+from localechod.echo.persist.crash_slots import Slots, format_memory, size
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream import connection, framed, seqpacket
 from localechod.echo.stream.buffers import BufferBudget
@@ -188,7 +189,7 @@ class World:
         connection = self._connect(self._ours, credentials(self._ours), crash_keeper)
         connection.accepted_at = -10.0
         crash_keeper.enter(connection)
-        crash_keeper._hold()
+        crash_keeper._keep()
 
     def go_on(self, config: EndpointConfig | None = None) -> bool:
         """The process after a crash; False if it closes the connection."""
@@ -259,7 +260,7 @@ class World:
         self._reactor.close()
         self._loop.close()
 
-    def _memory(self) -> Room:
+    def _memory(self) -> crash_slots.Memory:
         return Memory(size(SLOTS))
 
     def _crash_keeper(self) -> CrashKeeper:

@@ -116,7 +116,7 @@ def test_a_state_of_garbage_is_refused(store: Kept, caplog: pytest.LogCaptureFix
     (client,) = packed(store, 1, 1)
     os.pwrite(store.held[STATE][0], b"garbage!", 0)
     assert received(store) == ((), [])
-    assert "what was stored is no state of localechod" in caplog.text
+    assert "the stored state is not of localechod" in caplog.text
     assert client.recv(10) == b""
     client.close()
 

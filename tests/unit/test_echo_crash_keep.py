@@ -72,7 +72,7 @@ class Crowd:
         self.now += seconds
         if self.crash_keeper._timer is not None:
             self.crash_keeper._timer.cancel()
-            self.crash_keeper._hold()
+            self.crash_keeper._keep()
 
     @property
     def waits(self) -> bool:
@@ -163,7 +163,8 @@ def test_where_nobody_shall_be_kept_nothing_is_done(crowd: Crowd) -> None:
 def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
     crowd.begin(PLACES, others=1)
     assert (
-        f"crash_keep = {PLACES}: beside 1 endpoints there is room for {PLACES - 1}" in caplog.text
+        f"crash_keep = {PLACES}: beside 1 endpoints the store has space for {PLACES - 1}"
+        in caplog.text
     )
     crowd.begin(5)
     for name in "abcdef":

@@ -115,7 +115,7 @@ def open_pins(directory: Path) -> int:
 def test_they_are_bounded_and_closed(
     pins: PinnedSenders, sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_KEPT", 3)
+    monkeypatch.setattr(module, "_MOST", 3)
     with ExitStack() as stack:
         for number in range(6):
             stack.enter_context(bound(sockdir / str(number)))

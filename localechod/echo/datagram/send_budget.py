@@ -1,17 +1,17 @@
-"""What of a datagram endpoint's replies nobody has read yet, and whose replies to withhold for it.
+"""The send budget of a datagram endpoint: replies to a sender that has unread replies are dropped.
 
-All replies of an endpoint share one send buffer, and each takes its place there until it is read.
-The kernel's limit on a receiver's queue (net.unix.max_dgram_qlen) does not count between sockets
-that are connected to each other, and counts messages, not bytes. So one sender that never reads can
-take all of the buffer, and then nobody is answered.
+All replies of an endpoint share one send buffer, and each takes space there until it is read. The
+kernel's limit on a receiver's queue (net.unix.max_dgram_qlen) does not apply between sockets that
+are connected to each other, and it counts messages, not bytes. So one sender that never reads can
+fill the buffer, and then no sender is answered.
 
-Below half of the buffer nothing is looked at: the system is asked how full it is only as often as
-replies could have filled that half. Above, the kernel's list of sockets (UNIX_DIAG) says who has
-something unread: such a sender gets no more until it has read. The room that is left is shared by
-trust, so that those who read keep being answered.
+Below half of the buffer no sender is checked: the kernel is asked how full the buffer is only as
+often as replies could have filled that half. Above, the kernel's list of sockets (UNIX_DIAG) says
+which senders have unread replies. They get no more until they have read. The space that is left is
+shared by what is known of a sender, so that senders that read are always answered.
 
-What this cannot see: sockets in other network namespaces, and behind an empty message. Both get
-only the least of it.
+Two kinds of sockets cannot be checked: in other network namespaces, and those whose first unread
+message is empty. They get the smallest share.
 """
 
 import fcntl
@@ -25,42 +25,43 @@ from dataclasses import dataclass
 
 from localechod.localsocket import diag
 
-# Asked for as send buffer, in bytes; the kernel doubles it, and grants net.core.wmem_max at most.
-# It is what senders that never read can take of the kernel's memory, for each endpoint.
-_ROOM = 1 << 21
+# The send buffer to ask for, in bytes; the kernel doubles it, and grants net.core.wmem_max at most.
+# For each endpoint, senders that never read can take so much of the kernel's memory.
+_BUFFER = 1 << 21
 
-# Shares of the buffer, in sixteenths, up to which there are replies for ...
+# How full the buffer may be, in sixteenths, after a reply to ...
 _SHARES = 16
-_ANYBODY = 8  # without asking who has read
-_INVISIBLE = 9  # those of whom it cannot be told
-_STRANGERS = 11  # those who come for the first time, and may be the next who never reads
-_SUSPECTS = 14  # those who have read, while others of the same user have not
+_ANYBODY = 8  # any sender, without a check
+_INVISIBLE = 9  # a sender that cannot be checked
+_STRANGERS = 11  # a sender that has not been answered before, and may be one that never reads
+_SUSPECTS = 14  # a sender that has read, while other sockets of the same user have not
 
-# Names that are remembered at most, so that inventing names costs us no memory.
+# Names that are remembered at most, so that a client cannot fill the memory with names.
 MOST_NAMES = 4096
 
-# What is sent to somebody who has read everything until it is asked again whether they have: room
-# by send_cost for a few small replies, or one large one.
+# Bytes, by send_cost, that a sender that has read everything gets until it is checked again: a few
+# small replies, or one large one.
 _TRUST = 16384
 
-# The whole list is asked for at most so often (seconds), and for at most a tenth of the time.
+# Seconds between two requests for the whole list; they take at most a tenth of the time.
 _LIST_PAUSE = 0.01
 _LIST_SHARE = 10
 
-# A sender with something unread is looked at again when it asks: at once, then after pauses that
-# double up to this (seconds).
+# A sender that has unread replies is checked again when it sends: at once, and then after pauses
+# that double up to so many seconds.
 _LOOK_PAUSE = 0.25
 _FIRST_PAUSE = 0.001
 
 
 @dataclass(slots=True)
 class _Receiver:
-    """A sender's socket as the kernel last told it.
+    """A sender's socket, as of the last check.
 
     Attributes:
-        trust: bytes that may be sent until it is looked at again.
-        again: when it may be looked at again, if it has something unread; `pause`: how long after
-            the last look that is.
+        unread: whether it has unread messages.
+        trust: bytes that it may be sent until it is checked again.
+        again: when it may be checked again, if it has unread messages; `pause`: how many seconds
+            after the last check that is.
     """
 
     inode: int
@@ -75,8 +76,8 @@ class SendBudget:
     """Decides which replies of one datagram socket may be sent.
 
     Attributes:
-        slack: bytes that may be sent, as `send_cost` counts them, before anything is looked at.
-        answered: the names of those who have been answered.
+        slack: bytes that may be sent, as `send_cost` counts them, without a check.
+        answered: the names of senders that have been answered.
 
     Args:
         sock: the endpoint's socket; its send buffer is enlarged.
@@ -88,7 +89,7 @@ class SendBudget:
         self,
         sock: socket.socket,
         clock: Callable[[], float] = time.monotonic,
-        room: int = _ROOM,
+        room: int = _BUFFER,
     ) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         self._descriptor = sock.fileno()
@@ -151,7 +152,7 @@ class SendBudget:
         return "queue_full" if limit and used + cost > limit * self._share else ""
 
     def _limit(self, sender: str | bytes, receiver: _Receiver | None) -> int:
-        """Return how many shares of the buffer may be taken after the reply; 0: the kernel says."""
+        """Return how many shares may be taken after the reply; 0: as many as the kernel allows."""
         if sender in self._hiding or sender in self._invisible:
             return _INVISIBLE
         if receiver is None:
@@ -161,7 +162,7 @@ class SendBudget:
         return 0
 
     def _list(self) -> None:
-        """Ask for all receivers; where that fails, everyone stays as unknown as they were."""
+        """List all receivers; on an error, senders that were unknown stay unknown."""
         started = self._clock()
         try:
             found = diag.datagrams()
@@ -173,8 +174,8 @@ class SendBudget:
         for each in found:
             name = _sender(each.name or b"")
             known = self._receivers.get(name)
-            # Two may have been bound to one path. The one that does not read decides: whose
-            # reply it would be cannot be told here.
+            # Two sockets may have been bound to one path. The one that does not read decides, as
+            # it is unknown which one the reply would go to.
             if known is None or not known.unread:
                 trust = _TRUST if name in self.answered else 1
                 self._receivers[name] = _Receiver(each.inode, each.uid, bool(each.queue), trust)
@@ -189,13 +190,13 @@ class SendBudget:
         }
 
     def _look(self, sender: str | bytes, receiver: _Receiver) -> None:
-        """Look at one socket alone, unless that was just done."""
+        """Check one socket alone, unless that was just done."""
         now = self._clock()
         if receiver.unread and now < receiver.again:
             return
         try:
             receiver.unread = bool(diag.of_inode(receiver.inode).queue)
-        except FileNotFoundError:  # closed; whoever has its name now is somebody else
+        except FileNotFoundError:  # closed; a socket that has its name now is another one
             receiver.unread = False
             self._receivers.pop(sender, None)
         except OSError:
@@ -209,9 +210,10 @@ class SendBudget:
             receiver.trust = _TRUST
 
     def _may_hide(self, sender: str | bytes) -> bool:
-        """Remember who gets an empty reply: unread, it looks like nothing, and hides what follows.
+        """Remember a sender of an empty message: unread, its reply hides all that follow.
 
-        False where there are too many to remember; they are forgotten when all has been read.
+        Returns:
+            False if there are too many to remember; they are forgotten when all has been read.
         """
         if sender not in self._hiding and len(self._hiding) >= MOST_NAMES:
             if self._used():
@@ -221,13 +223,13 @@ class SendBudget:
         return True
 
     def _used(self) -> int:
-        """Return what lies unread, in bytes as SO_SNDBUF counts them (SIOCOUTQ, unix(7))."""
+        """Return the unread bytes, as SO_SNDBUF counts them (SIOCOUTQ, unix(7))."""
         found = fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4))
         return int(struct.unpack("i", found)[0])
 
 
 def send_cost(size: int) -> int:
-    """Return at least what a datagram takes of the buffer: small ones in powers of two, or pages.
+    """Return the space of a datagram in the buffer, or more: powers of two, or pages.
 
     Measured on Linux 6.18: 768 bytes for 64, 8448 for 5000, 53,504 for 50,000.
     """

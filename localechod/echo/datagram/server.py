@@ -1,4 +1,4 @@
-"""A datagram endpoint: one socket, no connections; each datagram is answered to its sender."""
+"""The server of a datagram endpoint: one socket, no connections; it answers each sender."""
 
 import errno
 import select
@@ -16,15 +16,15 @@ from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
 
-# Datagrams answered in one turn of the loop, so that a flood delays nobody else's reply for long.
+# Datagrams answered in one round of the loop, so that a flood delays no other reply for long.
 _BATCH = 32
 
-# Datagrams answered at the end, at most: more than net.unix.max_dgram_qlen lets wait on any usual
-# system.
+# Datagrams answered before the socket is closed, at most: more than net.unix.max_dgram_qlen allows
+# to wait on any usual system.
 _LAST = 1024
 
-# Why a reply could not be delivered. Nothing here is ever waited for: EPOLLOUT says that our buffer
-# has room, not that the receiver's has.
+# Why a reply could not be delivered. It is never waited for: EPOLLOUT says that the send buffer has
+# space, not that the receiver's queue has.
 _UNDELIVERED = {
     errno.EAGAIN: "queue_full",
     errno.ECONNREFUSED: "receiver_gone",
@@ -50,47 +50,47 @@ class DatagramServer:
         return 0
 
     def peers(self) -> list[PeerRow]:
-        """Return nobody: a datagram's sender is known for the length of one reply."""
+        """Return no peer: a sender is forgotten after its reply."""
         return []
 
     def totals(self) -> Counters:
-        """Count everything."""
+        """Return the endpoint's counters."""
         return self._counters
 
     def configure(self, config: EndpointConfig) -> None:
-        """Apply what can change under a bound socket."""
+        """Apply settings that need no other socket."""
         self._config = config
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
         self._answer_datagrams = datagram_function(self._limit)
-        # Everyone gets a reply, and nothing is to be said about it.
+        # All senders get a reply, and nothing is logged.
         self._uniform = not config.allow and not config.log_messages
 
     def shut(self) -> None:
-        """Remove the file: no new sender finds the socket, and who has found it is answered."""
+        """Remove the file: new senders cannot find the socket; connected ones are answered."""
         self._bound.remove()
 
     def rebind(self, bound: Bound) -> None:
-        """Go on with another socket; what the old one has received is answered first."""
+        """Continue with another socket; datagrams in the old one are answered first."""
         self.close()
         self._open(bound)
 
     def close(self) -> None:
-        """Answer what has been received, then close."""
+        """Answer the datagrams that wait, then close."""
         self.shut()
-        # A client that called connect() can go on sending, so there has to be an end.
+        # A client that called connect() can go on sending, so their number is limited.
         self._answer(_LAST)
         self._reactor.unregister(self._sock.fileno())
         self._pinned_senders.close()
         self._sock.close()
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
-        """Return nothing: what has not been answered waits in the socket itself."""
+        """Return nothing: datagrams that are not answered wait in the socket itself."""
         return []
 
     async def drain(self) -> None:
-        """Return at once: `close` answers what has been received without waiting for anyone."""
+        """Return at once: `close` answers the datagrams that wait, without waiting itself."""
 
     def _open(self, bound: Bound) -> None:
         self._bound, self._sock = bound, bound.sock
@@ -103,16 +103,16 @@ class DatagramServer:
         return self._answer(_BATCH)
 
     def _answer(self, most: int) -> int:
-        """Answer what waits, up to so many; return how many that were."""
-        counters, unread = self._counters, self._send_budget
+        """Answer at most so many datagrams; return how many they were."""
+        counters, budget = self._counters, self._send_budget
         left = most
         while left > 0:
-            slack = unread.slack if self._uniform else 0
+            slack = budget.slack if self._uniform else 0
             count, received, sent, slack, rest = self._answer_datagrams(
-                self._sock, self._prefix, self._limit, left, slack, unread.answered
+                self._sock, self._prefix, self._limit, left, slack, budget.answered
             )
             if self._uniform:
-                unread.slack = slack
+                budget.slack = slack
             counters.messages += count
             counters.received_bytes += received
             counters.sent_bytes += sent
@@ -161,18 +161,18 @@ class DatagramServer:
         self._counters.errors[reason] += 1
 
     def _send_to_path(self, reply: bytes, path: str, uid: int) -> int:
-        """Send to the sender's own socket, whatever stands at its path; see pinned_senders.py.
+        """Send to the sender's own socket, and to no other at its path; see pinned_senders.py.
 
         Raises:
             OSError: as PinnedSenders.handle, and sendto(2).
         """
-        pins, now = self._pinned_senders, self._reactor.now
+        senders, now = self._pinned_senders, self._reactor.now
         try:
-            return self._sock.sendto(reply, pins.handle(path, uid, now))
+            return self._sock.sendto(reply, senders.handle(path, uid, now))
         except ConnectionRefusedError:
-            # Its socket is closed; another may have been bound to the name since the last look.
-            pins.forget(path)
-            return self._sock.sendto(reply, pins.handle(path, uid, now))
+            # Its socket is closed; another may have been bound to the path since the last check.
+            senders.forget(path)
+            return self._sock.sendto(reply, senders.handle(path, uid, now))
 
     def _admits(self, pid: int, uid: int, gid: int) -> bool:
         if self._allow.everyone:

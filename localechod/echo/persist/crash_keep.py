@@ -1,8 +1,8 @@
-"""Whose connections survive a crash: those that have lived longest, as many as there is room for.
+"""Which connections are kept for a crash: the oldest, up to the limit `crash_keep`.
 
-Their sockets are held by somebody else as well, and that has its price for him: each is compared
-with all others when it comes. So nobody is held who is only passing by, and those who are come a
-few at a time. Clients come and go without more than an entry in a table.
+A kept connection's socket is in systemd's store as well. That costs systemd time: it compares each
+new socket with all that it has. So short-lived connections are not kept, and those that are kept
+are stored a few at a time. A connection that is not kept costs an entry in a table.
 """
 
 import asyncio
@@ -17,21 +17,20 @@ from localechod.echo.persist.crash_slots import NO_SLOT, Slot, Slots
 
 log = logging.getLogger("localechod.echo")
 
-# Seconds that a connection has to have lived: most of the short ones have gone by then.
+# The age of a connection from which it can be kept, in seconds: most short ones have ended by then.
 AGE = 1.0
 
-# So many at a time, with a pause of so many seconds after them. Clients who leave as soon as they
-# are held, and come again, can make no more work of it than this.
+# How many are stored at a time, with a pause of so many seconds after them. Clients that disconnect
+# as soon as they are kept, and connect again, cannot cause more work than this.
 BATCH = 16
 PAUSE = 0.25
 
 
 class SocketStore(Protocol):
-    """Somebody who holds duplicates of our sockets, should we end without a word.
+    """A store outside this process, which has duplicates of sockets for the next process.
 
     Attributes:
-        slots: where connections leave word of where they are; those that an earlier process has
-            kept are in there.
+        slots: the crash slots; those of connections that an earlier process kept are in use.
     """
 
     @property
@@ -40,11 +39,11 @@ class SocketStore(Protocol):
         ...
 
     def put(self, name: str, descriptor: int) -> None:
-        """Hold a duplicate under a name."""
+        """Store a duplicate under a name."""
         ...
 
     def remove(self, name: str) -> None:
-        """Let go of what is held under a name."""
+        """Remove the socket of that name."""
         ...
 
 
@@ -53,7 +52,7 @@ class Client(Protocol):
 
     Attributes:
         accepted_at: when it was accepted, in monotonic seconds.
-        slot: NOWHERE, or where it leaves word.
+        slot: NO_SLOT, or where its state is marked.
     """
 
     sock: socket.socket
@@ -61,16 +60,16 @@ class Client(Protocol):
     slot: Slot
 
     def attach_slot(self, slot: Slot) -> None:
-        """Leave word in this slot from now on, and in no other."""
+        """Mark states in this slot from now on, and in no other."""
         ...
 
 
 class CrashKeeper:
-    """Decides who is kept, and sees to it.
+    """Decides which connections are kept, and stores them.
 
     Args:
-        keeper: who holds the sockets.
-        wanted: how many connections at most.
+        store: gets their sockets.
+        wanted: how many connections to keep at most.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: SocketStore, wanted: int) -> None:
@@ -78,45 +77,44 @@ class CrashKeeper:
         self._store = store
         self._slots = store.slots
         self._wanted = wanted
-        self._places = 0
-        # Both in the order of their age. A plain dict would look for its first entry among all that
-        # were taken out before it.
+        self._limit = 0
+        # Both in the order of their age. A plain dict would search for its first entry among all
+        # that were removed before it.
         self._kept: OrderedDict[Client, None] = OrderedDict()
         self._candidates: OrderedDict[Client, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
 
     def reserve(self, others: int) -> None:
-        """Leave places to the sockets of so many endpoints; call it before they need them."""
-        room = max(0, self._slots.count - others)
-        self._places = min(self._wanted, room)
-        if self._places < self._wanted and self._slots.count:
+        """Reserve slots for the sockets of so many endpoints; call this before they are stored."""
+        self._limit = min(self._wanted, max(0, self._slots.count - others))
+        if self._limit < self._wanted and self._slots.count:
             log.warning(
-                "crash_keep = %d: beside %d endpoints there is room for %d connections",
+                "crash_keep = %d: beside %d endpoints the store has space for %d connections",
                 self._wanted,
                 others,
-                self._places,
+                self._limit,
             )
         self._fit()
         self._schedule()
 
     def enter(self, client: Client) -> None:
         """Note a new connection."""
-        if self._places:
+        if self._limit:
             self._candidates[client] = None
             if self._timer is None:
                 self._schedule()
 
     def resume(self, client: Client, serial: int) -> None:
-        """Go on with one that an earlier process has kept under this serial."""
+        """Continue with a connection that an earlier process kept under this serial."""
         slot = self._slots.find(serial, _piece(client.sock))
-        if slot is not None and self._places:
+        if slot is not None and self._limit:
             del self._candidates[client]
             self._kept[client] = None
             client.attach_slot(slot)
 
     def all_resumed(self) -> None:
-        """Let go of what is kept and belongs to nobody here; after everyone has been resumed."""
+        """Remove the kept sockets of all other connections; call this after the last `resume`."""
         ours = {client.slot.serial for client in self._kept}
         for record in self._slots.records():
             if record.serial not in ours:
@@ -129,9 +127,9 @@ class CrashKeeper:
         self._schedule()
 
     def leave(self, client: Client) -> None:
-        """Note that a connection ends; call it before its socket is closed.
+        """Note that a connection ends; call this before its socket is closed.
 
-        Whoever holds a duplicate may be late to close it, so this one is shut down for both.
+        systemd may be late to close its duplicate, so the socket is shut down, which ends both.
         """
         if client.slot is NO_SLOT:
             self._candidates.pop(client, None)
@@ -141,55 +139,55 @@ class CrashKeeper:
             client.sock.shutdown(socket.SHUT_RDWR)
 
     def unkeep(self, client: Client) -> None:
-        """A crash from now on ends this connection, whatever it is in the middle of."""
+        """Stop keeping a connection: a crash from now on closes it."""
         if client.slot is not NO_SLOT:
             del self._kept[client]
-            self._let_go(client)
+            self._remove(client)
             self._schedule()
 
     def pause(self) -> None:
-        """Hold nobody more."""
+        """Keep no more connections."""
         self._paused = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def unpause(self) -> None:
-        """After `pause`."""
+        """Keep connections again after `pause`."""
         self._paused = False
         self._schedule()
 
     def _fit(self) -> None:
-        """Let go of the youngest where there are too many; they stay connected."""
-        while len(self._kept) > self._places:
+        """Stop keeping the youngest, if there are too many; they stay connected."""
+        while len(self._kept) > self._limit:
             client, _ = self._kept.popitem()
-            self._let_go(client)
-            if self._places:
+            self._remove(client)
+            if self._limit:
                 self._candidates[client] = None
                 self._candidates.move_to_end(client, last=False)
 
-    def _let_go(self, client: Client) -> None:
+    def _remove(self, client: Client) -> None:
         slot = client.slot
         client.attach_slot(NO_SLOT)
-        # In this order: a socket without a slot is closed by the process after a crash.
+        # In this order: after a crash, a stored socket without a slot is closed.
         self._slots.free(slot.serial)
         self._store.remove(slot.name)
 
     def _schedule(self) -> None:
-        """Wait for the next one to be old enough, while there is one, and a place for it."""
-        if self._timer is None and self._is_wanting():
+        """Wait for the next one to be old enough, if there is one and it can be kept."""
+        if self._timer is None and self._can_keep():
             oldest = next(iter(self._candidates))
             wait = max(0.0, oldest.accepted_at + AGE - time.monotonic())
-            self._timer = self._loop.call_later(wait, self._hold)
+            self._timer = self._loop.call_later(wait, self._keep)
 
-    def _is_wanting(self) -> bool:
-        return bool(self._candidates) and len(self._kept) < self._places and not self._paused
+    def _can_keep(self) -> bool:
+        return bool(self._candidates) and len(self._kept) < self._limit and not self._paused
 
-    def _hold(self) -> None:
+    def _keep(self) -> None:
         self._timer = None
         due = time.monotonic() - AGE
         for _ in range(BATCH):
-            if not self._is_wanting() or next(iter(self._candidates)).accepted_at > due:
+            if not self._can_keep() or next(iter(self._candidates)).accepted_at > due:
                 self._schedule()
                 return
             client, _nothing = self._candidates.popitem(last=False)
@@ -197,8 +195,8 @@ class CrashKeeper:
             self._kept[client] = None
             client.attach_slot(slot)
             self._store.put(slot.name, client.sock.fileno())
-        if self._is_wanting():
-            self._timer = self._loop.call_later(PAUSE, self._hold)
+        if self._can_keep():
+            self._timer = self._loop.call_later(PAUSE, self._keep)
 
 
 def _piece(sock: socket.socket) -> int:

@@ -1,8 +1,8 @@
-"""What a crash leaves of a connection: a slot in memory that outlives the process.
+"""Crash slots: the state of each kept connection, in shared memory that outlives the process.
 
-The socket itself is held elsewhere, and so is what the kernel knows of it: the peer, its type, its
-queues. A slot adds what only this program knew: where in the client's bytes it was. It is written
-with plain stores into mapped memory, in an order that is right for the reader at every instant.
+The socket itself is in systemd's store, and with it what the kernel has: the peer, the type, the
+queues. A slot adds what only this program knows: its position in the client's bytes. It is written
+by plain stores into mapped memory, in an order that is correct for a reader at every instant.
 """
 
 import mmap
@@ -14,27 +14,27 @@ from typing import TypeAlias
 
 from localechod.errors import LocalechodError
 
-Room: TypeAlias = mmap.mmap | bytearray
+Memory: TypeAlias = mmap.mmap | bytearray
 
-# Where a connection was; one byte, the first of its slot.
-BOUNDARY = 1  # everything that was read is answered, and the next byte begins a message
-MIDDLE = 2  # a message has begun; `skip` says what of it is still to come
-BUSY = 3  # something may have been read, and is not answered
+# The state of a connection: one byte, the first of its slot.
+BOUNDARY = 1  # all bytes that were read are answered, and the next byte begins a message
+MIDDLE = 2  # a message has begun; `skip` says how much of it is still to come
+BUSY = 3  # bytes may have been read that are not answered
 UNSENT = 4  # part of a reply may not have been sent; or the slot is being written
 
-# Up to the next newline; see SlotRecord.skip.
+# All bytes up to the next newline; see SlotRecord.skip.
 NEXT_LINE = -1
 
-# The most bytes that one send(2) on a stream queues whole or not at all, even if the process is
-# killed meanwhile: they are one buffer of the kernel's (unix_stream_sendmsg; SKB_MAX_ALLOC and more
-# would do). Half of a small send buffer less 64 is a limit as well.
+# Up to so many bytes one send(2) on a stream queues all or none, even if the process is killed
+# meanwhile: they are one buffer of the kernel's (unix_stream_sendmsg; SKB_MAX_ALLOC or more would
+# do as well). Half of a small send buffer, less 64, is also a limit.
 ATOMIC_SEND = 32768
 
-# Raised whenever something below changes its place or meaning.
+# Incremented when anything below changes its position or meaning.
 VERSION = 1
 _MAGIC = b"localechod-kept\0"
 _HEAD = struct.Struct("<16sII")  # magic, version, slots
-# The state and whether the slot is in use are a byte each: a store of one is done or not done.
+# The state, and whether the slot is in use, are a byte each: its store is done or not done.
 _SLOT = struct.Struct("<BB2xiI8s64sQd")
 _AT_USED, _AT_SKIP, _AT_DESCRIPTION, _AT_SERIAL = 1, 4, 8, 84
 _SKIP = struct.Struct("<i")
@@ -44,15 +44,15 @@ _IDENTITY = struct.Struct("<Qd")  # serial, accepted_at
 
 @dataclass(frozen=True, slots=True)
 class SlotRecord:
-    """A slot as another process left it.
+    """The contents of a slot that another process has written.
 
     Attributes:
         state: BOUNDARY, MIDDLE, BUSY or UNSENT.
-        skip: where `state` is MIDDLE, the bytes that are still to come of a message, NEXT_LINE, or
-            0 where it cannot be told.
-        framing: "" where the kernel keeps the boundaries.
+        skip: in state MIDDLE, the bytes of a message that are still to come, NEXT_LINE, or 0 if
+            their number is unknown.
+        framing: "" if the kernel keeps the boundaries.
         accepted_at: when the connection was accepted, by CLOCK_MONOTONIC.
-        serial: of the connection, unlike any other's.
+        serial: unique to the connection.
     """
 
     state: int
@@ -65,21 +65,21 @@ class SlotRecord:
 
 
 class SlotError(LocalechodError):
-    """This is not the memory of this version of the program."""
+    """This memory was not written by this version of the program."""
 
 
 class Slot:
-    """One connection's place; `memory[at]` is its state, which the hot path writes itself.
+    """The slot of one connection; `memory[at]` is its state, which the hot path writes itself.
 
     Attributes:
-        serial: unlike any other connection's; 0 in a slot that is nobody's.
-        atomic_size: the longest reply, in bytes, that may be lost: it is sent whole or not at all.
+        serial: unique to the connection; 0 for NO_SLOT.
+        atomic_size: bytes of the longest reply that is sent whole or not at all.
         endpoint: the name of the connection's endpoint.
     """
 
     __slots__ = ("_atomic_size", "at", "atomic_size", "endpoint", "memory", "serial")
 
-    def __init__(self, memory: Room, at: int, serial: int, atomic_size: int) -> None:
+    def __init__(self, memory: Memory, at: int, serial: int, atomic_size: int) -> None:
         self.memory = memory
         self.at = at
         self.serial = serial
@@ -88,59 +88,59 @@ class Slot:
 
     @property
     def name(self) -> str:
-        """What the socket is called where it is held."""
+        """The socket's name in the store."""
         return f"{self.serial}@{self.endpoint}"
 
     def describe(self, endpoint: str, framing: str, record_size: int) -> None:
-        """Write down whose connection it is and how messages lie in it; `mark` has to follow."""
+        """Write the connection's endpoint and framing; `mark` has to be called next."""
         self.mark(UNSENT)
         self.endpoint = endpoint
-        # A chunk has no place of its own in what the client reads: one that is missing would be a
-        # hole in an echo, and that is a wrong answer.
+        # Chunks have no boundaries in the replies: after a lost one, the client would read an echo
+        # with a gap, which is a wrong answer.
         self.atomic_size = 0 if framing == "chunk" else self._atomic_size
         texts = framing.encode(), endpoint.encode()
         _DESCRIPTION.pack_into(self.memory, self.at + _AT_DESCRIPTION, record_size, *texts)
 
     def mark(self, state: int, skip: int = 0) -> None:
-        """Write down where it is; `skip` as in SlotRecord."""
+        """Write the state; `skip` as in SlotRecord."""
         if state == MIDDLE:
-            # Not one store. Whoever has to go by half of it ends the connection, which is never
-            # wrong; BUSY would be, where part of a reply has been sent.
+            # These are several stores. A reader that finds UNSENT closes the connection, which is
+            # never wrong; BUSY would be, if part of a reply has been sent.
             self.memory[self.at] = UNSENT
             _SKIP.pack_into(self.memory, self.at + _AT_SKIP, skip)
         self.memory[self.at] = state
 
 
 class Slots:
-    """All slots, in memory that was formatted by this or an earlier process.
+    """All slots, in memory that this or an earlier process has formatted.
 
     Raises:
-        SlotError: it was formatted by another version, or is something else.
+        SlotError: another version formatted it, or it is no such memory.
     """
 
-    def __init__(self, memory: Room) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        # Padded: memory that is too short even for this is refused in the same words.
+        # Padded, so that memory that is too short even for this is refused as well.
         magic, version, count = _HEAD.unpack(memory[: _HEAD.size].ljust(_HEAD.size))
         if magic != _MAGIC or version != VERSION or len(memory) < size(count):
-            raise SlotError("what was stored of connections is not of this version of localechod")
+            raise SlotError("the stored connection slots are not of this version of localechod")
         self.count: int = count
         self._at = {record.serial: at for at, record in self._used()}
         used = set(self._at.values())
-        self._free = [at for at in self._places() if at not in used]
-        # The clock goes on over a restart, so no process before this one has given these out.
+        self._free = [at for at in self._offsets() if at not in used]
+        # The clock continues across a restart, so no earlier process has used these serials.
         self._last = time.monotonic_ns()
 
     def records(self) -> list[SlotRecord]:
-        """Return what is in use."""
+        """Return the contents of the slots in use."""
         return [record for _, record in self._used()]
 
     def take(self, accepted_at: float, piece: int) -> Slot:
-        """Return a free slot for a connection; there has to be one.
+        """Return a free slot for a connection; the caller ensures that there is one.
 
         Args:
             accepted_at: when it was accepted.
-            piece: the bytes that its socket takes in one piece.
+            piece: how many bytes its socket takes in one piece.
         """
         at = self._free.pop()
         self._last += 1
@@ -152,21 +152,21 @@ class Slots:
         return slot
 
     def find(self, serial: int, piece: int) -> Slot | None:
-        """Return the slot of that serial, for a connection that goes on; `piece` as for `take`."""
+        """Return the slot of that serial, to continue with it; `piece` as for `take`."""
         at = self._at.get(serial)
         return None if at is None else Slot(self._memory, at, serial, min(ATOMIC_SEND, piece))
 
     def free(self, serial: int) -> None:
-        """Take a slot back; without it nobody goes on with the connection."""
+        """Free a slot; without one, no process continues with the connection after a crash."""
         at = self._at.pop(serial)
         self._memory[at + _AT_USED] = False
         self._free.append(at)
 
-    def _places(self) -> range:
+    def _offsets(self) -> range:
         return range(_HEAD.size, size(self.count), _SLOT.size)
 
     def _used(self) -> list[tuple[int, SlotRecord]]:
-        return [(at, self._record(at)) for at in self._places() if self._memory[at + _AT_USED]]
+        return [(at, self._record(at)) for at in self._offsets() if self._memory[at + _AT_USED]]
 
     def _record(self, at: int) -> SlotRecord:
         state, _, skip, record_size, *texts, serial, accepted_at = _SLOT.unpack_from(
@@ -181,16 +181,16 @@ def size(count: int) -> int:
     return _HEAD.size + count * _SLOT.size
 
 
-def format_memory(memory: Room, count: int) -> Slots:
+def format_memory(memory: Memory, count: int) -> Slots:
     """Prepare memory, all zeros and of the right size, and return its slots."""
     _HEAD.pack_into(memory, 0, _MAGIC, VERSION, count)
     return Slots(memory)
 
 
 def no_slots() -> Slots:
-    """Return no slots: where nobody holds a socket for us, nothing is to be remembered."""
+    """Return no slots, for a process without a store."""
     return format_memory(bytearray(size(0)), 0)
 
 
-# The slot of everyone who has none. No reply is longer than this one sends whole.
+# The slot of connections that are not kept. Its atomic_size is above that of any reply.
 NO_SLOT = Slot(bytearray(_SLOT.size), 0, 0, sys.maxsize)

@@ -1,6 +1,6 @@
-"""What a restart carries over: the data plane as plain values, to be written down and read again.
+"""The snapshot that a restart passes to the next process: the data plane as plain values.
 
-Descriptors travel beside it; their order is that of the connections here, endpoint by endpoint.
+Descriptors are passed beside it, in the order of the connections here, endpoint by endpoint.
 """
 
 from typing import TypeVar
@@ -10,8 +10,8 @@ import msgspec
 from localechod.config import EndpointConfig
 from localechod.errors import LocalechodError
 
-# Raised whenever a field below changes its meaning. State of another version is not read: the
-# connections it describes are closed, which their clients can see, and nothing is misread.
+# Incremented when a field below changes its meaning. A snapshot of another version is not read: its
+# connections are closed, which their clients can see, and no byte is misread.
 VERSION = 2
 _MAGIC = b"localechod-state"
 
@@ -24,11 +24,11 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     Attributes:
         accepted_at, active_at: when it was accepted, and when it last read or wrote. Seconds of
             CLOCK_MONOTONIC, which continues across a restart of the service.
-        pending: what was read of a message that is not complete.
-        unsent: what is left of replies that the peer has not taken yet.
-        ending: it closes as soon as that is sent.
-        skip: bytes still to come of a message whose beginning is lost, or slots.NEXT_LINE.
-        serial: what it is kept under for a crash, or 0.
+        pending: the bytes that were read of an incomplete message.
+        unsent: the bytes of replies that are not sent yet.
+        ending: the connection closes as soon as they are sent.
+        skip: bytes still to come of a message whose beginning is lost, or NEXT_LINE.
+        serial: of its crash slot, or 0.
     """
 
     pid: int
@@ -48,7 +48,7 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
 
 
 class EndpointSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint: what it was told to be, what it has counted, and who is connected."""
+    """One endpoint: its configuration, its counters, and its connections."""
 
     config: EndpointConfig
     counters: dict[str, int]
@@ -68,28 +68,28 @@ class ServiceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SnapshotError(LocalechodError):
-    """This is not the state of this version of the program."""
+    """This is no snapshot of this version of the program."""
 
 
 def encode(state: ServiceSnapshot) -> bytes:
-    """Write the state down."""
+    """Return the snapshot as bytes."""
     return _MAGIC + VERSION.to_bytes(4, "big") + msgspec.msgpack.encode(state)
 
 
 def decode(data: bytes) -> ServiceSnapshot:
-    """Read the state.
+    """Return the snapshot that these bytes are.
 
     Raises:
-        SnapshotError: it was written by another version, or is no state at all.
+        SnapshotError: another version wrote it, or it is no snapshot.
     """
     head = len(_MAGIC) + 4
     if data[: len(_MAGIC)] != _MAGIC:
-        raise SnapshotError("what was stored is no state of localechod", "connections start anew")
+        raise SnapshotError("the stored state is not of localechod", "connections are closed")
     version = int.from_bytes(data[len(_MAGIC) : head], "big")
     if version != VERSION:
         raise SnapshotError(
             f"the stored state is of version {version}, and this program reads {VERSION}",
-            "connections start anew",
+            "connections are closed",
         )
     try:
         return msgspec.msgpack.decode(data[head:], type=ServiceSnapshot)

@@ -1,4 +1,4 @@
-"""A stream connection: bytes in, replies out, by the framing of its endpoint."""
+"""A stream connection: it answers its client by the framing of the endpoint."""
 
 import os
 import socket
@@ -23,8 +23,7 @@ from localechod.framing import (
 )
 from localechod.localsocket.peer import Credentials
 
-# The most that the replies to one read may come to, in bytes: a read of nothing but newlines grows
-# by the prefix for each of them.
+# Bytes of the replies to one read, at most: a read of newlines alone grows by the prefix for each.
 _REPLY_LIMIT = 1 << 20
 
 
@@ -41,7 +40,7 @@ class StreamConnection(Connection):
         self.set_kind()
 
     def configure(self, config: EndpointConfig) -> None:
-        """See Connection; bytes of an incomplete message are kept."""
+        """See Connection; the bytes of an incomplete message stay."""
         before, framer = self._framer, _framer(config, self.port)
         if not isinstance(before, ResyncFramer):
             framer.pending, framer.messages = before.pending, before.messages
@@ -49,7 +48,7 @@ class StreamConnection(Connection):
         elif before.fits(framer):
             self._skip(framer, before.skip)
         else:
-            self.close()  # nobody knows where a message of the new kind begins
+            self.close()  # where the next message begins cannot be known
             return
         self.attach_slot(self.slot)
 
@@ -79,7 +78,7 @@ class StreamConnection(Connection):
 
     @property
     def messages(self) -> int:
-        """See Connection: the framer counts, unless the inner loop does."""
+        """See Connection: the framer and the compiled loop count."""
         return self._framer.messages + self.fast_messages
 
     @messages.setter
@@ -87,7 +86,7 @@ class StreamConnection(Connection):
         self._framer.messages = count - self.fast_messages
 
     def _skip(self, framer: Framer, skip: int) -> None:
-        """Go on where the beginning of a message is lost, then with this framer."""
+        """Discard the rest of a message whose beginning is lost, then use this framer."""
         framer.messages = self._framer.messages
         self._use(ResyncFramer(framer, skip, lambda: self._use(framer)))
 
@@ -136,28 +135,28 @@ class StreamConnection(Connection):
             reply = self._feed(data)
         except MessageTooLongError as error:
             self.port.counters.errors["too_long"] += 1
-            self._say_last(error.replies, self.close)
+            self._send_last(error.replies, self.close)
             return
         slot = self.slot
-        kept = slot is not NO_SLOT
-        if kept:
-            # Before the reply: it wakes the client up, and most kills would come right after it.
+        marked = slot is not NO_SLOT
+        if marked:
+            # Before the reply: the send wakes the client, so a kill is most likely right after it.
             if self._framer.pending or len(reply) > slot.atomic_size:
                 self.record_state(len(reply))
             else:
                 slot.memory[slot.at] = BOUNDARY
         if reply:
             self.send(reply)
-        if kept and len(reply) > slot.atomic_size:
+        if marked and len(reply) > slot.atomic_size:
             self.record_state()
-        # What is pending can have grown past what need not be counted only in these cases.
+        # Only in these cases can the pending bytes have grown past SMALL.
         if not reply or self._reported or len(data) > SMALL:
             self.account()
         if COMPILED:
             self.set_kind()
 
     def _feed_records(self, data: bytes) -> bytes:
-        """Feed a framer that may drop a message and go on."""
+        """Feed a framer that may drop a message and continue."""
         framer = self._framer
         dropped = framer.dropped
         reply = framer.feed(data)
@@ -166,14 +165,14 @@ class StreamConnection(Connection):
         return reply
 
     def end(self) -> None:
-        """At end of file, answer what is left, and close."""
+        """At end of file, answer the rest, and close."""
         dropped = self._framer.dropped
         reply = self._framer.finish()
         if self._framer.dropped != dropped:
             self.port.counters.errors["incomplete"] += 1
-        self._say_last(reply, self.close_now)
+        self._send_last(reply, self.close_now)
 
-    def _say_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
+    def _send_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
         self._afterwards = afterwards
         self.record_state()
         if reply:
@@ -182,7 +181,7 @@ class StreamConnection(Connection):
             afterwards()
 
     def buffered(self) -> int:
-        """See Connection; and an incomplete message."""
+        """See Connection; with the bytes of an incomplete message."""
         return super().buffered() + len(self._framer.pending)
 
 

@@ -173,7 +173,7 @@ class Listener:
                 self._pause()
                 self._accept_recovered()
                 return
-            if not self.reactor.has_room():
+            if not self.reactor.has_free_descriptor():
                 self._accept_failed(OSError(errno.EMFILE, ""))
                 return
             try:

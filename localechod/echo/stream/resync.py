@@ -1,4 +1,4 @@
-"""Back to a boundary: how a connection goes on whose last message is lost in part. No I/O."""
+"""Finding the next message boundary after a crash that has lost part of a message. No I/O."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from localechod.framing import Framer, LineFramer, RecordFramer
 
 
 def rest(framer: "Framer | ResyncFramer") -> int:
-    """Return what is to come of the message that has begun, as SlotRecord.skip does."""
+    """Return how much is to come of the incomplete message, as SlotRecord.skip."""
     if isinstance(framer, ResyncFramer):
         return framer.skip
     if isinstance(framer, RecordFramer):
@@ -17,7 +17,7 @@ def rest(framer: "Framer | ResyncFramer") -> int:
 
 
 def go_on(record: SlotRecord, config: EndpointConfig) -> int | None:
-    """Say how an endpoint goes on with a connection after a crash, without a wrong answer.
+    """Return how to continue with a connection after a crash, without a wrong answer.
 
     Returns:
         What to skip, as SlotRecord.skip, 0 for nothing. None: the boundary is unknown, or a reply
@@ -26,7 +26,7 @@ def go_on(record: SlotRecord, config: EndpointConfig) -> int | None:
     if config.type != "stream":
         return 0  # the kernel keeps the boundaries, and sends a reply whole or not at all
     if record.state == BOUNDARY:
-        return 0  # also under another framing: the next byte begins a message
+        return 0  # with any framing: the next byte begins a message
     if record.framing != config.framing or record.state not in {MIDDLE, BUSY}:
         return None
     if record.framing == "line":
@@ -37,15 +37,15 @@ def go_on(record: SlotRecord, config: EndpointConfig) -> int | None:
 
 
 class ResyncFramer:
-    """Forgets the rest of a message, then lets another framer go on; see Framer.
+    """Discards the rest of a message, and then uses another framer; see Framer.
 
     Args:
-        framer: goes on.
-        skip: what is to be forgotten, as SlotRecord.skip says.
-        done: called when it is.
+        framer: used from then on.
+        skip: what to discard, as SlotRecord.skip.
+        done: called when it is discarded.
     """
 
-    # The connection is in the middle of a message, and what is pending is nowhere.
+    # Not empty: the connection is in the middle of a message, whose bytes are not here.
     pending = b"?"
 
     def __init__(self, framer: Framer, skip: int, done: Callable[[], None]) -> None:
@@ -68,7 +68,7 @@ class ResyncFramer:
         return self.framer.dropped
 
     def fits(self, framer: Framer) -> bool:
-        """Whether this framer could go on as well, finding the same boundaries."""
+        """Whether this framer would find the same boundaries."""
         if isinstance(framer, RecordFramer) and isinstance(self.framer, RecordFramer):
             return framer.size == self.framer.size
         return type(framer) is type(self.framer)

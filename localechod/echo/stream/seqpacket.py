@@ -11,8 +11,8 @@ from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.port import Port
 from localechod.localsocket.peer import Credentials
 
-# struct ucred with its header, rounded up as CMSG_SPACE(3) does. Passed descriptors find no room
-# beside it, so the kernel closes them: nobody can fill our table with theirs.
+# Space for struct ucred with its header alone (CMSG_SPACE(3) rounds up). The kernel closes passed
+# descriptors that do not fit, so clients cannot fill this process's table.
 _ANCILLARY = socket.CMSG_SPACE(12)
 
 
@@ -21,15 +21,15 @@ class SeqpacketConnection(Connection):
 
     __slots__ = ("_answered",)
 
-    # An empty record and the end of file both read as 0 bytes. EPOLLRDHUP says that the end may
-    # come; until then what is read is a record.
+    # An empty record and end of file both read as 0 bytes. Before EPOLLRDHUP a read of 0 bytes is
+    # an empty record.
     events = select.EPOLLIN | select.EPOLLRDHUP
 
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
         self._answered = 0
-        # From then on SO_PASSCRED tells them apart: every record carries its sender's credentials,
-        # and the end does not.
+        # After it, SO_PASSCRED distinguishes them: a record has its sender's credentials, and end
+        # of file has none.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.configure(port.config)
 
@@ -61,7 +61,8 @@ class SeqpacketConnection(Connection):
             self.send(self._unsent)
             return
         try:
-            # What happens in the turn in which it came may concern another that had its number.
+            # An event in the round in which the connection was accepted may be for an earlier one
+            # that had the same descriptor.
             if events == select.EPOLLIN and now != self.accepted_at:
                 record: bytes | None = os.read(self.fd, self.limit + 1)
             else:
@@ -89,16 +90,16 @@ class SeqpacketConnection(Connection):
         self.send(self.prefix + record)
 
     def _last_record(self) -> bytes | None:
-        """Return what is in the queue, or None at end of file."""
+        """Return the next record, or None at end of file."""
         record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
         return record if record or ancillary else None
 
     def drain_input(self) -> bool:
-        """See Connection; an empty record is not the end."""
+        """See Connection; an empty record is not end of file."""
         return self._last_record() is not None
 
     def fail(self, error: OSError) -> None:
-        """See Connection; a reply too long for the socket is dropped, and it goes on."""
+        """See Connection; a reply too long for the socket is dropped, and the connection stays."""
         if error.errno == errno.EMSGSIZE:
             self.port.counters.errors["reply_too_long"] += 1
         else:
