@@ -147,7 +147,7 @@ class Monitor:
         found = stat_path(address)
         if judge(found, expected) not in {FileState.OURS, FileState.CHANGED}:
             self._watch_names(monitored)
-            found = look(address)  # again, as no event can be missed now
+            found = stat_path(address)  # again, as no event can be missed now
         state = judge(found, expected)
         if state is FileState.OURS:
             endpoint.clear_trouble("file")
