@@ -14,7 +14,7 @@ KINDS = {
 
 
 class Client:
-    """Somebody connected to an endpoint, who has to be answered for as long as he is.
+    """A client connected to an endpoint, which has to answer it for as long as it is.
 
     Attributes:
         begun: what of a line has been sent before its end.

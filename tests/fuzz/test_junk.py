@@ -79,7 +79,7 @@ class Junk(RuleBasedStateMachine):
             with junk.opened(kinds, sock) as descriptors, suppress(OSError):
                 socket.send_fds(sock, [message], descriptors)
             self.world.settle()
-            # Who passes its own socket, does not read, and leaves, stays connected for the kernel;
+            # To the kernel, a client that passes its own socket and leaves stays connected;
             # tests/integration/test_descriptors.py has that.
             if ending == "read" or "itself" in kinds:
                 self.read_all(sock)

@@ -47,7 +47,7 @@ def enter_user_namespace(mapped: str, before: Callable[[], None] = lambda: None)
     """Enter a new user namespace with these ids (uid_map and gid_map, user_namespaces(7)).
 
     Args:
-        mapped: lines of: inside, outside, count. Only who is outside may map more than his own.
+        mapped: lines of: inside, outside, count. Only a process outside may map other ids.
         before: what to do before that.
     """
     reading, writing = os.pipe()
@@ -148,7 +148,7 @@ def _connect(name: bytes, type_: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who connects to what."""
+    """A client, and the address that it connects to."""
 
     client: ClientProcess
     name: bytes

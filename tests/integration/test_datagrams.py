@@ -1,4 +1,4 @@
-"""Datagram endpoints: who is answered, and every way in which a reply cannot be delivered."""
+"""Datagram endpoints: the senders that get a reply, and each way in which a reply fails."""
 
 import os
 import signal

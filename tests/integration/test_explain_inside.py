@@ -70,13 +70,13 @@ def dumpable() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Somebody in a user namespace: how he gets there, and what he is told there."""
+    """A process in a user namespace: how it gets there, and what explain tells it there."""
 
     name: str
     enter: Callable[[], None]
 
     def asks(self, path: Path, *, of_neighbour: bool = False) -> Answer:
-        """Return what connect(2) says and what `explain` says, in a process of his.
+        """Return what connect(2) says and what `explain` says, in a process of that kind.
 
         Args:
             path: to a socket.
@@ -136,7 +136,7 @@ def _alice_unmapped() -> None:
 PEOPLE = [
     Inside("root", lambda: into(become_root)),
     Inside("nobody", lambda: into(lambda: become(NOBODY))),
-    Inside("a member of his group", lambda: into(lambda: become(5, [NOBODY]))),
+    Inside("a member of its group", lambda: into(lambda: become(5, [NOBODY]))),
     Inside("an ordinary user", lambda: into(lambda: become(5, [7]))),
     Inside("alice, unmapped", _alice_unmapped),
     Inside("alice as root", lambda: into(lambda: None, _alice, f"0 {ALICE} 1")),

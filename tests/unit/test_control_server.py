@@ -56,7 +56,7 @@ def test_the_socket_it_is_given_stays_as_it_was_bound(factory: LoopFactory, path
 
 
 @needs_root
-def test_nobody_may_look_but_not_change_and_is_logged(
+def test_an_ordinary_user_may_read_but_not_change_and_is_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING), live(path) as daemon:
@@ -93,13 +93,13 @@ def test_an_administrator_by_configuration_may_change(
 
 
 @needs_root
-def test_the_own_uid_may_change_whatever_the_configuration(path: Path) -> None:
+def test_the_own_uid_may_change_with_any_configuration(path: Path) -> None:
     with live(path, own_uid=NOBODY):
         assert ctl_as(NOBODY, path, "reload").returncode == 0
 
 
 @needs_root
-def test_a_socket_that_does_not_let_him_in_is_exit_status_4(path: Path) -> None:
+def test_a_control_socket_without_permission_is_exit_status_4(path: Path) -> None:
     with live(path):
         path.chmod(0o600)
         done = ctl_as(NOBODY, path, "status")

@@ -81,7 +81,7 @@ def test_json_has_exactly_the_documented_keys() -> None:
     }
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_an_unknown_value_is_null() -> None:
     document = as_json(judge(docker(client(5, 50), security=Security("SELinux"))))
     assert document["errno"] is None
     document = as_json(judge(missing()))
@@ -124,9 +124,9 @@ def test_the_exit_status_says_whether_a_client_can_connect(
         ([""], "the address is empty"),
         (["@"], "the abstract name is empty"),
         (["/x", "--as", "nosuch"], "no such user: nosuch"),
-        (["/x", "--pid", "0"], "--pid 0: that is no process"),
+        (["/x", "--pid", "0"], "--pid 0: not a process id"),
         (["/x", "--pid", "4194304"], "no such process: 4194304"),
-        (["/x", "--pid", "99999999999999999999"], "that is no process"),
+        (["/x", "--pid", "99999999999999999999"], "not a process id"),
         (["nosuch"], "no endpoint is named nosuch; the endpoints are: "),
     ],
 )

@@ -1,4 +1,4 @@
-"""All connections together keep so much and no more; whoever keeps most pays."""
+"""All connections together have one bound; beyond it the one that buffers most is closed."""
 
 import asyncio
 import socket

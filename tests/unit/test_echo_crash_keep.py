@@ -1,4 +1,4 @@
-"""Who is kept for a crash: the oldest, a few at a time, and never more than there is room for."""
+"""Connections kept for a crash: the oldest, a few at a time, never more than there are slots."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PLACES = 40
 
 
 class SocketStore:
-    """Writes down what it is told; whoever is told `drop` may still have the socket open."""
+    """Records its calls; a caller of `drop` may still have the socket open."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots

@@ -1,4 +1,4 @@
-"""Who may use an endpoint, by kernel credentials."""
+"""The users that an endpoint admits, by kernel credentials."""
 
 import grp
 import os

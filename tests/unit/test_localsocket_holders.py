@@ -1,4 +1,4 @@
-"""Who holds a socket, against processes that really hold it."""
+"""The processes that hold a socket, compared with processes that really do."""
 
 import os
 import socket

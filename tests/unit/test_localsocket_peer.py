@@ -1,4 +1,4 @@
-"""Who is at the other end, asked of the real kernel about real users."""
+"""The credentials of the peer, by the real kernel, for real users."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Who or what already has the address: only the proven dead is removed, the rest is named."""
+"""What holds an address already: only a socket proven dead is removed, anything else is named."""
 
 import errno
 import os
