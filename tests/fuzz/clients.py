@@ -14,7 +14,7 @@ KINDS = {
 
 
 class Client:
-    """A client connected to an endpoint, which has to answer it for as long as it is.
+    """A client of an endpoint, which has to be answered for as long as it is connected.
 
     Attributes:
         begun: what of a line has been sent before its end.

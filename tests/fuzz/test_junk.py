@@ -51,7 +51,7 @@ class Junk(RuleBasedStateMachine):
         loop = self.world.loop
         tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}  # that is our own waiting
         descriptors, threads = inventory()
-        own = descriptors - self.world.stored()  # who stays for a second is kept for a crash
+        own = descriptors - self.world.stored()  # older connections are kept for a crash
         return (own, threads), len(tasks), len(self.world.supervisor.peers())
 
     @rule(name=st.sampled_from(list(ENDPOINTS)), parcels=junk.parcels, ending=junk.endings)
@@ -79,8 +79,8 @@ class Junk(RuleBasedStateMachine):
             with junk.opened(kinds, sock) as descriptors, suppress(OSError):
                 socket.send_fds(sock, [message], descriptors)
             self.world.settle()
-            # To the kernel, a client that passes its own socket and leaves stays connected;
-            # tests/integration/test_descriptors.py has that.
+            # A client that passes its own socket, does not read, and leaves, stays connected for
+            # the kernel; tests/integration/test_descriptors.py has that.
             if ending == "read" or "itself" in kinds:
                 self.read_all(sock)
         if ending == "half-close":

@@ -275,7 +275,7 @@ class Endpoints(RuleBasedStateMachine):
         assert not self.world.problems, self.world.problems
         self.states_and_reasons_match()
         self.counters_never_fall()
-        self.who_is_connected_is_answered()
+        self.connected_clients_are_answered()
         self.a_listening_endpoint_has_its_file()
 
     def states_and_reasons_match(self) -> None:
@@ -292,7 +292,7 @@ class Endpoints(RuleBasedStateMachine):
             assert all(now[key] >= before[key] for key in before), (before, now)
             self.counted[row.name] = now
 
-    def who_is_connected_is_answered(self) -> None:
+    def connected_clients_are_answered(self) -> None:
         for client in list(self.clients):
             if client.type == "datagram" and client.was_left():
                 client.sock.close()

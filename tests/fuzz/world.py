@@ -1,4 +1,4 @@
-"""A whole service on a loop that a test turns by hand: real sockets, real files, one process.
+"""A whole service on a loop that a test runs step by step: real sockets, real files, one process.
 
 What the loop would only print, an exception in a callback or a task, is kept and fails the test:
 `IllegalTransitionError` in a timer must not pass unseen.

@@ -1,4 +1,4 @@
-"""Datagram endpoints: the senders that get a reply, and each way in which a reply fails."""
+"""Datagram endpoints: which senders are answered, and each way in which a reply is lost."""
 
 import os
 import signal

@@ -81,7 +81,7 @@ def test_nor_do_those_that_nobody_has_read_when_the_connection_closes(daemon: Da
 
 
 @pytest.mark.parametrize("kind", [STREAM, SEQPACKET], ids=["stream", "seqpacket"])
-def test_who_passes_its_own_socket_and_leaves_is_closed_by_idle_timeout(
+def test_a_client_that_passes_its_own_socket_and_leaves_is_closed_by_idle_timeout(
     daemon: Daemon, kind: int
 ) -> None:
     name = "stream" if kind == STREAM else "seqpacket"

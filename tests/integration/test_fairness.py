@@ -21,15 +21,15 @@ from localechod.echo.reactor import CHILD_BATCH, Reactor
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE
 
-# Turns of the storm's endpoint that a reply may have to wait for: the one that is under way when
+# Rounds of the storm's endpoint that a reply may have to wait for: the one that is under way when
 # the request comes, and one that is due before the calm endpoint's.
-TURNS = 2
+ROUNDS = 2
 CLIENTS = 300
 READ = 65536
 
 
 class SocketStore:
-    """Keeps nothing."""
+    """Stores nothing."""
 
     slots = no_slots()
 
@@ -57,7 +57,7 @@ class House:
         sock.connect(str(self.directory / f"{name}.sock"))
         return sock
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Let the loop run once."""
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
@@ -66,7 +66,7 @@ class House:
         for _ in range(10_000):
             if condition():
                 return
-            self.turn()
+            self.run_once()
         raise AssertionError("it did not happen")
 
     def done(self) -> tuple[int, int, int]:
@@ -112,7 +112,7 @@ def test_a_flood_of_tiny_lines_from_many_clients(sockdir: Path, stack: ExitStack
         with suppress(BlockingIOError):
             client.send(b"\n" * READ)
     _, read, _ = there.during_a_calm_request(calm)
-    assert read <= TURNS * CHILD_BATCH * READ
+    assert read <= ROUNDS * CHILD_BATCH * READ
     assert there.done()[1] < CLIENTS * READ  # the storm is not over yet
 
 
@@ -126,7 +126,7 @@ def test_long_lines_and_clients_that_never_read(sockdir: Path, stack: ExitStack)
             with suppress(BlockingIOError):
                 client.send(b"x" * READ)
         _, read, _ = there.during_a_calm_request(calm)
-        assert read <= TURNS * CHILD_BATCH * READ
+        assert read <= ROUNDS * CHILD_BATCH * READ
 
 
 def test_a_flood_of_connections(sockdir: Path, stack: ExitStack) -> None:
@@ -134,7 +134,7 @@ def test_a_flood_of_connections(sockdir: Path, stack: ExitStack) -> None:
     for _ in range(CLIENTS):
         stack.enter_context(there.connect("storm"))
     accepted, _, _ = there.during_a_calm_request(calm)
-    assert accepted <= TURNS * 16
+    assert accepted <= ROUNDS * 16
     assert there.done()[0] < CLIENTS
 
 
@@ -150,4 +150,4 @@ def test_a_flood_of_datagrams(
             while True:
                 client.send(b"x")
         _, _, answered = there.during_a_calm_request(calm)
-        assert answered <= TURNS * 3
+        assert answered <= ROUNDS * 3

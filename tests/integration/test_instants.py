@@ -69,7 +69,7 @@ def listed(path: Path) -> str:
         return "absent"
 
 
-def knock(path: Path, kind: int) -> str:
+def attempt(path: Path, kind: int) -> str:
     """Return what connect(2) says at this moment."""
     with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as sock:
         return errno.errorcode.get(sock.connect_ex(str(path)), "connected")
@@ -103,12 +103,12 @@ def test_a_socket_is_absent_closed_or_as_configured_and_nothing_else(
 
 @needs_root
 @pytest.mark.parametrize("kind", KINDS)
-def test_who_may_not_connect_never_can(daemon: Daemon, kind: str) -> None:
+def test_a_user_without_permission_can_connect_at_no_instant(daemon: Daemon, kind: str) -> None:
     daemon.configure(f'[endpoints.a]\ntype = "{kind}"\nmode = "0600"\n')
     daemon.launcher = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
     daemon.start()
     path = Path(daemon.path("a"))
-    with watching(lambda: knock(path, KINDS[kind]), uid=GAMES) as seen:
+    with watching(lambda: attempt(path, KINDS[kind]), uid=GAMES) as seen:
         restart(daemon, RESTARTS)
         assert seen() <= {"ENOENT", "EACCES"}
 

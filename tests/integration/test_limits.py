@@ -105,7 +105,7 @@ def test_the_silent_are_closed_with_end_of_file_and_the_active_are_not(
         assert either.errors("a").keys() == {"idle_timeout"}
 
 
-def test_who_leaves_no_room_for_a_reply_is_silent_too(daemon: Daemon) -> None:
+def test_a_client_that_leaves_its_replies_unread_is_idle_too(daemon: Daemon) -> None:
     daemon.configure(STREAM + "idle_timeout = 0.3\n")
     with daemon.start().connect("a") as sock:
         try:
@@ -139,7 +139,7 @@ def test_allow_admits_users_and_groups_supplementary_ones_too(daemon: Daemon, ki
     assert as_user(GAMES, [], answered) == 6
     assert as_user(other, [staff], answered) == 6
     assert as_user(other, [GAMES_GROUP], answered) == 0
-    assert as_user(0, [], answered) == 0  # also root, who is not on the list
+    assert as_user(0, [], answered) == 0  # also root, which is not on the list
     assert daemon.errors("a") == {"not_allowed": 2}
     assert {event["uid"] for event in events(daemon, "refused")} == {0, other}
 
@@ -192,7 +192,7 @@ def test_log_messages_writes_each_message_escaped_and_cut(daemon: Daemon, kind: 
 
 
 @needs_root
-def test_who_is_refused_a_thousand_times_is_told_once_and_counted_each_time(
+def test_a_thousand_refusals_are_logged_once_and_counted_each_time(
     daemon: Daemon,
 ) -> None:
     daemon.configure('[endpoints.a]\ntype = "stream"\nmode = "0666"\nallow = ["daemon"]\n')

@@ -110,7 +110,7 @@ def test_mode_0660_lets_the_group_in_and_nobody_else(
     assert as_user(STAFF, [], lambda: connect_errno(str(path))) == 0  # its primary group
 
 
-def test_what_root_bound_can_be_stopped_and_takes_a_restart_to_come_back(
+def test_a_socket_that_root_bound_can_be_stopped_and_needs_a_restart_to_start(
     daemon: Daemon, place: Callable[[str], Path]
 ) -> None:
     path = place("root")

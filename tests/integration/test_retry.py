@@ -96,7 +96,9 @@ def test_a_reload_tries_what_has_failed(daemon: Daemon, sockdir: Path) -> None:
 
 
 @needs_root
-def test_what_only_root_could_bind_is_not_tried_again(daemon: Daemon, sockdir: Path) -> None:
+def test_an_endpoint_that_only_root_can_bind_is_not_tried_again(
+    daemon: Daemon, sockdir: Path
+) -> None:
     path = sockdir / "x" / "a"
     daemon.configure(OK + endpoint(path, 'bind_as = "root"\n'))
     daemon.start()

@@ -70,7 +70,7 @@ def test_a_line_in_many_writes_is_one_message(daemon: Daemon) -> None:
     assert daemon.row("a")["messages_total"] == 1
 
 
-def test_what_is_left_at_end_of_file_is_answered_too(either: Daemon) -> None:
+def test_an_incomplete_message_at_end_of_file_is_answered_too(either: Daemon) -> None:
     either.configure(LINES)
     with either.start().connect("a") as sock:
         sock.sendall(b"one\ntwo")

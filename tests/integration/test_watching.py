@@ -21,7 +21,7 @@ BACK = "INFO: a: listening on "
 
 @pytest.fixture
 def place(sockdir: Path) -> Path:
-    """A directory that the daemon may write to, whoever it has become."""
+    """A directory that the daemon may write to, as any user."""
     place = sockdir / "p"
     place.mkdir()
     place.chmod(0o777)
@@ -86,7 +86,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_is_taken_away_is_bound_again_and_connections_stay(
+def test_a_removed_socket_is_bound_again_and_connections_stay(
     either: Daemon, place: Path, kind: str, attack: str
 ) -> None:
     path, number = place / "a", TYPES[kind]
@@ -110,7 +110,7 @@ def test_what_is_taken_away_is_bound_again_and_connections_stay(
     assert not path.exists()
 
 
-def test_who_waits_in_the_old_backlog_is_served_by_the_new_socket(
+def test_a_client_in_the_old_backlog_is_served_by_the_new_socket(
     daemon: Daemon, place: Path
 ) -> None:
     path = place / "a"
@@ -174,7 +174,7 @@ def test_a_replacement_that_answers_is_left_alone_and_named_until_it_goes(
     assert ask(daemon, path, number) == b"Hi, x\n"
 
 
-def test_what_is_no_socket_is_left_alone_and_renaming_ours_back_cures(
+def test_a_file_that_is_no_socket_is_left_alone_until_ours_is_renamed_back(
     daemon: Daemon, place: Path
 ) -> None:
     path = place / "a"
@@ -226,7 +226,7 @@ def test_an_owner_that_only_root_could_put_back_is_told_and_cured_by_root(
 
 
 @needs_root
-def test_what_root_bound_is_not_bound_again_but_cured_when_it_is_renamed_back(
+def test_a_socket_that_root_bound_is_not_bound_again_but_recovers_when_renamed_back(
     daemon: Daemon, sockdir: Path
 ) -> None:
     place = sockdir / "roots"

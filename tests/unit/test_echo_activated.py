@@ -1,4 +1,4 @@
-"""A lent socket turns people away without spinning, and is left alone by who let go of it."""
+"""An activated socket turns clients away without spinning, and is not used after its close."""
 
 import asyncio
 import os
@@ -20,7 +20,9 @@ from localechod.localsocket.adopt import wrap_activated
 SECONDS = 10.0
 
 
-def lent(path: Path, loop: asyncio.AbstractEventLoop) -> tuple[ActivatedSocket, Counters, Reactor]:
+def passed_in(
+    path: Path, loop: asyncio.AbstractEventLoop
+) -> tuple[ActivatedSocket, Counters, Reactor]:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(path))
     sock.listen()
@@ -39,7 +41,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
 
     async def life() -> None:
         loop = asyncio.get_running_loop()
-        one, counters, reactor = lent(sockdir / "a", loop)
+        one, counters, reactor = passed_in(sockdir / "a", loop)
         client = socket.socket(socket.AF_UNIX)
         client.setblocking(False)
         client.connect(str(sockdir / "a"))
@@ -66,7 +68,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
 
 def test_let_go_of_while_it_rests_it_does_not_come_back(sockdir: Path) -> None:
     async def life() -> None:
-        one, _, reactor = lent(sockdir / "a", asyncio.get_running_loop())
+        one, _, reactor = passed_in(sockdir / "a", asyncio.get_running_loop())
         one.turn_away()
         one._reactor.unregister(one._sock.fileno())
         timer = one._pause_timer = reactor.loop.call_later(SECONDS, one._watch)

@@ -1,4 +1,4 @@
-"""All connections together have one bound; beyond it the one that buffers most is closed."""
+"""All connections together buffer no more than a limit; the largest one is closed for it."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ KIB = 1024
 
 
 class Port:
-    """A listener's side of connections, that remembers who is there."""
+    """The listener's side of connections, with the open ones."""
 
     def __init__(self, reactor: Reactor) -> None:
         self.reactor = reactor
@@ -103,7 +103,7 @@ def test_unsent_replies_count_until_they_are_sent(port: Port) -> None:
         assert port.here == [connection]
 
 
-def test_who_alone_keeps_too_much_is_closed(port: Port) -> None:
+def test_a_connection_that_alone_exceeds_the_limit_is_closed(port: Port) -> None:
     with closing(port.client()) as client:
         (connection,) = port.here
         while port.here:
@@ -113,7 +113,7 @@ def test_who_alone_keeps_too_much_is_closed(port: Port) -> None:
     assert port.counters.errors == {"memory_limit": 1}
 
 
-def test_what_another_process_left_counts(port: Port) -> None:
+def test_bytes_from_the_previous_process_count(port: Port) -> None:
     with closing(port.client()):
         (connection,) = port.here
         state = msgspec.structs.replace(connection.freeze(), pending=b"x" * 50 * KIB)

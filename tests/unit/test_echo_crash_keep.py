@@ -1,4 +1,4 @@
-"""Connections kept for a crash: the oldest, a few at a time, never more than there are slots."""
+"""Which connections are kept for a crash: the oldest, stored a few at a time, up to the limit."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PLACES = 40
 
 
 class SocketStore:
-    """Records its calls; a caller of `drop` may still have the socket open."""
+    """Records the calls; after `remove` a duplicate of the socket may still be open."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
@@ -93,7 +93,7 @@ def crowd() -> Iterator[Crowd]:
     loop.close()
 
 
-def test_who_is_passing_by_is_never_held_and_nothing_waits_after(crowd: Crowd) -> None:
+def test_a_short_connection_is_never_kept_and_no_timer_is_left(crowd: Crowd) -> None:
     assert not crowd.waits
     client = crowd.enter()
     crowd.wait(0.9)
@@ -104,7 +104,7 @@ def test_who_is_passing_by_is_never_held_and_nothing_waits_after(crowd: Crowd) -
     assert not crowd.waits
 
 
-def test_who_stays_is_held_under_a_name_of_his_own(crowd: Crowd) -> None:
+def test_an_older_connection_is_kept_under_a_name_of_its_own(crowd: Crowd) -> None:
     clients = [crowd.enter("a"), crowd.enter("b")]
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b"]
@@ -114,7 +114,7 @@ def test_who_stays_is_held_under_a_name_of_his_own(crowd: Crowd) -> None:
     assert not crowd.waits
 
 
-def test_a_crowd_is_held_a_few_at_a_time(crowd: Crowd) -> None:
+def test_many_connections_are_stored_a_few_at_a_time(crowd: Crowd) -> None:
     for _ in range(2 * BATCH + 1):
         crowd.enter()
     for held in (BATCH, 2 * BATCH, 2 * BATCH + 1):
@@ -123,7 +123,7 @@ def test_a_crowd_is_held_a_few_at_a_time(crowd: Crowd) -> None:
     assert not crowd.waits
 
 
-def test_where_there_is_no_place_nobody_waits_and_the_next_oldest_follows(crowd: Crowd) -> None:
+def test_at_the_limit_no_timer_waits_and_the_next_oldest_follows(crowd: Crowd) -> None:
     crowd.begin(2)
     clients = []
     for name in "abcd":
@@ -139,7 +139,7 @@ def test_where_there_is_no_place_nobody_waits_and_the_next_oldest_follows(crowd:
     assert crowd.keeper.told == ["+a", "+b", "-a", "+d"]
 
 
-def test_who_leaves_is_shut_down_and_leaves_no_word(crowd: Crowd) -> None:
+def test_a_kept_connection_that_closes_is_shut_down_and_its_slot_freed(crowd: Crowd) -> None:
     client = crowd.enter()
     crowd.wait(1.1)
     with socket.socket(fileno=os.dup(next(iter(crowd.keeper.held.values())).fileno())):
@@ -151,7 +151,7 @@ def test_who_leaves_is_shut_down_and_leaves_no_word(crowd: Crowd) -> None:
     assert crowd.keeper.slots.records() == []
 
 
-def test_where_nobody_shall_be_kept_nothing_is_done(crowd: Crowd) -> None:
+def test_with_a_limit_of_zero_no_connection_is_kept(crowd: Crowd) -> None:
     crowd.begin(0)
     client = crowd.enter()
     crowd.wait(1.1)
@@ -179,7 +179,9 @@ def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) ->
     assert crowd.keeper.told[7:] == ["+d", "+e"]
 
 
-def test_the_next_process_goes_on_with_those_it_has_and_lets_go_of_the_rest(crowd: Crowd) -> None:
+def test_the_next_process_continues_with_its_connections_and_removes_the_others(
+    crowd: Crowd,
+) -> None:
     clients = [crowd.enter(name) for name in "abc"]
     crowd.wait(1.1)
     serials = [client.slot.serial for client in clients]
@@ -210,7 +212,7 @@ def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None
     assert client.sock.recv(1) == b"x"  # it is still connected
 
 
-def test_in_a_pause_nobody_more_is_held(crowd: Crowd) -> None:
+def test_in_a_pause_no_connection_is_stored(crowd: Crowd) -> None:
     crowd.enter()
     crowd.crash_keeper.pause()
     assert not crowd.waits

@@ -19,7 +19,7 @@ from localechod.echo.persist.crash_slots import (
 PIECE = 1 << 20
 
 
-def test_what_was_written_is_read_by_the_next_process() -> None:
+def test_slots_are_read_by_the_next_process() -> None:
     memory = bytearray(size(3))
     slots = format_memory(memory, 3)
     one, other = slots.take(1.5, PIECE), slots.take(2.5, PIECE)
@@ -36,7 +36,7 @@ def test_what_was_written_is_read_by_the_next_process() -> None:
     assert [(r.state, r.skip) for r in Slots(memory).records()] == [(BOUNDARY, 0), (MIDDLE, -1)]
 
 
-def test_a_slot_that_is_taken_back_is_free_in_the_next_process_too() -> None:
+def test_a_freed_slot_is_free_in_the_next_process_too() -> None:
     memory = bytearray(size(1))
     slots = format_memory(memory, 1)
     first = slots.take(1.0, PIECE)
@@ -79,7 +79,7 @@ def test_how_long_a_reply_may_be_that_is_lost_or_sent_whole(
     "memory",
     [bytearray(24), b"garbage" * 10, bytes(format_memory(bytearray(size(2)), 2)._memory)[:-1]],
 )
-def test_what_is_no_memory_of_this_version_is_refused(memory: bytes) -> None:
+def test_memory_of_another_version_is_refused(memory: bytes) -> None:
     with pytest.raises(SlotError):
         Slots(bytearray(memory))
 

@@ -8,9 +8,7 @@ from localechod.echo.lifecycle import TABLE, IllegalTransitionError, State, Trig
 
 
 @pytest.mark.parametrize(("state", "trigger"), list(product(State, Trigger)))
-def test_what_is_not_in_the_table_raises_and_what_is_leads_on(
-    state: State, trigger: Trigger
-) -> None:
+def test_only_transitions_of_the_table_are_possible(state: State, trigger: Trigger) -> None:
     if (state, trigger) in TABLE:
         assert after(state, trigger) is TABLE[state, trigger]
     else:

@@ -1,4 +1,4 @@
-"""The users that an endpoint admits, by kernel credentials."""
+"""Which peers may use an endpoint, by kernel credentials."""
 
 import grp
 import os

@@ -52,7 +52,7 @@ def test_a_pin_is_kept_and_leads_to_the_file(pins: PinnedSenders, sockdir: Path)
         assert pins.handle(str(path), ME, 10.0) == first
 
 
-def test_who_takes_the_name_over_is_found_while_the_first_lives(
+def test_a_socket_that_takes_over_the_path_is_found_while_the_first_is_open(
     pins: PinnedSenders, sockdir: Path
 ) -> None:
     path = sockdir / "me"
@@ -152,7 +152,7 @@ def test_without_descriptors_the_kept_ones_are_given_up(
         assert inode(pins.handle(str(sockdir / "2"), ME, 0.0)) == (sockdir / "2").stat().st_ino
 
 
-def test_what_is_not_used_is_let_go(
+def test_unused_files_are_unpinned(
     pins: PinnedSenders,
     loop: asyncio.AbstractEventLoop,
     sockdir: Path,

@@ -29,7 +29,7 @@ def test_many_users_fill_neither_the_table_nor_the_log() -> None:
     assert len(tally._entries) <= USERS + 1
 
 
-def test_who_has_room_again_is_told_apart_again() -> None:
+def test_a_user_gets_an_entry_again_when_there_is_space() -> None:
     tally = RateLimit()
     for uid in range(module.USERS + 1):
         tally.note(uid, 0.0)

@@ -1,4 +1,4 @@
-"""When the data plane goes on by itself, and when the loop gets its turn. The clock is ours."""
+"""When rounds of the reactor follow each other, and when the event loop continues."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ TICK = 0.000_01
 
 
 class World:
-    """A descriptor that is ready when it is written to, on an engine with a clock of its own."""
+    """A descriptor that is ready when it is written to, on a reactor with a clock of its own."""
 
     def __init__(self, busy_poll: float) -> None:
         self.now = 1.0
@@ -43,7 +43,7 @@ class World:
     def ask(self) -> int:
         return self.client.send(b"x")
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Let the loop run once."""
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
@@ -73,7 +73,7 @@ def worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
 def test_without_busy_polling_nothing_is_looked_for(worlds: Callable[..., World]) -> None:
     world = worlds()
     world.ask()
-    world.turn()
+    world.run_once()
     assert (world.served, world.yields) == (1, 0)
 
 
@@ -83,7 +83,7 @@ def test_busy_polling_finds_the_next_question_and_ends_when_there_is_none(
     world = worlds(busy_poll=5.5 * TICK)
     world.whenever_it_yields = lambda: world.served < 4 and world.ask()
     world.ask()
-    world.turn()
+    world.run_once()
     assert world.served == 4
 
 
@@ -92,9 +92,9 @@ def test_after_the_last_question_it_looks_for_as_long_as_it_should(
 ) -> None:
     world = worlds(busy_poll=5.5 * TICK)
     world.ask()
-    world.turn()
+    world.run_once()
     assert (world.served, world.yields) == (1, 5)
-    world.turn()
+    world.run_once()
     assert world.yields == 5
 
 
@@ -109,7 +109,7 @@ def test_however_long_it_is_to_look_the_loop_gets_its_turn(
     yields = []
     for _ in range(6):
         before = world.yields
-        world.turn()
+        world.run_once()
         yields.append(world.yields - before)
     assert max(yields) <= _SLICE / TICK
     assert all(yields[:3])
@@ -119,27 +119,27 @@ def test_however_long_it_is_to_look_the_loop_gets_its_turn(
 def test_paused_it_looks_for_nothing(worlds: Callable[..., World]) -> None:
     world = worlds(busy_poll=3.5 * _SLICE)
     world.ask()
-    world.turn()
+    world.run_once()
     world.reactor.pause()
     world.ask()
-    world.turn()
+    world.run_once()
     assert world.served == 1
     world.reactor.resume()
-    world.turn()
+    world.run_once()
     assert world.served == 2
 
 
-def test_a_lane_with_more_goes_on_before_the_loop_but_not_for_long(
+def test_a_child_with_more_goes_on_before_the_loop_but_not_for_long(
     worlds: Callable[..., World],
 ) -> None:
     world = worlds()
-    lane = world.reactor.child()
+    child = world.reactor.child()
     served = []
     descriptors = [os.eventfd(1) for _ in range(CHILD_BATCH)]
     for descriptor in descriptors:
-        lane.register(descriptor, select.EPOLLIN, lambda _: served.append(1))
-    world.turn()
+        child.register(descriptor, select.EPOLLIN, lambda _: served.append(1))
+    world.run_once()
     assert CHILD_BATCH < len(served) <= CHILD_BATCH * _SLICE / TICK
-    lane.close()
+    child.close()
     for descriptor in descriptors:
         os.close(descriptor)

@@ -55,7 +55,7 @@ def config(framing: str, record_size: int = 8) -> EndpointConfig:
         (9, 0, "line", "line", None),
     ],
 )
-def test_what_becomes_of_it(
+def test_how_a_connection_continues(
     state: int, skip: int, before: str, now: str, expected: int | None
 ) -> None:
     record = SlotRecord(state, skip, 8, before, 1.0, 1, "a")
@@ -75,7 +75,7 @@ def test_a_record_that_is_cut_goes_on_only_in_the_same_size() -> None:
         (ChunkFramer(b""), b"one", 0),
     ],
 )
-def test_what_is_to_come_of_a_message(framer: Framer, first: bytes, expected: int) -> None:
+def test_how_much_is_to_come_of_a_message(framer: Framer, first: bytes, expected: int) -> None:
     framer.feed(first)
     assert rest(framer) == expected
 

@@ -24,7 +24,7 @@ def test_each_cause_has_its_cure(number: int, expected: RetryOn) -> None:
 
 
 @pytest.mark.parametrize("number", RETRY_ON)
-def test_what_events_would_tell_is_left_to_time_where_there_are_none(number: int) -> None:
+def test_without_events_a_timer_triggers_the_attempt(number: int) -> None:
     seen = retry_on(SocketError("bind", number), watched=True)
     blind = retry_on(SocketError("bind", number), watched=False)
     assert blind is (RetryOn.TIMER if seen is RetryOn.EVENT else seen)

@@ -108,7 +108,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.mark.parametrize("connected", [True, False])
 @pytest.mark.parametrize("size", [1, 64, 1000, 10_000, 50_000])
 @pytest.mark.parametrize("count", [1, 10, 50])
-def test_who_reads_is_answered_however_many_do_not(
+def test_a_sender_that_reads_is_answered_however_many_do_not(
     endpoint: Endpoint, count: int, size: int, *, connected: bool
 ) -> None:
     known = endpoint.client(connected=connected)
@@ -133,7 +133,7 @@ def test_large_replies_that_unconnected_senders_leave_unread_silence_nobody(
         assert endpoint.serves(known, b"x" * 20_000)
 
 
-def test_who_reads_again_is_answered_again(endpoint: Endpoint) -> None:
+def test_a_sender_that_reads_again_is_answered_again(endpoint: Endpoint) -> None:
     nonreader = endpoint.client()
     assert endpoint.flood(nonreader) == {"", "unread_replies"}
     while waits(nonreader):
@@ -143,7 +143,9 @@ def test_who_reads_again_is_answered_again(endpoint: Endpoint) -> None:
     assert endpoint.serves(nonreader)
 
 
-def test_who_reads_late_while_others_never_do_is_answered_again(endpoint: Endpoint) -> None:
+def test_a_sender_that_reads_late_is_answered_again_while_others_never_read(
+    endpoint: Endpoint,
+) -> None:
     nonreader, late = endpoint.client(), endpoint.client()
     assert endpoint.answer(late, SMALL) == ""
     endpoint.flood(nonreader)
@@ -153,7 +155,7 @@ def test_who_reads_late_while_others_never_do_is_answered_again(endpoint: Endpoi
     assert endpoint.serves(late)
 
 
-def test_who_has_read_so_far_takes_little_once_it_does_not(endpoint: Endpoint) -> None:
+def test_a_sender_that_stops_reading_takes_little_of_the_buffer(endpoint: Endpoint) -> None:
     known = endpoint.client()
     assert endpoint.serves(known)
     endpoint.flood(endpoint.client())
@@ -314,7 +316,7 @@ def test_the_cost_of_a_reply_is_never_thought_too_small() -> None:
             before = unread._used()
 
 
-def test_what_lay_unread_before_a_restart_counts() -> None:
+def test_bytes_unread_before_a_restart_count() -> None:
     endpoint = Endpoint()
     with endpoint.stack:
         nonreader = endpoint.client()

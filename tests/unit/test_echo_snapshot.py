@@ -39,7 +39,7 @@ WHOLE = ServiceSnapshot(
 )
 
 
-def test_what_was_written_is_read() -> None:
+def test_a_snapshot_is_read_as_it_was_written() -> None:
     assert snapshot.decode(snapshot.encode(WHOLE)) == WHOLE
 
 

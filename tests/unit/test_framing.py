@@ -88,7 +88,7 @@ def test_chunks_without_prefix_give_every_byte_back(data: bytes, places: list[in
     cuts,
 )
 @pytest.mark.parametrize("framing", ["line", "record"])
-def test_what_a_client_encodes_it_takes_back_whole(
+def test_a_client_takes_back_the_message_that_it_encodes(
     framing: str, messages: list[bytes], places: list[int]
 ) -> None:
     wire = b"".join(encode(message, framing, 32) for message in messages)
