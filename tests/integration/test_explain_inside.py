@@ -147,7 +147,7 @@ MODES = [0o666, 0o600, 0o060]
 
 
 @pytest.mark.parametrize("who", PEOPLE, ids=lambda who: who.name)
-def test_what_is_said_inside_is_never_wrong(stage: Stage, who: Inside) -> None:
+def test_a_verdict_inside_a_user_namespace_is_never_wrong(stage: Stage, who: Inside) -> None:
     known = 0
     for number, (owner, group, mode) in enumerate(product(OWNERS, GROUPS, MODES)):
         stage.listener(f"s{number}", mode, owner, group)
@@ -158,7 +158,7 @@ def test_what_is_said_inside_is_never_wrong(stage: Stage, who: Inside) -> None:
 
 
 @pytest.mark.parametrize("who", PEOPLE, ids=lambda who: who.name)
-def test_entries_of_an_acl_for_strangers_are_never_taken_for_ones_own(
+def test_acl_entries_for_unmapped_ids_are_never_taken_for_the_clients(
     stage: Stage, who: Inside
 ) -> None:
     for number, (tag, id_, bits) in enumerate(
@@ -172,13 +172,13 @@ def test_entries_of_an_acl_for_strangers_are_never_taken_for_ones_own(
         assert told in {kernel, None}, (tag, id_, bits)
 
 
-def test_where_owner_and_group_decide_it_is_not_known(stage: Stage) -> None:
+def test_where_unmapped_ids_decide_the_verdict_is_unknown(stage: Stage) -> None:
     stage.listener(mode=0o660, uid=0, gid=OTHERS)
     (alice,) = (who for who in PEOPLE if who.name == "alice, unmapped")
     assert alice.asks(stage.directory / "s") == (errno.EACCES, None)
 
 
-def test_a_neighbour_in_the_same_user_namespace_is_asked_about_with_our_ids(stage: Stage) -> None:
+def test_a_process_in_the_same_user_namespace_is_judged_with_our_ids(stage: Stage) -> None:
     # That the capability of its root counts hangs on whether its namespace knows the owner.
     stage.listener(mode=0o600, uid=FIRST + 5, gid=FIRST + 5)
     (root,) = (who for who in PEOPLE if who.name == "root")

@@ -32,7 +32,7 @@ def stage() -> Iterator[Stage]:
         yield Stage(stack)
 
 
-def test_the_table_is_long_and_no_row_is_there_twice() -> None:
+def test_the_table_is_long_and_has_no_duplicates() -> None:
     names = [each.name for each in SITUATIONS]
     assert len(set(names)) == len(names) >= 50
 
@@ -50,7 +50,7 @@ def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> N
     assert bool(report.verdict.remedy) == (report.verdict.number != 0)
 
 
-def test_who_only_serves_a_connection_is_no_holder(stage: Stage) -> None:
+def test_a_process_with_only_an_accepted_connection_is_no_holder(stage: Stage) -> None:
     listener = stage.listener()
     client = stage.stack.enter_context(socket.socket(socket.AF_UNIX))
     client.connect(listener.getsockname())

@@ -30,14 +30,14 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_probe_says_what_that_process_would_be_told(row: Situation, stage: Stage) -> None:
+def test_a_probe_returns_the_errno_that_the_process_gets(row: Situation, stage: Stage) -> None:
     asked = row.put_up(stage)
     client = of_process(asked.client.pid)
     question = Question(asked.name, asked.type, client, asked.client.pid)
     assert probe(question) == row.number
 
 
-def test_without_a_probe_nothing_is_touched(stage: Stage) -> None:
+def test_without_a_probe_the_server_sees_no_client(stage: Stage) -> None:
     listener = stage.listener()
     name = os.fsencode(stage.directory / "s")
     question = Question(name, None, of_process(os.getpid()))
@@ -50,7 +50,7 @@ def test_without_a_probe_nothing_is_touched(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
-def test_the_type_is_found_out(stage: Stage, kind: int) -> None:
+def test_a_probe_finds_the_type(stage: Stage, kind: int) -> None:
     sock = stage.bind(kind=kind)
     if kind != socket.SOCK_DGRAM:
         sock.listen()
@@ -58,9 +58,7 @@ def test_the_type_is_found_out(stage: Stage, kind: int) -> None:
     assert probe(Question(name, None, of_user("nobody"))) == 0
 
 
-def test_a_probe_settles_what_could_not_be_known(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_probe_decides_an_unknown_verdict(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.stale()
     monkeypatch.setattr("localechod.explain.netns.identity", lambda pid: None if pid == 1 else pid)
     monkeypatch.setattr("localechod.explain.netns.run_inside", lambda _, action: action())
@@ -72,7 +70,7 @@ def test_a_probe_settles_what_could_not_be_known(
     assert [each.name for each in probed.checks][-1] == "probe"
 
 
-def test_an_ordinary_user_probes_as_himself_only(stage: Stage) -> None:
+def test_an_ordinary_user_can_probe_only_as_themselves(stage: Stage) -> None:
     stage.listener()
     name = os.fsencode(stage.directory / "s")
 
@@ -87,7 +85,7 @@ def test_an_ordinary_user_probes_as_himself_only(stage: Stage) -> None:
     assert as_user(NOBODY, [], probed) == 0
 
 
-def test_a_client_that_cannot_be_put_there_is_told_in_words(stage: Stage) -> None:
+def test_a_probe_that_cannot_enter_the_namespaces_is_an_error(stage: Stage) -> None:
     client = stage.process(lambda: unshare(CLONE_NEWNET))
     question = Question(b"/x", None, of_user("nobody"), client.pid)
     client.stop()

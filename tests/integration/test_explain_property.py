@@ -105,7 +105,9 @@ def theatre() -> Iterator[Theatre]:
 
 @settings(max_examples=60, deadline=None)
 @given(directory=RIGHTS, file=RIGHTS)
-def test_the_decision_is_the_kernels(theatre: Theatre, directory: Rights, file: Rights) -> None:
+def test_every_decision_equals_the_kernels(
+    theatre: Theatre, directory: Rights, file: Rights
+) -> None:
     directory.give(theatre.directory / "d")
     file.give(theatre.directory / "d/s")
     said = [client.explain().verdict.number for client in theatre.clients]

@@ -18,7 +18,7 @@ def test_an_acl_is_read_as_setfacl_writes_it() -> None:
 
 
 @pytest.mark.parametrize("packed", [b"", struct.pack("<I", 3), HEADER + b"123"])
-def test_what_is_no_acl_of_version_2_is_refused(packed: bytes) -> None:
+def test_another_attribute_than_an_acl_of_version_2_is_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="POSIX ACL"):
         parse_acl(packed)
 
@@ -40,7 +40,7 @@ def test_the_rule_that_decides_is_named(node: Node, why: str) -> None:
     assert (ruling.allowed, ruling.why) == (True, why)
 
 
-def test_a_mask_that_takes_a_right_away_is_named() -> None:
+def test_a_mask_that_denies_a_permission_is_named() -> None:
     node = Node(0o640, 0, 0, (AclEntry(2, 6, 5), AclEntry(0x10, 4, 0)))
     ruling = decide(node, client(), Want.WRITE)
     assert (ruling.allowed, ruling.why) == (
@@ -49,7 +49,7 @@ def test_a_mask_that_takes_a_right_away_is_named() -> None:
     )
 
 
-def test_capabilities_come_last_and_only_over_files_that_their_namespace_knows() -> None:
+def test_capabilities_are_considered_last_and_only_for_files_with_mapped_ids() -> None:
     node = Node(stat.S_IFSOCK, 1000, 0)
     able = replace(client(), dac_override=True)
     assert decide(node, able, Want.WRITE).why == "by CAP_DAC_OVERRIDE"
@@ -59,7 +59,7 @@ def test_capabilities_come_last_and_only_over_files_that_their_namespace_knows()
     assert "CAP_DAC_OVERRIDE does not count" in ruling.why
 
 
-def test_one_capability_opens_directories_alone() -> None:
+def test_cap_dac_read_search_is_for_directories_only() -> None:
     able = replace(client(), dac_read_search=True)
     directory, file = Node(stat.S_IFDIR, 0, 0), Node(stat.S_IFSOCK, 0, 0)
     assert decide(directory, able, Want.SEARCH).why == "by CAP_DAC_READ_SEARCH"

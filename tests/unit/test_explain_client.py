@@ -15,7 +15,7 @@ from tests.integration.harness import needs_root
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
 
 
-def test_our_own_process_is_what_the_kernel_says_of_it() -> None:
+def test_our_own_process_has_the_credentials_that_the_kernel_reports() -> None:
     found = of_process(os.getpid())
     assert (found.uid, found.pid) == (os.geteuid(), os.getpid())
     assert found.groups == {os.getegid(), *os.getgroups()}
@@ -23,8 +23,8 @@ def test_our_own_process_is_what_the_kernel_says_of_it() -> None:
     assert found.name == pwd.getpwuid(os.geteuid()).pw_name
 
 
-@needs_root
-def test_another_process_has_the_groups_that_it_was_given() -> None:
+@root_only
+def test_another_process_has_the_groups_that_it_was_started_with() -> None:
     words = ["setpriv", "--reuid=5", "--regid=60", "--groups=50", "sleep", "60"]
     with subprocess.Popen(words) as process:
         while (Path(f"/proc/{process.pid}/comm")).read_text(encoding="ascii") != "sleep\n":
@@ -37,7 +37,7 @@ def test_another_process_has_the_groups_that_it_was_given() -> None:
     assert found.login_groups == set(os.getgrouplist("games", 60))
 
 
-def test_a_user_is_what_his_next_login_will_be() -> None:
+def test_a_user_has_the_groups_of_their_next_login() -> None:
     found = of_user("games")
     account = pwd.getpwnam("games")
     assert found == of_user(str(account.pw_uid))
@@ -51,7 +51,7 @@ def test_root_has_its_capabilities() -> None:
     assert of_user("0").dac_read_search
 
 
-def test_a_user_without_a_name_or_account_is_his_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_uid_without_an_account_has_no_login_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     assert client._login_groups(4_000_000_000) == frozenset()
 
 
@@ -61,12 +61,12 @@ def test_an_unknown_user_is_a_usage_error(text: str) -> None:
         of_user(text)
 
 
-def test_a_process_that_is_gone_is_a_usage_error() -> None:
+def test_a_process_that_has_ended_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no such process: 4194304"):
         of_process(1 << 22)
 
 
-def test_without_proc_it_is_not_we_who_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_proc_the_error_is_that_it_is_not_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> bytes:
         raise FileNotFoundError
 
@@ -98,21 +98,23 @@ def confined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("confined")
-def test_ids_of_another_user_namespace_are_told_in_ours() -> None:
+def test_ids_of_another_user_namespace_are_translated_to_ours() -> None:
     assert client._mapped_ids(1, "uid_map") == (range(100000, 165536), range(5, 6))
 
 
 @pytest.mark.usefixtures("confined")
 @pytest.mark.parametrize("process", ["self", 2])
-def test_ids_of_our_own_user_namespace_are_those_that_we_see(process: int | str) -> None:
+def test_ids_of_our_own_user_namespace_are_not_translated(process: int | str) -> None:
     assert client._mapped_ids(process, "uid_map") == (range(9),)
 
 
 @pytest.mark.usefixtures("confined")
-def test_what_our_user_namespace_does_not_know_has_a_number() -> None:
+def test_unmapped_ids_have_the_overflow_ids() -> None:
     assert client._overflow_ids() == (65533, 65533)
 
 
-def test_a_user_namespace_that_knows_all_ids_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_namespace_that_maps_all_ids_has_no_overflow_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Path, "read_bytes", lambda _: b"0 0 4294967295\n")
     assert client._overflow_ids() is None

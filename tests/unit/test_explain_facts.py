@@ -59,7 +59,7 @@ def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[i
         ([{7: 50}], [50, 50, 50, 50], None),  # whoever is asked has just ended
     ],
 )
-def test_every_namespace_is_asked_once_or_it_is_said_that_it_was_not(
+def test_every_namespace_is_searched_once_or_counted_as_unsearched(
     monkeypatch: pytest.MonkeyPatch,
     stale: Path,
     answers: list[dict[int, int]],
@@ -71,7 +71,7 @@ def test_every_namespace_is_asked_once_or_it_is_said_that_it_was_not(
     assert asked == entered
 
 
-def test_where_processes_may_be_hidden_it_is_not_known_how_many(
+def test_where_processes_may_be_hidden_the_number_of_namespaces_is_unknown(
     monkeypatch: pytest.MonkeyPatch, stale: Path
 ) -> None:
     surveys(monkeypatch, {})
@@ -79,7 +79,7 @@ def test_where_processes_may_be_hidden_it_is_not_known_how_many(
     assert facts.gather(question(stale)).listing.unsearched is None
 
 
-def test_a_list_that_is_refused_is_told_as_such(
+def test_a_list_that_cannot_be_read_is_reported_with_its_errno(
     monkeypatch: pytest.MonkeyPatch, stale: Path
 ) -> None:
     def refused(*_: object) -> None:
@@ -100,7 +100,7 @@ def test_a_list_that_is_refused_is_told_as_such(
         (PermissionError, None, PermissionError),
     ],
 )
-def test_a_process_that_cannot_be_looked_from(
+def test_a_process_that_cannot_be_inspected_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     error: type[OSError],
     pid: int | None,

@@ -22,7 +22,7 @@ def check(report: Report, name: str) -> Check:
     return next(each for each in report.checks if each.name == name)
 
 
-def test_all_is_well_and_everybody_is_named() -> None:
+def test_without_a_problem_every_holder_is_named() -> None:
     report = judge(docker(MEMBER))
     assert (report.verdict.number, report.verdict.remedy, report.exit_status) == (0, "", 0)
     assert {each.result for each in report.checks} == {"ok"}
@@ -47,7 +47,7 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
         (None, None, "other containers could not be searched"),
     ],
 )
-def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
+def test_an_unlisted_socket_is_dead_only_if_all_namespaces_were_searched(
     unsearched: int | None, number: int | None, words: str
 ) -> None:
     report = judge(docker(MEMBER, listing=Listing(unsearched=unsearched)))
@@ -56,7 +56,7 @@ def test_that_nobody_is_listed_proves_something_only_if_all_could_be_asked(
     assert report.exit_status == (1 if number else 5)
 
 
-def test_a_deleted_bind_mount_has_a_remedy_of_its_own() -> None:
+def test_a_deleted_bind_mount_has_its_own_remedy() -> None:
     end = step("/run/s", stat.S_IFSOCK | 0o666, mount=DELETED)
     facts = replace(docker(MEMBER, listing=Listing()), walk=walk(end=end))
     report = judge(facts)
@@ -67,7 +67,7 @@ def test_a_deleted_bind_mount_has_a_remedy_of_its_own() -> None:
     assert judge(replace(facts, listing=Listing((listener(),)))).verdict.number == 0
 
 
-def test_a_list_that_cannot_be_read_leaves_it_open() -> None:
+def test_a_list_that_cannot_be_read_makes_the_verdict_unknown() -> None:
     report = judge(docker(MEMBER, listing=Listing(failure="Operation not permitted (1)")))
     assert report.verdict.number is None
     assert "Operation not permitted (1)" in report.verdict.text
@@ -81,7 +81,7 @@ def test_a_list_that_cannot_be_read_leaves_it_open() -> None:
         (Security("SELinux", "user_t", ("container_t",), "container_file_t"), None),
     ],
 )
-def test_a_security_module_makes_a_yes_uncertain_and_shows_labels(
+def test_a_security_module_makes_success_uncertain_and_its_labels_are_shown(
     security: Security, number: int | None
 ) -> None:
     report = judge(docker(MEMBER, security=security))
@@ -90,12 +90,12 @@ def test_a_security_module_makes_a_yes_uncertain_and_shows_labels(
     assert all(label in detail for label in (security.client, *security.servers, security.file))
 
 
-def test_a_no_stays_a_no_under_a_security_module() -> None:
+def test_a_denial_by_mode_stays_certain_under_a_security_module() -> None:
     report = judge(docker(security=Security("SELinux", "user_t")))
     assert report.verdict.number == errno.EACCES
 
 
-def test_a_socket_that_no_process_holds_still_counts() -> None:
+def test_a_socket_without_a_known_holder_can_be_connected_to() -> None:
     report = judge(docker(MEMBER, holders=(), unreadable=3, activation=None))
     assert report.verdict.number == 0
     holders = check(report, "holders")
@@ -109,13 +109,13 @@ def test_a_socket_that_no_process_holds_still_counts() -> None:
     assert check(contained, "holders").detail == "no process visible in this container holds it"
 
 
-def test_the_type_is_what_was_asked_for_else_what_is_there() -> None:
+def test_the_type_is_that_of_the_question_or_of_the_socket() -> None:
     assert judge(docker(MEMBER)).type == "stream"
     assert judge(docker(MEMBER, kind=socket.SOCK_DGRAM)).type == "datagram"
     assert judge(docker(MEMBER, listing=Listing())).type is None
 
 
-def test_a_listener_of_another_network_namespace_is_said_to_be_there() -> None:
+def test_a_listener_in_another_network_namespace_is_reported_with_its_namespace() -> None:
     report = judge(docker(MEMBER, listing=Listing((listener(),), other_pid=99)))
     assert "process 99" in check(report, "namespace").detail
     assert report.verdict.number == 0

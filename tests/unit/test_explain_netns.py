@@ -28,8 +28,8 @@ def test_our_own_namespace_is_among_those_found() -> None:
     assert netns.identity(0) is None
 
 
-@needs_root
-def test_another_namespace_is_told_apart_by_an_ordinary_user_too(other: int) -> None:
+@root_only
+def test_an_ordinary_user_can_distinguish_another_namespace(other: int) -> None:
     def told_apart() -> int:
         return netns.identity(other) in {None, netns.identity(os.getpid())}
 
@@ -41,8 +41,8 @@ def current() -> Path:
     return Path("/proc/thread-self/ns/net").readlink()
 
 
-@needs_root
-def test_an_action_happens_inside_and_we_stay_outside(other: int) -> None:
+@root_only
+def test_a_function_runs_inside_and_we_stay_outside(other: int) -> None:
     here = current()
     there = netns.run_inside(other, current)
     assert there == Path(f"/proc/{other}/ns/net").readlink() != here
@@ -65,6 +65,6 @@ def test_what_fails_inside_is_raised_outside(other: int) -> None:
         netns.run_inside(other, lambda: Path("/nonexistent").stat())
 
 
-def test_behind_a_pid_namespace_there_may_be_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_pid_namespace_the_list_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netns, "is_contained", lambda: True)
     assert not netns.survey().complete

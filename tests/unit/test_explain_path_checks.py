@@ -34,7 +34,7 @@ def check(report: Report, name: str) -> Check:
         (33, Node(stat.S_IFDIR | 0o777, 0, 0), True, errno.ENOENT),
     ],
 )
-def test_somebody_elses_link_in_a_sticky_directory_is_not_followed(
+def test_another_users_link_in_a_sticky_directory_is_not_followed(
     owner: int, parent: Node | None, number: int, *, protected: bool
 ) -> None:
     steps = link("/drop/l", "s", owner, parent)
@@ -54,14 +54,14 @@ def test_on_a_network_file_system_the_server_decides() -> None:
         assert any(each.name == name and each.result == "unknown" for each in report.checks)
 
 
-def test_where_we_cannot_look_it_is_not_known() -> None:
+def test_a_path_that_we_cannot_inspect_makes_the_verdict_unknown() -> None:
     unreadable = Walk((), stopped_at=b"/closed/\n", failure="Permission denied (13)")
     report = judge(replace(docker(), walk=unreadable))
     assert report.verdict.number is None
     assert "/closed/\\n: Permission denied (13)" in report.verdict.text
 
 
-def test_a_denial_before_that_is_known_all_the_same() -> None:
+def test_a_denial_before_the_end_of_the_walk_is_certain() -> None:
     closed = step("/closed", stat.S_IFDIR | 0o700)
     unreadable = Walk((closed,), stopped_at=b"/closed/s", failure="Permission denied (13)")
     assert judge(replace(docker(), walk=unreadable)).verdict.number == errno.EACCES
@@ -83,27 +83,27 @@ def test_a_denial_before_that_is_known_all_the_same() -> None:
         ),
     ],
 )
-def test_who_lacks_a_group_is_told_how_to_get_it(who: object, pid: int | None, remedy: str) -> None:
+def test_the_remedy_for_a_missing_group(who: object, pid: int | None, remedy: str) -> None:
     report = judge(docker(who, pid=pid))  # type: ignore[arg-type]
     assert report.verdict.number == errno.EACCES
     assert report.verdict.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize(("mode", "gid"), [(0o600, 50), (0o660, 0)])
-def test_where_no_group_helps_an_acl_does(mode: int, gid: int) -> None:
+def test_without_a_suitable_group_the_remedy_is_an_acl(mode: int, gid: int) -> None:
     end = step("/run/a b", stat.S_IFSOCK | mode, 0, gid)
     report = judge(replace(docker(), walk=walk(end=end)))
     expected = "setfacl -m u:games:w '/run/a b', or for everybody chmod o+w '/run/a b'"
     assert report.verdict.remedy == expected
 
 
-def test_a_missing_socket_of_a_unit_is_started_by_it() -> None:
+def test_the_remedy_for_a_missing_socket_of_a_unit_starts_the_unit() -> None:
     unit = SocketUnit("docker.socket", "docker.service", active=False)
     report = judge(missing(unit))
     assert report.verdict.remedy == "systemctl start docker.socket, which listens there"
     assert judge(missing()).verdict.remedy.startswith("start the server, or find out where")
 
 
-def test_a_relative_path_is_said_to_be_one() -> None:
+def test_a_relative_path_is_reported_as_relative() -> None:
     facts = replace(docker(), question=Question(b"x/s", None, client(0)))
     assert "relative" in judge(facts).checks[0].detail

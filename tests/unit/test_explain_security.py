@@ -16,7 +16,7 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_module_nothing_is_looked_at(modules: Path) -> None:
+def test_without_a_module_no_label_is_read(modules: Path) -> None:
     assert read_labels(os.getpid(), (1,), b"/") == Security("")
     assert Security("").is_open
 
@@ -30,17 +30,17 @@ def test_without_a_module_nothing_is_looked_at(modules: Path) -> None:
         ("_APPARMOR", "N\n", ""),
     ],
 )
-def test_a_module_that_is_on_is_named(modules: Path, file: str, text: str, module: str) -> None:
+def test_an_active_module_is_named(modules: Path, file: str, text: str, module: str) -> None:
     (modules / file).write_text(text, encoding="ascii")
     assert read_labels(os.getpid(), (os.getpid(),), b"/").module == module
 
 
-def test_smack_is_known_by_its_file_system(modules: Path) -> None:
+def test_smack_is_recognized_by_its_file_system(modules: Path) -> None:
     (modules / "_SMACK").mkdir()
     assert read_labels(os.getpid(), (), b"").module == "Smack"
 
 
-def test_the_label_of_a_process_that_is_gone_is_unknown() -> None:
+def test_the_label_of_a_process_that_has_ended_is_unknown() -> None:
     assert security._label(0) == ""
 
 

@@ -28,11 +28,11 @@ from localechod.explain.units import (
         ("0::/user.slice", ""),
     ],
 )
-def test_the_innermost_unit_of_a_cgroup_counts(text: str, unit: str) -> None:
+def test_the_unit_of_a_process_is_the_innermost_of_its_cgroup(text: str, unit: str) -> None:
     assert parse_cgroup(text) == unit
 
 
-def test_a_process_that_is_gone_has_no_unit() -> None:
+def test_a_process_that_has_ended_has_no_unit() -> None:
     assert unit_of(0) == ""
 
 
@@ -62,7 +62,7 @@ def test_an_address_is_found_among_units(address: str, unit: SocketUnit | None) 
     assert find_socket_unit(LISTING, [address]) == unit
 
 
-def test_where_systemd_does_not_run_it_is_not_asked(
+def test_without_systemd_systemctl_is_not_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(units, "_SYSTEMD", tmp_path / "nothing")
@@ -73,7 +73,7 @@ def test_where_systemd_does_not_run_it_is_not_asked(
 @pytest.mark.parametrize(
     ("script", "found"), [(f"printf '%s' '{LISTING}'", True), ("exit 1", False)]
 )
-def test_systemctl_is_asked_where_it_runs(
+def test_with_systemd_systemctl_is_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, *, found: bool
 ) -> None:
     monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
@@ -84,9 +84,7 @@ def test_systemctl_is_asked_where_it_runs(
     assert (unit is not None and unit.name == "docker.socket") == found
 
 
-def test_a_systemctl_that_is_missing_is_no_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_systemctl_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError):

@@ -21,7 +21,7 @@ def go(path: Path | str) -> Walk:
         os.close(start)
 
 
-def test_every_directory_and_link_is_met_in_the_kernels_order(sockdir: Path) -> None:
+def test_directories_and_links_are_in_the_kernels_order(sockdir: Path) -> None:
     (sockdir / "a").mkdir()
     (sockdir / "link").symlink_to("a")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -35,14 +35,14 @@ def test_every_directory_and_link_is_met_in_the_kernels_order(sockdir: Path) -> 
     assert found.end.inode == (sockdir / "a" / "s").stat().st_ino
 
 
-def test_a_link_in_proc_leads_elsewhere_for_each_process() -> None:
+def test_a_link_in_proc_ends_the_walk() -> None:
     found = go("/proc/self/fd/0")
     assert (found.end, found.stopped_at) == (None, b"/proc/self")
     assert "another target for each process" in found.failure
 
 
-@needs_root
-def test_where_we_may_not_look_we_say_so(sockdir: Path) -> None:
+@root_only
+def test_a_directory_that_we_may_not_search_ends_the_walk(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
 
     def looked() -> int:
@@ -57,7 +57,7 @@ def test_an_acl_that_cannot_be_read_ends_the_walk(monkeypatch: pytest.MonkeyPatc
     assert go("/tmp/x").failure == "not a POSIX ACL of version 2"  # noqa: S108 - not written to
 
 
-def test_a_file_system_that_shows_nothing_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_that_refuses_stat_ends_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(_: int) -> os.stat_result:
         raise PermissionError(13, "Permission denied")
 

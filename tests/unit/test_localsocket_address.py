@@ -23,7 +23,7 @@ def test_an_abstract_name_has_no_path() -> None:
 
 
 @pytest.mark.parametrize("text", ["/" + "a" * 106, "@" + "a" * 107, "/" + "é" * 53])
-def test_the_longest_names_are_taken(text: str) -> None:
+def test_the_longest_names_are_accepted(text: str) -> None:
     assert len(Address.parse(text).raw) in {107, 108}
 
 
@@ -46,7 +46,7 @@ def test_the_longest_names_are_taken(text: str) -> None:
         ("/x/\ud800", r"address /x/\xed\xa0\x80: not a name in this locale's encoding"),
     ],
 )
-def test_what_no_socket_can_be_called_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_an_impossible_address_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         Address.parse(text)
     assert reason in str(caught.value)

@@ -31,7 +31,7 @@ def left_behind(request: Request) -> int:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_what_fits_is_taken_over_with_its_very_file(sockdir: Path, kind: int) -> None:
+def test_a_matching_socket_is_taken_over_with_its_file(sockdir: Path, kind: int) -> None:
     request = wanted(sockdir / "s", kind)
     descriptor = left_behind(request)
     before = (sockdir / "s").stat()
@@ -50,14 +50,14 @@ def test_what_fits_is_taken_over_with_its_very_file(sockdir: Path, kind: int) ->
     bound.close()
 
 
-def test_an_abstract_one_is_taken_over(sockdir: Path) -> None:
+def test_an_abstract_socket_is_taken_over(sockdir: Path) -> None:
     request = replace(wanted(sockdir / "s"), address=Address.parse(f"@{sockdir}"))
     bound = adopt(left_behind(request), request)
     assert bound.identity is None
     bound.close()
 
 
-def test_clients_who_wait_in_the_backlog_are_still_there(sockdir: Path) -> None:
+def test_clients_that_wait_in_the_backlog_are_kept(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
     with socket.socket(socket.AF_UNIX) as client:
@@ -75,7 +75,7 @@ def refused(descriptor: int, request: Request) -> str:
     return str(caught.value)
 
 
-def test_another_mode_is_refused_and_its_file_makes_room(sockdir: Path) -> None:
+def test_a_socket_with_another_mode_is_refused_and_its_file_removed(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     text = refused(left_behind(request), replace(request, mode=0o666))
     assert "has mode 0640 instead of 0666" in text
@@ -85,14 +85,14 @@ def test_another_mode_is_refused_and_its_file_makes_room(sockdir: Path) -> None:
     fresh.close()
 
 
-def test_another_owner_is_refused(sockdir: Path) -> None:
+def test_a_socket_with_another_owner_is_refused(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     assert "has another owner" in refused(
         left_behind(request), replace(request, uid=request.uid + 1)
     )
 
 
-def test_another_type_or_address_is_refused_and_no_file_touched(sockdir: Path) -> None:
+def test_a_socket_of_another_type_or_address_is_refused_and_no_file_touched(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     text = refused(left_behind(request), replace(request, type=socket.SOCK_SEQPACKET))
     assert "is of type 1 instead of 5" in text
@@ -100,7 +100,7 @@ def test_another_type_or_address_is_refused_and_no_file_touched(sockdir: Path) -
     assert f"is bound to {sockdir}/t" in other
 
 
-def test_a_file_that_somebody_else_put_there_is_left_alone(sockdir: Path) -> None:
+def test_a_replaced_file_is_left_alone(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
     (sockdir / "s").unlink()
@@ -110,14 +110,14 @@ def test_a_file_that_somebody_else_put_there_is_left_alone(sockdir: Path) -> Non
     other.close()
 
 
-def test_a_path_that_is_gone_is_no_reason_to_go_on_unseen(sockdir: Path) -> None:
+def test_a_socket_whose_file_is_missing_is_refused(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
     (sockdir / "s").unlink()
     assert "has lost its file" in refused(descriptor, request)
 
 
-def test_what_is_no_local_socket_is_refused(sockdir: Path) -> None:
+def test_a_socket_of_another_family_is_refused(sockdir: Path) -> None:
     with socket.socket(socket.AF_INET) as inet:
         text = refused(os.dup(inet.fileno()), wanted(sockdir / "s"))
     assert "is not a Unix domain socket" in text
@@ -128,7 +128,7 @@ def test_what_is_no_local_socket_is_refused(sockdir: Path) -> None:
         os.close(descriptor)
 
 
-def test_one_that_nobody_wants_goes_with_its_file(sockdir: Path) -> None:
+def test_an_unneeded_socket_is_removed_with_its_file(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
     close_and_remove(descriptor)
@@ -138,7 +138,7 @@ def test_one_that_nobody_wants_goes_with_its_file(sockdir: Path) -> None:
     close_and_remove(left_behind(replace(request, address=Address.parse(f"@{sockdir}"))))
 
 
-def test_one_that_nobody_wants_leaves_another_ones_file(sockdir: Path) -> None:
+def test_an_unneeded_socket_leaves_the_file_of_another_one(sockdir: Path) -> None:
     request = wanted(sockdir / "s")
     descriptor = left_behind(request)
     (sockdir / "s").unlink()

@@ -87,7 +87,7 @@ def as_nobody(code: str, *arguments: object) -> None:
 
 
 @pytest.mark.parametrize("type_", TYPES)
-def test_what_was_asked_for_stands_there(sockdir: Path, type_: int) -> None:
+def test_the_socket_is_bound_as_requested(sockdir: Path, type_: int) -> None:
     path = sockdir / "s"
     bound = bind(request(path, type_, mode=0o604))
     status = path.stat()
@@ -115,7 +115,7 @@ def test_an_abstract_name_has_no_file(sockdir: Path, type_: int) -> None:
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
 @pytest.mark.parametrize("type_", TYPES)
-def test_the_file_is_born_closed_and_opened_last_whatever_the_umask(
+def test_the_file_is_created_with_mode_0_and_opened_last_whatever_the_umask(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch, type_: int, umask: int
 ) -> None:
     path = sockdir / "s"
@@ -160,16 +160,14 @@ def test_the_owner_is_changed_before_the_mode(
 
 @needs_root
 @pytest.mark.parametrize(("uid", "gid"), [(NOBODY, 1), (-1, 1), (NOBODY, -1), (-1, -1), (0, 0)])
-def test_root_gives_it_to_whom_it_was_told(sockdir: Path, uid: int, gid: int) -> None:
+def test_root_sets_the_requested_owner(sockdir: Path, uid: int, gid: int) -> None:
     bound = bind(request(sockdir / "s", uid=uid, gid=gid))
     status = (sockdir / "s").stat()
     assert (status.st_uid, status.st_gid) == (max(uid, 0), max(gid, 0))
     finish(bound)
 
 
-def test_an_owner_that_is_right_already_is_not_set_again(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_correct_owner_is_not_set_again(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A sandbox may forbid the very call (SystemCallFilter=~@chown).
     def chown(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
@@ -208,7 +206,7 @@ def test_our_own_live_socket_is_not_taken_over(sockdir: Path) -> None:
     finish(bound)
 
 
-def test_a_name_that_appears_in_the_last_moment_is_respected(
+def test_a_file_that_appears_at_the_last_moment_stays(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sockdir / "s"
@@ -217,7 +215,7 @@ def test_a_name_that_appears_in_the_last_moment_is_respected(
     assert path.is_file()
 
 
-def test_an_abstract_name_in_use_says_who_holds_it(sockdir: Path) -> None:
+def test_the_error_for_an_abstract_name_in_use_names_its_holder(sockdir: Path) -> None:
     bound = bind(request(f"@{sockdir}"))
     error = refused(request(f"@{sockdir}"))
     assert error.errno == errno.EADDRINUSE
@@ -225,7 +223,7 @@ def test_an_abstract_name_in_use_says_who_holds_it(sockdir: Path) -> None:
     bound.close()
 
 
-def test_an_abstract_name_that_no_kernel_takes_fails_without_a_hint() -> None:
+def test_an_abstract_name_that_the_kernel_refuses_fails_without_a_hint() -> None:
     error = refused(Request(Address(b"\0" + b"x" * 200), socket.SOCK_STREAM, 0, -1, -1, 5))
     assert (error.action, error.errno, error.hint) == ("bind", errno.EIO, "")
 
@@ -271,7 +269,7 @@ def twice_linked_socket(path: Path) -> None:
 
 @pytest.mark.parametrize("listed", [True, False], ids=["UNIX_DIAG", "no UNIX_DIAG"])
 @pytest.mark.parametrize("swap", [regular, link, hard_link, other_socket, twice_linked_socket])
-def test_a_file_that_was_exchanged_after_bind_is_not_touched(
+def test_a_file_that_was_replaced_after_bind_is_not_touched(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], listed: bool
 ) -> None:
     path, victim = sockdir / "s", sockdir / "victim"
@@ -289,8 +287,8 @@ def test_a_file_that_was_exchanged_after_bind_is_not_touched(
     assert os.path.lexists(path)
 
 
-@needs_root
-def test_without_a_kernel_list_a_socket_of_somebody_else_is_not_ours(
+@root_only
+def test_without_the_kernel_list_a_socket_of_another_user_is_not_ours(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def foreign_socket(path: Path) -> None:
@@ -310,7 +308,7 @@ def no_netlink(*_: object) -> None:
     raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
 
-def test_where_the_kernel_list_is_not_to_be_had_binding_still_works(
+def test_without_the_kernel_list_binding_still_works(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(netlink, "NetlinkSocket", no_netlink)
@@ -325,7 +323,7 @@ def test_where_the_kernel_list_is_not_to_be_had_binding_still_works(
         ("link/s", errno.ENOENT, "{}/link is a symbolic link to a missing target: create it"),
     ],
 )
-def test_a_directory_that_is_none_is_named(
+def test_the_hint_names_the_broken_directory(
     sockdir: Path, below: str, number: int, hint: str
 ) -> None:
     (sockdir / "file").touch()
@@ -335,8 +333,8 @@ def test_a_directory_that_is_none_is_named(
     assert error.hint == hint.format(sockdir)
 
 
-@needs_root
-def test_a_read_only_directory_is_recognised(sockdir: Path) -> None:
+@root_only
+def test_a_read_only_directory_is_recognized(sockdir: Path) -> None:
     as_nobody(
         """
         import ctypes
@@ -366,7 +364,7 @@ def test_an_impossible_type_fails_at_socket(sockdir: Path) -> None:
     assert (error.action, error.path) == ("socket", f"{sockdir}/s")
 
 
-def test_a_failing_listen_takes_the_file_away_again(sockdir: Path) -> None:
+def test_a_failed_listen_removes_the_file(sockdir: Path) -> None:
     # AF_UNIX makes a datagram socket of SOCK_RAW, which cannot listen.
     error = refused(request(sockdir / "s", socket.SOCK_RAW))
     assert (error.action, error.errno) == ("listen", errno.EOPNOTSUPP)
@@ -381,7 +379,7 @@ def test_a_failing_listen_takes_the_file_away_again(sockdir: Path) -> None:
         (errno.EIO, ""),
     ],
 )
-def test_a_failing_chmod_takes_the_file_away_again(
+def test_a_failed_chmod_removes_the_file(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
 ) -> None:
     def chmod(*_: object) -> None:
@@ -394,7 +392,7 @@ def test_a_failing_chmod_takes_the_file_away_again(
     assert list(sockdir.iterdir()) == []
 
 
-def test_without_proc_a_failing_chown_says_so(
+def test_without_proc_the_hint_for_chown_is_to_mount_it(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PinnedEntry, "handle", "/nonexistent/fd")
@@ -418,8 +416,8 @@ def test_running_out_of_descriptors_leaves_no_file(sockdir: Path) -> None:
     assert list(sockdir.iterdir()) == []
 
 
-@needs_root
-def test_an_ordinary_user_binds_what_is_theirs(sockdir: Path) -> None:
+@root_only
+def test_an_ordinary_user_can_bind_with_their_own_ids(sockdir: Path) -> None:
     os.chown(sockdir, NOBODY, NOBODY)
     as_nobody(
         f"""
@@ -445,8 +443,10 @@ def test_an_ordinary_user_binds_what_is_theirs(sockdir: Path) -> None:
     )
 
 
-@needs_root
-def test_what_root_has_bound_stays_where_the_dropped_user_may_not_remove_it(sockdir: Path) -> None:
+@root_only
+def test_a_file_of_root_stays_where_the_service_user_may_not_remove_it(
+    sockdir: Path,
+) -> None:
     as_nobody(
         """
         path = Path(sys.argv[1]) / "s"
@@ -459,8 +459,8 @@ def test_what_root_has_bound_stays_where_the_dropped_user_may_not_remove_it(sock
     assert (sockdir / "s").is_socket()
 
 
-@needs_root
-def test_a_user_without_rights_is_told_which_right_and_where(sockdir: Path) -> None:
+@root_only
+def test_the_hint_names_the_missing_permission_and_the_directory(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     (sockdir / "closed" / "in").mkdir()
     as_nobody(
@@ -497,7 +497,7 @@ def test_only_our_own_file_is_removed(sockdir: Path) -> None:
     other.close()
 
 
-def test_closing_first_and_removing_afterwards_is_safe_and_once_is_enough(sockdir: Path) -> None:
+def test_remove_after_close_is_safe_and_a_second_remove_does_nothing(sockdir: Path) -> None:
     bound = bind(request(sockdir / "s"))
     bound.sock.close()
     assert bound.remove()
@@ -505,7 +505,7 @@ def test_closing_first_and_removing_afterwards_is_safe_and_once_is_enough(sockdi
     assert list(sockdir.iterdir()) == []
 
 
-def test_close_leaves_the_file_for_a_successor_and_costs_no_descriptor(sockdir: Path) -> None:
+def test_close_keeps_the_file_for_a_later_process_and_leaks_no_descriptor(sockdir: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     bound = bind(request(sockdir / "s"))
     bound.close()
@@ -515,7 +515,7 @@ def test_close_leaves_the_file_for_a_successor_and_costs_no_descriptor(sockdir: 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_an_inherited_socket_is_never_removed(sockdir: Path) -> None:
+def test_the_file_of_an_activated_socket_is_never_removed(sockdir: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(sockdir / "s"))
         inherited = Bound(sock, Address.parse(str(sockdir / "s")))

@@ -55,7 +55,7 @@ def server(path: Path | str, type_: int, backlog: int = 5) -> Iterator[socket.so
 @pytest.mark.parametrize("known", [True, False], ids=["told", "found out"])
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
 @pytest.mark.parametrize("type_", TYPES)
-def test_a_message_goes_there_and_back(
+def test_a_message_is_sent_and_its_reply_received(
     sockdir: Path, type_: int, abstract: bool, known: bool
 ) -> None:
     target = f"@{sockdir}" if abstract else sockdir / "s"
@@ -75,7 +75,7 @@ def test_a_message_goes_there_and_back(
         assert client.sock.recv(99) == b"hello"
 
 
-def test_finding_out_the_type_costs_the_server_nothing(sockdir: Path) -> None:
+def test_finding_the_type_does_not_disturb_the_server(sockdir: Path) -> None:
     with server(sockdir / "s", socket.SOCK_SEQPACKET) as sock, to(sockdir / "s"):
         sock.accept()[0].close()
         sock.setblocking(False)
@@ -99,7 +99,7 @@ def answered(client: Connected, sock: socket.socket) -> object:
     return sender
 
 
-def test_a_server_of_our_network_namespace_is_given_a_name_that_needs_no_file(
+def test_in_the_servers_network_namespace_the_reply_address_is_abstract(
     sockdir: Path,
 ) -> None:
     with server(sockdir / "s", socket.SOCK_DGRAM) as sock, to(sockdir / "s") as client:
@@ -108,13 +108,13 @@ def test_a_server_of_our_network_namespace_is_given_a_name_that_needs_no_file(
         assert name.startswith(b"\0")
 
 
-@needs_root
-def test_a_server_of_another_network_namespace_is_given_a_path(sockdir: Path) -> None:
+@root_only
+def test_in_another_network_namespace_the_reply_address_is_a_path(sockdir: Path) -> None:
     with far_server(sockdir / "s") as sock, to(sockdir / "s") as client:
         assert Path(str(answered(client, sock))).is_socket()
 
 
-def test_where_the_kernel_does_not_tell_there_is_a_path(
+def test_without_the_kernel_list_the_reply_address_is_a_path(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def of_inode(_: int) -> None:
@@ -126,7 +126,7 @@ def test_where_the_kernel_does_not_tell_there_is_a_path(
 
 
 @pytest.mark.usefixtures("far")
-def test_a_datagram_client_has_a_path_until_it_is_closed(sockdir: Path) -> None:
+def test_the_path_of_a_reply_address_is_removed_at_close(sockdir: Path) -> None:
     with server(sockdir / "s", socket.SOCK_DGRAM):
         client = to(sockdir / "s")
         reply = Path(client.sock.getsockname())
@@ -139,7 +139,7 @@ def test_a_datagram_client_has_a_path_until_it_is_closed(sockdir: Path) -> None:
 
 
 @pytest.mark.parametrize("near", [True, False], ids=["abstract", "path"])
-def test_nobody_but_the_server_can_send_to_a_datagram_client(
+def test_only_the_server_can_send_to_a_datagram_client(
     sockdir: Path, request: pytest.FixtureRequest, near: bool
 ) -> None:
     if not near:
@@ -190,7 +190,7 @@ def as_nobody(code: str, *arguments: object, pass_fds: Sequence[int] = ()) -> st
 @needs_root
 @pytest.mark.usefixtures("far")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_a_server_that_runs_as_somebody_else_can_answer(sockdir: Path, umask: int) -> None:
+def test_a_server_that_runs_as_another_user_can_reply(sockdir: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with server(sockdir / "s", socket.SOCK_DGRAM) as sock, to(sockdir / "s") as client:
@@ -223,14 +223,14 @@ def test_a_full_backlog_is_given_up_at_the_deadline_and_not_before(sockdir: Path
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
-def test_no_time_at_all_means_one_try(sockdir: Path, timeout: float) -> None:
+def test_a_timeout_of_0_means_one_try(sockdir: Path, timeout: float) -> None:
     with full(sockdir / "s"):
         assert refused(sockdir / "s", timeout=timeout).errno == errno.EAGAIN
     with server(sockdir / "t", socket.SOCK_STREAM):
         to(sockdir / "t", timeout=timeout).close()
 
 
-def test_room_in_the_backlog_is_taken_as_soon_as_there_is_some(sockdir: Path) -> None:
+def test_space_in_the_backlog_is_used_at_once(sockdir: Path) -> None:
     with full(sockdir / "s") as sock:
         clients: list[Connected] = []
         waiting = threading.Thread(target=lambda: clients.append(to(sockdir / "s", timeout=30)))
@@ -261,7 +261,7 @@ def test_an_impossible_type_fails_at_socket(sockdir: Path) -> None:
 
 
 @pytest.mark.usefixtures("far")
-def test_a_datagram_client_that_gets_no_name_says_so(
+def test_a_datagram_client_without_a_reply_address_is_an_error(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect_module, "_REPLY_ROOT", str(sockdir / "none"))
@@ -272,7 +272,7 @@ def test_a_datagram_client_that_gets_no_name_says_so(
 
 
 @pytest.mark.usefixtures("far")
-def test_a_datagram_client_that_fails_half_way_leaves_nothing(
+def test_a_failed_datagram_client_leaves_no_file(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chmod(*_: object) -> None:
@@ -285,7 +285,7 @@ def test_a_datagram_client_that_fails_half_way_leaves_nothing(
     assert [each.name for each in sockdir.iterdir()] == ["s"]
 
 
-def test_nothing_there(sockdir: Path) -> None:
+def test_the_hint_for_a_missing_file(sockdir: Path) -> None:
     (sockdir / "link").symlink_to("nowhere")
     (sockdir / "file").touch()
     for below, number, hint in (
@@ -300,14 +300,14 @@ def test_nothing_there(sockdir: Path) -> None:
     assert refused(sockdir / "s").exit_status == 7
 
 
-def test_the_first_words_are_those_of_any_c_program(sockdir: Path) -> None:
+def test_the_message_begins_as_that_of_a_c_program(sockdir: Path) -> None:
     error = refused(sockdir / "s")
     assert str(error).startswith(
         f"connect failed: No such file or directory (2): {sockdir}/s; the file does not exist"
     )
 
 
-def test_refused_by_what_is_no_socket(sockdir: Path) -> None:
+def test_the_hint_for_a_file_that_is_not_a_socket(sockdir: Path) -> None:
     (sockdir / "file").touch()
     os.mkfifo(sockdir / "fifo")
     for name, hint in (
@@ -318,7 +318,7 @@ def test_refused_by_what_is_no_socket(sockdir: Path) -> None:
         assert (error.errno, error.hint) == (errno.ECONNREFUSED, hint)
 
 
-def test_refused_by_a_socket_that_nobody_listens_on(sockdir: Path) -> None:
+def test_the_hint_for_a_socket_without_a_listener(sockdir: Path) -> None:
     (sockdir / "link").symlink_to("s")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(sockdir / "s"))
@@ -332,7 +332,7 @@ def test_refused_by_a_socket_that_nobody_listens_on(sockdir: Path) -> None:
     assert error.exit_status == 7
 
 
-def test_refused_under_an_abstract_name(sockdir: Path) -> None:
+def test_the_hint_for_a_refused_abstract_name(sockdir: Path) -> None:
     error = refused(f"@{sockdir}")
     assert error.errno == errno.ECONNREFUSED
     assert error.hint == "no socket is bound to that name in this network namespace"
@@ -349,7 +349,7 @@ def test_refused_under_an_abstract_name(sockdir: Path) -> None:
         (socket.SOCK_SEQPACKET, socket.SOCK_STREAM, "it is a seqpacket socket"),
     ],
 )
-def test_the_wrong_type(sockdir: Path, there: int, asked: int, hint: str) -> None:
+def test_the_hint_for_another_socket_type(sockdir: Path, there: int, asked: int, hint: str) -> None:
     with server(sockdir / "s", there), server(f"@{sockdir}", there):
         by_path, abstract = refused(sockdir / "s", asked), refused(f"@{sockdir}", asked)
     assert (by_path.errno, by_path.hint) == (errno.EPROTOTYPE, hint)
@@ -357,7 +357,7 @@ def test_the_wrong_type(sockdir: Path, there: int, asked: int, hint: str) -> Non
     assert abstract.hint == f"{hint}, and each socket type has its own abstract names"
 
 
-def test_a_datagram_socket_that_listens_to_one_peer_only(sockdir: Path) -> None:
+def test_the_hint_for_a_datagram_socket_with_another_peer(sockdir: Path) -> None:
     with (
         server(sockdir / "s", socket.SOCK_DGRAM) as sock,
         server(sockdir / "chosen", socket.SOCK_DGRAM),
@@ -369,8 +369,8 @@ def test_a_datagram_socket_that_listens_to_one_peer_only(sockdir: Path) -> None:
     assert error.exit_status == 4
 
 
-@needs_root
-def test_no_right_to_connect_says_which_and_where(sockdir: Path) -> None:
+@root_only
+def test_the_hint_for_a_denied_connect_names_the_missing_permission(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     with (
         server(sockdir / "s", socket.SOCK_STREAM),

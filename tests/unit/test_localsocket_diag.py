@@ -42,7 +42,7 @@ def listener(sockdir: Path) -> Iterator[socket.socket]:
         yield sock
 
 
-def test_a_listener_shows_its_file_backlog_owner_and_who_waits(
+def test_a_listener_has_its_file_backlog_owner_and_waiting_clients(
     listener: socket.socket, sockdir: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
@@ -58,7 +58,7 @@ def test_a_listener_shows_its_file_backlog_owner_and_who_waits(
     assert seen.uid == os.geteuid()
 
 
-def test_a_pair_shows_its_peer_and_the_bytes_that_wait() -> None:
+def test_a_pair_has_its_peer_and_the_unread_bytes() -> None:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with one, other:
         one.send(b"12345")
@@ -85,14 +85,14 @@ def test_a_socket_is_found_by_its_file_on_any_file_system(directory: str) -> Non
     assert found.name == bytes(path)
 
 
-def test_a_file_leads_to_its_socket_by_any_name(listener: socket.socket, sockdir: Path) -> None:
+def test_a_socket_is_found_by_any_name_of_its_file(listener: socket.socket, sockdir: Path) -> None:
     renamed = (sockdir / "listener").rename(sockdir / "renamed")
     (found,) = diag.bound_to(*file_of(renamed))
     assert found.inode == inode(listener)
     assert found.name == bytes(sockdir / "listener")
 
 
-def test_a_64_bit_inode_number_is_compared_by_what_the_kernel_reports(
+def test_a_64_bit_inode_number_is_compared_by_its_low_32_bits(
     listener: socket.socket, sockdir: Path
 ) -> None:
     device, number = file_of(sockdir / "listener")
@@ -101,11 +101,11 @@ def test_a_64_bit_inode_number_is_compared_by_what_the_kernel_reports(
     assert not diag.bound_to(device + 1, number)
 
 
-def test_one_of_our_own_is_asked_for_directly(listener: socket.socket, sockdir: Path) -> None:
+def test_our_own_socket_is_found_by_its_inode(listener: socket.socket, sockdir: Path) -> None:
     assert diag.of_socket(listener).is_bound_to(*file_of(sockdir / "listener"))
 
 
-def test_what_is_no_local_socket_is_not_found() -> None:
+def test_a_socket_of_another_family_is_not_found() -> None:
     with (
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as other,
         pytest.raises(FileNotFoundError),
@@ -113,7 +113,7 @@ def test_what_is_no_local_socket_is_not_found() -> None:
         diag.of_socket(other)
 
 
-def test_a_forged_listing_fools_proc_but_not_netlink(sockdir: Path) -> None:
+def test_a_forged_name_is_listed_by_proc_but_not_by_netlink(sockdir: Path) -> None:
     fake = f"/run/forged-{os.getpid()}.sock"
     line = f"0000000000000000: 00000002 00000000 00010000 0001 01 4242 {fake}"
     name = b"\0x\n" + line.encode()
@@ -127,7 +127,7 @@ def test_a_forged_listing_fools_proc_but_not_netlink(sockdir: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="ss (iproute2) is not installed")
-def test_ss_sees_the_same_sockets_of_ours(listener: socket.socket) -> None:
+def test_ss_lists_the_same_sockets(listener: socket.socket) -> None:
     one, other = socket.socketpair()
     with one, other, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as abstract:
         abstract.bind(f"\0localsocket-test-{os.getpid()}")
@@ -160,8 +160,10 @@ print(found.queue, len(seen.pending))
 """
 
 
-@needs_root
-def test_a_listener_with_a_thousand_clients_waiting_hides_nothing(sockdir: Path) -> None:
+@root_only
+def test_a_thousand_waiting_clients_do_not_shorten_the_list(
+    sockdir: Path,
+) -> None:
     # In a network namespace of its own it is the first and only socket in the list, and its
     # clients are none: asked for in one go, the kernel's list of it ends before it begins.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -212,7 +214,7 @@ class Restless:
 
 
 @pytest.mark.parametrize(("changes", "questions"), [(0, 1), (3, 4)])
-def test_a_list_that_changed_is_asked_for_again(
+def test_a_list_that_changed_is_requested_again(
     monkeypatch: pytest.MonkeyPatch, changes: int, questions: int
 ) -> None:
     monkeypatch.setattr(Restless, "changes", changes)
@@ -222,7 +224,7 @@ def test_a_list_that_changed_is_asked_for_again(
     assert Restless.questions == questions
 
 
-def test_a_list_that_never_holds_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_changes_every_time_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Restless, "changes", 99)
     monkeypatch.setattr(Restless, "questions", 0)
     monkeypatch.setattr(netlink, "NetlinkSocket", Restless)

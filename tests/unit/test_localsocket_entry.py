@@ -22,7 +22,7 @@ def pin(path: Path) -> PinnedEntry:
     return DirectoryEntry.open(Address.parse(str(path))).pin()
 
 
-def test_a_name_in_the_root_directory_has_a_place() -> None:
+def test_a_name_in_the_root_directory_can_be_opened() -> None:
     with closing(DirectoryEntry.open(Address(b"/proc"))) as root, closing(root.pin()) as pinned:
         assert pinned.status.st_ino == Path("/proc").stat().st_ino
 
@@ -33,7 +33,7 @@ def test_a_link_is_pinned_itself(sockdir: Path) -> None:
         assert pinned.status.st_ino == (sockdir / "link").lstat().st_ino
 
 
-def test_what_is_pinned_is_removed_and_nothing_else(sockdir: Path) -> None:
+def test_only_the_pinned_file_is_removed(sockdir: Path) -> None:
     file = sockdir / "file"
     file.touch()
     with closing(pin(file)) as pinned:
@@ -53,7 +53,7 @@ def test_what_is_pinned_is_removed_and_nothing_else(sockdir: Path) -> None:
         assert not file.exists()
 
 
-def test_the_directory_may_move(sockdir: Path) -> None:
+def test_a_pinned_file_is_removed_after_its_directory_was_moved(sockdir: Path) -> None:
     before, after = sockdir / "before", sockdir / "after"
     before.mkdir()
     (before / "file").touch()
@@ -66,13 +66,13 @@ def test_the_directory_may_move(sockdir: Path) -> None:
     assert not (after / "file").exists()
 
 
-def test_the_file_system_is_known_by_its_mount(sockdir: Path) -> None:
+def test_the_device_of_the_file_system_comes_from_its_mount(sockdir: Path) -> None:
     with closing(pin(sockdir)) as pinned:
         assert entry._file_system(pinned.descriptor) is not None
         assert pinned.diag_identity[1] == sockdir.stat().st_ino
 
 
-def test_without_proc_the_device_of_stat_has_to_do(
+def test_without_proc_the_device_of_stat_is_used(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(pin(sockdir)) as pinned:
@@ -121,8 +121,8 @@ assert bind(request).remove(), "a stale socket was not replaced"
 """
 
 
-@needs_root
-def test_on_an_overlay_stat_and_the_kernel_list_disagree_and_we_do_not_care(sockdir: Path) -> None:
+@root_only
+def test_on_an_overlay_the_socket_is_found_although_stat_has_another_device(sockdir: Path) -> None:
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", OVERLAY, str(sockdir)],
         env={**os.environ, "PYTHONPATH": SOURCE},

@@ -32,19 +32,17 @@ WANTED = File((1, 2), 0o666, 10, 20)
         (errno.EIO, FileState.HIDDEN),
     ],
 )
-def test_each_thing_that_can_be_found_has_its_verdict(
-    found: File | int, standing: FileState
-) -> None:
+def test_each_file_has_its_state(found: File | int, standing: FileState) -> None:
     assert judge(found, WANTED) is standing
 
 
-def test_an_owner_that_nobody_asked_for_may_be_any() -> None:
+def test_without_a_wanted_owner_any_is_accepted() -> None:
     wanted = File((1, 2), 0o666, -1, -1)
     assert judge(File((1, 2), 0o666, 11, 21), wanted) is FileState.OURS
     assert difference(File((1, 2), 0o644, 11, 21), wanted) == "mode 0644 instead of 0666"
 
 
-def test_the_difference_names_what_it_is_and_what_it_should_be() -> None:
+def test_the_difference_has_the_found_and_the_wanted_value() -> None:
     found = File((1, 2), 0o600, 0, 0)
     wanted = File((1, 2), 0o666, 4242424, 4242424)
     assert difference(found, wanted) == (
@@ -53,7 +51,7 @@ def test_the_difference_names_what_it_is_and_what_it_should_be() -> None:
     )
 
 
-def test_looking_follows_links_as_clients_do(sockdir: Path) -> None:
+def test_links_are_followed_as_clients_do(sockdir: Path) -> None:
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
@@ -68,7 +66,7 @@ def test_looking_follows_links_as_clients_do(sockdir: Path) -> None:
     assert stat_path(Address.parse(f"{path}/below")) == errno.ENOTDIR
 
 
-def test_the_fate_of_a_file_tells_its_removal_its_new_name_and_its_directory_apart(
+def test_a_lost_file_was_removed_renamed_or_moved_with_its_directory(
     sockdir: Path,
 ) -> None:
     directory = sockdir / "d"

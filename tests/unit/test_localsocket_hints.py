@@ -20,7 +20,7 @@ def at(path: Path) -> Address:
     return Address.parse(str(path))
 
 
-def test_kinds_of_files_have_names() -> None:
+def test_file_types_have_names() -> None:
     assert kind(stat.S_IFSOCK | 0o777) == "a socket"
     assert kind(Path("/dev/null").stat().st_mode) == "a character device"
     assert kind(0) == "a file of unknown type"
@@ -31,7 +31,7 @@ def test_a_file_is_shown_as_ls_does() -> None:
     assert listing(Path("/").stat()).endswith(" root root")
 
 
-def test_where_all_modes_allow_it_a_security_module_is_suspected(sockdir: Path) -> None:
+def test_the_hint_is_a_security_module_where_all_modes_allow_it(sockdir: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(sockdir / "s"))
     assert "SELinux" in bind_hint(errno.EACCES, at(sockdir / "s"))
@@ -43,19 +43,17 @@ def test_a_read_only_file_system_names_the_directive(sockdir: Path) -> None:
     assert hint.endswith(f"ProtectSystem=: add ReadWritePaths={sockdir} to the unit")
 
 
-def test_an_unknown_number_gets_no_guess(sockdir: Path) -> None:
+def test_an_unknown_errno_has_no_hint(sockdir: Path) -> None:
     assert bind_hint(errno.EIO, at(sockdir / "s")) == ""
     assert connect_hint(errno.EIO, at(sockdir / "s")) == ""
     assert connect_hint(errno.EIO, Address.parse("@x")) == ""
 
 
-def test_a_directory_that_was_missing_and_is_there_by_now_gets_no_guess(sockdir: Path) -> None:
+def test_a_directory_that_exists_by_now_has_no_hint(sockdir: Path) -> None:
     assert bind_hint(errno.ENOENT, at(sockdir / "s")) == ""
 
 
-def test_looking_for_the_reason_never_fails_itself(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_searching_a_hint_never_raises(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert connect_hint(errno.ECONNREFUSED, at(sockdir / "gone")) == ""
 
     def gone(*_: object) -> str:
@@ -65,7 +63,7 @@ def test_looking_for_the_reason_never_fails_itself(
     assert bind_hint(errno.ENOENT, at(sockdir / "s")) == ""
 
 
-def test_without_the_kernel_list_a_refusal_is_explained_as_far_as_it_can_be(
+def test_without_the_kernel_list_the_hint_for_a_refusal_is_shorter(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_netlink(*_: object) -> None:
@@ -77,7 +75,7 @@ def test_without_the_kernel_list_a_refusal_is_explained_as_far_as_it_can_be(
     assert connect_hint(errno.ECONNREFUSED, at(sockdir / "s")) == "no process listens on it"
 
 
-def test_a_type_that_cannot_be_found_out_is_another_one(sockdir: Path) -> None:
+def test_an_unknown_type_is_called_another_type(sockdir: Path) -> None:
     (sockdir / "s").touch()
     hint = connect_hint(errno.EPROTOTYPE, at(sockdir / "s"))
     assert hint == "it has another socket type"
@@ -96,7 +94,7 @@ except SocketError as error:
 
 
 @needs_root
-def test_a_mount_of_a_file_that_was_replaced_is_told_from_a_dead_server(sockdir: Path) -> None:
+def test_a_bind_mount_of_a_replaced_file_has_its_own_hint(sockdir: Path) -> None:
     mounted = sockdir / "mounted"
     mounted.touch()
     with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
@@ -125,7 +123,7 @@ def test_a_mount_of_a_file_that_was_replaced_is_told_from_a_dead_server(sockdir:
     assert answer.startswith(f"{errno.ECONNREFUSED} it is a bind mount of a file that the server")
 
 
-def test_root_of_a_user_namespace_is_told_where_its_rights_end(
+def test_root_of_a_user_namespace_has_a_hint_about_unmapped_owners(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     maps = {"uid_map": b"0 1000 1\n", "overflowuid": b"65534\n"}

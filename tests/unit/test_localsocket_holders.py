@@ -56,14 +56,14 @@ def test_all_holders_are_found_with_the_users_they_run_as(listener: socket.socke
     assert found == {os.getpid(): 0, child.pid: 65534}
 
 
-def test_processes_and_descriptors_that_vanish_while_looking_are_passed_over() -> None:
+def test_processes_and_descriptors_that_vanish_meanwhile_are_skipped() -> None:
     assert holders._descriptors(0) == []
     assert holders._effective_uid(0) is None
     assert holders._link("/proc/self/fd/99999") == ""
     assert holders._is_kernels(0)
 
 
-def test_many_sockets_are_looked_for_at_once(listener: socket.socket) -> None:
+def test_many_sockets_are_searched_at_once(listener: socket.socket) -> None:
     one, other = socket.socketpair()
     with one, other:
         wanted = {inode(listener), inode(one), inode(other), 2**31}
@@ -73,8 +73,8 @@ def test_many_sockets_are_looked_for_at_once(listener: socket.socket) -> None:
     }
 
 
-@needs_root
-def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_threads_are_not(
+@root_only
+def test_unreadable_processes_are_counted_and_kernel_threads_are_not(
     listener: socket.socket,
 ) -> None:
     def hidden() -> int:
@@ -85,8 +85,8 @@ def test_processes_that_do_not_show_their_descriptors_are_counted_and_kernel_thr
     assert 0 < of_nobody <= len([pid for pid in pids if not holders._is_kernels(pid)]) + 50
 
 
-@needs_root
-def test_in_a_pid_namespace_of_ones_own_there_may_be_processes_outside() -> None:
+@root_only
+def test_a_new_pid_namespace_is_recognized() -> None:
     code = "from localechod.localsocket import holders; assert holders.is_contained()"
     words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
     subprocess.run(words, check=True, timeout=30)
@@ -95,7 +95,7 @@ def test_in_a_pid_namespace_of_ones_own_there_may_be_processes_outside() -> None
 @pytest.mark.parametrize(
     ("link", "contained"), [("pid:[4026531836]", False), ("pid:[4026532000]", True), (None, True)]
 )
-def test_the_first_pid_namespace_has_a_number_of_its_own(
+def test_the_initial_pid_namespace_is_recognized(
     monkeypatch: pytest.MonkeyPatch, link: str | None, contained: bool
 ) -> None:
     def readlink(_: str) -> str:

@@ -56,7 +56,7 @@ def test_a_list_comes_in_parts_and_ends_with_done() -> None:
         assert list(kernel.ask(RECORD, b"question", dump=True)) == [b"odd", b"two!", b"3"]
 
 
-def test_a_single_record_ends_by_itself() -> None:
+def test_a_single_record_ends_the_reply() -> None:
     with channel_to(message(RECORD, 0, b"one")) as kernel:
         assert list(kernel.ask(RECORD, b"", dump=False)) == [b"one"]
 
@@ -70,7 +70,7 @@ def test_an_error_is_raised_also_at_the_end_of_a_list(kind: int) -> None:
         list(kernel.ask(RECORD, b"", dump=True))
 
 
-def test_a_list_that_changed_meanwhile_is_read_to_its_end_and_can_be_asked_again() -> None:
+def test_a_list_that_changed_meanwhile_is_read_to_its_end_and_can_be_requested_again() -> None:
     with channel_to(
         message(RECORD, MULTI | INTERRUPTED, b"old"),
         message(DONE, MULTI, status(0)),
@@ -82,7 +82,7 @@ def test_a_list_that_changed_meanwhile_is_read_to_its_end_and_can_be_asked_again
         assert list(kernel.ask(RECORD, b"", dump=True)) == [b"new"]
 
 
-def test_an_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_that_does_not_end_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.0, 104.0, 106.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with channel_to(*[message(RECORD, MULTI, b"")] * 2) as channel:
@@ -109,6 +109,6 @@ def test_attributes_are_padded_to_four_bytes() -> None:
     assert attributes(packed) == {7: b"a", 2: b"bcde", 9: b""}
 
 
-def test_the_real_kernel_refuses_a_question_it_does_not_know() -> None:
+def test_the_kernel_refuses_an_unknown_request() -> None:
     with NetlinkSocket(4) as kernel, pytest.raises(OSError, match="Invalid argument"):
         list(kernel.ask(4242, bytes(24), dump=False))

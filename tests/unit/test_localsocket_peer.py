@@ -23,7 +23,7 @@ sock.recv(1)
 """
 
 
-def test_the_peer_of_a_pair_is_this_very_process() -> None:
+def test_the_peer_of_a_pair_is_this_process() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
         mine = frozenset({os.getegid(), *os.getgroups()})
@@ -34,7 +34,7 @@ def test_the_peer_of_a_pair_is_this_very_process() -> None:
 @pytest.mark.parametrize(
     "groups", [[], [4, 20], range(10_000, 11_000)], ids=["none", "two", "1000"]
 )
-def test_ids_and_all_groups_of_another_user_are_seen(sockdir: Path, groups: list[int]) -> None:
+def test_ids_and_all_groups_of_another_user_are_found(sockdir: Path, groups: list[int]) -> None:
     path = str(sockdir / "s")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -49,7 +49,7 @@ def test_ids_and_all_groups_of_another_user_are_seen(sockdir: Path, groups: list
     assert seen == Credentials(client.pid, 65534, 1234, frozenset({1234, *groups}))
 
 
-def test_a_socket_without_a_peer_belongs_to_nobody() -> None:
+def test_a_socket_without_a_peer_has_invalid_ids() -> None:
     with socket.socket(socket.AF_UNIX) as lonely:
         assert credentials(lonely) == Credentials(0, 2**32 - 1, 2**32 - 1, frozenset({2**32 - 1}))
 
@@ -63,7 +63,7 @@ class OldKernel(socket.socket):
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
 
 
-def test_a_kernel_that_tells_no_groups_leaves_the_primary_one() -> None:
+def test_without_so_peergroups_only_the_primary_group_is_known() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with other, OldKernel(fileno=one.detach()) as old:
         assert credentials(old).groups == {os.getegid()}
@@ -95,7 +95,7 @@ class Broken(socket.socket):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_an_unexpected_answer_about_groups_is_not_taken_for_no_groups() -> None:
+def test_an_unexpected_error_about_groups_is_raised() -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with other, Broken(fileno=one.detach()) as sock, pytest.raises(OSError, match="Input/output"):
         credentials(sock)
@@ -113,7 +113,7 @@ def test_a_command_is_shown_escaped() -> None:
     assert command(process.pid) == ""
 
 
-def test_names_where_there_are_names_and_numbers_where_not() -> None:
+def test_ids_without_a_name_are_shown_as_numbers() -> None:
     assert user_name(0) == group_name(0) == "root"
     assert user_name(4_242_424) == group_name(4_242_424) == "4242424"
     assert user_name(2**32 - 1) == group_name(2**32 - 1) == "4294967295"

@@ -91,7 +91,7 @@ def test_only_a_refusal_by_a_socket_unknown_to_the_kernel_means_dead(
     assert judge(known=known, answer=answer) is liveness
 
 
-def test_nothing_there_is_nothing_to_clear(sockdir: Path) -> None:
+def test_without_a_file_nothing_is_removed(sockdir: Path) -> None:
     clear(sockdir / "s")
 
 
@@ -130,7 +130,7 @@ def test_a_socket_between_its_bind_and_its_listen_is_not_dead(sockdir: Path, typ
 
 
 @pytest.mark.parametrize("type_", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
-def test_a_listener_is_named_and_not_disturbed(sockdir: Path, type_: int) -> None:
+def test_a_listener_is_named_and_gets_no_connection(sockdir: Path, type_: int) -> None:
     with socket.socket(socket.AF_UNIX, type_) as sock:
         sock.bind(str(sockdir / "s"))
         sock.listen()
@@ -150,7 +150,7 @@ def test_several_holders_are_counted(sockdir: Path) -> None:
         assert " and 1 more hold it: " in refused(path)
 
 
-def test_connections_that_outlived_their_listener_are_told_from_it(sockdir: Path) -> None:
+def test_connections_that_outlived_their_listener_are_described_as_such(sockdir: Path) -> None:
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(path))
@@ -189,8 +189,8 @@ def test_a_server_in_another_network_namespace_is_not_taken_for_dead(
     assert ", in another network namespace: " in said
 
 
-@needs_root
-def test_whom_proc_hides_is_known_from_a_connection_or_at_least_by_user(sockdir: Path) -> None:
+@root_only
+def test_a_holder_that_proc_hides_is_named_by_a_connection_or_by_its_user(sockdir: Path) -> None:
     # /proc tells nobody about root's descriptors. The listener tells everyone who may connect.
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as sock:
@@ -206,8 +206,8 @@ def test_whom_proc_hides_is_known_from_a_connection_or_at_least_by_user(sockdir:
     assert "; a process of user root holds it: " in closed
 
 
-@needs_root
-def test_what_may_not_be_connected_to_or_removed_is_left_and_said(sockdir: Path) -> None:
+@root_only
+def test_a_file_that_we_may_not_connect_to_or_remove_stays_with_the_reason(sockdir: Path) -> None:
     path = dead_socket(sockdir / "s")
     path.chmod(0o666)
     said = said_to_nobody(path)
@@ -262,7 +262,7 @@ def test_without_the_kernel_list_nothing_is_dead(
         )
 
 
-def test_a_file_replaced_while_it_was_looked_at_stays(
+def test_a_file_that_is_replaced_during_the_check_stays(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dead_socket(sockdir / "s")
@@ -280,7 +280,7 @@ def test_a_file_replaced_while_it_was_looked_at_stays(
     assert path.is_socket()
 
 
-def test_an_owner_whom_the_kernel_does_not_tell_is_somebody(
+def test_an_unknown_owner_is_another_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(diag, "holders", lambda _: [])
@@ -288,7 +288,7 @@ def test_an_owner_whom_the_kernel_does_not_tell_is_somebody(
     assert stale._describe_holder([known]) == "another process holds it"
 
 
-def test_a_process_in_a_foreign_pid_namespace_has_no_number_to_show() -> None:
+def test_a_process_in_another_pid_namespace_is_shown_without_its_pid() -> None:
     assert stale._describe_process(0, 0, "") == "a process in another container (user root)"
 
 

@@ -61,7 +61,7 @@ HARM: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("harm", HARM)
 @pytest.mark.parametrize("by_names", [False, True])
-def test_every_harm_is_told_once_for_the_key(
+def test_every_change_of_the_file_is_reported_once_for_its_key(
     watcher: Watcher, path: Path, file: PinnedEntry, harm: str, *, by_names: bool
 ) -> None:
     if by_names:
@@ -75,7 +75,7 @@ def test_every_harm_is_told_once_for_the_key(
     assert watcher.changed() == set()
 
 
-def test_a_busy_directory_makes_no_event_while_the_file_is_well(
+def test_a_busy_directory_causes_no_event_while_the_file_is_in_place(
     watcher: Watcher, path: Path, file: PinnedEntry
 ) -> None:
     assert watcher.file("a", path, file)
@@ -100,7 +100,7 @@ def test_other_names_are_dropped_while_the_file_is_missing(watcher: Watcher, pat
     assert watcher.changed() == {"a"}
 
 
-def test_a_directory_that_is_missing_is_awaited_from_the_nearest_that_is_not(
+def test_a_missing_directory_is_watched_for_in_the_nearest_existing_one(
     watcher: Watcher, sockdir: Path
 ) -> None:
     path = sockdir / "x" / "y" / "s"
@@ -114,7 +114,7 @@ def test_a_directory_that_is_missing_is_awaited_from_the_nearest_that_is_not(
     assert watcher.changed() == {"a"}
 
 
-def test_a_link_on_the_way_that_is_led_elsewhere_is_told(
+def test_a_changed_link_on_the_path_is_reported(
     watcher: Watcher, path: Path, file: PinnedEntry
 ) -> None:
     link = path.parents[2] / "link"
@@ -128,9 +128,7 @@ def test_a_link_on_the_way_that_is_led_elsewhere_is_told(
     assert watcher.changed() == {"a"}
 
 
-def test_keys_share_directories_and_are_forgotten_one_by_one(
-    watcher: Watcher, sockdir: Path
-) -> None:
+def test_keys_share_directories_and_are_removed_one_by_one(watcher: Watcher, sockdir: Path) -> None:
     for key in ("a", "b"):
         assert watcher.names(key, sockdir / key)
     (sockdir / "a").touch()
@@ -164,7 +162,7 @@ def test_when_events_were_lost_every_key_has_changed(watcher: Watcher, sockdir: 
     [(0o755, True), (0o711, False), (0o700, True)],
     ids=["readable", "may be entered but not read", "closed: the one above tells"],
 )
-def test_what_hides_events_is_said(sockdir: Path, mode: int, *, sees: bool) -> None:
+def test_a_directory_that_hides_events_is_reported(sockdir: Path, mode: int, *, sees: bool) -> None:
     (sockdir / "d").mkdir()
     (sockdir / "d").chmod(mode)
 
@@ -200,7 +198,7 @@ def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pi
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
-def test_without_inotify_nothing_is_watched_and_said_to_be(path: Path, file: PinnedEntry) -> None:
+def test_without_inotify_nothing_is_watched(path: Path, file: PinnedEntry) -> None:
     null = NullWatcher()
     assert not null.file("a", path, file)
     assert not null.names("a", path)
