@@ -23,7 +23,7 @@ def test_our_own_process_has_the_credentials_that_the_kernel_reports() -> None:
     assert found.name == pwd.getpwuid(os.geteuid()).pw_name
 
 
-@root_only
+@needs_root
 def test_another_process_has_the_groups_that_it_was_started_with() -> None:
     words = ["setpriv", "--reuid=5", "--regid=60", "--groups=50", "sleep", "60"]
     with subprocess.Popen(words) as process:

@@ -28,7 +28,7 @@ def test_our_own_namespace_is_among_those_found() -> None:
     assert netns.identity(0) is None
 
 
-@root_only
+@needs_root
 def test_an_ordinary_user_can_distinguish_another_namespace(other: int) -> None:
     def told_apart() -> int:
         return netns.identity(other) in {None, netns.identity(os.getpid())}
@@ -41,7 +41,7 @@ def current() -> Path:
     return Path("/proc/thread-self/ns/net").readlink()
 
 
-@root_only
+@needs_root
 def test_a_function_runs_inside_and_we_stay_outside(other: int) -> None:
     here = current()
     there = netns.run_inside(other, current)

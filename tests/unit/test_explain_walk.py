@@ -41,7 +41,7 @@ def test_a_link_in_proc_ends_the_walk() -> None:
     assert "another target for each process" in found.failure
 
 
-@root_only
+@needs_root
 def test_a_directory_that_we_may_not_search_ends_the_walk(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
 

@@ -287,7 +287,7 @@ def test_a_file_that_was_replaced_after_bind_is_not_touched(
     assert os.path.lexists(path)
 
 
-@root_only
+@needs_root
 def test_without_the_kernel_list_a_socket_of_another_user_is_not_ours(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,7 +333,7 @@ def test_the_hint_names_the_broken_directory(
     assert error.hint == hint.format(sockdir)
 
 
-@root_only
+@needs_root
 def test_a_read_only_directory_is_recognized(sockdir: Path) -> None:
     as_nobody(
         """
@@ -416,7 +416,7 @@ def test_running_out_of_descriptors_leaves_no_file(sockdir: Path) -> None:
     assert list(sockdir.iterdir()) == []
 
 
-@root_only
+@needs_root
 def test_an_ordinary_user_can_bind_with_their_own_ids(sockdir: Path) -> None:
     os.chown(sockdir, NOBODY, NOBODY)
     as_nobody(
@@ -443,7 +443,7 @@ def test_an_ordinary_user_can_bind_with_their_own_ids(sockdir: Path) -> None:
     )
 
 
-@root_only
+@needs_root
 def test_a_file_of_root_stays_where_the_service_user_may_not_remove_it(
     sockdir: Path,
 ) -> None:
@@ -459,7 +459,7 @@ def test_a_file_of_root_stays_where_the_service_user_may_not_remove_it(
     assert (sockdir / "s").is_socket()
 
 
-@root_only
+@needs_root
 def test_the_hint_names_the_missing_permission_and_the_directory(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     (sockdir / "closed" / "in").mkdir()

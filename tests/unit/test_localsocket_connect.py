@@ -108,7 +108,7 @@ def test_in_the_servers_network_namespace_the_reply_address_is_abstract(
         assert name.startswith(b"\0")
 
 
-@root_only
+@needs_root
 def test_in_another_network_namespace_the_reply_address_is_a_path(sockdir: Path) -> None:
     with far_server(sockdir / "s") as sock, to(sockdir / "s") as client:
         assert Path(str(answered(client, sock))).is_socket()
@@ -369,7 +369,7 @@ def test_the_hint_for_a_datagram_socket_with_another_peer(sockdir: Path) -> None
     assert error.exit_status == 4
 
 
-@root_only
+@needs_root
 def test_the_hint_for_a_denied_connect_names_the_missing_permission(sockdir: Path) -> None:
     (sockdir / "closed").mkdir(mode=0o700)
     with (

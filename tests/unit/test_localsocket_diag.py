@@ -160,7 +160,7 @@ print(found.queue, len(seen.pending))
 """
 
 
-@root_only
+@needs_root
 def test_a_thousand_waiting_clients_do_not_shorten_the_list(
     sockdir: Path,
 ) -> None:

@@ -121,7 +121,7 @@ assert bind(request).remove(), "a stale socket was not replaced"
 """
 
 
-@root_only
+@needs_root
 def test_on_an_overlay_the_socket_is_found_although_stat_has_another_device(sockdir: Path) -> None:
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", OVERLAY, str(sockdir)],

@@ -73,7 +73,7 @@ def test_many_sockets_are_searched_at_once(listener: socket.socket) -> None:
     }
 
 
-@root_only
+@needs_root
 def test_unreadable_processes_are_counted_and_kernel_threads_are_not(
     listener: socket.socket,
 ) -> None:
@@ -85,7 +85,7 @@ def test_unreadable_processes_are_counted_and_kernel_threads_are_not(
     assert 0 < of_nobody <= len([pid for pid in pids if not holders._is_kernels(pid)]) + 50
 
 
-@root_only
+@needs_root
 def test_a_new_pid_namespace_is_recognized() -> None:
     code = "from localechod.localsocket import holders; assert holders.is_contained()"
     words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]

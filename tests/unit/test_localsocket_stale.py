@@ -189,7 +189,7 @@ def test_a_server_in_another_network_namespace_is_not_taken_for_dead(
     assert ", in another network namespace: " in said
 
 
-@root_only
+@needs_root
 def test_a_holder_that_proc_hides_is_named_by_a_connection_or_by_its_user(sockdir: Path) -> None:
     # /proc tells nobody about root's descriptors. The listener tells everyone who may connect.
     path = sockdir / "s"
@@ -206,7 +206,7 @@ def test_a_holder_that_proc_hides_is_named_by_a_connection_or_by_its_user(sockdi
     assert "; a process of user root holds it: " in closed
 
 
-@root_only
+@needs_root
 def test_a_file_that_we_may_not_connect_to_or_remove_stays_with_the_reason(sockdir: Path) -> None:
     path = dead_socket(sockdir / "s")
     path.chmod(0o666)
