@@ -1,6 +1,6 @@
-"""Situations that a client may be in, each with what connect(2) says in it.
+"""Situations of a client, each with the errno that connect(2) returns in it.
 
-More than 400 lines, because it is one table: a row is a function that puts the situation up.
+It is longer than 400 lines, because it is one table: a row is a function that creates a situation.
 """
 
 import errno
@@ -43,14 +43,17 @@ DGRAM, SEQPACKET, STREAM = socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One row: what it is called, how it is put up, and what connect(2) returns.
+    """One row of the table.
 
     Attributes:
-        unknowable: why `explain` cannot know it, or "".
+        name: its name in the test's id.
+        create: creates the situation, and returns the connect to make.
+        number: the errno that connect(2) returns.
+        unknowable: why the verdict of `explain` is unknown, or "".
     """
 
     name: str
-    put_up: Callable[[Stage], Asked]
+    create: Callable[[Stage], Asked]
     number: int
     unknowable: str = ""
 
@@ -61,9 +64,9 @@ SITUATIONS: list[Situation] = []
 def situation(
     number: int, unknowable: str = ""
 ) -> Callable[[Callable[[Stage], Asked]], Callable[[Stage], Asked]]:
-    def enter(put_up: Callable[[Stage], Asked]) -> Callable[[Stage], Asked]:
-        SITUATIONS.append(Situation(put_up.__name__, put_up, number, unknowable))
-        return put_up
+    def enter(create: Callable[[Stage], Asked]) -> Callable[[Stage], Asked]:
+        SITUATIONS.append(Situation(create.__name__, create, number, unknowable))
+        return create
 
     return enter
 
@@ -77,10 +80,10 @@ MODES = [  # mode, owner, group, client, the client's groups, errno
     (0o660, 0, STAFF, GAMES, [NOBODY, STAFF], 0),
     (0o600, GAMES, 0, GAMES, [], 0),
     (0o600, GAMES, 0, NOBODY, [], errno.EACCES),
-    (0o066, GAMES, 0, GAMES, [], errno.EACCES),  # the owner's bits count, even if others have more
+    (0o066, GAMES, 0, GAMES, [], errno.EACCES),  # the owner's bits apply, even if others have more
     (0o606, 0, STAFF, NOBODY, [STAFF], errno.EACCES),  # and so do the group's
     (0o606, 0, STAFF, NOBODY, [], 0),
-    (0o222, 0, 0, NOBODY, [], 0),  # reading is not asked for
+    (0o222, 0, 0, NOBODY, [], 0),  # read permission is not needed
     (0o555, GAMES, 0, GAMES, [], errno.EACCES),
     (0o444, 0, 0, NOBODY, [], errno.EACCES),
     (0o000, GAMES, 0, 0, [], 0),  # root

@@ -1,8 +1,8 @@
-"""A stage for made-up situations: servers of any kind, and clients that really connect.
+"""A stage, in which a test creates a situation: servers of any kind, and clients that connect.
 
-A client is a process of its own that takes on ids, capabilities and namespaces, and then does
-nothing but connect when it is told to. So what `explain` says about that very process can be
-compared with what the kernel told it.
+A client is a process that takes on ids, capabilities and namespaces, and then only connects on
+request. So the verdict of `explain` about that process can be compared with the errno that the
+kernel returns to it.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ def _called(result: int) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave a namespace; mounts become private, so that none gets out."""
+    """Enter new namespaces; mounts become private, so that none is visible outside."""
     _called(_libc.unshare(flags))
     if flags & CLONE_NEWNS:
         mount("--make-rprivate", "/")
@@ -47,8 +47,9 @@ def enter_user_namespace(mapped: str, before: Callable[[], None] = lambda: None)
     """Enter a new user namespace with these ids (uid_map and gid_map, user_namespaces(7)).
 
     Args:
-        mapped: lines of: inside, outside, count. Only a process outside may map other ids.
-        before: what to do before that.
+        mapped: lines of: inside, outside, count. More than one's own id can be mapped only from
+            outside, so a child process does it.
+        before: a function to call before that.
     """
     reading, writing = os.pipe()
     process = os.getpid()
@@ -65,19 +66,19 @@ def enter_user_namespace(mapped: str, before: Callable[[], None] = lambda: None)
 
 
 def become_root() -> None:
-    """Become root as a container's is, with all capabilities that there are in there."""
+    """Become root of the user namespace, with all its capabilities."""
     os.setresgid(0, 0, 0)
     os.setgroups([])
     os.setresuid(0, 0, 0)
 
 
 def mount(*words: str | Path) -> None:
-    """Mount something, as the command of that name does."""
+    """Mount a file system, with the command of that name."""
     subprocess.run(["mount", *map(str, words)], check=True)
 
 
 def become(uid: int, groups: Iterable[int] = (), gid: int | None = None, keep: int = 0) -> None:
-    """Take on a user's ids, and keep these capabilities of root's."""
+    """Take on a user's ids, and keep these of root's capabilities."""
     _called(_libc.prctl(8, 1, 0, 0, 0))  # PR_SET_KEEPCAPS
     gid = uid if gid is None else gid
     os.setgroups(list(groups))
@@ -114,12 +115,12 @@ class ClientProcess:
         assert answer == b"ready", answer
 
     def connect(self, name: bytes, type_: int) -> int:
-        """Connect without blocking, hang up, and return the errno."""
+        """Connect without blocking, disconnect, and return the errno."""
         self._ours.send(struct.pack("=I", type_) + name)
         return int(struct.unpack("=I", self._ours.recv(1000))[0])
 
     def stop(self) -> None:
-        """End the process; more than once is fine."""
+        """End the process; a second call does nothing."""
         if self._ours.fileno() >= 0:
             self._ours.close()
             os.waitpid(self.pid, 0)
@@ -138,7 +139,7 @@ def _serve(sock: socket.socket, enter: Callable[[], None]) -> NoReturn:
 
 
 def _connect(name: bytes, type_: int) -> int:
-    """Call connect(2) itself: Python refuses names that the kernel should be asked about."""
+    """Call connect(2) itself, because Python refuses some names that the kernel accepts."""
     address = struct.pack("=H", socket.AF_UNIX) + name
     address += b"" if name.startswith(b"\0") or len(name) >= 108 else b"\0"
     with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK) as sock:
@@ -148,24 +149,24 @@ def _connect(name: bytes, type_: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A client, and the address that it connects to."""
+    """A connect: the client, the name and the socket type."""
 
     client: ClientProcess
     name: bytes
     type: int
 
     def kernel(self) -> int:
-        """Return what connect(2) says."""
+        """Return the errno of connect(2)."""
         return self.client.connect(self.name, self.type)
 
     def explain(self) -> Report:
-        """Return what `explain` says."""
+        """Return the report of `explain`."""
         client = of_process(self.client.pid)
         return explain(Question(self.name, self.type, client, self.client.pid))
 
 
 class Stage:
-    """A directory, and everything that is put up for one situation and taken down after it."""
+    """A directory, and everything that is created for one situation and removed after it."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
@@ -189,7 +190,7 @@ class Stage:
         gid: int = 0,
         kind: int = socket.SOCK_STREAM,
     ) -> socket.socket:
-        """Bind a socket, and leave it at that."""
+        """Bind a socket, without listening."""
         sock = self.stack.enter_context(socket.socket(socket.AF_UNIX, kind))
         name = self.directory / path
         sock.bind(str(name))
@@ -212,7 +213,7 @@ class Stage:
         return sock
 
     def stale(self, path: Path | str = "s", mode: int = 0o666) -> None:
-        """Leave a socket file whose server has ended."""
+        """Create a socket file whose server has ended."""
         self.bind(path, mode).close()
 
     def ask(
@@ -223,14 +224,14 @@ class Stage:
         kind: int = socket.SOCK_STREAM,
         enter: Callable[[], None] | None = None,
     ) -> Asked:
-        """Have a client, by default an ordinary user, who connects to a name."""
+        """Start a client, by default an ordinary user, that connects to a name."""
         client = ClientProcess(enter or (lambda: become(uid, groups)))
         self.stack.callback(client.stop)
         raw = name if isinstance(name, bytes) else os.fsencode(self.directory / name)
         return Asked(client, raw, kind)
 
     def process(self, enter: Callable[[], None]) -> ClientProcess:
-        """Start a process that does something and stays, as servers in containers do."""
+        """Start a process that calls a function and stays, as servers in containers do."""
         client = ClientProcess(enter)
         self.stack.callback(client.stop)
         return client

@@ -1,7 +1,7 @@
-"""`explain` run in a user namespace, where owners that it does not know all look alike.
+"""`explain` in a user namespace, where all unmapped owners are shown as the same id.
 
-What it says there is compared with what the kernel says to the same process: it may not know, but
-it must not be wrong.
+Its verdict is compared with the errno that the kernel returns to the same process. The verdict may
+be unknown, but must not be wrong.
 """
 
 import ctypes
@@ -41,9 +41,9 @@ from tests.integration.stage import (
 
 pytestmark = needs_root
 
-FIRST, COUNT = 100000, 65536  # as Docker, Podman and nspawn map them: nobody (65534) has an id too
+FIRST, COUNT = 100000, 65536  # as Docker, Podman and nspawn map them, including nobody (65534)
 OWN_NOBODY = FIRST + NOBODY
-ALICE, STAFF, OTHERS = 1001, 50, 60  # ids that no map has
+ALICE, STAFF, OTHERS = 1001, 50, 60  # ids that no namespace here maps
 Answer = tuple[int, int | None]
 
 
@@ -58,29 +58,29 @@ def into(
     before: Callable[[], None] = lambda: None,
     mapped: str = f"0 {FIRST} {COUNT}",
 ) -> None:
-    """Enter a user namespace whose ids are these, and go on as somebody there."""
+    """Enter a user namespace with this id map, and become a user there."""
     enter_user_namespace(mapped, before)
     then()
 
 
 def dumpable() -> None:
-    """Let others with our rights look at us, as after an exec (prctl(2), PR_SET_DUMPABLE)."""
+    """Let other processes with our credentials inspect us, as after an exec (PR_SET_DUMPABLE)."""
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A process in a user namespace: how it gets there, and what explain tells it there."""
+    """A client in a user namespace, and how it gets there."""
 
     name: str
     enter: Callable[[], None]
 
-    def asks(self, path: Path, *, of_neighbour: bool = False) -> Answer:
-        """Return what connect(2) says and what `explain` says, in a process of that kind.
+    def asks(self, path: Path, *, from_child: bool = False) -> Answer:
+        """Return the errno of connect(2) and that of `explain`, in a process of this client.
 
         Args:
             path: to a socket.
-            of_neighbour: have `explain` asked by another process there, about the first one.
+            from_child: run `explain` in a child process there, about the first process.
         """
         with tempfile.TemporaryFile() as answers:
             child = os.fork()
@@ -88,7 +88,7 @@ class Inside:
                 try:
                     self.enter()
                     dumpable()
-                    told = _told_about_parent(path) if of_neighbour else _told(path, None)
+                    told = _told_about_parent(path) if from_child else _told(path, None)
                     answers.write(json.dumps([_kernel(path), told]).encode())
                 except BaseException as error:  # noqa: BLE001 - a forked process must not return to pytest
                     answers.write(json.dumps(repr(error)).encode())
@@ -112,7 +112,7 @@ def _told(path: Path, pid: int | None) -> int | None:
 
 
 def _told_about_parent(path: Path) -> int | None:
-    """Ask in a new process; every answer here fits into the status that it ends with."""
+    """Run `explain` in a new process; every errno here fits into its exit status."""
     child = os.fork()
     if not child:
         told = 255
@@ -133,10 +133,10 @@ def _alice_unmapped() -> None:
     unshare(CLONE_NEWUSER)
 
 
-PEOPLE = [
+CLIENTS = [
     Inside("root", lambda: into(become_root)),
     Inside("nobody", lambda: into(lambda: become(NOBODY))),
-    Inside("a member of its group", lambda: into(lambda: become(5, [NOBODY]))),
+    Inside("a member of group nobody", lambda: into(lambda: become(5, [NOBODY]))),
     Inside("an ordinary user", lambda: into(lambda: become(5, [7]))),
     Inside("alice, unmapped", _alice_unmapped),
     Inside("alice as root", lambda: into(lambda: None, _alice, f"0 {ALICE} 1")),
@@ -146,7 +146,7 @@ GROUPS = [0, STAFF, OTHERS, FIRST, OWN_NOBODY]
 MODES = [0o666, 0o600, 0o060]
 
 
-@pytest.mark.parametrize("who", PEOPLE, ids=lambda who: who.name)
+@pytest.mark.parametrize("who", CLIENTS, ids=lambda who: who.name)
 def test_a_verdict_inside_a_user_namespace_is_never_wrong(stage: Stage, who: Inside) -> None:
     known = 0
     for number, (owner, group, mode) in enumerate(product(OWNERS, GROUPS, MODES)):
@@ -154,10 +154,10 @@ def test_a_verdict_inside_a_user_namespace_is_never_wrong(stage: Stage, who: Ins
         kernel, told = who.asks(stage.directory / f"s{number}")
         assert told in {kernel, None}, (owner, group, oct(mode))
         known += told is not None
-    assert known >= len(OWNERS) * len(GROUPS)  # at least where the mode is for everybody
+    assert known >= len(OWNERS) * len(GROUPS)  # at least where the mode is 0666
 
 
-@pytest.mark.parametrize("who", PEOPLE, ids=lambda who: who.name)
+@pytest.mark.parametrize("who", CLIENTS, ids=lambda who: who.name)
 def test_acl_entries_for_unmapped_ids_are_never_taken_for_the_clients(
     stage: Stage, who: Inside
 ) -> None:
@@ -174,12 +174,12 @@ def test_acl_entries_for_unmapped_ids_are_never_taken_for_the_clients(
 
 def test_where_unmapped_ids_decide_the_verdict_is_unknown(stage: Stage) -> None:
     stage.listener(mode=0o660, uid=0, gid=OTHERS)
-    (alice,) = (who for who in PEOPLE if who.name == "alice, unmapped")
+    (alice,) = (each for each in CLIENTS if each.name == "alice, unmapped")
     assert alice.asks(stage.directory / "s") == (errno.EACCES, None)
 
 
 def test_a_process_in_the_same_user_namespace_is_judged_with_our_ids(stage: Stage) -> None:
-    # That the capability of its root counts hangs on whether its namespace knows the owner.
+    # The capability of its root has an effect only if its namespace maps the owner.
     stage.listener(mode=0o600, uid=FIRST + 5, gid=FIRST + 5)
-    (root,) = (who for who in PEOPLE if who.name == "root")
-    assert root.asks(stage.directory / "s", of_neighbour=True) == (0, 0)
+    (root,) = (each for each in CLIENTS if each.name == "root")
+    assert root.asks(stage.directory / "s", from_child=True) == (0, 0)

@@ -1,4 +1,4 @@
-"""`explain` against the kernel: in every situation its errno is what connect(2) returned there."""
+"""`explain` and the kernel: in every situation, its errno is the one that connect(2) returns."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ LSM = any(
     for path in map(Path, ("/sys/fs/selinux/enforce", "/sys/module/apparmor/parameters/enabled"))
 )
 
-# In a container: a file that nobody seems to hold may be held by somebody outside.
+# In a container, a file without a visible holder may be held by a process outside.
 HIDDEN = not netns.survey().complete
 
 
@@ -39,7 +39,7 @@ def test_the_table_is_long_and_has_no_duplicates() -> None:
 
 @pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: row.name)
 def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> None:
-    asked = row.put_up(stage)
+    asked = row.create(stage)
     report = asked.explain()  # first, because a connect may take the last place in a backlog
     assert asked.kernel() == row.number, os.strerror(row.number)
     hidden = HIDDEN and row.number == errno.ECONNREFUSED and "other containers" in str(report)

@@ -1,4 +1,4 @@
-"""`--probe` really connects, as the kernel knows better than anybody; and only root as others."""
+"""`--probe` makes a real connect; only root can make one as another user."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from tests.integration.stage import CLONE_NEWNET, NOBODY, Stage, unshare
 
 pytestmark = needs_root
 
-# Python's own connect does not take these, and programs in most languages do not either.
+# Python's own connect refuses these names, as do programs in most languages.
 ROWS = [row for row in SITUATIONS if not row.name.endswith(("_too_long", "_room_for_its_nul"))]
 
 
@@ -31,7 +31,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_probe_returns_the_errno_that_the_process_gets(row: Situation, stage: Stage) -> None:
-    asked = row.put_up(stage)
+    asked = row.create(stage)
     client = of_process(asked.client.pid)
     question = Question(asked.name, asked.type, client, asked.client.pid)
     assert probe(question) == row.number

@@ -1,4 +1,4 @@
-"""Whatever modes, owners, groups and lists are: the decision is the one that the kernel makes."""
+"""For random modes, owners, groups and ACLs, the decision equals the kernel's."""
 
 import os
 import socket
@@ -40,14 +40,14 @@ BITS = st.integers(0, 7)
 
 @dataclass(frozen=True)
 class Rights:
-    """What a file is given."""
+    """The permissions of a file."""
 
     mode: int
     uid: int
     gid: int
     acl: Acl | None
 
-    def give(self, path: Path) -> None:
+    def apply(self, path: Path) -> None:
         os.chown(path, self.uid, self.gid)
         path.chmod(self.mode)
         if self.acl is not None:
@@ -72,8 +72,8 @@ RIGHTS = st.builds(Rights, st.integers(0, 0o777), IDS, IDS, st.none() | acls())
 
 
 @dataclass(frozen=True)
-class Theatre:
-    """One socket in one directory, and clients of every kind."""
+class Scene:
+    """One socket in one directory, and clients with different credentials."""
 
     directory: Path
     server: socket.socket
@@ -87,7 +87,7 @@ class Theatre:
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Theatre]:
+def scene() -> Iterator[Scene]:
     with ExitStack() as stack:
         stage = Stage(stack)
         server = stage.listener(stage.folder("d") / "s")
@@ -100,15 +100,13 @@ def theatre() -> Iterator[Theatre]:
             lambda: become(NOBODY, keep=DAC_READ_SEARCH),
             lambda: become(NOBODY, keep=DAC_OVERRIDE),
         ]
-        yield Theatre(stage.directory, server, [stage.ask("d/s", enter=enter) for enter in kinds])
+        yield Scene(stage.directory, server, [stage.ask("d/s", enter=enter) for enter in kinds])
 
 
 @settings(max_examples=60, deadline=None)
 @given(directory=RIGHTS, file=RIGHTS)
-def test_every_decision_equals_the_kernels(
-    theatre: Theatre, directory: Rights, file: Rights
-) -> None:
-    directory.give(theatre.directory / "d")
-    file.give(theatre.directory / "d/s")
-    said = [client.explain().verdict.number for client in theatre.clients]
-    assert said == theatre.connects()
+def test_every_decision_equals_the_kernels(scene: Scene, directory: Rights, file: Rights) -> None:
+    directory.apply(scene.directory / "d")
+    file.apply(scene.directory / "d/s")
+    said = [client.explain().verdict.number for client in scene.clients]
+    assert said == scene.connects()

@@ -1,4 +1,4 @@
-"""Made-up facts for judging: what cannot be put up for real on every machine."""
+"""Invented facts for the checks, for cases that cannot be created on every machine."""
 
 import errno
 import socket
@@ -34,7 +34,7 @@ def client(uid: int = 5, *groups: int, login_groups: tuple[int, ...] = ()) -> Cl
 def step(
     path: str, mode: int, uid: int = 0, gid: int = 0, *, acl: Acl | None = None, mount: Mount = DISK
 ) -> Step:
-    """Return one step on the way."""
+    """Return one step of a path."""
     return Step(path.encode(), Node(mode, uid, gid, acl), mount, inode=7, device=1)
 
 
@@ -45,7 +45,7 @@ def link(path: str, target: str, uid: int, parent: Node | None) -> Step:
 
 
 def walk(*steps: Step, end: Step | None = None, number: int = 0, stopped_at: str = "") -> Walk:
-    """Return a way that begins at the root directory."""
+    """Return a walk that begins at the root directory."""
     root = step("/", stat.S_IFDIR | 0o755)
     return Walk((root, *steps), end, number, stopped_at.encode(), last=True)
 
@@ -81,7 +81,7 @@ def docker(
     kind: int | None = None,
     **more: object,
 ) -> Facts:
-    """Return the facts about a socket like docker's: root:staff 0660, listened on by two."""
+    """Return the facts about a socket like docker's: root:staff 0660, with two holders."""
     question = Question(b"/var/run/docker.sock", kind, who or client(), pid)
     parent = Node(stat.S_IFDIR | 0o755, 0, 0)
     steps = (
@@ -103,7 +103,7 @@ def docker(
 
 
 def missing(unit: SocketUnit | None = None) -> Facts:
-    """Return the facts about a path where nothing stands."""
+    """Return the facts about a path without a file."""
     question = Question(b"/run/docker.sock", None, client())
     steps = (step("/run", stat.S_IFDIR | 0o755),)
     absent = walk(*steps, number=errno.ENOENT, stopped_at="/run/docker.sock")

@@ -1,4 +1,4 @@
-"""The permission check itself; that it decides as the kernel does is shown by real connects."""
+"""The permission check; test_explain_property compares its decisions with real connects."""
 
 import stat
 import struct

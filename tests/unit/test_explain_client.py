@@ -1,4 +1,4 @@
-"""Whose rights count, read from real processes and accounts."""
+"""The credentials of clients, read from real processes and accounts."""
 
 import os
 import pwd
@@ -89,7 +89,7 @@ MAPS = {"1": b"0 100000 65536\n65536 5 1\n", "2": b"0 7 9\n", "self": b"0 7 9\n"
 
 @pytest.fixture
 def confined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be in a user namespace, process 2 too, and process 1 in one below."""
+    """Pretend that we and process 2 are in a user namespace, and process 1 in a nested one."""
 
     def read_bytes(path: Path) -> bytes:
         return b"65533\n" if path.name.startswith("overflow") else MAPS[path.parent.name]

@@ -1,4 +1,4 @@
-"""Gathering facts where others get in the way: processes that end, hide, or never were."""
+"""Gathering facts about processes that end, are hidden, or never existed."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def stale(sockdir: Path) -> Path:
 
 
 def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[int]:
-    """Have these namespaces found, one answer after the other; return who is entered."""
+    """Have these namespaces found, one result per survey; return the pids that are entered."""
     entered: list[int] = []
     left = list(answers)
 
@@ -54,9 +54,9 @@ def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[i
         ([{}], [], 0),
         ([{7: 300}], [300], 0),
         ([{7: 150, 8: 300}], [150, 300], 1),
-        ([{7: 50}, {}], [50], 0),  # it was the last one there
-        ([{7: 50}, {7: 300}], [50, 300], 0),  # somebody else lives there
-        ([{7: 50}], [50, 50, 50, 50], None),  # whoever is asked has just ended
+        ([{7: 50}, {}], [50], 0),  # it was the last process in it
+        ([{7: 50}, {7: 300}], [50, 300], 0),  # another process is in it
+        ([{7: 50}], [50, 50, 50, 50], None),  # each process has just ended
     ],
 )
 def test_every_namespace_is_searched_once_or_counted_as_unsearched(

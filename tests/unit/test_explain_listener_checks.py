@@ -1,4 +1,4 @@
-"""Judging what is behind a name, where it cannot be put up for real on every machine."""
+"""The checks of the socket, in cases that cannot be created on every machine."""
 
 import errno
 import socket
@@ -63,7 +63,7 @@ def test_a_deleted_bind_mount_has_its_own_remedy() -> None:
     assert report.verdict.number == errno.ECONNREFUSED
     assert report.verdict.remedy.startswith("mount the directory instead of the file")
     assert check(report, "mount").result == "problem"
-    # As long as its server lives, the deleted file is as good as any.
+    # While its server runs, the deleted file accepts connections like any other.
     assert judge(replace(facts, listing=Listing((listener(),)))).verdict.number == 0
 
 

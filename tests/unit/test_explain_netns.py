@@ -1,4 +1,4 @@
-"""Network namespaces: found without rights, entered with them."""
+"""Network namespaces: found without privilege, entered with it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Judging the way: what no machine at hand can be brought to do, and the words of the remedies."""
+"""The checks of the path, in cases that cannot be created on every machine, and the remedies."""
 
 import errno
 import stat

@@ -1,4 +1,4 @@
-"""The way to a file, where looking itself fails; the rest is compared with the kernel."""
+"""Walks that fail for lack of permission; others are compared with the kernel elsewhere."""
 
 import os
 import socket

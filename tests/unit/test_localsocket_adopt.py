@@ -1,4 +1,4 @@
-"""Going on with a socket that an earlier process has bound, and letting go of one."""
+"""Taking over a socket that an earlier process has bound, and removing one."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def wanted(path: Path, kind: int = socket.SOCK_STREAM) -> Request:
 
 
 def left_behind(request: Request) -> int:
-    """Bind as an earlier process, which has ended since: its descriptor is all there is."""
+    """Bind as an earlier process that has ended since; return its only descriptor."""
     bound = bind(request)
     descriptor = os.dup(bound.sock.fileno())
     bound.close()

@@ -1,4 +1,4 @@
-"""Bind, own, then open: owner and mode at every instant, and nothing left behind by a failure."""
+"""Bind, own, then open: owner and mode at every instant, and no file after a failure."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ def request(
 
 
 def refused(asked: Request) -> SocketError:
-    """Bind what must fail; it must not cost a descriptor either."""
+    """Return the error of a bind that must fail; it must not leak a descriptor either."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(SocketError) as caught:
         bind(asked)
@@ -168,7 +168,7 @@ def test_root_sets_the_requested_owner(sockdir: Path, uid: int, gid: int) -> Non
 
 
 def test_a_correct_owner_is_not_set_again(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A sandbox may forbid the very call (SystemCallFilter=~@chown).
+    # A sandbox may forbid the call itself (SystemCallFilter=~@chown).
     def chown(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -231,7 +231,7 @@ def test_an_abstract_name_that_the_kernel_refuses_fails_without_a_hint() -> None
 def pinned_after(
     path: Path, swap: Callable[[Path], object]
 ) -> Callable[[DirectoryEntry], PinnedEntry]:
-    """Exchange the new file for another one between bind and pin, as only an attacker would."""
+    """Replace the new file between bind and pin, as an attacker would."""
     real = DirectoryEntry.pin
 
     def pin(place: DirectoryEntry) -> PinnedEntry:
@@ -365,7 +365,7 @@ def test_an_impossible_type_fails_at_socket(sockdir: Path) -> None:
 
 
 def test_a_failed_listen_removes_the_file(sockdir: Path) -> None:
-    # AF_UNIX makes a datagram socket of SOCK_RAW, which cannot listen.
+    # For SOCK_RAW, AF_UNIX creates a datagram socket, which cannot listen.
     error = refused(request(sockdir / "s", socket.SOCK_RAW))
     assert (error.action, error.errno) == ("listen", errno.EOPNOTSUPP)
     assert list(sockdir.iterdir()) == []
@@ -405,7 +405,7 @@ def test_running_out_of_descriptors_leaves_no_file(sockdir: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
-    # Room for the directory and the socket, and not for the descriptor that pins the new file.
+    # Enough descriptors for the directory and the socket, but not for pinning the new file.
     resource.setrlimit(resource.RLIMIT_NOFILE, (free + 2, hard))
     try:
         with pytest.raises(SocketError) as caught:

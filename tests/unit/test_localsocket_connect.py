@@ -1,4 +1,4 @@
-"""Connecting: every type, a deadline that holds, and the reason for every refusal."""
+"""Connecting: every type, the deadline, and the reason for every refusal."""
 
 import errno
 import os
@@ -85,12 +85,12 @@ def test_finding_the_type_does_not_disturb_the_server(sockdir: Path) -> None:
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every server be taken for one in another network namespace."""
+    """Pretend that every server is in another network namespace."""
     monkeypatch.setattr(connect_module, "_bind_abstract", lambda _: False)
 
 
 def answered(client: Connected, sock: socket.socket) -> object:
-    """Have a server answer a datagram; return the address it answered to."""
+    """Have a server reply to a datagram; return the address that it replied to."""
     client.sock.send(b"hello")
     message, sender = sock.recvfrom(99)
     sock.sendto(message, sender)
@@ -208,7 +208,7 @@ def test_a_server_that_runs_as_another_user_can_reply(sockdir: Path, umask: int)
 
 @contextmanager
 def full(path: Path) -> Iterator[socket.socket]:
-    """Serve with the one place of a backlog of 0 taken."""
+    """Serve with a full backlog: a backlog of 0 holds one client."""
     with server(path, socket.SOCK_STREAM, backlog=0) as sock, to(path):
         yield sock
 

@@ -1,4 +1,4 @@
-"""The kernel's list of sockets against sockets that are really there."""
+"""The kernel's list of sockets, compared with real sockets."""
 
 import errno
 import os
@@ -164,8 +164,8 @@ print(found.queue, len(seen.pending))
 def test_a_thousand_waiting_clients_do_not_shorten_the_list(
     sockdir: Path,
 ) -> None:
-    # In a network namespace of its own it is the first and only socket in the list, and its
-    # clients are none: asked for in one go, the kernel's list of it ends before it begins.
+    # In a new network namespace, the listener is the first socket of the list. A request that
+    # includes its waiting clients would end the kernel's list before the first socket.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     path, clients = str(sockdir / "giant"), []
@@ -191,7 +191,7 @@ def test_a_thousand_waiting_clients_do_not_shorten_the_list(
 
 
 class Restless:
-    """A kernel whose list changes under its hands a given number of times."""
+    """A kernel whose list changes, while it is read, a given number of times."""
 
     changes = 0
     questions = 0

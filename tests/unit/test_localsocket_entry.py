@@ -1,4 +1,4 @@
-"""Where a socket file stands: what is pinned stays what it was, whatever happens to its name."""
+"""Directory entries: a pinned file stays the same, whatever happens to its name."""
 
 import os
 import socket

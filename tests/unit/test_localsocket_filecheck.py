@@ -1,4 +1,4 @@
-"""What has become of a socket's file: the decision as a table, and what there is to be seen."""
+"""The state of a socket's file: the decision as a table, and the status of real files."""
 
 import errno
 import os

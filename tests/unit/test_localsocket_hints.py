@@ -1,4 +1,4 @@
-"""Hints: what cannot be made to happen for real here, and that looking never fails itself."""
+"""Hints for cases that cannot be created here, and a search that never raises."""
 
 import errno
 import os

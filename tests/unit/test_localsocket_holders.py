@@ -1,4 +1,4 @@
-"""The processes that hold a socket, compared with processes that really do."""
+"""The holders of a socket, compared with real processes that hold it."""
 
 import os
 import socket
@@ -38,7 +38,7 @@ def test_a_holder_is_this_process_and_a_closed_socket_has_none(listener: socket.
 
 @needs_root
 def test_all_holders_are_found_with_the_users_they_run_as(listener: socket.socket) -> None:
-    # After a privilege drop /proc/PID belongs to root: the owner of that directory is no answer.
+    # After a privilege drop, root owns /proc/PID, so its owner is not the process's user.
     drop = "import os; os.setresuid(65534, 65534, 65534); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", drop],

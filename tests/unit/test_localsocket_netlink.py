@@ -1,4 +1,4 @@
-"""The netlink conversation: every way an answer can come in, end, or go wrong."""
+"""netlink: every way in which a reply can arrive, end, or fail."""
 
 import errno
 import struct
@@ -21,7 +21,7 @@ def status(number: int) -> bytes:
 
 
 class Kernel:
-    """Says what it was told to say, one datagram for each read."""
+    """A socket that returns given datagrams, one for each read."""
 
     def __init__(self, datagrams: Iterable[bytes]) -> None:
         self.datagrams = list(datagrams)

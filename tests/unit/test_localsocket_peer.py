@@ -1,4 +1,4 @@
-"""The credentials of the peer, by the real kernel, for real users."""
+"""The credentials of a peer, from the real kernel and for real users."""
 
 import errno
 import os
@@ -55,7 +55,7 @@ def test_a_socket_without_a_peer_has_invalid_ids() -> None:
 
 
 class OldKernel(socket.socket):
-    """Answers as Linux before 4.13 does."""
+    """A socket of Linux before 4.13, without SO_PEERGROUPS."""
 
     def getsockopt(self, level: int, name: int, length: int = 0) -> bytes:  # type: ignore[override]
         if name == socket.SO_PEERCRED:
@@ -70,7 +70,7 @@ def test_without_so_peergroups_only_the_primary_group_is_known() -> None:
 
 
 class Overtaken(socket.socket):
-    """Is closed by somebody else between the two questions, the worst moment."""
+    """A socket that another thread closes between the two system calls, the worst moment."""
 
     def getsockopt(self, level: int, name: int, length: int = 0) -> bytes:  # type: ignore[override]
         answer = super().getsockopt(level, socket.SO_PEERCRED, length)

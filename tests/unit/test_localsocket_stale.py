@@ -1,4 +1,4 @@
-"""What holds an address already: only a socket proven dead is removed, anything else is named."""
+"""Stale socket files: only a proven dead one is removed; for any other, the holder is named."""
 
 import errno
 import os
@@ -26,17 +26,17 @@ TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
 ME = f"pid {os.getpid()} ({Path('/proc/self/comm').read_text().strip()}, user "
 
 
-def clear(path: Path) -> None:
+def remove_dead(path: Path) -> None:
     address = Address.parse(str(path))
     with closing(DirectoryEntry.open(address)) as place:
         stale.remove_dead(place, address)
 
 
 def refused(path: Path) -> str:
-    """Try to clear what must stay: it does stay; return what is said about it."""
+    """Try to remove a file that must stay, and check that it does; return the hint."""
     before = path.lstat().st_ino
     with pytest.raises(SocketError) as caught:
-        clear(path)
+        remove_dead(path)
     assert path.lstat().st_ino == before
     assert str(caught.value).startswith(f"bind failed: Address already in use (98): {path}; ")
     return caught.value.hint
@@ -54,7 +54,7 @@ def dead_socket(path: Path) -> Path:
 
 @contextmanager
 def running(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> Iterator[int]:
-    """Run code in another process until the test is done with it; it prints when it is ready."""
+    """Run code in another process until the end of the test; it prints a line when ready."""
     begin = "import os, socket, sys\npath = sys.argv[1]\n"
     end = "\nprint(flush=True)\nsys.stdin.readline()\n"
     with subprocess.Popen(
@@ -77,7 +77,7 @@ def running(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> Iter
         (True, errno.ECONNREFUSED, Liveness.ALIVE),  # between its bind and its listen
         (False, errno.ECONNREFUSED, Liveness.DEAD),
         (None, errno.ECONNREFUSED, Liveness.UNKNOWN),
-        (False, 0, Liveness.ALIVE),  # in another network namespace, and so are the next two
+        (False, 0, Liveness.ALIVE),  # in another network namespace, as are the next two
         (False, errno.EAGAIN, Liveness.ALIVE),
         (False, errno.EPROTOTYPE, Liveness.ALIVE),
         (None, errno.EPROTOTYPE, Liveness.ALIVE),
@@ -92,11 +92,11 @@ def test_only_a_refusal_by_a_socket_unknown_to_the_kernel_means_dead(
 
 
 def test_without_a_file_nothing_is_removed(sockdir: Path) -> None:
-    clear(sockdir / "s")
+    remove_dead(sockdir / "s")
 
 
 def test_a_dead_socket_file_is_removed(sockdir: Path) -> None:
-    clear(dead_socket(sockdir / "s"))
+    remove_dead(dead_socket(sockdir / "s"))
     assert list(sockdir.iterdir()) == []
 
 
@@ -160,7 +160,7 @@ def test_connections_that_outlived_their_listener_are_described_as_such(sockdir:
         listener.close()
         assert "holds a connection that was accepted through it: " in refused(path)
         accepted.close()
-    clear(path)
+    remove_dead(path)
 
 
 @needs_root
@@ -191,7 +191,8 @@ def test_a_server_in_another_network_namespace_is_not_taken_for_dead(
 
 @needs_root
 def test_a_holder_that_proc_hides_is_named_by_a_connection_or_by_its_user(sockdir: Path) -> None:
-    # /proc tells nobody about root's descriptors. The listener tells everyone who may connect.
+    # The user nobody may not read root's descriptors in /proc. A listener shows its credentials
+    # to every client that may connect.
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
@@ -276,7 +277,7 @@ def test_a_file_that_is_replaced_during_the_check_stays(
 
     monkeypatch.setattr(stale, "_obstacle", slow)
     with pytest.raises(SocketError, match="replaced during the check: try again"):
-        clear(path)
+        remove_dead(path)
     assert path.is_socket()
 
 

@@ -1,4 +1,4 @@
-"""Watching by inotify: what makes a key known as changed, and what makes no event at all."""
+"""Watching with inotify: which changes are reported, and which cause no event."""
 
 import os
 import select
