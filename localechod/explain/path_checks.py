@@ -181,7 +181,7 @@ def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
 
 def _group_has_right(node: Node, want: Want) -> bool:
     """Whether the file's group has the permission, so that a new member gets it too."""
-    somebody = Client(
+    member = Client(
         -1,
         frozenset({node.gid}),
         frozenset(),
@@ -190,7 +190,7 @@ def _group_has_right(node: Node, want: Want) -> bool:
         uids=(),
         gids=(),
     )
-    ruling: Ruling = decide(node, somebody, want)
+    ruling: Ruling = decide(node, member, want)
     return ruling.allowed and node.gid != 0
 
 

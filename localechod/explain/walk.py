@@ -106,7 +106,7 @@ class _Walker:
         while pending:
             name = pending.popleft()
             here, shown = self._stack[-1]
-            self._steps.append(self._look(here, shown or b"."))
+            self._steps.append(self._step(here, shown or b"."))
             if name == b".":
                 continue
             if name == b"..":
@@ -114,7 +114,7 @@ class _Walker:
                 continue
             where = shown + (b"" if shown in {b"", b"/"} else b"/") + name
             found = self._open(name, here, where)
-            step = self._look(found, where)
+            step = self._step(found, where)
             if stat.S_ISLNK(step.node.mode):
                 links += 1
                 if links > _MAXSYMLINKS:
@@ -131,7 +131,7 @@ class _Walker:
                 end, shown = found, where
         if end is None:
             end, shown = self._stack[-1]
-        return self._look(end, shown or b".")
+        return self._step(end, shown or b".")
 
     def _begin(self, path: bytes) -> bool:
         """Put a path before the pending components; return whether it must be a directory."""
@@ -162,11 +162,11 @@ class _Walker:
         if step.mount and step.mount.kind == "proc":
             raise _EndedError("a link in /proc has another target for each process", step.path)
         target = os.readlink(b"", dir_fd=link)
-        parent = self._look(self._stack[-1][0], b"").node if last else None
+        parent = self._step(self._stack[-1][0], b"").node if last else None
         self._steps.append(Step(step.path, step.node, step.mount, target=target, parent=parent))
         return target
 
-    def _look(self, descriptor: int, shown: bytes) -> Step:
+    def _step(self, descriptor: int, shown: bytes) -> Step:
         try:
             status = os.fstat(descriptor)
         except OSError as error:  # FUSE: only its owner may stat it, or its server has ended
