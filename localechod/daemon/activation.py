@@ -144,15 +144,15 @@ def open_sockets(
         config: with the endpoints.
         owner: owner of a socket whose endpoint names none.
     """
-    lent: dict[str, Opened] = {}
+    opened: dict[str, Opened] = {}
     for name, passed in matched.items():
         endpoint = config.endpoints[name]
         bound = wrap_activated(socket.socket(fileno=passed.descriptor), endpoint.address)
-        lent[name] = bound
+        opened[name] = bound
         differs = "" if bound.file is None else _difference(bound.file, endpoint, owner)
         if differs:
             log.warning("%s: its socket unit has given %s %s", name, bound.address, differs)
-    return lent
+    return opened
 
 
 def _difference(file: PinnedEntry, endpoint: EndpointConfig, owner: Owner) -> str:
