@@ -113,7 +113,7 @@ def test_stopped_by_hand_it_hangs_up_at_once_and_start_serves_again(
     manager.start()
     stopped = manager.daemon.ctl("stop", "a", "d")
     assert (stopped.returncode, stopped.stdout) == (0, "a: stopped\nd: stopped\n")
-    assert "a: systemd keeps its socket open, and who comes is turned away" in stopped.stderr
+    assert "a: systemd keeps its socket open, and clients are turned away" in stopped.stderr
     assert "systemctl stop localechod.socket" in stopped.stderr
     for _ in range(2):
         with manager.daemon.connect("a") as client:
