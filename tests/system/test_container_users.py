@@ -103,7 +103,7 @@ def test_a_mode_counts_for_outer_ids_and_what_is_said_inside_is_not_wrong(people
         assert shown == "65534 65534 660"
         sent = people.process(*AS_ROOT, "localechoctl", "send", team, "hello", user=user)
         assert sent.returncode == (4 if number else 0)
-        assert bool(number) == ("its owner is unknown in this user namespace" in sent.stderr)
+        assert bool(number) == ("its owner is not mapped in this user namespace" in sent.stderr)
         said = people.process(*AS_ROOT, "localechoctl", "explain", "--json", team, user=user)
         # alice's group is none that is known inside, as the file's is: it may be the same.
         assert json.loads(said.stdout)["errno"] == (13 if number else None)

@@ -97,7 +97,7 @@ def test_a_mounted_file_is_left_behind_by_a_new_one_and_the_remedy_helps(
         refused = inside(service, pid, "localechoctl", "send", FILE, "hello")
         assert refused.returncode == 7
         assert "Connection refused (111)" in refused.stderr
-        assert "a mount of a file that its server has removed" in refused.stderr
+        assert "a bind mount of a file that the server has since replaced" in refused.stderr
         report = explained(service, FILE, "--pid", pid)
         # This machine is a container itself, so there may be servers that nobody here can see.
         assert report["errno"] in {111, None}
