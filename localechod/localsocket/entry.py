@@ -116,7 +116,8 @@ def _file_system(descriptor: int) -> int | None:
     with suppress(OSError):
         fdinfo = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().split()
         mount = fdinfo[fdinfo.index(b"mnt_id:") + 1]
-        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        # Not splitlines(): the kernel does not escape a carriage return in a mount point.
+        for line in filter(None, Path("/proc/self/mountinfo").read_bytes().split(b"\n")):
             identifier, _, device, _ = line.split(maxsplit=3)
             if identifier == mount:
                 major, _, minor = device.partition(b":")

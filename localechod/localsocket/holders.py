@@ -91,7 +91,9 @@ def _effective_uid(pid: int) -> int | None:
         status = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
         return None
-    line = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
+    # Not splitlines(): the kernel does not escape a carriage return in the process's name, which
+    # precedes the field, so a name could forge the field.
+    line = next(line for line in status.split(b"\n") if line.startswith(b"Uid:"))
     return int(line.split()[2])
 
 

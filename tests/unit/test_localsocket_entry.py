@@ -80,6 +80,16 @@ def test_without_proc_the_device_of_stat_is_used(
         assert pinned.diag_identity == pinned.identity
 
 
+def test_a_carriage_return_in_a_mount_point_does_not_end_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = b"9 1 0:7 / /a\r\rb rw - tmpfs tmpfs rw\n10 1 254:3 / / rw - ext4 /dev/vda rw\n"
+    files = {"7": b"pos:\t0\nmnt_id:\t10\n", "mountinfo": fake}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", lambda path: files[path.name])
+        assert entry._file_system(7) == os.makedev(254, 3)
+
+
 def test_a_descriptor_whose_mount_is_gone_has_no_file_system() -> None:
     one, other = socket.socketpair()
     with one, other:

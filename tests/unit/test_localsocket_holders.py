@@ -63,6 +63,23 @@ def test_processes_and_descriptors_that_vanish_meanwhile_are_skipped() -> None:
     assert holders._is_kernels(0)
 
 
+@pytest.mark.parametrize("name", ["x\rUid:\t7\t7", "x\rUid:"])
+def test_a_process_cannot_forge_its_user_by_its_name(listener: socket.socket, name: str) -> None:
+    rename = "ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)"  # PR_SET_NAME
+    code = f"import ctypes, sys; {rename}; print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[listener.fileno()],
+    ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        found = {holder.pid: holder.uid for holder in diag.holders(inode(listener))}
+        child.communicate(b"\n")
+    assert found == {os.getpid(): os.geteuid(), child.pid: os.geteuid()}
+
+
 def test_many_sockets_are_searched_at_once(listener: socket.socket) -> None:
     one, other = socket.socketpair()
     with one, other:
