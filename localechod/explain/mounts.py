@@ -18,7 +18,7 @@ class Mount:
         root: the path in the file system that is mounted. It ends in "//deleted" where a bind
             mount's source file was removed.
         point: the mount point.
-        kind: the type of the file system.
+        kind: the type of the file system, unescaped: that of FUSE has a part that its user chose.
         read_only: the file system itself is read-only, not only this mount of it.
     """
 
@@ -51,9 +51,10 @@ def table(pid: int) -> dict[int, Mount]:
 def parse(text: bytes) -> dict[int, Mount]:
     """Parse a mountinfo file."""
     found = {}
-    for line in text.splitlines():
+    # Not splitlines(): the kernel does not escape a carriage return in a mount point.
+    for line in filter(None, text.split(b"\n")):
         front, _, back = line.partition(b" - ")
-        number, _, device, root, point = front.split()[:5]
+        number, _, device, root, point = front.split(b" ")[:5]
         kind, _, options = back.split(b" ", 2)
         major, _, minor = device.partition(b":")
         found[int(number)] = Mount(

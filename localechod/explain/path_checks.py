@@ -97,7 +97,7 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
 def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node)})"
     if step.mount and step.mount.ignores_modes:
-        return _decided_by_server("directory", f"{shown}, {step.mount.kind}")
+        return _decided_by_server("directory", f"{shown}, {escape(step.mount.kind)}")
     ruling = decide(step.node, question.client, Want.SEARCH)
     if not ruling.certain:
         return _unmapped("directory", f"enter {shown}", question.client)
@@ -151,7 +151,7 @@ def _last_component(end: Step, client: Client) -> Check:
 def _permission(end: Step, question: Question) -> Check:
     client = question.client
     if end.mount and end.mount.ignores_modes:
-        return _decided_by_server("permission", f"the file system is {end.mount.kind}")
+        return _decided_by_server("permission", f"the file system is {escape(end.mount.kind)}")
     ruling = decide(end.node, client, Want.WRITE)
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)

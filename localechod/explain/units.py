@@ -9,7 +9,9 @@ from pathlib import Path
 _SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 _SECONDS = 5.0
 _PROPERTIES = "Id,Listen,Triggers,ActiveState"
-_UNIT = re.compile(r"[^/]+\.(?:service|scope|socket|mount|swap)\Z")
+# systemd.unit(5): a name has no other characters, so it needs no escaping on a terminal. A user may
+# name a cgroup of their own anything.
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:service|scope|socket|mount|swap)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,17 @@ class SocketUnit:
 def unit_of(pid: int) -> str:
     """Return the unit of a process; "" where it has none or its cgroup is not readable."""
     try:
-        return parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(errors="replace"))
+        text = (Path("/proc") / str(pid) / "cgroup").read_bytes()
     except OSError:
         return ""
+    return parse_cgroup(text.decode("utf-8", "replace"))
 
 
 def parse_cgroup(text: str) -> str:
     """Find the innermost unit in a /proc/PID/cgroup file (cgroups(7)); "" where there is none."""
-    for line in text.splitlines():
+    # Neither splitlines() nor universal newlines: a cgroup's name may have any character that these
+    # take for the end of a line, except a newline.
+    for line in filter(None, text.split("\n")):
         _, controllers, path = line.split(":", 2)
         # cgroup v2, or the named hierarchy that systemd uses beside the v1 controllers
         if controllers in {"", "name=systemd"}:

@@ -22,6 +22,12 @@ def test_a_table_is_read_with_its_optional_fields_and_escapes() -> None:
     assert [number for number, mount in found.items() if mount.ignores_modes] == [91, 92]
 
 
+def test_a_carriage_return_in_a_mount_point_does_not_end_a_line() -> None:
+    table = mounts.parse(b"93 27 0:52 / /srv/a\r\rb rw - tmpfs tmpfs rw\n" + TABLE)
+    assert len(table) == 6
+    assert table[93].point == b"/srv/a\r\rb"
+
+
 def test_our_own_mounts_are_found_by_descriptors() -> None:
     table = mounts.table(os.getpid())
     with Path("/proc/version").open("rb") as file:

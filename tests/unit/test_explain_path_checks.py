@@ -67,6 +67,14 @@ def test_a_denial_before_the_end_of_the_walk_is_certain() -> None:
     assert judge(replace(docker(), walk=unreadable)).verdict.number == errno.EACCES
 
 
+@pytest.mark.parametrize("at_end", [False, True])
+def test_the_type_of_a_fuse_file_system_is_escaped(*, at_end: bool) -> None:
+    fuse = replace(NFS, kind="fuse.\x1b[31m")
+    steps = step("/srv", stat.S_IFDIR | 0o755, mount=DISK if at_end else fuse)
+    report = judge(replace(docker(), walk=walk(steps, end=step("/srv/s", 0o140666, mount=fuse))))
+    assert "fuse.\\x1b[31m" in report.verdict.text
+
+
 @pytest.mark.parametrize(
     ("who", "pid", "remedy"),
     [

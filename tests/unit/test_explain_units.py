@@ -26,6 +26,8 @@ from localechod.explain.units import (
         ("12:pids:/b.service\n1:name=systemd:/init.scope\n0::/\n", "init.scope"),
         ("12:pids:/b.service\n0::/\n", ""),
         ("0::/user.slice", ""),
+        ("0::/a\\x2db.scope/\x1b[31m.service", "a\\x2db.scope"),  # not a unit name
+        ("0::/a\r\x0c\u2028b/c.service\n", "c.service"),  # none of these ends a line
     ],
 )
 def test_the_unit_of_a_process_is_the_innermost_of_its_cgroup(text: str, unit: str) -> None:
