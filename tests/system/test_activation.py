@@ -222,5 +222,5 @@ def test_a_reload_that_moves_a_socket_of_systemds_is_refused(listening: Machine)
     configure(listening, "[endpoints.seed] ", '[endpoints.seed]\npath = "/run/x.sock"\n#')
     refused = listening.process("localechoctl", "reload")
     assert refused.returncode == 1
-    assert "seed: another type or path: its socket is systemd's" in refused.stderr
+    assert "seed: another type or path: systemd has bound its socket" in refused.stderr
     assert say(listening, "send", "seed", "hello") == "Hi, hello"

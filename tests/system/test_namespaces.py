@@ -52,7 +52,7 @@ def test_what_cannot_be_seen_from_a_container_is_unknown_and_not_missing(service
     assert json.loads(nspawn(service, closed, *probing).stdout)["errno"] == 0
     listing = nspawn(service, closed, "localechoctl", "sockets", "--json")
     assert json.loads(listing.stdout) == []
-    assert "others, outside of this container, cannot be seen" in listing.stderr
+    assert "network namespaces outside of this container were not searched" in listing.stderr
     # In the host's network namespace it is listed, and its holder is still not seen.
     report = json.loads(nspawn(service, "localechoctl", "explain", "--json", target).stdout)
     assert report["errno"] == 0

@@ -176,7 +176,9 @@ def test_his_socket_unit_starts_it_when_somebody_comes(own: Session) -> None:
     # Their own daemon, though it has never run: the sockets are there.
     missing = own.process("localechoctl", "status")
     assert missing.returncode == 3
-    assert f"{own.runtime}/control.sock; systemctl --user start localechod" in missing.stderr
+    assert (
+        f"{own.runtime}/control.sock; start it: systemctl --user start localechod" in missing.stderr
+    )
     assert own.run("localechoctl", "send", stream, "hello") == "Hi, hello"
     assert own.show(SERVICE, "ActiveState") == "active"
     inode = own.run("stat", "-c", "%i", stream)
