@@ -141,8 +141,8 @@ class World:
         bound = self.service._control._bound
         assert bound is not None
         bound.close()
-        self._reactor.close()
-        self._memory.close()
+        self._engine.close()
+        self._close_memory()
         self._begin()
 
     def starve(self, action: Callable[[], object] = lambda: None) -> None:
@@ -164,14 +164,20 @@ class World:
 
         self.do(starved())
 
+    def _close_memory(self) -> None:
+        # A connection may be part of a cycle still, such as an exception's traceback makes: it has
+        # a view of the memory, which cannot be closed then (BufferError).
+        gc.collect()
+        self._memory.close()
+
     def end(self) -> None:
         """End as the service does, then see that nothing is left: no descriptor, task or timer."""
         self.do(self.supervisor.drain(SECONDS))
         self.supervisor.events.close()
         self.do(self.service._control.close())
         self.service._control.remove()
-        self._reactor.close()
-        self._memory.close()
+        self._engine.close()
+        self._close_memory()
         self._store.close()
         self.settle()
         tasks = asyncio.all_tasks(self.loop)
