@@ -141,7 +141,7 @@ class World:
         bound = self.service._control._bound
         assert bound is not None
         bound.close()
-        self._engine.close()
+        self._reactor.close()
         self._close_memory()
         self._begin()
 
@@ -176,7 +176,7 @@ class World:
         self.supervisor.events.close()
         self.do(self.service._control.close())
         self.service._control.remove()
-        self._engine.close()
+        self._reactor.close()
         self._close_memory()
         self._store.close()
         self.settle()
