@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from mmap import mmap
@@ -69,6 +70,8 @@ class World:
         gc.collect()  # or what the world before this one has left goes while this one lives
         self.before = inventory()
         self.directory = Path(tempfile.mkdtemp(prefix="lf-", dir="/tmp"))
+        # Called by end(); after a failure, when this object goes.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         self.control = str(self.directory / "control.sock")
         self._file = self.directory / "localechod.toml"
         # A second of rest is long where thousands of them follow each other.
@@ -185,7 +188,7 @@ class World:
         timers = [t for t in getattr(self.loop, "_scheduled", ()) if not t.cancelled()]
         self.loop.close()
         listener._PAUSE, retry._FIRST, retry._CAP = self._paces
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._remove()
         gc.collect()
         assert not self.problems, self.problems
         assert not tasks, tasks
