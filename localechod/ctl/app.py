@@ -29,7 +29,7 @@ COMMANDS = {
     "sockets": CommandSpec("sockets", "sockets", "List the local sockets of this host."),
     "explain": CommandSpec("explain", "explain", "Explain why a connect works or fails."),
     "config": CommandSpec("config", "app", "Show, check or print a configuration."),
-    "lab": CommandSpec("lab", "lab", "Put the article's claims to the test, live."),
+    "lab": CommandSpec("lab", "lab", "Put the tutorial's claims to the test, live."),
     "bench": CommandSpec("bench", "bench", "Measure an echo server, or compare transports."),
     "version": CommandSpec("version", "version", "Show the versions of client and daemon."),
 }

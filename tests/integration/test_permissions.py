@@ -1,4 +1,4 @@
-"""The article's lessons about permissions, with a real directory of root's and real users."""
+"""The tutorial's lessons about permissions, with a real directory of root's and real users."""
 
 import errno
 import os

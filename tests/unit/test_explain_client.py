@@ -12,8 +12,6 @@ from localechod.explain import client
 from localechod.explain.client import of_process, of_user
 from tests.integration.harness import needs_root
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which takes root")
-
 
 def test_our_own_process_has_the_credentials_that_the_kernel_reports() -> None:
     found = of_process(os.getpid())

@@ -16,9 +16,7 @@ from localechod.errors import ConfigError, NotPermittedError
 from localechod.host import privileges
 from localechod.host.privileges import Identity, complaints, resolve
 from localechod.host.procfs import parse_status
-from tests.integration.harness import NEEDS_ROOT
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
+from tests.integration.harness import NEEDS_ROOT, needs_root
 
 WHO = Identity("echo", 998, 997, frozenset({997, 44}))
 STATUS = """\

@@ -1,4 +1,4 @@
-"""`localechoctl send` against the article's own C servers, compiled unmodified."""
+"""`localechoctl send` against the tutorial's own C servers, compiled unmodified."""
 
 import shutil
 import subprocess
@@ -14,8 +14,10 @@ from tests.integration.harness import DEADLINE, until
 BUILD = Path(__file__).parents[3] / "shared" / "seed" / "build-peers"
 
 pytestmark = [
-    pytest.mark.skipif(not BUILD.exists(), reason=f"the article's programs are not at {BUILD}"),
-    pytest.mark.skipif(shutil.which("cc") is None, reason="the article's programs need a compiler"),
+    pytest.mark.skipif(not BUILD.exists(), reason=f"the tutorial's programs are not at {BUILD}"),
+    pytest.mark.skipif(
+        shutil.which("cc") is None, reason="the tutorial's programs need a compiler"
+    ),
 ]
 
 Capture = pytest.CaptureFixture[bytes]

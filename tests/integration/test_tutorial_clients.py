@@ -1,4 +1,4 @@
-"""The article's own C clients, compiled unmodified, against the daemon."""
+"""The tutorial's own C clients, compiled unmodified, against the daemon."""
 
 import shutil
 import subprocess
@@ -12,8 +12,10 @@ P_TMPDIR = "/tmp"  # noqa: S108 - stdio.h has it so, and tmpnam(3) takes it
 BUILD = Path(__file__).parents[3] / "shared" / "seed" / "build-peers"
 
 pytestmark = [
-    pytest.mark.skipif(not BUILD.exists(), reason=f"the article's programs are not at {BUILD}"),
-    pytest.mark.skipif(shutil.which("cc") is None, reason="the article's programs need a compiler"),
+    pytest.mark.skipif(not BUILD.exists(), reason=f"the tutorial's programs are not at {BUILD}"),
+    pytest.mark.skipif(
+        shutil.which("cc") is None, reason="the tutorial's programs need a compiler"
+    ),
 ]
 
 
