@@ -47,6 +47,19 @@ def test_at_max_connections_the_next_waits_and_is_served_when_one_leaves(either:
     assert (row["accepted_total"], row["errors"], row["state"]) == (3, {}, "listening")
 
 
+def test_a_client_that_waits_in_the_backlog_reads_end_of_file_when_the_endpoint_stops(
+    daemon: Daemon,
+) -> None:
+    daemon.configure(STREAM + "max_connections = 1\n")
+    daemon.start()
+    with daemon.connect("a") as first:
+        assert ask(first) == b"Hi, x\n"
+        with daemon.connect("a") as second:
+            second.sendall(b"not served\n")
+            daemon.ctl("stop", "a")
+            assert receive(first, 1) == receive(second, 1) == b""
+
+
 def test_one_user_over_the_limit_is_closed_at_once_and_told_of(daemon: Daemon) -> None:
     daemon.configure(STREAM + "max_connections_per_user = 2\n")
     daemon.start()

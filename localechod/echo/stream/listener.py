@@ -14,7 +14,7 @@ from localechod.echo.counters import Counters
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.admission import Admission
-from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.connection import Connection, hang_up
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.seqpacket import SeqpacketConnection
@@ -158,14 +158,21 @@ class Listener:
             self.crash_keeper.resume(connection, state.serial)
 
     def _stop_accepting(self) -> None:
-        """Let no more clients connect, and accept those that have connected already."""
+        """Let no more clients connect, and accept those that have connected already.
+
+        Those beyond max_connections are closed: they read end of file, not a reset.
+        """
         self._pause()
         if self._bound.activated:
             return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
-            while len(self._connections) < self.config.max_connections:
-                self._admit(self._sock.accept()[0])
+            while True:
+                sock = self._sock.accept()[0]
+                if len(self._connections) < self.config.max_connections:
+                    self._admit(sock)
+                else:
+                    hang_up(sock)
 
     def _accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS):
