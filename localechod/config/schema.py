@@ -79,7 +79,7 @@ class EndpointKeys(Struct, frozen=True, kw_only=True):
     bind_as: Literal["service", "root"] = "service"
     user: Account | None = None
     group: Account | None = None
-    prefix: Annotated[str, Meta(max_length=255)] = "Hi, "
+    prefix: Annotated[str, Meta(max_length=255)] = "Hi, "  # characters; reader.py checks the bytes
     framing: Framing = "line"
     record_size: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096
     max_message: Annotated[int, Meta(ge=1, le=1 << 24)] = 65536

@@ -25,7 +25,7 @@ class Launch:
         states: the endpoints as the process before this one has left them.
         sockets: the connections that belong to `states`.
         slots: crash-recovery slots of the connections, in shared memory.
-        remark: the fault of the configuration file, or "".
+        remark: what is wrong with the configuration file, or "".
         dropped: whether root was given up.
     """
 

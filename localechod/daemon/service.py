@@ -31,7 +31,7 @@ from localechod.host.systemd import Notifier
 
 log = logging.getLogger("localechod.service")
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 # Seconds that systemd has to read what it is to store over a restart.
 _BARRIER = 5.0
@@ -53,7 +53,7 @@ class Service:
         self._control_failure = ""
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Serve until TERM or INT, then drain.
+        """Serve until TERM or INT, then drain; before a restart, hand over to the next process.
 
         Args:
             ready: called once every endpoint is listening or failed.
@@ -62,12 +62,13 @@ class Service:
             LocalechodError: not one endpoint could be bound.
         """
         loop = asyncio.get_running_loop()
-        async with AsyncExitStack() as ending:
+        # Called in reverse order: drain, events, tasks, catalog, control socket, store, reactor.
+        async with AsyncExitStack() as cleanup:
             reactor = Reactor(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
-            ending.callback(reactor.close)
+            cleanup.callback(reactor.close)
             owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
-            ending.callback(crash.forget, self._store)
+            cleanup.callback(crash.forget, self._store)
             self.supervisor = Supervisor(
                 self._config, reactor, owner, keeper, dropped=self._launch.dropped
             )
@@ -75,31 +76,31 @@ class Service:
             self.supervisor.thaw(self._launch.states, self._launch.sockets)
             restart.discard(self._store)
             self._refuse_to_serve_nothing()
-            ending.callback(self._control.remove)
-            ending.push_async_callback(self._control.close)
+            cleanup.callback(self._control.remove)
+            cleanup.push_async_callback(self._control.close)
             self._control_failure = await self._control.open(
                 self, self._config.control, owner, self._launch.control
             )
-            self._write_catalog(ending)
+            self._write_catalog(cleanup)
             self._in_background(
-                tell_status(self._notifier, self.supervisor, self._what_is_wrong), ending
+                tell_status(self._notifier, self.supervisor, self._what_is_wrong), cleanup
             )
-            self._in_background(feed_watchdog(self._notifier, reactor), ending)
-            ending.callback(self.supervisor.events.close)
-            ending.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
+            self._in_background(feed_watchdog(self._notifier, reactor), cleanup)
+            cleanup.callback(self.supervisor.events.close)
+            cleanup.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
             stop = asyncio.Event()
-            for number in _ENDING:
+            for number in _STOP_SIGNALS:
                 loop.add_signal_handler(number, stop.set)
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            loop.add_signal_handler(signal.SIGHUP, self._reload_on_hup)
             self._notifier.ready(summary(self.supervisor, self._what_is_wrong()))
             ready()
             log.info("localechod %s serves as %s", __version__, user_name(os.geteuid()))
             await stop.wait()
             # One signal is enough. A second one, with the loop closed, would kill the process.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
             self._notifier.stopping()
             if jobs.pending() == "restart" and await self._hand_over():
-                ending.pop_all()  # the next process goes on with everything
+                cleanup.pop_all()  # the next process goes on with everything
 
     async def _hand_over(self) -> bool:
         """Before a restart: hand everything over to the next process; False: it failed."""
@@ -173,7 +174,7 @@ class Service:
         self.supervisor.events.publish(Event("reload", "", text))
         return report
 
-    def _hang_up(self) -> None:
+    def _reload_on_hup(self) -> None:
         """Reload on SIGHUP. A signal has no answer, so an error goes to the log."""
 
         async def reload() -> None:
@@ -182,7 +183,7 @@ class Service:
             except LocalechodError as error:
                 log.error("reload failed: %s", error)  # noqa: TRY400 - a mistake of the user's
 
-        self._hung_up = asyncio.create_task(reload())
+        self._reloading = asyncio.create_task(reload())
 
     def _refuse_to_serve_nothing(self) -> None:
         states = {status.name: status for status in self.supervisor.status()}
@@ -191,7 +192,7 @@ class Service:
             reasons = ", ".join(f"{status.name}: {status.error}" for status in failed)
             raise LocalechodError(f"no endpoint could be bound: {reasons}")
 
-    def _write_catalog(self, ending: AsyncExitStack | None = None) -> None:
+    def _write_catalog(self, cleanup: AsyncExitStack | None = None) -> None:
         path = self._launch.directory / runtime.CATALOG
         entries = [
             catalog.CatalogEntry(
@@ -207,11 +208,11 @@ class Service:
             catalog.write(path, entries)
         except LocalechodError as error:
             log.error("%s", error)  # noqa: TRY400 - only `send NAME` needs the file
-        if ending is not None:
-            ending.callback(path.unlink, missing_ok=True)
+        if cleanup is not None:
+            cleanup.callback(path.unlink, missing_ok=True)
 
     @staticmethod
-    def _in_background(work: Coroutine[None, None, None], ending: AsyncExitStack) -> None:
+    def _in_background(work: Coroutine[None, None, None], cleanup: AsyncExitStack) -> None:
         """Run a task until the service ends; an exception in it is raised there."""
 
         async def end() -> None:
@@ -220,4 +221,4 @@ class Service:
                 await task
 
         task = asyncio.create_task(work)
-        ending.push_async_callback(end)
+        cleanup.push_async_callback(end)

@@ -123,7 +123,7 @@ def _configuration(
     """Read the configuration, or go on with the one that was in force before.
 
     Returns:
-        The configuration; the fault of the file, or ""; and a socket unit's sockets by endpoint.
+        The configuration; what is wrong with the file, or ""; a socket unit's sockets by endpoint.
 
     Raises:
         ConfigError: it is not valid, and there is no other.

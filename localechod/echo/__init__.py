@@ -1,1 +1,1 @@
-"""The data plane: framing, endpoints, their life cycle, and the supervisor that keeps them."""
+"""The data plane: endpoints, their life cycle, and the supervisor that keeps them."""

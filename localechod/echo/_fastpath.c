@@ -103,7 +103,7 @@ static PyObject *serve(Flow *flow, double now)
 	Py_ssize_t prefix_size = PyBytes_GET_SIZE(flow->prefix), count = 1;
 	Py_ssize_t size, length, sent;
 
-	if (flow->kind != RECORDS) /* of records the kernel keeps the boundaries */
+	if (flow->kind != SEQPACKET) /* of records the kernel keeps the boundaries */
 		mark(flow, BUSY);
 	size = recv(flow->fd, data, flow->read_size, 0);
 	if (size < 0 && errno != EAGAIN)
@@ -112,7 +112,7 @@ static PyObject *serve(Flow *flow, double now)
 		mark(flow, BOUNDARY);
 		Py_RETURN_NONE;
 	}
-	if (size == 0 && flow->kind != RECORDS)
+	if (size == 0 && flow->kind != SEQPACKET)
 		return PyObject_CallMethodNoArgs((PyObject *)flow, str_end);
 	if (flow->kind == LINES) {
 		/* No line is too long if all of them together are not longer than the limit. */
@@ -121,7 +121,7 @@ static PyObject *serve(Flow *flow, double now)
 		count = lines_in(size);
 		if (size + count * prefix_size > LONGEST_REPLY)
 			return taken(flow, size);
-	} else if (flow->kind == RECORDS && size > flow->limit) {
+	} else if (flow->kind == SEQPACKET && size > flow->limit) {
 		return taken(flow, size);
 	}
 	length = size + count * prefix_size;
@@ -162,7 +162,7 @@ static PyObject *call(PyObject *callback, uint32_t events, double now)
 		   the same descriptor. */
 		int record = events == EPOLLIN && now != flow->accepted_at;
 
-		if (flow->kind != PYTHON && (flow->kind != RECORDS || record))
+		if (flow->kind != PYTHON && (flow->kind != SEQPACKET || record))
 			return serve(flow, now);
 	}
 	number = PyLong_FromUnsignedLong(events);
@@ -229,7 +229,7 @@ static const struct {
 	long value;
 } constants[] = {
 	CONSTANT(LONGEST_PREFIX), CONSTANT(LONGEST_READ), CONSTANT(MOST_NAMES),
-	CONSTANT(PYTHON), CONSTANT(CHUNKS), CONSTANT(LINES), CONSTANT(RECORDS),
+	CONSTANT(PYTHON), CONSTANT(CHUNKS), CONSTANT(LINES), CONSTANT(SEQPACKET),
 	CONSTANT(BOUNDARY), CONSTANT(BUSY), CONSTANT(UNSENT),
 };
 

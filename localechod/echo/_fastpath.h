@@ -19,7 +19,7 @@ enum {
 };
 
 /* The kind of a flow; see fastpath.py. */
-enum { PYTHON, CHUNKS, LINES, RECORDS };
+enum { PYTHON, CHUNKS, LINES, SEQPACKET };
 
 /* The states of a crash slot that are written here; see crash_slots.py. */
 enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };

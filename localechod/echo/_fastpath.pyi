@@ -8,7 +8,7 @@ MOST_NAMES: int
 PYTHON: int
 CHUNKS: int
 LINES: int
-RECORDS: int
+SEQPACKET: int
 BOUNDARY: int
 BUSY: int
 UNSENT: int

@@ -1,9 +1,10 @@
-"""The fast path: the common case of each message, compiled where possible, else in Python.
+"""The loop that calls a callback for each ready descriptor, compiled where possible.
 
-Both builds do the same. The compiled part (_fastpath.c, _fastpath_datagrams.c) reads, answers and
-counts without running Python code for each message. It handles the common case, and returns
-anything else to Python. docs/performance.md has the measurements. With LOCALECHOD_PURE_PYTHON in
-the environment the compiled part is not loaded.
+The compiled loop (_fastpath.c, _fastpath_datagrams.c) also reads, answers and counts ordinary
+messages, and returns anything else to Python. In the build without it stream/framed.py,
+stream/seqpacket.py and datagram/server.py answer all messages, with the same result.
+docs/performance.md has the measurements. With LOCALECHOD_PURE_PYTHON in the environment the
+compiled part is not loaded.
 """
 
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-__all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_PREFIX", "LONGEST_READ", "PYTHON", "RECORDS"]
+__all__ = ["CHUNKS", "COMPILED", "LINES", "LONGEST_PREFIX", "LONGEST_READ", "PYTHON", "SEQPACKET"]
 __all__ += ["AnswerDatagrams", "Callback", "Flow", "datagram_function", "dispatch"]
 
 # The compiled part has the values below in _fastpath.h; a test compares them.
@@ -24,7 +25,7 @@ __all__ += ["AnswerDatagrams", "Callback", "Flow", "datagram_function", "dispatc
 PYTHON = 0  # the compiled loop does not serve this flow
 CHUNKS = 1  # the bytes of one read, sent back unchanged
 LINES = 2  # complete lines
-RECORDS = 3  # the bytes of one read; the kernel keeps the boundaries
+SEQPACKET = 3  # the bytes of one read; the kernel keeps the boundaries
 
 # Bytes of the longest read and of the longest prefix: the sizes of the compiled part's buffers.
 LONGEST_READ = 1 << 17
@@ -53,7 +54,8 @@ class Flow:
     """The part of a connection that the compiled loop knows.
 
     Attributes:
-        kind: CHUNKS, LINES or RECORDS while nothing is unsent or incomplete; else PYTHON.
+        kind: CHUNKS, LINES or SEQPACKET while nothing is unsent or incomplete, and no setting takes
+            Python (`_fast_kind` of the connection); else PYTHON.
         read_size, limit: bytes of one read, and of the longest message.
         prefix: put before each reply.
         slot_byte: the state byte of the connection's crash slot, or None; see crash_slots.py.
@@ -112,20 +114,22 @@ def _answer_datagrams(
     slack: int,
     _answered: set[str | bytes],
 ) -> Answered:
-    """Answer datagrams that wait, until the caller has to handle one.
+    """Read one datagram, for the caller to answer.
+
+    The compiled function answers ordinary datagrams itself, until the caller has to handle one.
 
     Args:
         sock: a non-blocking datagram socket that asks for credentials (SO_PASSCRED).
-        prefix: put before each reply.
+        _prefix: put before each reply.
         limit: bytes of the longest datagram to answer; of a longer one, one byte more is read.
-        most: how many datagrams to answer.
+        _most: how many datagrams to answer.
         slack: bytes of the send buffer that may be filled, as send_budget.py counts them.
-        answered: gets the names of the senders that are answered.
+        _answered: gets the names of the senders that are answered.
 
     Returns:
         The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
         that is left, and why it ended: a datagram for the caller to handle; the errno of a reply
-        that was not delivered; or None, if none waits or `most` were answered.
+        that was not delivered; or None, if none waits or `_most` were answered.
 
     Raises:
         OSError: as recvmsg(2), but for EAGAIN.

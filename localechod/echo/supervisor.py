@@ -94,7 +94,10 @@ class Supervisor:
         return tuple(state for state, _ in frozen), [sock for _, own in frozen for sock in own]
 
     def unfreeze(self) -> None:
-        """Serve again after `freeze`: no other process continues with its result."""
+        """Answer open connections again after `freeze`; only `drain` may follow.
+
+        No other process continues with the result of `freeze`.
+        """
         self._reactor.resume()
         self._crash_keeper.unpause()
 

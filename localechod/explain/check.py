@@ -17,10 +17,10 @@ class Check:
         name: the kind of check, one word.
         result: "ok", "problem", or "unknown" where the check could not be made.
         detail: what was found, one escaped line.
-        number: the errno that connect(2) returns because of the problem. For an unknown result,
-            the errno that it would return if there were a problem. 0 where the check only helps
-            to understand another one.
-        remedy: how to solve the problem, or "".
+        number: the errno of connect(2). Of a problem: what connect returns because of it. Of an
+            unknown result: what it would return if there were a problem. 0 where the check cannot
+            decide, and only helps to understand another one.
+        remedy: how to solve the problem, or "". It is shown if this check decides.
         decides: for an unknown result, whether connect depends on it.
     """
 
@@ -53,7 +53,7 @@ def ok(name: str, detail: str) -> Check:
 
 
 def conclude(checks: Sequence[Check]) -> Verdict:
-    """Return the verdict: the first problem decides, as the checks are in the kernel's order.
+    """Return the verdict: the first problem that has an errno decides, in the kernel's order.
 
     An unknown result that comes before it decides as well: then the verdict is unknown.
     """

@@ -50,7 +50,7 @@ class Walk:
         end: the file that the path leads to; None where the walk ended before.
         number: the errno of the lookup: 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG.
         stopped_at: the path up to the component where the walk ended early.
-        last: that component is the last one.
+        last: whether the walk ended at the last component.
         failure: why we ourselves could not go on, or "".
     """
 

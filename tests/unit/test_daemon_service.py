@@ -30,8 +30,8 @@ async def called(service: Service) -> None:
 
 
 async def signalled(service: Service) -> None:
-    service._hang_up()
-    await service._hung_up
+    service._reload_on_hup()
+    await service._reloading
 
 
 @pytest.mark.parametrize("reload", [called, signalled])

@@ -37,11 +37,11 @@ class MarkedFlow(Flow):
         Args:
             size: bytes of a reply that is about to be sent.
         """
-        del size  # the kernel sends a record whole or not at all
+        del size  # as for seqpacket: the kernel sends a record whole or not at all
         self.slot.mark(BOUNDARY)
 
     def set_kind(self) -> None:
-        """Set `kind`, after something has changed that it depends on."""
+        """Set `kind`, which loop serves the connection, after a change of what decides it."""
         raise NotImplementedError
 
     def _config(self) -> EndpointConfig:

@@ -24,8 +24,8 @@ class BufferOwner(Protocol):
 class BufferBudget:
     """Counts the bytes that are buffered; beyond the limit, the largest owner is evicted.
 
-    Not the owner that asked for more last: one client could otherwise buffer all but a little for
-    as long as it likes, and so close every connection that sends half a line.
+    The owner that grew last is not evicted for it. Otherwise one client could buffer almost all
+    that is allowed, and so close every other connection that sends half a line.
     """
 
     def __init__(self) -> None:

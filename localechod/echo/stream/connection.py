@@ -1,4 +1,13 @@
-"""What stream and seqpacket connections share: the peer, an unsent reply, and how they end."""
+"""What stream and seqpacket connections share: the peer, an unsent reply, and how they end.
+
+A connection ends in one of these ways:
+
+- `drain` answers what was received, when it comes to it, and then closes.
+- `finish` does so at once, as far as the client reads, and then closes.
+- `close` discards what was received; the client reads end of file.
+- `close_now` does not even read it; the client may get ECONNRESET. The others end with this.
+- `fail` counts an error, and `evict` a full memory, before they close.
+"""
 
 import errno
 import os
@@ -69,7 +78,7 @@ class Connection(BufferedFlow):
         raise NotImplementedError
 
     def set_kind(self) -> None:
-        """See MarkedFlow: PYTHON while a reply is unsent or the connection ends."""
+        """Set `kind`: PYTHON while a reply is unsent or the connection ends, else `_fast_kind`."""
         if COMPILED:
             plain = self._unsent is None and self._afterwards is None
             self.kind = self._fast_kind() if plain and self.sock.fileno() >= 0 else PYTHON
@@ -150,7 +159,7 @@ class Connection(BufferedFlow):
         """
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-            while self.drain_input():
+            while self.discard_input():
                 pass
         self.close_now()
 
@@ -163,7 +172,7 @@ class Connection(BufferedFlow):
         self.port.counters.errors["memory_limit"] += 1
         self.close()
 
-    def drain_input(self) -> bool:
+    def discard_input(self) -> bool:
         """Read some bytes and discard them; False at end of file."""
         return bool(os.read(self.fd, READ_SIZE))
 

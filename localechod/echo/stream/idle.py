@@ -35,7 +35,7 @@ class IdleSweep:
         self._schedule()
 
     def connected(self) -> None:
-        """There is a connection more."""
+        """Note a new connection."""
         if self._timer is None:
             self._schedule()
 

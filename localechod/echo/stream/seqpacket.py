@@ -6,7 +6,7 @@ import select
 import socket
 
 from localechod.config import EndpointConfig
-from localechod.echo.fastpath import LONGEST_READ, PYTHON, RECORDS
+from localechod.echo.fastpath import LONGEST_READ, PYTHON, SEQPACKET
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.port import Port
 from localechod.localsocket.peer import Credentials
@@ -28,8 +28,8 @@ class SeqpacketConnection(Connection):
     def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
         super().__init__(sock, peer, port)
         self._answered = 0
-        # After it, SO_PASSCRED distinguishes them: a record has its sender's credentials, and end
-        # of file has none.
+        # After EPOLLRDHUP, SO_PASSCRED distinguishes an empty record, which has its sender's
+        # credentials, from end of file, which has none.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.configure(port.config)
 
@@ -51,7 +51,7 @@ class SeqpacketConnection(Connection):
 
     def _fast_kind(self) -> int:
         fits = self.limit < LONGEST_READ and not self.port.config.log_messages
-        return RECORDS if fits else PYTHON
+        return SEQPACKET if fits else PYTHON
 
     def serve(self, events: int) -> None:
         """See Connection."""
@@ -66,7 +66,7 @@ class SeqpacketConnection(Connection):
             if events == select.EPOLLIN and now != self.accepted_at:
                 record: bytes | None = os.read(self.fd, self.limit + 1)
             else:
-                record = self._last_record()
+                record = self._record_or_end()
         except BlockingIOError:
             return
         except OSError as error:
@@ -89,14 +89,14 @@ class SeqpacketConnection(Connection):
         self._answered += 1
         self.send(self.prefix + record)
 
-    def _last_record(self) -> bytes | None:
+    def _record_or_end(self) -> bytes | None:
         """Return the next record, or None at end of file."""
         record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
         return record if record or ancillary else None
 
-    def drain_input(self) -> bool:
+    def discard_input(self) -> bool:
         """See Connection; an empty record is not end of file."""
-        return self._last_record() is not None
+        return self._record_or_end() is not None
 
     def fail(self, error: OSError) -> None:
         """See Connection; a reply too long for the socket is dropped, and the connection stays."""
