@@ -15,11 +15,15 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
 _MODULE = "localechod/echo/_fastpath"
-_SOURCES = [f"{_MODULE}.c", f"{_MODULE}_datagrams.c"]
+_PARTS = ("", "_accept", "_answer", "_datagrams", "_flow", "_poller", "_table", "_turn")
+_SOURCES = [f"{_MODULE}{part}.c" for part in _PARTS]
 
 # -g0: no path of the machine that it was built on, so that the same source gives the same bytes.
 _FLAGS = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 _FLAGS += ["-Wno-missing-field-initializers", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
+_FLAGS += [
+    "-fvisibility=hidden"
+]  # the parts share names such as `add`, and nobody else may see them
 
 
 class Compile(BuildHookInterface[Any]):

@@ -121,8 +121,5 @@ class ControlConnection(H2Protocol):
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Credentials:
-    """Return the credentials of a transport's peer.
-
-    asyncio and uvloop both return an object with the socket methods that `credentials` needs.
-    """
+    """Return the credentials of a transport's peer."""
     return credentials(cast("socket.socket", transport.get_extra_info("socket")))

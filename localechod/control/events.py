@@ -2,9 +2,6 @@
 
 It is grpclib's channel with one difference: the connection is made here. Given a path, asyncio
 reports success on a socket that a full backlog left unconnected, and it knows no deadline.
-
-It needs asyncio's own loop. uvloop closes the descriptor of a connected socket that it was given a
-second time if the peer closes at the wrong moment; by then the number may be another descriptor's.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from localechod.daemon.inherited import CONFIG, CRASH_SLOTS, StoredConnection
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import SlotError, SlotRecord, Slots
 from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
-from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.resync import go_on
 from localechod.host.fdstore import Store
 from localechod.localsocket.peer import credentials
@@ -143,12 +143,11 @@ def _state(
     if skip is None or sock.type != TYPES[config.type]:
         return None
     sock.setblocking(False)  # it is already, but Python does not know
-    peer = credentials(sock)
+    peer = credentials(sock, supplementary=False)
     connection = ConnectionSnapshot(
         pid=peer.pid,
         uid=peer.uid,
         gid=peer.gid,
-        groups=tuple(peer.groups),
         accepted_at=record.accepted_at,
         active_at=time.monotonic(),
         messages=0,

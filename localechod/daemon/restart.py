@@ -23,7 +23,7 @@ from localechod.echo.persist.snapshot import (
     decode,
     encode,
 )
-from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.endings import hang_up
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
 from localechod.localsocket.adopt import adopt, close_and_remove

@@ -42,11 +42,12 @@ class Service:
 
     supervisor: Supervisor
 
-    def __init__(self, launch: Launch, notifier: Notifier, store: Store) -> None:
+    def __init__(self, launch: Launch, notifier: Notifier, store: Store, reactor: Reactor) -> None:
         self._launch = launch
         self._config = launch.config
         self._notifier = notifier
         self._store = store
+        self._reactor = reactor
         self._restart_needed: tuple[str, ...] = ()
         self._remark = launch.remark
         self._control = ControlSocket(store)
@@ -62,15 +63,13 @@ class Service:
             LocalechodError: not one endpoint could be bound.
         """
         loop = asyncio.get_running_loop()
-        # Called in reverse order: drain, events, tasks, catalog, control socket, store, reactor.
+        # Called in reverse order: drain, events, tasks, catalog, control socket, store.
         async with AsyncExitStack() as cleanup:
-            reactor = Reactor(loop, busy_poll=self._config.service.busy_poll_us / 1e6)
-            cleanup.callback(reactor.close)
             owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
             cleanup.callback(crash.forget, self._store)
             self.supervisor = Supervisor(
-                self._config, reactor, owner, keeper, dropped=self._launch.dropped
+                self._config, self._reactor, owner, keeper, dropped=self._launch.dropped
             )
             self.supervisor.begin(self._launch.opened)
             self.supervisor.thaw(self._launch.states, self._launch.sockets)
@@ -85,7 +84,7 @@ class Service:
             self._in_background(
                 tell_status(self._notifier, self.supervisor, self._what_is_wrong), cleanup
             )
-            self._in_background(feed_watchdog(self._notifier, reactor), cleanup)
+            self._in_background(feed_watchdog(self._notifier, self._reactor), cleanup)
             cleanup.callback(self.supervisor.events.close)
             cleanup.push_async_callback(self.supervisor.drain, self._config.service.drain_timeout)
             stop = asyncio.Event()

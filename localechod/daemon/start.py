@@ -22,17 +22,14 @@ from localechod.daemon.inherited import inherit
 from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
 from localechod.echo.binding import Owner, open_privileged
+from localechod.echo.eventloop import EventLoop
+from localechod.echo.reactor import Reactor
 from localechod.errors import ConfigError, LocalechodError, UsageError
 from localechod.host import logs, privileges, runtime, systemd
 from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
 from localechod.host.pidfile import PidFile, check_root_owned
 from localechod.host.privileges import Identity
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # everything works without it, a little slower
-    from asyncio import new_event_loop  # type: ignore[assignment]
 
 log = logging.getLogger("localechod.daemon")
 
@@ -105,8 +102,9 @@ def run(options: argparse.Namespace) -> int:
             remark=remark,
             dropped=identity is not None,
         )
-        service = Service(launch, notifier, store)
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        reactor = Reactor(busy_poll=loaded.service.busy_poll_us / 1e6)
+        service = Service(launch, notifier, store, reactor)
+        with asyncio.Runner(loop_factory=lambda: EventLoop(reactor)) as runner:
             runner.run(service.serve(background.ready))
     except LocalechodError as error:
         background.failed(str(error), error.exit_status)

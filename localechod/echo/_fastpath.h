@@ -1,14 +1,24 @@
 /*
- * Shared by the files of the compiled part: the values that Python has as well, and a function. The
- * module exports each of these values, and tests/unit/test_echo_fastpath.py compares them with
- * those in fastpath.py, persist/crash_slots.py and datagram/send_budget.py.
+ * Shared by the files of the compiled part: the values that Python has as well, the types, and the
+ * functions. The module exports each of these values, and tests/unit/test_echo_fastpath.py compares
+ * them with those in fastpath.py, persist/crash_slots.py and datagram/send_budget.py.
+ *
+ * Only the limited API is used, so that one file serves Python 3.11 and later.
  */
 #ifndef LOCALECHOD_FASTPATH_H
 #define LOCALECHOD_FASTPATH_H
 
 #define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
 #define _GNU_SOURCE
 #include <Python.h>
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+#include <unistd.h>
 
 enum {
 	/* The sizes of buffers, in bytes. */
@@ -16,6 +26,9 @@ enum {
 	LONGEST_READ = 1 << 17,
 	/* Names of datagram senders that are remembered at most; send_budget.py forgets them. */
 	MOST_NAMES = 4096,
+	/* Events of one turn: of all descriptors, and of one child. */
+	BATCH = 64,
+	CHILD_BATCH = 16,
 };
 
 /* The kind of a flow; see fastpath.py. */
@@ -23,6 +36,38 @@ enum { PYTHON, CHUNKS, LINES, SEQPACKET };
 
 /* The states of a crash slot that are written here; see crash_slots.py. */
 enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };
+
+/* See Flow in portable/, which documents each attribute. */
+typedef struct {
+	PyObject_HEAD
+	int fd, kind;
+	int pid;
+	unsigned uid, gid, events;
+	Py_ssize_t read_size, limit, atomic_size;
+	unsigned long long fast_messages, received, sent;
+	double accepted_at, active_at;
+	Py_buffer *slot_byte; /* or NULL */
+	PyObject *prefix;
+	/* These are NULL for None. */
+	PyObject *port, *slot, *sock, *framer, *unsent, *afterwards;
+} Flow;
+
+/* See Poller in portable/. */
+typedef struct Poller Poller;
+
+/* Interned names of the methods that are called. */
+extern PyObject *str_serve, *str_handler_failed, *str_take, *str_on_sent, *str_fail, *str_end, *str_closed;
+
+extern PyTypeObject *flow_type;
+
+PyTypeObject *make_flow_type(PyObject *module);
+PyTypeObject *make_poller_type(PyObject *module);
+
+/* Read and answer as the flow is ready, or let Python do it. NULL: an exception. */
+PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now);
+
+/* Forget a descriptor that is about to be closed, which takes it out of the epoll. */
+void forget(Poller *poller, int fd);
 
 PyObject *answer_datagrams(PyObject *module, PyObject *args);
 

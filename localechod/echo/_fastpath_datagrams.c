@@ -1,55 +1,74 @@
 /*
  * Datagrams answered without running Python code for each; anything out of the ordinary is returned
- * to datagram/server.py. One by one and not by recvmmsg(2): measured, a batch gains little when
- * many datagrams wait, and delays the first reply when few do.
+ * to datagram/server.py. Where many wait, a batch of them is received by one recvmmsg(2) and
+ * answered by one sendmmsg(2). Where few do, they are answered one by one: a batch would delay the
+ * first reply, and so the next message of its receiver.
  */
 #include "_fastpath.h"
 
-#include <errno.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* A reply is the bytes that were received, after a prefix in the same memory. */
-static char memory[LONGEST_PREFIX + LONGEST_READ];
-static char *const data = memory + LONGEST_PREFIX;
+enum { MOST_AT_ONCE = 32 };
 
-/* Space for the credentials alone: the kernel closes passed descriptors that do not fit. */
-static union {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(struct ucred))];
-} control;
+/* A datagram. Its reply is the bytes that were received, after a prefix in the same memory. */
+static struct slot {
+	char prefix[LONGEST_PREFIX];
+	char data[LONGEST_READ];
+	struct sockaddr_un from;
+	/* For the credentials alone: the kernel closes passed descriptors that do not fit. */
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec in, out;
+} slots[MOST_AT_ONCE];
 
-static struct sockaddr_un from;
+static struct mmsghdr incoming[MOST_AT_ONCE], outgoing[MOST_AT_ONCE];
+
+/* What a call returns, and what it may still do. */
+struct turn {
+	Py_ssize_t prefix_size, limit, slack, messages, received, sent;
+	PyObject *answered, *failures, *rest;
+};
 
 /* A name as Python's recvmsg has it: bytes for an abstract one, text for a path, None for none. */
-static PyObject *name_of(socklen_t length)
+static PyObject *name_of(const struct sockaddr_un *from, socklen_t length)
 {
-	const char *name = from.sun_path;
+	const char *name = from->sun_path;
 	Py_ssize_t size = (Py_ssize_t)length - (Py_ssize_t)offsetof(struct sockaddr_un, sun_path);
 
 	if (size <= 0)
 		return Py_NewRef(Py_None);
 	/* The length of a path of 108 bytes includes a NUL that does not fit; unix(7). */
-	if (size > (Py_ssize_t)sizeof from.sun_path)
-		size = sizeof from.sun_path;
+	if (size > (Py_ssize_t)sizeof from->sun_path)
+		size = sizeof from->sun_path;
 	if (!name[0])
 		return PyBytes_FromStringAndSize(name, size);
 	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));
 }
 
-/* A datagram for Python to handle: the message, its sender's credentials and name. */
-static PyObject *datagram(Py_ssize_t size, const struct msghdr *message)
+static int append(PyObject *list, PyObject *item)
+{
+	int failed = item ? PyList_Append(list, item) : -1;
+
+	Py_XDECREF(item);
+	return failed;
+}
+
+/* Leave a datagram to Python: the message, its sender's credentials and name. */
+static int leave(struct turn *turn, const struct slot *slot, const struct mmsghdr *message)
 {
 	struct ucred peer = {0, -1, -1};
-	PyObject *name = name_of(message->msg_namelen);
+	PyObject *name = name_of(&slot->from, message->msg_hdr.msg_namelen);
+	Py_ssize_t size = message->msg_len;
 
 	if (!name)
-		return NULL;
-	if (message->msg_controllen >= CMSG_LEN(sizeof peer))
-		memcpy(&peer, CMSG_DATA(&control.header), sizeof peer);
-	return Py_BuildValue("y#(iII)N", data, size, peer.pid, peer.uid, peer.gid, name);
+		return -1;
+	if (message->msg_hdr.msg_controllen >= CMSG_LEN(sizeof peer))
+		memcpy(&peer, CMSG_DATA(&slot->control.header), sizeof peer);
+	return append(turn->rest, Py_BuildValue("y#(iII)N", slot->data, size, peer.pid, peer.uid,
+						peer.gid, name));
 }
 
 /* As send_cost in send_budget.py: bytes that a reply takes of the send buffer, or fewer. */
@@ -59,14 +78,14 @@ static Py_ssize_t cost(Py_ssize_t size)
 }
 
 /* Remember the name of a sender that is answered: 1; 0 for one name too many; -1: an exception. */
-static int remember(PyObject *answered, socklen_t length)
+static int remember(PyObject *answered, const struct slot *slot, socklen_t length)
 {
-	PyObject *name = name_of(length);
+	PyObject *name = name_of(&slot->from, length);
 	int known;
 
 	if (!name)
 		return -1;
-	if (PySet_GET_SIZE(answered) < MOST_NAMES)
+	if (PySet_Size(answered) < MOST_NAMES)
 		known = PySet_Add(answered, name) < 0 ? -1 : 1;
 	else
 		known = PySet_Contains(answered, name);
@@ -74,66 +93,154 @@ static int remember(PyObject *answered, socklen_t length)
 	return known;
 }
 
+/*
+ * Whether a datagram can be answered here: 1, 0, or -1 with an exception. Not one from a path, which
+ * may name another socket by now (pinned_senders.py), nor with an empty reply, which hides others
+ * (send_budget.py).
+ */
+static int is_ordinary(const struct turn *turn, const struct slot *slot,
+		       const struct mmsghdr *message)
+{
+	socklen_t named = message->msg_hdr.msg_namelen;
+	Py_ssize_t length = turn->prefix_size + message->msg_len;
+
+	if (named <= offsetof(struct sockaddr_un, sun_path) || slot->from.sun_path[0])
+		return 0;
+	if (message->msg_len > turn->limit || !length || cost(length) > turn->slack)
+		return 0;
+	return remember(turn->answered, slot, named);
+}
+
+static void prepare(const struct turn *turn, int count, const char *prefix)
+{
+	for (int at = 0; at < count; at++) {
+		struct slot *slot = &slots[at];
+		struct msghdr *message = &incoming[at].msg_hdr;
+
+		/* One byte more than allowed shows that a datagram was longer. */
+		slot->in = (struct iovec){slot->data, turn->limit + 1};
+		*message = (struct msghdr){
+			.msg_name = &slot->from, .msg_namelen = sizeof slot->from,
+			.msg_iov = &slot->in, .msg_iovlen = 1,
+			.msg_control = &slot->control, .msg_controllen = sizeof slot->control,
+		};
+		memcpy(slot->data - turn->prefix_size, prefix, turn->prefix_size);
+	}
+}
+
+/* Receive at most so many: how many, 0 if none waits, -1 for an error. */
+static int receive(int fd, int count)
+{
+	Py_ssize_t size;
+
+	if (count > 1)
+		return recvmmsg(fd, incoming, count, MSG_DONTWAIT, NULL);
+	size = recvmsg(fd, &incoming[0].msg_hdr, MSG_DONTWAIT);
+	incoming[0].msg_len = size;
+	return size < 0 ? -1 : 1;
+}
+
+/* Send prepared replies: how many, or -1 for an error of the first. */
+static int transmit(int fd, int first, int count)
+{
+	Py_ssize_t size;
+
+	if (count > 1)
+		return sendmmsg(fd, outgoing + first, count, MSG_DONTWAIT);
+	size = sendmsg(fd, &outgoing[first].msg_hdr, MSG_DONTWAIT);
+	outgoing[first].msg_len = size;
+	return size < 0 ? -1 : 1;
+}
+
+/* Send the replies to the first datagrams; -1: an exception. */
+static int reply(struct turn *turn, int fd, int count)
+{
+	int at = 0;
+
+	for (int each = 0; each < count; each++) {
+		struct slot *slot = &slots[each];
+		Py_ssize_t length = turn->prefix_size + incoming[each].msg_len;
+
+		slot->out = (struct iovec){slot->data - turn->prefix_size, length};
+		outgoing[each].msg_hdr = (struct msghdr){
+			.msg_name = &slot->from, .msg_namelen = incoming[each].msg_hdr.msg_namelen,
+			.msg_iov = &slot->out, .msg_iovlen = 1,
+		};
+		turn->messages++;
+		turn->received += incoming[each].msg_len;
+	}
+	while (at < count) {
+		int sent = transmit(fd, at, count - at);
+
+		if (sent < 0) {
+			if (append(turn->failures, PyLong_FromLong(errno)) < 0)
+				return -1;
+			sent = 1;
+		} else {
+			for (int each = at; each < at + sent; each++)
+				turn->sent += outgoing[each].msg_len;
+		}
+		at += sent;
+	}
+	return 0;
+}
+
+/* Receive datagrams and answer the ordinary ones: whether to go on; -1: an exception. */
+static int answer(struct turn *turn, int fd, int most, const char *prefix)
+{
+	int count, ordinary = 0, known = 1;
+
+	prepare(turn, most, prefix);
+	count = receive(fd, most);
+	if (count < 0 && errno == EAGAIN)
+		return 0;
+	if (count < 0)
+		return append(turn->failures, PyLong_FromLong(errno));
+	/* After the first that is left to Python all others are, so that replies stay in order. */
+	while (ordinary < count && known > 0) {
+		known = is_ordinary(turn, &slots[ordinary], &incoming[ordinary]);
+		if (known > 0)
+			turn->slack -= cost(turn->prefix_size + incoming[ordinary].msg_len);
+		ordinary += known > 0;
+	}
+	if (known < 0 || reply(turn, fd, ordinary) < 0)
+		return -1;
+	for (int at = ordinary; at < count; at++) {
+		if (leave(turn, &slots[at], &incoming[at]) < 0)
+			return -1;
+	}
+	return count == most && ordinary == count && !PyList_Size(turn->failures);
+}
+
 PyObject *answer_datagrams(PyObject *module, PyObject *args)
 {
-	PyObject *sock, *answered, *rest = NULL;
+	struct turn turn = {0};
 	const char *prefix;
-	Py_ssize_t prefix_size, limit, most, slack, messages = 0, received = 0, delivered = 0;
-	int fd;
+	PyObject *sock, *result = NULL;
+	int fd, most, at_once, more = 1;
 
-	if (!PyArg_ParseTuple(args, "Oy#nnnO!", &sock, &prefix, &prefix_size, &limit, &most, &slack,
-			      &PySet_Type, &answered))
+	if (!PyArg_ParseTuple(args, "Oy#ninO!i", &sock, &prefix, &turn.prefix_size, &turn.limit, &most,
+			      &turn.slack, &PySet_Type, &turn.answered, &at_once))
 		return NULL;
 	fd = PyObject_AsFileDescriptor(sock);
 	if (fd < 0)
 		return NULL;
-	if (prefix_size > LONGEST_PREFIX || limit >= LONGEST_READ) {
+	if (turn.prefix_size > LONGEST_PREFIX || turn.limit >= LONGEST_READ) {
 		PyErr_SetString(PyExc_ValueError, "the prefix or the limit is longer than the buffer");
 		return NULL;
 	}
-	memcpy(data - prefix_size, prefix, prefix_size);
-	while (messages < most) {
-		/* One byte more than allowed shows that a datagram was longer. */
-		struct iovec place = {data, limit + 1};
-		struct msghdr message = {
-			.msg_name = &from, .msg_namelen = sizeof from,
-			.msg_iov = &place, .msg_iovlen = 1,
-			.msg_control = &control, .msg_controllen = sizeof control,
-		};
-		Py_ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT), sent;
-		Py_ssize_t length = prefix_size + size;
-		/* Not for a path, which may name another socket by now (pinned_senders.py), nor for
-		   an empty reply, which hides others (send_budget.py). */
-		int abstract = message.msg_namelen > offsetof(struct sockaddr_un, sun_path)
-			       && !from.sun_path[0];
-		int known = 0;
+	at_once = at_once > MOST_AT_ONCE ? MOST_AT_ONCE : at_once;
+	turn.failures = PyList_New(0);
+	turn.rest = PyList_New(0);
+	while (turn.failures && turn.rest && more > 0 && turn.messages < most) {
+		Py_ssize_t left = most - turn.messages;
 
-		if (size < 0 && errno == EAGAIN)
-			break;
-		if (size < 0)
-			return PyErr_SetFromErrno(PyExc_OSError);
-		if (abstract && size <= limit && length && cost(length) <= slack)
-			known = remember(answered, message.msg_namelen);
-		if (known < 0)
-			return NULL;
-		if (!known) {
-			rest = datagram(size, &message);
-			if (!rest)
-				return NULL;
-			break;
-		}
-		slack -= cost(length);
-		messages++;
-		received += size;
-		sent = sendto(fd, data - prefix_size, length, MSG_DONTWAIT, (struct sockaddr *)&from,
-			      message.msg_namelen);
-		if (sent < 0) {
-			rest = PyLong_FromLong(errno);
-			break;
-		}
-		delivered += sent;
+		more = answer(&turn, fd, left < at_once ? left : at_once, prefix);
 	}
-	if (!rest)
-		rest = Py_NewRef(Py_None);
-	return Py_BuildValue("nnnnN", messages, received, delivered, slack, rest);
+	if (turn.failures && turn.rest && more >= 0)
+		result = Py_BuildValue("nnnnOO", turn.messages, turn.received, turn.sent, turn.slack,
+				       turn.failures, turn.rest);
+	Py_XDECREF(turn.failures);
+	Py_XDECREF(turn.rest);
+	return result;
 }

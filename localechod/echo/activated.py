@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from localechod.echo.counters import Counters
 from localechod.echo.reactor import Reactor
-from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import wrap_activated
 from localechod.localsocket.bind import Bound
@@ -62,12 +62,12 @@ class ActivatedSocket:
             raise SocketError("dup", error.errno or errno.EIO, str(self._address)) from error
 
     def turn_away(self) -> None:
-        """Turn clients away until `serve` is called."""
+        """Turn clients away until `stand_back` is called."""
         if not self._turning_away:
             self._turning_away = True
             self._watch()
 
-    def serve(self) -> None:
+    def stand_back(self) -> None:
         """Turn no more clients away: the endpoint serves them."""
         if self._turning_away:
             self._turning_away = False
@@ -79,14 +79,15 @@ class ActivatedSocket:
 
     def close(self) -> None:
         """Close this process's descriptor; waiting clients stay in systemd's."""
-        self.serve()
+        self.stand_back()
         self._sock.close()
 
     def _watch(self) -> None:
         self._pause_timer = None
-        self._reactor.register(self._sock.fileno(), select.EPOLLIN, self._refuse)
+        self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
 
-    def _refuse(self, _events: int) -> None:
+    def serve(self, _events: int) -> None:
+        """Turn clients away; see Handler."""
         for _ in range(_BATCH):
             try:
                 if self._sock.type == socket.SOCK_DGRAM:
@@ -100,3 +101,7 @@ class ActivatedSocket:
                 self._pause_timer = self._reactor.loop.call_later(_PAUSE, self._watch)
                 return
             self._counters.errors["endpoint_stopped"] += 1
+
+    def failed(self, _error: Exception) -> None:
+        """See Handler: the client whose turn it was has been accepted, and is closed."""
+        self._counters.errors["internal_error"] += 1

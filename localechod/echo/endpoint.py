@@ -13,7 +13,7 @@ from localechod.echo.description import describe
 from localechod.echo.lifecycle import State, Trigger, after
 from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.status import EndpointStatus, PeerRow
-from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
@@ -138,7 +138,7 @@ class Endpoint:
 
     def _serve(self, bound: Bound) -> None:
         if self.activated is not None:
-            self.activated.serve()
+            self.activated.stand_back()
         try:
             if self.config.type == "datagram":
                 self._server = DatagramServer(self._context, self.config, bound)

@@ -37,6 +37,7 @@ class EndpointLog:
         self._endpoint = endpoint
         self._bus = bus
         self._refusals = RateLimit()
+        self._defects = RateLimit()
 
     def state(self, state: State, text: str) -> None:
         """Report that the endpoint has changed its state."""
@@ -75,6 +76,12 @@ class EndpointLog:
             },
         )
         self._bus.publish(Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid))
+
+    def defect(self, error: Exception) -> None:
+        """Report an exception that nothing expected; at most every ten seconds, with a count."""
+        more = self._defects.note(0, time.monotonic())
+        if more is not None:
+            log.error("%s: internal error%s", self._endpoint, more, exc_info=error)
 
     def received(self, message: bytes) -> None:
         """Log a message that an endpoint with `log_messages` has received; this is no event."""

@@ -7,6 +7,7 @@ that both claim a path, or a directory that comes and goes, cost little.
 """
 
 import asyncio
+import logging
 import select
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from localechod.localsocket.entry import PinnedEntry
 from localechod.localsocket.filecheck import File, FileState, difference, judge, loss, stat_path
 from localechod.localsocket.hints import connect_hint
 from localechod.localsocket.watch import Watches
+
+log = logging.getLogger("localechod.echo")
 
 # Repairs without a wait: enough for `mkdir`, `chown` and `chmod` one after the other.
 _AT_ONCE = 4
@@ -66,7 +69,7 @@ class Monitor:
         self._monitored: dict[str, _Monitored] = {}
         self._closed = False
         for descriptor in watches.descriptors:
-            reactor.register(descriptor, select.EPOLLIN, self._events)
+            reactor.register(descriptor, select.EPOLLIN, self)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Note that the supervisor has started, stopped or configured an endpoint."""
@@ -107,7 +110,13 @@ class Monitor:
             self._reactor.unregister(descriptor)
         self._watches.close()
 
-    def _events(self, _events: int) -> None:
+    def failed(self, error: Exception) -> None:
+        """See Handler: the endpoints are served further, and their files are not repaired."""
+        log.error("socket files are not watched any more", exc_info=error)
+        self.close()
+
+    def serve(self, _events: int) -> None:
+        """Look at what inotify reports; see Handler."""
         for name in self._watches.changed():
             monitored = self._monitored.get(name)
             if monitored is not None and not monitored.postponed:

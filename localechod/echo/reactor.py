@@ -1,181 +1,78 @@
-"""The reactor: an epoll of its own, which the event loop watches as one readable descriptor.
+"""The reactor: what serves the sockets of all endpoints, and the event loop's selector.
 
-It serves SEQPACKET, which neither asyncio nor uvloop does. It also controls what their transports
-hide: which connection is served next, when to stop reading, and what a descriptor costs.
-docs/performance.md compares its speed with that of others.
+It serves SEQPACKET, which asyncio does not. It also controls what asyncio's transports hide: which
+connection is served next, when to stop reading, and what a descriptor costs. docs/performance.md
+compares its speed with that of others.
 """
 
 import asyncio
+import logging
 import os
 import resource
 import select
 import socket
-import time
 
-from localechod.echo.fastpath import Callback, dispatch
+from localechod.echo.fastpath import Handler, Poller
 
-# Events served in one round: enough to spread the cost of a round of the event loop, and few enough
-# that the control plane and signals never wait long. A child serves fewer: a flood in one child
-# delays a reply in another by no more than this.
-_BATCH = 64
-CHILD_BATCH = 16
-
-# For how many seconds rounds follow each other before the event loop continues: about a hundred
-# small messages, or one batch of large ones.
-_SLICE = 0.0002
+log = logging.getLogger("localechod.echo")
 
 # Descriptors that are reserved: the control plane may need about a hundred for its connections, and
 # calls and look-ups open some. Of a small limit, a quarter is reserved.
 _RESERVE = 128
 
 
-class Reactor:
-    """Calls a callback for each descriptor that is ready, level-triggered.
-
-    Args:
-        busy_poll: for how many seconds after the last event to poll before sleeping.
+class Reactor(Poller):
+    """Serves descriptors, those of each endpoint in turn; see Poller in portable/poller.py.
 
     Attributes:
-        now: time.monotonic() at the start of the current round, in seconds; reading the clock for
-            each message would cost more than the precision is worth.
+        loop: the event loop that waits by it; eventloop.py sets it.
         ceiling: the lowest reserved descriptor. The system allocates the lowest free number, so
             clients get those below.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        parent: "Reactor | None" = None,
-        *,
-        busy_poll: float = 0.0,
-    ) -> None:
-        self._epoll = select.epoll()
-        self._callbacks: dict[int, Callback] = {}
-        self._parent = parent
-        self._batch = _BATCH if parent is None else CHILD_BATCH
-        self._busy_poll = busy_poll
-        self._patience = 0.0
-        self._again: asyncio.Handle | None = None
-        self.loop = loop
-        self.now = time.monotonic()
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, parent: "Reactor | None" = None, busy_poll: float = 0.0) -> None:
+        super().__init__(parent, busy_poll)
+        self._above = parent
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.ceiling = limit - min(_RESERVE, limit // 4)
         self._tight = True
-        if parent is None:
-            self.resume()
-        else:
-            parent.register(self._epoll.fileno(), select.EPOLLIN, self._dispatch)
+        if parent is not None:
+            self.loop = parent.loop
 
     def child(self) -> "Reactor":
-        """Return a reactor for some of the descriptors, which gets a bounded share of the time.
-
-        In a single epoll all ready descriptors form one queue, so an endpoint with a thousand of
-        them delays every other by a thousand. Children are served in rotation instead. Close a
-        child before its parent.
-
-        Raises:
-            OSError: EMFILE, ENFILE, ENOMEM, ENOSPC; epoll_create(2), epoll_ctl(2).
-        """
-        return Reactor(self.loop, self)
-
-    def __contains__(self, fd: int) -> bool:
-        return fd in self._callbacks
-
-    def register(self, fd: int, events: int, callback: Callback) -> None:
-        """Watch a descriptor; the callback gets the events that are ready (select.EPOLLIN ...).
-
-        Raises:
-            OSError: ENOSPC or ENOMEM, epoll_ctl(2).
-        """
-        self._epoll.register(fd, events)
-        self._callbacks[fd] = callback
-
-    def modify(self, fd: int, events: int) -> None:
-        """Watch a registered descriptor for other events."""
-        self._epoll.modify(fd, events)
-
-    def unregister(self, fd: int) -> None:
-        """Stop watching a registered descriptor; it has to be still open."""
-        del self._callbacks[fd]
-        self._epoll.unregister(fd)
-
-    def pause(self) -> None:
-        """Serve nothing until `resume`; messages that come meanwhile stay in the kernel."""
-        self.loop.remove_reader(self._epoll.fileno())
-        self._stop_polling()
-
-    def resume(self) -> None:
-        """Serve again after `pause`."""
-        self.loop.add_reader(self._epoll.fileno(), self._serve)
+        """Return a reactor for some of the descriptors, which gets a bounded share of the time."""
+        return type(self)(self)
 
     def note_fd(self, fd: int) -> None:
         """Note that a client has this descriptor; all children share one table."""
-        if self._parent is not None:
-            self._parent.note_fd(fd)
+        if self._above is not None:
+            self._above.note_fd(fd)
         else:
             self._tight = self._tight or fd >= self.ceiling - 1
 
     def has_free_descriptor(self) -> bool:
         """Whether a descriptor is free for a client; asks the kernel only if few are left."""
-        if self._parent is not None:
-            return self._parent.has_free_descriptor()
+        if self._above is not None:
+            return self._above.has_free_descriptor()
         if self._tight:
             try:
-                lowest = os.dup(self._epoll.fileno())
+                lowest = os.dup(0)
             except OSError:
                 return False
             os.close(lowest)
             self._tight = lowest >= self.ceiling
         return not self._tight
 
-    def close(self) -> None:
-        """Stop watching everything."""
-        if self._parent is None:
-            self.pause()
-        elif self._epoll.fileno() in self._parent:
-            self._parent.unregister(self._epoll.fileno())
-        self._epoll.close()
-        self._callbacks.clear()
-
-    def _serve(self) -> None:
-        """Serve ready descriptors, until the event loop has to continue."""
-        if self._busy_poll:
-            self._poll_busily()
-            return
-        # A child that has filled its batch probably has more, and coming back costs a round of the
-        # event loop.
-        more = self._dispatch() >= CHILD_BATCH
-        end = self.now + _SLICE
-        while more and time.monotonic() < end:
-            more = self._dispatch() >= CHILD_BATCH
-
-    def _poll_busily(self) -> None:
-        """Poll for a while: a client that gets its reply often sends the next message at once.
-
-        A wake-up costs more than everything else about a single client's message.
-        """
-        self._stop_polling()
-        end = time.monotonic() + _SLICE
-        while True:
-            if self._dispatch():
-                self._patience = self.now + self._busy_poll
-            elif self.now >= self._patience:
-                return
-            else:
-                os.sched_yield()  # the client may have to run on this processor
-            if self.now >= end:
-                # The event loop must not sleep either.
-                self._again = self.loop.call_soon(self._poll_busily)
-                return
-
-    def _stop_polling(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-
-    def _dispatch(self, _events: int = 0) -> int:
-        self.now = time.monotonic()
-        return dispatch(self._epoll, self._callbacks, self._batch, self.now)
+    def handler_failed(self, fd: int, handler: Handler, error: Exception) -> None:
+        """Let a handler end what it cannot serve; everything else goes on."""
+        try:
+            handler.failed(error)
+        except Exception:
+            log.exception("descriptor %d is not served any more", fd)
+            if fd in self:
+                self.unregister(fd)
 
 
 class Pulse:
@@ -190,7 +87,7 @@ class Pulse:
         self._ours, self._echo = socket.socketpair()
         self._ours.setblocking(False)
         self._echo.setblocking(False)
-        reactor.register(self._echo.fileno(), select.EPOLLIN, self._reply)
+        reactor.register(self._echo.fileno(), select.EPOLLIN, self)
 
     async def beat(self) -> None:
         """Return when the byte has come back; the caller sets the deadline."""
@@ -203,5 +100,10 @@ class Pulse:
         self._ours.close()
         self._echo.close()
 
-    def _reply(self, _events: int) -> None:
+    def serve(self, _events: int) -> None:
+        """Send the byte back; see Handler."""
         self._echo.send(self._echo.recv(1))
+
+    def failed(self, error: Exception) -> None:
+        """Let the watchdog end the service: without this probe nothing shows that it is well."""
+        raise error

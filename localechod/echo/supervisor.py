@@ -23,7 +23,7 @@ from localechod.echo.reactor import Reactor
 from localechod.echo.reload import Reload
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.buffers import BufferBudget
-from localechod.echo.stream.connection import hang_up
+from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError, UsageError
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.watch import NullWatcher, Watcher, Watches

@@ -7,15 +7,13 @@ from contextlib import suppress
 from typing import cast
 
 import h2.events
-import pytest
-import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.fuzz import junk
 from tests.fuzz.clients import KINDS, Client
-from tests.fuzz.world import LoopFactory, World, inventory
+from tests.fuzz.world import World, inventory
 
 ENDPOINTS: dict[str, dict[str, object]] = {
     "line": {"type": "stream"},
@@ -32,19 +30,13 @@ ASKED = ("line", "chunk", "sequence", "datagram")
 class Junk(RuleBasedStateMachine):
     """One service; a client of each kind stays connected while others throw things."""
 
-    factory: LoopFactory = staticmethod(asyncio.DefaultEventLoopPolicy().new_event_loop)
-
     @initialize()
     def begin(self) -> None:
-        self.world = World(ENDPOINTS, type(self).factory)
+        self.world = World(ENDPOINTS)
         self.loyal = [Client(self.world, name) for name in ASKED]
         self.all_is_well()
         self.world.settle()
-        self.grown = self.world.loop.run_until_complete(self.measured())
-
-    async def measured(self) -> tuple[tuple[int, int], int, int]:
-        """Measure on the loop: uvloop has two descriptors more while it runs."""
-        return self.size()
+        self.grown = self.size()
 
     def size(self) -> tuple[tuple[int, int], int, int]:
         """Return what must not grow: descriptors and threads, tasks, connections."""
@@ -134,12 +126,6 @@ def statuses(world: World) -> list[str]:
     return found
 
 
-class JunkOnUvloop(Junk):
-    """The same on the other loop."""
-
-    factory = staticmethod(uvloop.new_event_loop)
-
-
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "4")),
     stateful_step_count=30,
@@ -150,6 +136,5 @@ FEW = settings(
 )
 
 
-@pytest.mark.parametrize("machine", [Junk, JunkOnUvloop])
-def test_any_bytes_and_descriptors_break_nothing_and_leave_nothing(machine: type[Junk]) -> None:
-    run_state_machine_as_test(machine, settings=FEW)
+def test_any_bytes_and_descriptors_break_nothing_and_leave_nothing() -> None:
+    run_state_machine_as_test(Junk, settings=FEW)

@@ -4,7 +4,6 @@ Control calls, reloads and restarts on one side; on the other files that vanish,
 renamed, directories that go and come, clients of every kind, and no descriptor left.
 """
 
-import asyncio
 import os
 import socket
 import stat
@@ -13,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-import uvloop
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,7 +26,7 @@ from localechod.config import compare
 from localechod.echo.lifecycle import State
 from localechod.errors import LocalechodError
 from tests.fuzz.clients import Client
-from tests.fuzz.world import LoopFactory, Tables, World
+from tests.fuzz.world import Tables, World
 
 NAMES = ("line", "chunk", "sequence", "datagram", "deep")
 CLIENTS = 8
@@ -70,12 +67,10 @@ def tables(directory: Path, chosen: dict[str, dict[str, Any]]) -> Tables:
 class Endpoints(RuleBasedStateMachine):
     """One service; `clients` have to be answered, and nobody else is connected."""
 
-    factory: LoopFactory = staticmethod(asyncio.DefaultEventLoopPolicy().new_event_loop)
-
     @initialize()
     def begin(self) -> None:
         self.chosen: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
-        self.world = World({"line": {"type": "stream"}}, type(self).factory)
+        self.world = World({"line": {"type": "stream"}})
         self.directory = self.world.directory
         (self.directory / "deep").mkdir()
         self.clients: list[Client] = []
@@ -341,12 +336,6 @@ def vars_of(row: object) -> dict[str, Any]:
     return {name: getattr(row, name) for name in type(row).__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-class EndpointsOnUvloop(Endpoints):
-    """The same on the other loop."""
-
-    factory = staticmethod(uvloop.new_event_loop)
-
-
 # The same cases each time: a run that fails now and then helps nobody. `./dev soak` has others.
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5")),
@@ -358,8 +347,5 @@ FEW = settings(
 )
 
 
-@pytest.mark.parametrize("machine", [Endpoints, EndpointsOnUvloop])
-def test_any_calls_and_any_events_in_any_order_leave_the_endpoints_in_order(
-    machine: type[Endpoints],
-) -> None:
-    run_state_machine_as_test(machine, settings=FEW)
+def test_any_calls_and_any_events_in_any_order_leave_the_endpoints_in_order() -> None:
+    run_state_machine_as_test(Endpoints, settings=FEW)

@@ -29,6 +29,8 @@ from localechod.daemon.service import Service
 from localechod.echo import retry
 from localechod.echo.binding import Owner
 from localechod.echo.endpoint import Endpoint
+from localechod.echo.eventloop import EventLoop
+from localechod.echo.persist import crash_keep
 from localechod.echo.persist.snapshot import ServiceSnapshot
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream import listener
@@ -38,7 +40,6 @@ from tests.unit.restart_fakes import Kept
 
 T = TypeVar("T")
 Tables = Mapping[str, Mapping[str, object]]
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 SECONDS = 20.0
 
@@ -61,12 +62,10 @@ class World:
 
     Args:
         tables: the endpoints' settings, as in a configuration file.
-        factory: makes the event loop.
     """
 
-    def __init__(self, tables: Tables, factory: LoopFactory) -> None:
+    def __init__(self, tables: Tables) -> None:
         self.problems: list[str] = []
-        factory().close()  # the first one of uvloop leaves two descriptors for all that follow
         gc.collect()  # or what the world before this one has left goes while this one lives
         self.before = inventory()
         self.directory = Path(tempfile.mkdtemp(prefix="lf-", dir="/tmp"))
@@ -75,9 +74,10 @@ class World:
         self.control = str(self.directory / "control.sock")
         self._file = self.directory / "localechod.toml"
         # A second of rest is long where thousands of them follow each other.
-        self._paces = (listener._PAUSE, retry._FIRST, retry._CAP)
-        listener._PAUSE, retry._FIRST, retry._CAP = 0.01, 0.01, 0.05
-        self.loop = factory()
+        self._paces = (listener._PAUSE, retry._FIRST, retry._CAP, crash_keep.AGE)
+        listener._PAUSE, retry._FIRST, retry._CAP, crash_keep.AGE = 0.01, 0.01, 0.05, 0.01
+        self._reactor = Reactor()
+        self.loop = EventLoop(self._reactor)
         self.loop.set_exception_handler(self._remember)
         self._store = Store()
         self.write(tables)
@@ -136,6 +136,8 @@ class World:
         for endpoint in self.endpoints.values():
             if endpoint._server is not None:
                 endpoint._server._bound.close()
+                for connection in getattr(endpoint._server, "_connections", ()):
+                    connection.slot_byte = None  # a view of the memory, which is closed below
                 if endpoint.config.type == "datagram":
                     endpoint._server._pinned_senders.close()  # type: ignore[union-attr] # by its type
             endpoint.close()
@@ -144,15 +146,12 @@ class World:
         bound = self.service._control._bound
         assert bound is not None
         bound.close()
-        self._reactor.close()
+        self._reactor.resume()  # a process has one of its own
         self._close_memory()
         self._begin()
 
     def starve(self, action: Callable[[], object] = lambda: None) -> None:
-        """Let what has happened be served, and do something, without one descriptor left.
-
-        On the running loop: to start, uvloop's needs two of its own.
-        """
+        """Let what has happened be served, and do something, without one descriptor left."""
 
         async def starved() -> None:
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -179,15 +178,13 @@ class World:
         self.supervisor.events.close()
         self.do(self.service._control.close())
         self.service._control.remove()
-        self._reactor.close()
         self._close_memory()
         self._store.close()
         self.settle()
         tasks = asyncio.all_tasks(self.loop)
-        # uvloop does not show its timers.
-        timers = [t for t in getattr(self.loop, "_scheduled", ()) if not t.cancelled()]
+        timers = [t for t in self.loop._scheduled if not t.cancelled()]  # type: ignore[attr-defined]
         self.loop.close()
-        listener._PAUSE, retry._FIRST, retry._CAP = self._paces
+        listener._PAUSE, retry._FIRST, retry._CAP, crash_keep.AGE = self._paces
         self._remove()
         gc.collect()
         assert not self.problems, self.problems
@@ -223,8 +220,7 @@ class World:
                 remark="",
                 dropped=False,
             )
-            self.service = Service(launch, Notifier({}), self._store)
-            self._reactor = Reactor(self.loop)
+            self.service = Service(launch, Notifier({}), self._store, self._reactor)
             keeper = EndpointStore(self._store, slots)
             self.service.supervisor = Supervisor(
                 loaded, self._reactor, owner, keeper, dropped=False

@@ -20,15 +20,9 @@ def daemon(sockdir: Path) -> Iterator[Daemon]:
         daemon.kill()
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=["compiled", "Python"])
 def either(daemon: Daemon, request: pytest.FixtureRequest) -> Daemon:
-    """The daemon as it should be, and in nothing but Python: no uvloop, no compiled loop."""
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop", reason="uvloop is not installed")
-        return daemon
-    hidden = daemon.directory / "hidden"
-    hidden.mkdir()
-    (hidden / "uvloop.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
-    daemon.environment["PYTHONPATH"] = f"{hidden}:{Path.cwd()}"
-    daemon.environment["LOCALECHOD_PURE_PYTHON"] = "1"
+    """The daemon as it should be, and in nothing but Python."""
+    if request.param == "Python":
+        daemon.environment["LOCALECHOD_PURE_PYTHON"] = "1"
     return daemon

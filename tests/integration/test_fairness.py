@@ -4,7 +4,6 @@ In one process with the data plane: what the storm's endpoint has done is counte
 the request to the calm one and its reply, however fast the machine is.
 """
 
-import asyncio
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -16,8 +15,10 @@ import pytest
 from localechod import config
 from localechod.echo.binding import Owner
 from localechod.echo.datagram import server
+from localechod.echo.eventloop import EventLoop
+from localechod.echo.fastpath import CHILD_BATCH
 from localechod.echo.persist.crash_slots import no_slots
-from localechod.echo.reactor import CHILD_BATCH, Reactor
+from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from tests.integration.harness import DEADLINE
 
@@ -44,8 +45,8 @@ class House:
     def __init__(self, directory: Path, storm: str) -> None:
         self.directory = directory
         text = f'version = 1\n[endpoints.storm]\n{storm}\n[endpoints.calm]\ntype = "stream"\n'
-        self.loop = asyncio.new_event_loop()
-        self.reactor = Reactor(self.loop)
+        self.reactor = Reactor()
+        self.loop = EventLoop(self.reactor)
         owner = Owner(directory.stat().st_uid, directory.stat().st_gid)
         loaded = config.parse(text, directory, "the test")
         self.supervisor = Supervisor(loaded, self.reactor, owner, SocketStore(), dropped=False)
@@ -85,7 +86,6 @@ class House:
 
     def close(self) -> None:
         self.loop.run_until_complete(self.supervisor.drain(0.0))
-        self.reactor.close()
         self.loop.close()
 
 

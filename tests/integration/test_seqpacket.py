@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.integration.harness import DEADLINE, Daemon, fill_up, is_read, resident
+from tests.integration.harness import DEADLINE, Daemon, fill_up, is_read, resident, until
 
 KIND = socket.SOCK_SEQPACKET
 PACKETS = '[endpoints.q]\ntype = "seqpacket"\nmode = "0666"\n'
@@ -40,6 +40,21 @@ def test_an_empty_record_is_answered_and_is_not_the_end(either: Daemon) -> None:
         assert ask(sock, b"after it") == b"Hi, after it"
     row = either.row("q")
     assert (row["messages_total"], row["errors"]) == (2, {})
+
+
+def test_an_empty_first_record_is_answered_after_the_endpoint_was_bound_again(
+    either: Daemon,
+) -> None:
+    either.configure(PACKETS)
+    either.start()
+    path = either.runtime / "q.sock"
+    inode = path.stat().st_ino
+    path.unlink()
+    until(lambda: path.exists() and path.stat().st_ino != inode)
+    with either.connect("q", KIND) as sock:
+        sock.send(b"")
+        sock.send(b"after it")
+        assert [sock.recv(100), sock.recv(100)] == [b"Hi, ", b"Hi, after it"]
 
 
 def test_without_a_prefix_an_empty_record_comes_back_empty(daemon: Daemon) -> None:

@@ -224,26 +224,6 @@ def test_a_daemon_that_ends_at_once_fails_its_test_at_once_with_its_log(daemon: 
         daemon.start("--fly")
 
 
-@needs_root  # /proc/PID/maps of a daemon that is not dumpable
-def test_without_uvloop_it_serves_the_same(daemon: Daemon) -> None:
-    daemon.configure(ONE)
-    hidden = daemon.directory / "uvloop"
-    hidden.mkdir()
-    (hidden / "uvloop.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
-    os.environ["PYTHONPATH"] = f"{hidden}:{Path.cwd()}"
-    try:
-        daemon.start()
-    finally:
-        del os.environ["PYTHONPATH"]
-    assert daemon.process is not None
-    maps = Path(f"/proc/{daemon.process.pid}/maps").read_text(encoding="utf-8")
-    assert "uvloop" not in maps
-    with daemon.connect("a") as sock:
-        sock.sendall(b"x\n")
-        assert receive(sock, 6) == b"Hi, x\n"
-    assert daemon.stop() == 0
-
-
 def test_detaching_under_systemd_is_refused(daemon: Daemon) -> None:
     daemon.configure(ONE)
     with pytest.MonkeyPatch.context() as environment:

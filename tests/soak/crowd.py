@@ -16,7 +16,10 @@ _RECOVERY = 10.0
 
 
 def crowd(report: Report, count: int) -> None:
-    """Connect so many, have each answered once, look at the memory, and have all answered again."""
+    """Connect so many, have each answered once, look at the memory, and have all answered again.
+
+    The epoll that an endpoint has for many connections remains: one descriptor.
+    """
     with started(count) as target:
         with target.open("stream") as first:
             answered = target.echo(first)
@@ -26,7 +29,7 @@ def crowd(report: Report, count: int) -> None:
             answered = answered and all(target.echo(client) for client in clients)
             each = (target.resident() - before) / count
             again = sum(target.echo(client) for client in clients)
-        left = target.settled(open_before)
+        left = target.settled(open_before + 1)
     report.add("connections at once, mostly idle", f"{count:,}")
     report.add(
         "  memory for each",
@@ -43,8 +46,8 @@ def crowd(report: Report, count: int) -> None:
     report.add(
         "  descriptors when they have left",
         f"{left} (was {open_before})",
-        "as before",
-        fine=left <= open_before,
+        "as before + 1",
+        fine=left <= open_before + 1,
     )
 
 
@@ -75,7 +78,7 @@ def exhaustion(report: Report, descriptors: int) -> None:
             client.close()
         seconds = time.monotonic() - began
         recovered = target.daemon.row("stream")["state"]
-        left = target.settled(open_before)
+        left = target.settled(open_before + 1)
     report.add("clients of a daemon without descriptors", f"{len(clients):,} of {descriptors:,}")
     report.add("  served at once, and waiting", f"{len(served):,} and {len(waiting):,}")
     report.add("  state meanwhile", state, "degraded", fine=state == "degraded" and bool(waiting))
@@ -92,6 +95,6 @@ def exhaustion(report: Report, descriptors: int) -> None:
     report.add(
         "  descriptors when they have left",
         f"{left} (was {open_before})",
-        "as before",
-        fine=left <= open_before,
+        "as before + 1",
+        fine=left <= open_before + 1,
     )

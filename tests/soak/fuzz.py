@@ -14,12 +14,12 @@ import time
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from tests.fuzz.test_junk import Junk, JunkOnUvloop
-from tests.fuzz.test_supervisor import Endpoints, EndpointsOnUvloop
+from tests.fuzz.test_junk import Junk
+from tests.fuzz.test_supervisor import Endpoints
 from tests.integration.harness import CHECKOUT
 from tests.soak.target import Report
 
-_MACHINES = (Endpoints, EndpointsOnUvloop, Junk, JunkOnUvloop)
+_MACHINES = (Endpoints, Junk)
 _ROUND = 20  # cases of a machine before the next one's turn
 
 

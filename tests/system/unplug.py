@@ -1,34 +1,34 @@
 """Unplug the data plane of a localechod: `unplug.py PID`, as root. The event loop lives on.
 
-The daemon serves its endpoints by an epoll of its own, which the loop's epoll watches. That one
-entry is taken out of the loop's, from here: pidfd_getfd(2) gets both descriptors, and an entry is
-known to epoll_ctl(2) by descriptor number and file, so the duplicate needs the same number.
+All descriptors are in one epoll. Those of the data plane are taken out of it, from here; what is
+asyncio's stays: its wake-up socket, which was registered first, and the control socket with its
+connections. pidfd_getfd(2) gets the descriptors. An entry is known to epoll_ctl(2) by descriptor
+number and file, so each duplicate needs the same number.
 """
 
 import ctypes
 import os
 import select
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PIDFD_GETFD = 438  # the same on every architecture
 
 
-def epolls(pid: int) -> dict[int, set[int]]:
-    """Return what each epoll of a process watches, by the numbers of its descriptors."""
+def epolls(pid: int) -> dict[int, dict[int, int]]:
+    """Return what each epoll of a process watches: the number of its registration, by descriptor.
+
+    The compiled part has that number in the upper half of an entry's data.
+    """
     found = {}
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         if "[eventpoll]" in str(fd.readlink()):
             lines = Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text(encoding="ascii").splitlines()
-            found[int(fd.name)] = {int(line.split()[1]) for line in lines if line[:4] == "tfd:"}
+            entries = [line.split() for line in lines if line.startswith("tfd:")]
+            found[int(fd.name)] = {int(entry[1]): int(entry[5], 16) >> 32 for entry in entries}
     return found
-
-
-def entry(found: dict[int, set[int]]) -> tuple[int, int]:
-    """Return the loop's epoll and the engine's: the engine's has the lanes', the loop's has it."""
-    engines = {fd for fd, watched in found.items() if watched & found.keys()}
-    ((loop, reactor),) = [(fd, one) for fd in engines for one in found[fd] & engines]
-    return loop, reactor
 
 
 def get(pidfd: int, number: int) -> int:
@@ -40,13 +40,26 @@ def get(pidfd: int, number: int) -> int:
     return fd
 
 
+def is_control(descriptor: int) -> bool:
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as sock:
+        return str(sock.getsockname()).endswith("control.sock")
+    return False
+
+
 def main(pid: int) -> None:
-    loop, reactor = entry(epolls(pid))
+    found = epolls(pid)
+    root = max(found, key=lambda fd: len(found[fd]))
     pidfd = os.pidfd_open(pid)
-    own = os.dup2(get(pidfd, loop), 500)  # out of the way of the engine's number
-    os.dup2(get(pidfd, reactor), reactor)
-    select.epoll.fromfd(own).unregister(reactor)
-    assert reactor not in epolls(pid)[loop]
+    own = os.dup2(get(pidfd, root), 500)  # out of the way of the numbers below
+    os.dup2(pidfd, 501)
+    epoll = select.epoll.fromfd(own)
+    for fd, number in found[root].items():
+        os.dup2(get(501, fd), fd)
+        if number > 1 and not is_control(fd):
+            epoll.unregister(fd)
+    left = epolls(pid)[root]
+    assert 1 in left.values()
+    assert len(left) < len(found[root])
 
 
 if __name__ == "__main__":

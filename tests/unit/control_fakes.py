@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-import uvloop
 
 from localechod.control.client import Client
 from localechod.control.events import EventClient
@@ -27,6 +26,7 @@ from localechod.control.server import ControlServer
 from localechod.echo.events import Event, EventBus
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.supervisor import UnknownEndpointError
+from tests.unit.loops import new_loop
 
 if TYPE_CHECKING:
     from localechod.errors import LocalechodError
@@ -36,7 +36,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 LOOPS: dict[str, LoopFactory] = {
     "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
+    "reactor": new_loop,
 }
 on_each_loop = pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
 NOBODY = 65534

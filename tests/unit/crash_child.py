@@ -16,8 +16,8 @@ import pytest
 from localechod.config import EndpointConfig
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import size
-from localechod.echo.reactor import Reactor
 from tests.unit.crash_fakes import CUT, SLOTS, Killed, World, may_be_cut
+from tests.unit.loops import new_loop
 from tests.unit.ptrace import Child
 
 # What the test's process sends to have the child serve.
@@ -68,18 +68,19 @@ class ChildWorld(World):
         self._child = Child(self._serve_in_child)
         self.process.sock.close()
         self._process = None
-        self._reactor.close()
-        self._reactor = Reactor(self._loop)
+        self._loop.close()
+        self._loop = new_loop()
+        self._reactor = self._loop.reactor
         self.steps.taken, self.steps.end = 0, -1
         self._run()
         self.steps.end = end
 
     def _serve_in_child(self) -> None:
         self.steps.end = -1
-        while self.process.sock.fileno() >= 0:
+        while self.process.fd >= 0:
             os.read(self._commands[0], 1)
-            while self.process.sock.fileno() >= 0 and self._reactor._epoll.poll(0):
-                self._reactor._dispatch()
+            while self.process.fd >= 0 and self._reactor.turn():
+                pass
         os._exit(0)
 
     def _run(self) -> None:

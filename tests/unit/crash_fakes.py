@@ -5,7 +5,6 @@ a message to the store. A kill comes before a step or after it; a long write may
 Here the process is this one, and a kill is an exception. In crash_child.py it is a real process.
 """
 
-import asyncio
 import os
 import socket
 from collections import Counter
@@ -28,7 +27,8 @@ from localechod.echo.stream.buffers import BufferBudget
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
-from localechod.localsocket.peer import Credentials, credentials
+from localechod.localsocket.peer import credentials
+from tests.unit.loops import new_loop
 from tests.unit.restart_fakes import Kept
 
 SLOTS = 2
@@ -154,9 +154,14 @@ class Port:
         self.crash_keeper = crash_keeper
         self.counters = Counters()
         self.buffers = BufferBudget()
+        self.socket_type = 0  # a socket object is there from the beginning
 
     def observe(self, message: bytes) -> None:
         """Log nothing."""
+
+    def failed(self, error: Exception) -> None:
+        """Let the test fail."""
+        raise error
 
     def connection_closed(self, connection: Connection) -> None:
         """Do nothing."""
@@ -174,8 +179,8 @@ class World:
         self.kind = socket.SOCK_STREAM if config.type == "stream" else socket.SOCK_SEQPACKET
         for module in (connection, framed, seqpacket):
             monkeypatch.setattr(module, "os", SteppedOs(self.steps))
-        self._loop = asyncio.new_event_loop()
-        self._reactor = Reactor(self._loop)
+        self._loop = new_loop()
+        self._reactor = self._loop.reactor
         self._process: Connection | None = None
         ours, self.client = socket.socketpair(socket.AF_UNIX, self.kind)
         self.client.setblocking(False)
@@ -186,7 +191,7 @@ class World:
     def begin(self) -> None:
         """The first process: it accepts the client, and keeps the connection for a crash."""
         crash_keeper = self._crash_keeper()
-        connection = self._connect(self._ours, credentials(self._ours), crash_keeper)
+        connection = self._connect(self._ours, crash_keeper)
         connection.accepted_at = -10.0
         crash_keeper.enter(connection)
         crash_keeper._keep()
@@ -204,8 +209,7 @@ class World:
         crash_keeper.reserve(1)
         for state, sock in zip(states, sockets, strict=True):
             (known,) = state.connections
-            peer = Credentials(known.pid, known.uid, known.gid, frozenset(known.groups))
-            connection = self._connect(SteppedSocket(fileno=sock.detach()), peer, crash_keeper)
+            connection = self._connect(SteppedSocket(fileno=sock.detach()), crash_keeper)
             crash_keeper.enter(connection)
             connection.thaw(known)
             crash_keeper.resume(connection, known.serial)
@@ -216,14 +220,14 @@ class World:
         """The process after a planned restart; it gets the socket from this one."""
         state = self.process.freeze()
         sock = SteppedSocket(fileno=os.dup(self.process.fd))
-        peer, end = self.process.peer, self.steps.end
+        end = self.steps.end
         self._die()
         slots = Slots(self.memory)
         for descriptor in parse(self.store.pass_on()).descriptors():
             os.close(descriptor)
         crash_keeper = CrashKeeper(self._loop, EndpointStore(self.store, slots), 1)
         crash_keeper.reserve(1)
-        connection = self._connect(sock, peer, crash_keeper)
+        connection = self._connect(sock, crash_keeper)
         crash_keeper.enter(connection)
         connection.thaw(state)
         self.steps.end = end
@@ -232,12 +236,12 @@ class World:
 
     def serve(self) -> None:
         """Let the process serve whatever is ready."""
-        while self.alive and self._reactor._epoll.poll(0):
-            self._reactor._dispatch()
+        while self.alive and self._reactor.turn():
+            pass
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.sock.fileno() >= 0
+        return self._process is not None and self._process.fd >= 0
 
     @property
     def process(self) -> Connection:
@@ -257,7 +261,6 @@ class World:
         self.client.close()
         self._ours.close()
         self.store.close()
-        self._reactor.close()
         self._loop.close()
 
     def _memory(self) -> crash_slots.Memory:
@@ -268,17 +271,19 @@ class World:
         crash_keeper.reserve(1)
         return crash_keeper
 
-    def _connect(
-        self, sock: socket.socket, peer: Credentials, crash_keeper: CrashKeeper
-    ) -> Connection:
+    def _connect(self, sock: socket.socket, crash_keeper: CrashKeeper) -> Connection:
         port = Port(self._reactor, self.config, crash_keeper)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
-        self._process = kind(sock, peer, port)
-        return self._process
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, self.config.type == "seqpacket")
+        peer = credentials(sock)
+        process = kind.model(port).begin(sock.fileno(), peer.pid, peer.uid, peer.gid)
+        process._sock = sock
+        self._process = process
+        return process
 
     def _die(self) -> None:
         self.steps.end = -1
-        if self._process is not None and self._process.sock.fileno() >= 0:
+        if self._process is not None and self._process.fd >= 0:
             if self._process.fd in self._reactor:
                 self._reactor.unregister(self._process.fd)
             self._process.sock.close()

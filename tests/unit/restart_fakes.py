@@ -1,6 +1,5 @@
 """A store without a manager, and lives of the data plane one after the other in one process."""
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -11,10 +10,10 @@ from localechod.daemon import crash, restart
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.binding import Owner
 from localechod.echo.persist.snapshot import ServiceSnapshot
-from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
+from tests.unit.loops import run, running_reactor
 
 SECONDS = 10.0
 
@@ -64,7 +63,7 @@ def live(
     async def life() -> None:
         owner = Owner(os.geteuid(), os.getegid())
         loaded = config.parse(f"version = 1\n{text}", directory, "test")
-        reactor = Reactor(asyncio.get_running_loop())
+        reactor = running_reactor()
         inherited = parse(store.pass_on())
         state = restart.read_state(inherited.state)
         slots = crash.memory(inherited.crash_slots, store)
@@ -80,11 +79,10 @@ def live(
         endpoints, sockets = supervisor.freeze()
         after = ServiceSnapshot(started=time.monotonic(), endpoints=endpoints)
         restart.pack(after, sockets, store)
-        reactor.close()
         for sock in sockets:
             sock.close()
         for endpoint in supervisor._endpoints.values():
             if endpoint._server is not None:
                 endpoint._server._bound.close()
 
-    asyncio.run(asyncio.wait_for(life(), SECONDS))
+    run(life(), SECONDS)

@@ -93,7 +93,7 @@ def test_of_what_a_restart_has_brought_the_copy_is_closed(store: Kept) -> None:
     with keep(store, slots) as client:
         (record,) = slots.records()
         brought = ConnectionSnapshot(
-            pid=1, uid=0, gid=0, groups=(), accepted_at=1, active_at=1,
+            pid=1, uid=0, gid=0, accepted_at=1, active_at=1,
             messages=1, received=1, sent=1, serial=record.serial,
         )  # fmt: skip
         state = EndpointSnapshot(config=LINES, counters={}, errors={}, connections=(brought,))

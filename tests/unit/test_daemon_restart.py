@@ -37,7 +37,6 @@ def connection(pid: int) -> ConnectionSnapshot:
         pid=pid,
         uid=0,
         gid=0,
-        groups=(0,),
         accepted_at=1,
         active_at=2,
         messages=3,

@@ -1,6 +1,5 @@
 """What the service itself does on a reload, whichever way it was asked."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -17,9 +16,9 @@ from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
 from localechod.echo.binding import Owner
 from localechod.echo.persist.crash_slots import no_slots
-from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.host.systemd import Notifier
+from tests.unit.loops import run, running_reactor
 from tests.unit.restart_fakes import Kept
 
 SECONDS = 10.0
@@ -63,7 +62,8 @@ def test_a_reload_looks_the_administrators_up_again(
     later = Admins(frozenset({4711}), frozenset())
 
     async def main() -> None:
-        service, reactor = Service(launch, Notifier({}), store), Reactor(asyncio.get_running_loop())
+        reactor = running_reactor()
+        service = Service(launch, Notifier({}), store, reactor)
         service.supervisor = Supervisor(
             loaded, reactor, owner, EndpointStore(store, launch.slots), dropped=False
         )
@@ -78,7 +78,6 @@ def test_a_reload_looks_the_administrators_up_again(
         await service._control.close()
         service._control.remove()
         await service.supervisor.drain(SECONDS)
-        reactor.close()
 
-    asyncio.run(asyncio.wait_for(main(), SECONDS))
+    run(main(), SECONDS)
     store.close()

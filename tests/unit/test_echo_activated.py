@@ -16,17 +16,16 @@ from localechod.echo.reactor import Reactor
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import wrap_activated
+from tests.unit.loops import run, running_reactor
 
 SECONDS = 10.0
 
 
-def passed_in(
-    path: Path, loop: asyncio.AbstractEventLoop
-) -> tuple[ActivatedSocket, Counters, Reactor]:
+def passed_in(path: Path) -> tuple[ActivatedSocket, Counters, Reactor]:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(path))
     sock.listen()
-    counters, reactor = Counters(), Reactor(loop)
+    counters, reactor = Counters(), running_reactor()
     return (
         ActivatedSocket(reactor, counters, wrap_activated(sock, Address.parse(str(path)))),
         counters,
@@ -41,7 +40,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
 
     async def life() -> None:
         loop = asyncio.get_running_loop()
-        one, counters, reactor = passed_in(sockdir / "a", loop)
+        one, counters, reactor = passed_in(sockdir / "a")
         client = socket.socket(socket.AF_UNIX)
         client.setblocking(False)
         client.connect(str(sockdir / "a"))
@@ -51,7 +50,7 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
         os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
         try:
-            one._refuse(select.EPOLLIN)
+            one.serve(select.EPOLLIN)
             assert one._sock.fileno() not in reactor  # so nothing spins
             with pytest.raises(SocketError, match=r"^dup failed: Too many open files"):
                 one.bound()
@@ -61,20 +60,18 @@ def test_without_a_descriptor_it_rests_and_goes_on_later(
         assert counters.errors == {"endpoint_stopped": 1}
         client.close()
         one.close()
-        reactor.close()
 
-    asyncio.run(asyncio.wait_for(life(), SECONDS))
+    run(life(), SECONDS)
 
 
 def test_let_go_of_while_it_rests_it_does_not_come_back(sockdir: Path) -> None:
     async def life() -> None:
-        one, _, reactor = passed_in(sockdir / "a", asyncio.get_running_loop())
+        one, _, reactor = passed_in(sockdir / "a")
         one.turn_away()
         one._reactor.unregister(one._sock.fileno())
         timer = one._pause_timer = reactor.loop.call_later(SECONDS, one._watch)
         one.close()
         assert timer.cancelled()
-        reactor.close()
 
-    asyncio.run(asyncio.wait_for(life(), SECONDS))
+    run(life(), SECONDS)
     assert (sockdir / "a").is_socket()

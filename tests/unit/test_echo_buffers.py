@@ -1,6 +1,5 @@
 """All connections together buffer no more than a limit; the largest one is closed for it."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +10,7 @@ import pytest
 from localechod.config import EndpointConfig
 from localechod.daemon.inherited import EndpointStore
 from localechod.echo.counters import Counters
+from localechod.echo.eventloop import EventLoop
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
 from localechod.echo.reactor import Reactor
@@ -43,6 +43,11 @@ class Port:
     def observe(self, message: bytes) -> None:
         assert not message
 
+    socket_type = int(socket.SOCK_STREAM)
+
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def connection_closed(self, connection: Connection) -> None:
         self.here.remove(connection)
 
@@ -50,22 +55,23 @@ class Port:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        self.here.append(StreamConnection(ours, credentials(ours), self))
+        peer = credentials(ours)
+        model = StreamConnection.model(self)
+        self.here.append(model.begin(ours.detach(), peer.pid, peer.uid, peer.gid))
         return theirs
 
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     monkeypatch.setattr(module, "LIMIT", 100 * KIB)
-    loop = asyncio.new_event_loop()
-    reactor = Reactor(loop)
+    reactor = Reactor()
+    loop = EventLoop(reactor)
     port = Port(reactor)
     yield port
     for connection in list(port.here):
         connection.close_now()
     assert port.buffers._total == 0
     assert not port.buffers._sizes
-    reactor.close()
     loop.close()
 
 

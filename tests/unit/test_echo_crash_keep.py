@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from localechod.echo.persist.crash_keep import BATCH, CrashKeeper
-from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot, Slots, format_memory, size
+from localechod.echo.persist.crash_slots import BOUNDARY, Slot, Slots, format_memory, size
 
 PLACES = 40
 
@@ -35,14 +35,19 @@ class Client:
     def __init__(self, name: str, since: float) -> None:
         self.sock, self.peer = socket.socketpair()
         self.accepted_at = since
-        self.slot = NO_SLOT
+        self.slot: Slot | None = None
         self.name = name
 
-    def attach_slot(self, slot: Slot) -> None:
+    def attach_slot(self, slot: Slot | None) -> None:
         self.slot = slot
-        if slot is not NO_SLOT:
+        if slot is not None:
             slot.describe(self.name, "line", 0)
             slot.mark(BOUNDARY)
+
+
+def slot_of(client: Client) -> Slot:
+    assert client.slot is not None
+    return client.slot
 
 
 class Crowd:
@@ -55,6 +60,12 @@ class Crowd:
         self.keeper = SocketStore(format_memory(bytearray(size(PLACES)), PLACES))
         self.clients: list[Client] = []
         self.crash_keeper = self.begin(PLACES)
+
+    def end(self, client: Client) -> None:
+        """What a connection does that ends."""
+        if client.slot is not None:
+            self.crash_keeper.leave(client)
+        self.crash_keeper.forget(client)
 
     def begin(self, wanted: int, others: int = 0) -> CrashKeeper:
         self.crash_keeper = CrashKeeper(self.loop, self.keeper, wanted)
@@ -98,7 +109,7 @@ def test_a_short_connection_is_never_kept_and_no_timer_is_left(crowd: Crowd) -> 
     client = crowd.enter()
     crowd.wait(0.9)
     assert crowd.waits
-    crowd.crash_keeper.leave(client)
+    crowd.end(client)
     crowd.wait(0.2)
     assert crowd.keeper.told == []
     assert not crowd.waits
@@ -108,7 +119,7 @@ def test_an_older_connection_is_kept_under_a_name_of_its_own(crowd: Crowd) -> No
     clients = [crowd.enter("a"), crowd.enter("b")]
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b"]
-    names = [client.slot.name for client in clients]
+    names = [slot_of(client).name for client in clients]
     assert list(crowd.keeper.held) == names
     assert len({name.partition("@")[0] for name in names}) == 2
     assert not crowd.waits
@@ -132,9 +143,9 @@ def test_at_the_limit_no_timer_waits_and_the_next_oldest_follows(crowd: Crowd) -
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+b"]
     assert not crowd.waits
-    crowd.crash_keeper.leave(clients[2])
+    crowd.end(clients[2])
     assert not crowd.waits
-    crowd.crash_keeper.leave(clients[0])
+    crowd.end(clients[0])
     crowd.wait(0)
     assert crowd.keeper.told == ["+a", "+b", "-a", "+d"]
 
@@ -143,7 +154,7 @@ def test_a_kept_connection_that_closes_is_shut_down_and_its_slot_freed(crowd: Cr
     client = crowd.enter()
     crowd.wait(1.1)
     with socket.socket(fileno=os.dup(next(iter(crowd.keeper.held.values())).fileno())):
-        crowd.crash_keeper.leave(client)
+        crowd.end(client)
         client.sock.close()
         client.peer.settimeout(10)
         assert client.peer.recv(1) == b""  # although a duplicate is still open
@@ -155,7 +166,7 @@ def test_with_a_limit_of_zero_no_connection_is_kept(crowd: Crowd) -> None:
     crowd.begin(0)
     client = crowd.enter()
     crowd.wait(1.1)
-    crowd.crash_keeper.leave(client)
+    crowd.end(client)
     assert crowd.keeper.told == []
     assert not crowd.crash_keeper._candidates
 
@@ -184,17 +195,17 @@ def test_the_next_process_continues_with_its_connections_and_removes_the_others(
 ) -> None:
     clients = [crowd.enter(name) for name in "abc"]
     crowd.wait(1.1)
-    serials = [client.slot.serial for client in clients]
+    serials = [slot_of(client).serial for client in clients]
     crowd.keeper.told.clear()
     crowd.begin(2)
     for place in (2, 0):
-        clients[place].slot = NO_SLOT
+        clients[place].slot = None
         clients[place].accepted_at = place
         crowd.crash_keeper.enter(clients[place])
         crowd.crash_keeper.resume(clients[place], serials[place])
     crowd.crash_keeper.all_resumed()
     assert crowd.keeper.told == ["-b"]
-    assert [clients[0].slot.serial, clients[2].slot.serial] == [serials[0], serials[2]]
+    assert [slot_of(clients[0]).serial, slot_of(clients[2]).serial] == [serials[0], serials[2]]
     crowd.crash_keeper.reserve(PLACES - 1)
     assert crowd.keeper.told == ["-b", "-c"]
 
@@ -202,7 +213,7 @@ def test_the_next_process_continues_with_its_connections_and_removes_the_others(
 def test_fewer_are_kept_where_the_next_process_wants_fewer(crowd: Crowd) -> None:
     client = crowd.enter()
     crowd.wait(1.1)
-    serial, client.slot = client.slot.serial, NO_SLOT
+    serial, client.slot = slot_of(client).serial, None
     crowd.begin(0)
     crowd.crash_keeper.enter(client)
     crowd.crash_keeper.resume(client, serial)

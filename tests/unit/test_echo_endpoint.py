@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.echo.fastpath import Callback
+from localechod.echo.fastpath import Handler
 from localechod.echo.reactor import Reactor
 from localechod.echo.supervisor import Supervisor
 from localechod.errors import SocketError
@@ -17,7 +17,7 @@ from tests.unit.restart_fakes import Kept, live
 def test_without_a_place_in_the_epoll_it_is_failed_and_can_be_started_later(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    def full(_reactor: Reactor, _fd: int, _events: int, _handler: Callback) -> None:
+    def full(_reactor: Reactor, _fd: int, _events: int, _handler: Handler) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async def act(supervisor: Supervisor) -> None:

@@ -1,9 +1,6 @@
 """The compiled loop and the Python loop answer the same bytes and count the same messages."""
 
-import asyncio
 import importlib
-import os
-import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,12 +20,12 @@ from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import BOUNDARY, MIDDLE, UNSENT, format_memory, size
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
-from localechod.echo.stream.connection import READ_SIZE, Connection
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.endings import READ_SIZE
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.errors import ConfigError
 from localechod.framing import LineFramer
-from localechod.localsocket.peer import Credentials
 
 pytestmark = pytest.mark.skipif(not fastpath.COMPILED, reason="the compiled part is not there")
 
@@ -46,19 +43,27 @@ class Stage:
         default_factory=lambda: SimpleNamespace(leave=lambda _: None, unkeep=lambda _: None)
     )
     buffers: BufferBudget = field(default_factory=BufferBudget)
-    seen: list[bytes] = field(default_factory=list)
+    seen: list[object] = field(default_factory=list)
     companion: "Stage | None" = None
 
     def __post_init__(self) -> None:
         ours, self.client = socket.socketpair(socket.AF_UNIX, KINDS[self.config.type])
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.client.setblocking(False)
         kind = StreamConnection if self.config.type == "stream" else SeqpacketConnection
-        self.reactor.now -= 1  # not accepted in this round
-        self.connection: Connection = kind(ours, Credentials(1, 2, 3, frozenset({3})), self)  # type: ignore[arg-type]
+        model = kind.model(self)  # type: ignore[arg-type]
+        self.connection: Connection = model.begin(ours.detach(), 1, 2, 3)
 
     def observe(self, message: bytes) -> None:
         self.seen.append(message)
+
+    @property
+    def socket_type(self) -> int:
+        return int(KINDS[self.config.type])
+
+    def failed(self, error: Exception) -> None:
+        self.seen.append(type(error))
 
     def connection_closed(self, _connection: Connection) -> None:
         self.seen.append(b"left")
@@ -67,14 +72,14 @@ class Stage:
 
     def ask(self, data: bytes) -> bytes:
         self.client.send(data)
-        self.reactor._dispatch()
+        self.reactor.turn()
         try:
             return self.client.recv(1 << 20)
         except BlockingIOError:
             return b""
 
     def close(self) -> None:
-        if self.connection.sock.fileno() >= 0:
+        if self.connection.fd >= 0:
             self.connection.close()
         self.client.close()
 
@@ -83,8 +88,7 @@ class Stages:
     """Makes them, and puts them away."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.reactor = Reactor(self.loop)
+        self.reactor = Reactor()
         self.made: list[Stage] = []
 
     def __call__(self, kind: str = "stream", **keys: str | int) -> Stage:
@@ -97,7 +101,6 @@ class Stages:
         for stage in self.made:
             stage.close()
         self.reactor.close()
-        self.loop.close()
 
 
 def _toml(value: str | int) -> str:
@@ -115,7 +118,7 @@ def test_both_builds_have_the_same_constants() -> None:
     compiled = importlib.import_module("localechod.echo._fastpath")
     exported = {name: getattr(compiled, name) for name in dir(compiled) if name.isupper()}
     python = vars(crash_slots) | vars(send_budget) | vars(fastpath)
-    assert len(exported) == 10
+    assert len(exported) == 12
     assert exported == {name: python[name] for name in exported}
 
 
@@ -133,6 +136,7 @@ def test_the_longest_prefix_of_a_configuration_fits(stages: Stages) -> None:
         ("stream", {}, b"one\ntwo\n\n", b"Hi, one\nHi, two\nHi, \n"),
         ("stream", {"prefix": ""}, b"one\ntwo\n", b"one\ntwo\n"),
         ("stream", {"framing": "chunk", "prefix": ""}, b"\0one", b"\0one"),
+        ("stream", {"framing": "chunk"}, b"one", b"Hi, one"),
         ("seqpacket", {}, b"one\n", b"Hi, one\n"),
         ("seqpacket", {"prefix": ""}, b"x" * 65536, b"x" * 65536),
     ],
@@ -153,7 +157,6 @@ def test_the_common_case_is_answered_and_counted_without_python(
 @pytest.mark.parametrize(
     ("kind", "keys", "sent", "reply"),
     [
-        ("stream", {"framing": "chunk"}, b"one", b"Hi, one"),
         ("stream", {"framing": "record", "record_size": 8}, b"one".ljust(8, b"\0"), b"Hi, one\0"),
         ("stream", {"log_messages": True}, b"one\n", b"Hi, one\n"),
         ("seqpacket", {"log_messages": True}, b"one", b"Hi, one"),
@@ -164,8 +167,9 @@ def test_other_settings_are_left_to_python(
     stages: Stages, kind: str, keys: dict[str, str | int], sent: bytes, reply: bytes
 ) -> None:
     stage = stages(kind, **keys)
+    assert stage.connection.kind == fastpath.PYTHON
     assert stage.ask(sent) == reply
-    assert (stage.connection.fast_messages, stage.connection.messages) == (0, 1)
+    assert stage.connection.messages == 1
 
 
 def test_python_serves_an_incomplete_line_until_it_is_complete(stages: Stages) -> None:
@@ -194,7 +198,7 @@ def test_an_empty_record_is_answered_and_is_not_end_of_file(stages: Stages) -> N
     assert stage.ask(b"") == b"Hi, "
     assert stage.connection.fast_messages == 1
     stage.client.shutdown(socket.SHUT_WR)
-    stage.reactor._dispatch()
+    stage.reactor.turn()
     assert stage.seen == [b"left"]
 
 
@@ -204,12 +208,12 @@ def test_a_reply_that_does_not_fit_waits_and_nothing_is_read_meanwhile(stages: S
     sent = 0
     while stage.connection.kind != fastpath.PYTHON:
         sent += stage.client.send(b"x" * 1000)
-        stage.reactor._dispatch()
+        stage.reactor.turn()
     assert stage.connection.buffered()
     sent += stage.client.send(b"y")
     read = b""
     while len(read) < sent:
-        stage.reactor._dispatch()
+        stage.reactor.turn()
         read += stage.client.recv(1 << 20)
     assert read == b"x" * (sent - 1) + b"y"
     assert stage.connection.kind == fastpath.CHUNKS
@@ -220,14 +224,14 @@ def test_a_reset_and_a_closed_reader_are_counted_by_their_names(stages: Stages) 
     reset = stages()
     assert reset.ask(b"one\n")
     reset.client.send(b"two\n")
-    reset.reactor._dispatch()
+    reset.reactor.turn()
     reset.client.close()  # with a reply unread
-    reset.reactor._dispatch()
+    reset.reactor.turn()
     assert reset.counters.errors == {"connection_reset": 1}
     broken = stages()
     broken.client.shutdown(socket.SHUT_RD)
     broken.client.send(b"one\n")
-    broken.reactor._dispatch()
+    broken.reactor.turn()
     assert broken.counters.errors == {"broken_pipe": 1}
     assert reset.seen == broken.seen == [b"left"]
     assert reset.connection.kind == broken.connection.kind == fastpath.PYTHON
@@ -258,21 +262,22 @@ def test_a_reply_that_may_be_cut_is_marked_until_it_is_sent(stages: Stages) -> N
     assert memory[slot.at] == UNSENT
 
 
-def test_an_exception_of_a_callback_is_raised_and_the_others_are_served_next_time(
-    stages: Stages,
+def test_a_defect_ends_its_connection_and_no_other(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_events: int) -> None:
-        raise ZeroDivisionError
+    def fail(_self: Connection, _data: bytes) -> None:
+        raise MemoryError
 
-    reader, writer = os.pipe()
-    os.write(writer, b"x")
-    stages.reactor.register(reader, select.EPOLLIN, fail)
-    with pytest.raises(ZeroDivisionError):
-        stages.reactor._dispatch()
-    stages.reactor.unregister(reader)
-    os.close(reader)
-    os.close(writer)
-    assert stages().ask(b"one\n") == b"Hi, one\n"
+    broken, other = stages(), stages()
+    with monkeypatch.context() as patched:
+        patched.setattr(StreamConnection, "take", fail)
+        broken.client.send(b"incomplete")
+        other.client.send(b"one\n")
+        stages.reactor.turn()
+    assert other.client.recv(100) == b"Hi, one\n"
+    assert broken.client.recv(100) == b""
+    assert broken.connection.fd not in stages.reactor
+    assert broken.seen == [MemoryError, b"left"]
 
 
 def test_a_callback_may_close_the_next_connection(stages: Stages) -> None:
@@ -280,7 +285,7 @@ def test_a_callback_may_close_the_next_connection(stages: Stages) -> None:
     first.client.shutdown(socket.SHUT_WR)
     first.companion = second
     second.client.send(b"one\n")
-    stages.reactor._dispatch()
+    stages.reactor.turn()
     assert first.seen == second.seen == [b"left"]
     assert second.connection.messages == 0
 
@@ -291,6 +296,12 @@ def test_values_longer_than_the_buffers_are_refused(stages: Stages) -> None:
         flow.read_size = fastpath.LONGEST_READ + 1
     with pytest.raises(ValueError, match="prefix"):
         flow.prefix = b"x" * 1025
+    with pytest.raises(ValueError, match="kind is outside 0 to 3"):
+        flow.kind = 4
+    with pytest.raises(ValueError, match="fd is outside"):
+        flow.fd = 1 << 31
+    with pytest.raises(OverflowError):
+        flow.fd = 1 << 64
     with pytest.raises(ValueError, match="one byte"):
         flow.slot_byte = memoryview(bytearray(2))
     with pytest.raises(BufferError):
@@ -305,8 +316,7 @@ def test_no_reference_is_leaked_or_released_too_early(stages: Stages) -> None:
     slot_byte = memoryview(bytearray(1))
     stage.connection.prefix = prefix
     stage.connection.slot_byte = slot_byte
-    callback = stages.reactor._callbacks[stage.connection.fd]
-    held = (prefix, slot_byte, stage.connection, stages.reactor, callback)
+    held = (prefix, slot_byte, stage.connection, stages.reactor)
     counts = [sys.getrefcount(each) for each in held]
     for message in [b"one\n", b"o", b"ne\n", b"\n" * 5] * 100:
         stage.ask(message)
@@ -329,7 +339,7 @@ def test_lines_come_back_as_the_framing_has_them_however_reads_cut_them(
         expected = framer.feed(whole) + framer.finish() if whole else b""
         got = b"".join(stage.ask(piece) for piece in pieces if piece)
         stage.client.shutdown(socket.SHUT_WR)
-        stages.reactor._dispatch()
+        stages.reactor.turn()
         while more := stage.client.recv(1 << 16):
             got += more
         assert got == expected

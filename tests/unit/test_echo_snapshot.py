@@ -23,7 +23,6 @@ WHOLE = ServiceSnapshot(
                     pid=1,
                     uid=2,
                     gid=3,
-                    groups=(3, 4),
                     accepted_at=1.5,
                     active_at=2.5,
                     messages=5,

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Protocol
 
-from localechod.echo.persist.crash_slots import NO_SLOT, Slot, Slots
+from localechod.echo.persist.crash_slots import Slot, Slots
 
 log = logging.getLogger("localechod.echo")
 
@@ -53,14 +53,18 @@ class Client(Protocol):
 
     Attributes:
         accepted_at: when it was accepted, in monotonic seconds.
-        slot: NO_SLOT, or where its state is marked.
+        slot: where its state is marked, while it is kept.
     """
 
-    sock: socket.socket
     accepted_at: float
-    slot: Slot
+    slot: Slot | None
 
-    def attach_slot(self, slot: Slot) -> None:
+    @property
+    def sock(self) -> socket.socket:
+        """Its socket."""
+        ...
+
+    def attach_slot(self, slot: Slot | None) -> None:
         """Mark states in this slot from now on, and in no other."""
         ...
 
@@ -116,7 +120,7 @@ class CrashKeeper:
 
     def all_resumed(self) -> None:
         """Remove the kept sockets of all other connections; call this after the last `resume`."""
-        ours = {client.slot.serial for client in self._kept}
+        ours = {client.slot.serial for client in self._kept if client.slot is not None}
         for record in self._slots.records():
             if record.serial not in ours:
                 self._slots.free(record.serial)
@@ -128,20 +132,22 @@ class CrashKeeper:
         self._schedule()
 
     def leave(self, client: Client) -> None:
-        """Note that a connection ends; call this before its socket is closed.
+        """Note that a kept connection ends; call this before its socket is closed.
 
         systemd may be late to close its duplicate, so the socket is shut down, which ends both.
         """
-        if client.slot is NO_SLOT:
-            self._candidates.pop(client, None)
-            return
         self.unkeep(client)
         with suppress(OSError):  # the peer has gone already
             client.sock.shutdown(socket.SHUT_RDWR)
 
+    def forget(self, client: Client) -> None:
+        """Note that a connection has ended."""
+        if self._candidates:
+            self._candidates.pop(client, None)
+
     def unkeep(self, client: Client) -> None:
         """Stop keeping a connection: a crash from now on closes it."""
-        if client.slot is not NO_SLOT:
+        if client.slot is not None:
             del self._kept[client]
             self._remove(client)
             self._schedule()
@@ -169,7 +175,9 @@ class CrashKeeper:
 
     def _remove(self, client: Client) -> None:
         slot = client.slot
-        client.attach_slot(NO_SLOT)
+        if slot is None:
+            return
+        client.attach_slot(None)
         # In this order: after a crash, a stored socket without a slot is closed.
         self._slots.free(slot.serial)
         self._store.remove(slot.name)

@@ -1,8 +1,10 @@
 """The part of a connection that a crash does not lose: its state, as marks in a crash slot."""
 
+import sys
+
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import Flow
-from localechod.echo.persist.crash_slots import BOUNDARY, NO_SLOT, Slot
+from localechod.echo.persist.crash_slots import BOUNDARY, Slot
 
 
 class MarkedFlow(Flow):
@@ -11,24 +13,25 @@ class MarkedFlow(Flow):
     The code that runs for each message stores these marks itself: `slot.memory[slot.at] = BUSY`.
 
     Attributes:
-        slot: NO_SLOT for most connections.
+        slot: None for most connections.
     """
 
-    __slots__ = ("slot",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.slot = NO_SLOT
+    slot: Slot | None
 
-    def attach_slot(self, slot: Slot) -> None:
-        """Mark states in this slot from now on; with NO_SLOT, nowhere."""
-        config = self._config()
+    def attach_slot(self, slot: Slot | None) -> None:
+        """Mark states in this slot from now on; with None, nowhere."""
         self.slot = slot
-        framing = config.framing if config.type == "stream" else ""
-        slot.describe(config.name, framing, config.record_size)
-        self.atomic_size = slot.atomic_size
-        self.slot_byte = None if slot is NO_SLOT else memoryview(slot.memory)[slot.at : slot.at + 1]
-        self.record_state()
+        if slot is None:
+            self.slot_byte, self.atomic_size = None, sys.maxsize
+        else:
+            config = self._config()
+            framing = config.framing if config.type == "stream" else ""
+            slot.describe(config.name, framing, config.record_size)
+            self.slot_byte = memoryview(slot.memory)[slot.at : slot.at + 1]
+            self.atomic_size = slot.atomic_size
+            self.record_state()
         self.set_kind()
 
     def record_state(self, size: int = 0) -> None:
@@ -38,7 +41,8 @@ class MarkedFlow(Flow):
             size: bytes of a reply that is about to be sent.
         """
         del size  # as for seqpacket: the kernel sends a record whole or not at all
-        self.slot.mark(BOUNDARY)
+        if self.slot is not None:
+            self.slot.mark(BOUNDARY)
 
     def set_kind(self) -> None:
         """Set `kind`, which loop serves the connection, after a change of what decides it."""

@@ -7,7 +7,6 @@ by plain stores into mapped memory, in an order that is correct for a reader at 
 
 import mmap
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,7 +16,7 @@ from localechod.errors import LocalechodError
 Memory: TypeAlias = mmap.mmap | bytearray
 
 # The state of a connection: one byte, the first of its slot.
-BOUNDARY = 1  # all bytes that were read are answered, and the next byte begins a message
+BOUNDARY = 1  # the next byte begins a message; a whole reply may be unsent, and is lost then
 MIDDLE = 2  # a message has begun; `skip` says how much of it is still to come
 BUSY = 3  # bytes may have been read that are not answered
 UNSENT = 4  # part of a reply may not have been sent; or the slot is being written
@@ -72,7 +71,7 @@ class Slot:
     """The slot of one connection; `memory[at]` is its state, which the hot path writes itself.
 
     Attributes:
-        serial: unique to the connection; 0 for NO_SLOT.
+        serial: unique to the connection.
         atomic_size: bytes of the longest reply that is sent whole or not at all.
         endpoint: the name of the connection's endpoint.
     """
@@ -190,7 +189,3 @@ def format_memory(memory: Memory, count: int) -> Slots:
 def no_slots() -> Slots:
     """Return no slots, for a process without a store."""
     return format_memory(bytearray(size(0)), 0)
-
-
-# The slot of connections that are not kept. Its atomic_size is above that of any reply.
-NO_SLOT = Slot(bytearray(_SLOT.size), 0, 0, sys.maxsize)

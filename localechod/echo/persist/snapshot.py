@@ -12,7 +12,7 @@ from localechod.errors import LocalechodError
 
 # Incremented when a field below changes its meaning. A snapshot of another version is not read: its
 # connections are closed, which their clients can see, and no byte is misread.
-VERSION = 2
+VERSION = 3
 _MAGIC = b"localechod-state"
 
 T = TypeVar("T")
@@ -34,7 +34,6 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     pid: int
     uid: int
     gid: int
-    groups: tuple[int, ...]
     accepted_at: float
     active_at: float
     messages: int

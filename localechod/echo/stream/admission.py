@@ -1,17 +1,18 @@
 """Which clients a listener admits: `allow`, and the limit of connections for each user."""
 
+import socket
+
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.limits import AllowList, UserLimit
-from localechod.localsocket.peer import Credentials
+from localechod.localsocket.peer import Credentials, credentials
 
 
 class Admission:
     """Admits or refuses clients; a refusal is counted and logged.
 
     Attributes:
-        asks_groups: whether supplementary groups have to be read from the socket.
         entered, left: call these for every connection that begins and ends, with its uid.
     """
 
@@ -29,13 +30,17 @@ class Admission:
         """Apply other settings to clients that connect from now on."""
         self._allow = AllowList(config.allow)
         self._users.limit = config.max_connections_per_user
-        self.asks_groups = not self._allow.everyone
 
-    def admits(self, peer: Credentials) -> bool:
-        """Whether this client may connect."""
-        if not self._allow.admits(peer):
+    def admits(self, fd: int, pid: int, uid: int, gid: int) -> bool:
+        """Whether this client may connect.
+
+        Raises:
+            OSError: the supplementary groups cannot be read.
+        """
+        if not self._allow.everyone and not self._allow.admits(peer := _peer(fd)):
             return self._refuse(peer, "not_allowed", "not in allow")
-        if not self._users.admits(peer.uid):
+        if not self._users.admits(uid):
+            peer = Credentials(pid, uid, gid, frozenset((gid,)))
             return self._refuse(peer, "user_limit", f"has {self._users.limit} connections already")
         return True
 
@@ -43,3 +48,12 @@ class Admission:
         self._counters.errors[reason] += 1
         self._endpoint_log.refused(peer, why)
         return False
+
+
+def _peer(fd: int) -> Credentials:
+    """Return the credentials with supplementary groups, which take a second system call."""
+    sock = socket.socket(fileno=fd)
+    try:
+        return credentials(sock)
+    finally:
+        sock.detach()

@@ -1,6 +1,5 @@
 """The memory that all connections together may use for incomplete messages and unsent replies."""
 
-import socket
 from typing import Protocol
 
 from localechod.echo.persist.crash_marks import MarkedFlow
@@ -32,6 +31,9 @@ class BufferBudget:
         self._sizes: dict[BufferOwner, int] = {}
         self._total = 0
 
+    def __contains__(self, owner: BufferOwner) -> bool:
+        return owner in self._sizes
+
     def report(self, owner: BufferOwner, size: int) -> None:
         """Set how many bytes an owner has buffered; it may be evicted before this returns."""
         self._total += size - self._sizes.pop(owner, 0)
@@ -44,13 +46,7 @@ class BufferBudget:
 class BufferedFlow(MarkedFlow):
     """A flow that reports what it has buffered to a budget; see BufferOwner."""
 
-    __slots__ = ("_reported", "sock")
-
-    sock: socket.socket
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._reported = 0
+    __slots__ = ()
 
     def buffered(self) -> int:
         """Return the bytes in memory for this client."""
@@ -60,17 +56,12 @@ class BufferedFlow(MarkedFlow):
         """Report the buffered bytes, after they may have changed; may close this connection."""
         size = self.buffered()
         size = size if size > SMALL else 0
-        if size != self._reported and self.sock.fileno() >= 0:
-            self._report(size)
+        if self.fd >= 0:
+            self._budget().report(self, size)
 
     def evict(self) -> None:
         """See BufferOwner."""
         raise NotImplementedError
-
-    def _report(self, size: int) -> None:
-        if size != self._reported:
-            self._reported = size
-            self._budget().report(self, size)
 
     def _budget(self) -> BufferBudget:
         raise NotImplementedError

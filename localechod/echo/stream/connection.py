@@ -9,58 +9,73 @@ A connection ends in one of these ways:
 - `fail` counts an error, and `evict` a full memory, before they close.
 """
 
-import errno
 import os
 import select
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import COMPILED, PYTHON
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
+from localechod.echo.stream.endings import READ_SIZE, reason
 from localechod.echo.stream.port import Port
-from localechod.localsocket.peer import Credentials
-
-# Bytes of a read, at most.
-READ_SIZE = 65536
 
 
 class Connection(BufferedFlow):
     """One client's connection.
 
     While a reply is unsent nothing is read, so a peer that never reads costs one reply.
+
+    Everything that an ordinary connection needs is in Flow, whose attributes begin as None or 0, so
+    that the compiled part can make one. Each listener has one without a descriptor as a model for
+    all others (`Flow.like`).
+
+    Attributes:
+        unsent: what is not sent yet of a reply.
+        afterwards: where the connection is to end: what to call when all is sent, `close_now` or
+            `close`.
     """
 
-    __slots__ = ("_afterwards", "_reactor", "_unsent", "peer", "port")
+    __slots__ = ()
 
-    # The events to wait for while nothing is unsent; epoll_ctl(2).
-    events = select.EPOLLIN
+    port: Port
+    _sock: socket.socket | None
+    unsent: memoryview | None
+    afterwards: Callable[[], None] | None
 
     # How many messages have been answered.
     messages: int
 
-    # Where the connection is to end: what to call when all is sent, `close_now` or `close`.
-    _afterwards: Callable[[], None] | None
+    @classmethod
+    def model(cls, port: Port) -> Self:
+        """Return a connection without a descriptor, for all others to be like."""
+        model = cls()
+        model.port = port
+        model.configure(port.config)
+        return model
 
-    def __init__(self, sock: socket.socket, peer: Credentials, port: Port) -> None:
-        super().__init__()
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.peer = peer
-        self.port = port
-        self._reactor = port.reactor
-        self.accepted_at = self.active_at = self._reactor.now
-        self._unsent: memoryview | None = None
-        self._afterwards = None
-        self._reactor.register(self.fd, self.events, self.serve)
+    def begin(self, fd: int, pid: int, uid: int, gid: int) -> Self:
+        """Return a connection like this model, with this descriptor; it is served from now on."""
+        reactor = self.port.reactor
+        connection = self.like(fd, pid, uid, gid, reactor.now)
+        reactor.register(fd, self.events, connection)
+        return connection
 
     def configure(self, config: EndpointConfig) -> None:
         """Continue with other settings; they apply to an incomplete message as well."""
         raise NotImplementedError
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket object, which is made when it is needed first."""
+        if self._sock is None:
+            self._sock = socket.socket(socket.AF_UNIX, self.port.socket_type, 0, self.fd)
+        return self._sock
 
     def serve(self, events: int) -> None:
         """Read and answer, or send more of an unsent reply, as the descriptor is ready."""
@@ -80,8 +95,8 @@ class Connection(BufferedFlow):
     def set_kind(self) -> None:
         """Set `kind`: PYTHON while a reply is unsent or the connection ends, else `_fast_kind`."""
         if COMPILED:
-            plain = self._unsent is None and self._afterwards is None
-            self.kind = self._fast_kind() if plain and self.sock.fileno() >= 0 else PYTHON
+            plain = self.unsent is None and self.afterwards is None
+            self.kind = self._fast_kind() if plain else PYTHON
 
     def _config(self) -> EndpointConfig:
         return self.port.config
@@ -92,18 +107,17 @@ class Connection(BufferedFlow):
     def freeze(self) -> ConnectionSnapshot:
         """Describe the connection for the next process."""
         return ConnectionSnapshot(
-            pid=self.peer.pid,
-            uid=self.peer.uid,
-            gid=self.peer.gid,
-            groups=tuple(self.peer.groups),
+            pid=self.pid,
+            uid=self.uid,
+            gid=self.gid,
             accepted_at=self.accepted_at,
             active_at=self.active_at,
             messages=self.messages,
             received=self.received,
             sent=self.sent,
-            unsent=None if self._unsent is None else bytes(self._unsent),
-            ending=self._afterwards is not None,
-            serial=self.slot.serial,
+            unsent=None if self.unsent is None else bytes(self.unsent),
+            ending=self.afterwards is not None,
+            serial=0 if self.slot is None else self.slot.serial,
         )
 
     def thaw(self, state: ConnectionSnapshot) -> None:
@@ -112,10 +126,10 @@ class Connection(BufferedFlow):
         self.messages = state.messages
         self.received, self.sent = state.received, state.sent
         if state.ending:
-            self._afterwards = self.close
+            self.afterwards = self.close
         if state.unsent is not None:
-            self._unsent = memoryview(state.unsent)
-            self._reactor.modify(self.fd, select.EPOLLOUT)
+            self.unsent = memoryview(state.unsent)
+            self.port.reactor.modify(self.fd, select.EPOLLOUT)
         self.account()
         self.set_kind()
 
@@ -123,8 +137,8 @@ class Connection(BufferedFlow):
         """Describe the peer."""
         return PeerRow(
             endpoint=self.port.config.name,
-            pid=self.peer.pid,
-            uid=self.peer.uid,
+            pid=self.pid,
+            uid=self.uid,
             # Not by the reactor's clock, which stands still while nothing happens.
             connected_seconds=time.monotonic() - self.accepted_at,
             messages=self.messages,
@@ -146,9 +160,9 @@ class Connection(BufferedFlow):
         self.port.crash_keeper.unkeep(self)
         self.drain()
         # After SHUT_RD the queue cannot grow: this loop ends at end of file.
-        while self.fd in self._reactor and self._unsent is None:
+        while self.fd in self.port.reactor and self.unsent is None:
             self.serve(select.EPOLLIN | select.EPOLLRDHUP)
-        if self.fd in self._reactor:
+        if self.fd in self.port.reactor:
             self.close()
 
     def close(self) -> None:
@@ -165,7 +179,7 @@ class Connection(BufferedFlow):
 
     def buffered(self) -> int:
         """Return the bytes in memory for this client: all of a reply of which a part is unsent."""
-        return 0 if self._unsent is None else memoryview(self._unsent.obj).nbytes
+        return 0 if self.unsent is None else memoryview(self.unsent.obj).nbytes
 
     def evict(self) -> None:
         """Close: all connections together have buffered too much, and this one most."""
@@ -178,19 +192,39 @@ class Connection(BufferedFlow):
 
     def close_now(self) -> None:
         """Close at once; the peer gets ECONNRESET if bytes are unread."""
-        self.port.crash_keeper.leave(self)
+        if self.slot is not None:
+            self.port.crash_keeper.leave(self)
         self.kind = PYTHON
-        self._reactor.unregister(self.fd)
-        self.sock.close()
-        self._report(0)
-        self.port.connection_closed(self)
+        # close(2) would do it as well, unless systemd's store has a duplicate.
+        if self.fd in self.port.reactor:
+            self.port.reactor.unregister(self.fd)
+        if self._sock is None:
+            os.close(self.fd)
+        else:
+            self._sock.close()
+        self.fd = -1
+        self.closed()
+
+    def end(self) -> None:
+        """At end of file, close."""
+        self.close_now()
+
+    def closed(self) -> None:
+        """Note that the descriptor is closed; the compiled part calls this at end of file."""
+        port = self.port
+        if self in port.buffers:
+            port.buffers.report(self, 0)
+        port.connection_closed(self)
+
+    def failed(self, error: Exception) -> None:
+        """See Handler."""
+        self.port.failed(error)
+        if self.fd >= 0:
+            self.close_now()
 
     def fail(self, error: OSError) -> None:
         """Count why the connection broke, and close it."""
-        reason = _BROKEN.get(
-            error.errno or 0, errno.errorcode.get(error.errno or 0, "unknown").lower()
-        )
-        self.port.counters.errors[reason] += 1
+        self.port.counters.errors[reason(error)] += 1
         self.close_now()
 
     def send(self, reply: bytes | memoryview) -> None:
@@ -204,7 +238,7 @@ class Connection(BufferedFlow):
             return
         if sent > 0:
             self.sent += sent
-        if sent != len(reply) or self._unsent is not None or self._afterwards is not None:
+        if sent != len(reply) or self.unsent is not None or self.afterwards is not None:
             self.on_sent(reply, sent)
 
     def on_sent(self, reply: bytes | memoryview, sent: int) -> None:
@@ -215,32 +249,15 @@ class Connection(BufferedFlow):
             sent: how many of them were; -1 for none, not even an empty record.
         """
         if sent < len(reply):
-            if self._unsent is None:
-                self._reactor.modify(self.fd, select.EPOLLOUT)
-            self._unsent = memoryview(reply)[max(sent, 0) :]
+            if self.unsent is None:
+                self.port.reactor.modify(self.fd, select.EPOLLOUT)
+            self.unsent = memoryview(reply)[max(sent, 0) :]
             self.account()
-        elif self._afterwards is not None:
-            self._afterwards()
-        elif self._unsent is not None:
-            self._unsent = None
-            self._reactor.modify(self.fd, self.events)
+        elif self.afterwards is not None:
+            self.afterwards()
+        elif self.unsent is not None:
+            self.unsent = None
+            self.port.reactor.modify(self.fd, self.events)
             self.record_state()
             self.account()
         self.set_kind()
-
-
-_BROKEN = {
-    errno.EPIPE: "broken_pipe",
-    errno.ECONNRESET: "connection_reset",
-    errno.EMSGSIZE: "reply_too_long",
-}
-
-
-def hang_up(sock: socket.socket) -> None:
-    """Close a connection that is not served: its client reads end of file, not a reset."""
-    with suppress(OSError):
-        sock.setblocking(False)
-        sock.shutdown(socket.SHUT_RDWR)
-        while sock.recv(READ_SIZE):
-            pass
-    sock.close()

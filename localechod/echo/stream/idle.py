@@ -36,7 +36,7 @@ class IdleSweep:
 
     def connected(self) -> None:
         """Note a new connection."""
-        if self._timer is None:
+        if self._timer is None and self._timeout:
             self._schedule()
 
     def stop(self) -> None:

@@ -14,15 +14,15 @@ from localechod.echo.counters import Counters
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.admission import Admission
-from localechod.echo.stream.connection import Connection, hang_up
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.localsocket.bind import Bound
-from localechod.localsocket.peer import Credentials, credentials
 
-# Connections accepted in one round of the loop, so that a flood of connects delays no reply for
-# long.
+# Connections accepted in one turn, at most, so that a flood of connects delays no reply for long. A
+# turn begins with one, since an accept(2) that finds no client costs as much as one that does.
 _ACCEPTS = 16
 
 # Without a free descriptor accept(2) fails at once and the listener stays readable. Instead of
@@ -31,7 +31,8 @@ _ACCEPTS = 16
 # that. accept4(2) takes the descriptor before it looks for a client. So EAGAIN says that there is a
 # descriptor again and no client waits for it; any success before that may have taken the last.
 _PAUSE = 1.0
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# EINVAL, if another process that has the listening socket has shut it down, lasts likewise.
+_LASTING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL}
 
 
 class Listener:
@@ -49,6 +50,7 @@ class Listener:
         trouble: Callable[[str], None],
     ) -> None:
         self.reactor = context.reactor
+        self._endpoint_log = context.endpoint_log
         self.counters = context.counters
         self.observe = context.endpoint_log.received
         self.config = config
@@ -57,11 +59,13 @@ class Listener:
         self._trouble = trouble
         self._bound = bound
         self._sock = bound.sock
-        self._type = int(bound.sock.type)
-        self._connection_class = (
-            StreamConnection if config.type == "stream" else SeqpacketConnection
-        )
+        self.socket_type = int(bound.sock.type)
         self._connections: set[Connection] = set()
+        if config.type == "stream":
+            self._model: Connection = StreamConnection.model(self)
+        else:
+            self._model = SeqpacketConnection.model(self)
+        self._accepts = 1
         self._admission = Admission(config, context.counters, context.endpoint_log)
         self._idle = IdleSweep(context.reactor.loop, self._connections, context.counters)
         self._idle.configure(config.idle_timeout)
@@ -91,6 +95,7 @@ class Listener:
         """Apply settings that need no other socket; `allow` applies to new connections."""
         self.config = config
         self._admission.configure(config)
+        self._model.configure(config)
         for connection in list(self._connections):
             connection.configure(config)
         self._idle.configure(config.idle_timeout)
@@ -100,10 +105,17 @@ class Listener:
         """See Port; accept again if the listener waited for a connection to close."""
         self._connections.discard(connection)
         self.counters.add(connection)
-        self._admission.left(connection.peer.uid)
+        self._admission.left(connection.uid)
+        self.crash_keeper.forget(connection)
         if not self._connections:
             self._empty.set()
-        self._accept_again()
+        if not self._accepting:
+            self._accept_again()
+
+    def failed(self, error: Exception) -> None:
+        """See Port, and Handler: a defect in `serve` is treated like a failed accept."""
+        self.counters.errors["internal_error"] += 1
+        self._endpoint_log.defect(error)
 
     def shut(self) -> None:
         """Close the listening socket and remove its file; connections stay.
@@ -151,8 +163,9 @@ class Listener:
 
     def thaw(self, sock: socket.socket, state: ConnectionSnapshot) -> None:
         """Continue with a connection that another process accepted."""
-        peer = Credentials(state.pid, state.uid, state.gid, frozenset(state.groups))
-        connection = self._add(sock, peer)
+        fd = sock.detach()
+        connection = self._model.begin(fd, state.pid, state.uid, state.gid)
+        self._add(connection)
         connection.thaw(state)
         if state.serial:
             self.crash_keeper.resume(connection, state.serial)
@@ -167,42 +180,40 @@ class Listener:
             return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
+            while len(self._connections) < self.config.max_connections:
+                if not self.reactor.accept(self._sock, self._admit, 1, self.reactor.ceiling):
+                    return
             while True:
-                sock = self._sock.accept()[0]
-                if len(self._connections) < self.config.max_connections:
-                    self._admit(sock)
-                else:
-                    hang_up(sock)
+                hang_up(self._sock.accept()[0])
 
-    def _accept(self, _events: int) -> None:
-        for _ in range(_ACCEPTS):
-            if len(self._connections) >= self.config.max_connections:
-                self._pause()
-                self._accept_recovered()
-                return
-            if not self.reactor.has_free_descriptor():
-                self._accept_failed(OSError(errno.EMFILE, ""))
-                return
+    def serve(self, _events: int) -> None:
+        """Accept clients; see Handler."""
+        most = min(self._accepts, self.config.max_connections - len(self._connections))
+        if most <= 0:
+            self._pause()
+            self._accept_recovered()
+        elif not self.reactor.has_free_descriptor():
+            self._accept_failed(OSError(errno.EMFILE, ""))
+        else:
+            reactor = self.reactor
             try:
-                # accept() itself would look up two enumerations for each client: a tenth of the
-                # cost of a connection.
-                descriptor, _name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001
-            except BlockingIOError:
-                self._accept_recovered()
-                return
+                accepted = reactor.accept(self._sock, self._admit, most, reactor.ceiling - 1)
             except OSError as error:
                 self._accept_failed(error)
                 return
-            self.reactor.note_fd(descriptor)
-            self._admit(socket.socket(socket.AF_UNIX, self._type, 0, descriptor))
+            # Accepting may also have ended with the last descriptor for clients.
+            if accepted < most and reactor.has_free_descriptor():
+                self._accept_recovered()
+            self._accepts = max(1, min(_ACCEPTS, 2 * accepted))
 
     def _accept_failed(self, error: OSError) -> None:
         # ECONNABORTED and the like concern one client that has gone; the next accept may succeed.
-        if error.errno in _EXHAUSTED:
+        if error.errno in _LASTING:
             self.counters.errors["accept_failed"] += 1
             self._pause()
             self._pause_timer = self.reactor.loop.call_later(_PAUSE, self._pause_over)
             self._in_trouble = True
+            self._accepts = _ACCEPTS  # to find out whether another client waits
             self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
 
     def _accept_recovered(self) -> None:
@@ -210,23 +221,22 @@ class Listener:
             self._in_trouble = False
             self._trouble("")
 
-    def _admit(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        peer = credentials(sock, supplementary=self._admission.asks_groups)
-        if self._admission.admits(peer):
-            self.counters.accepted += 1
-            self._add(sock, peer)
-        else:
-            sock.close()
+    def _admit(self, fd: int, pid: int, uid: int, gid: int) -> Connection | None:
+        """Return the connection of a client, or None for one that is refused."""
+        self.reactor.note_fd(fd)
+        if not self._admission.admits(fd, pid, uid, gid):
+            return None
+        self.counters.accepted += 1
+        connection = self._model.like(fd, pid, uid, gid, self.reactor.now)
+        self._add(connection)
+        return connection
 
-    def _add(self, sock: socket.socket, peer: Credentials) -> Connection:
-        self._admission.entered(peer.uid)
+    def _add(self, connection: Connection) -> None:
+        self._admission.entered(connection.uid)
         self._empty.clear()
-        connection = self._connection_class(sock, peer, self)
         self._connections.add(connection)
         self.crash_keeper.enter(connection)
         self._idle.connected()
-        return connection
 
     def _pause(self) -> None:
         if self._accepting:
@@ -250,7 +260,7 @@ class Listener:
         if self._pause_timer is not None:
             self._pause_timer.cancel()
             self._pause_timer = None
-        self.reactor.register(self._sock.fileno(), select.EPOLLIN, self._accept)
+        self.reactor.register(self._sock.fileno(), select.EPOLLIN, self)
         self._accepting = True
         if self._in_trouble:
-            self._accept(select.EPOLLIN)  # the listener is readable only when a next client comes
+            self.serve(select.EPOLLIN)  # the listener is readable only when a next client comes

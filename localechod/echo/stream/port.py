@@ -16,6 +16,7 @@ class Port(Protocol):
     """What a connection needs of the listener that accepted it, and no more.
 
     Attributes:
+        socket_type: SOCK_STREAM or SOCK_SEQPACKET.
         config: the endpoint's settings; Connection.configure is called when they change.
         counters: the endpoint's, for errors; the connection counts its own messages and bytes.
         crash_keeper: has to be told when the connection ends.
@@ -23,6 +24,7 @@ class Port(Protocol):
     """
 
     reactor: Reactor
+    socket_type: int
     config: EndpointConfig
     counters: Counters
     crash_keeper: CrashKeeper
@@ -30,6 +32,10 @@ class Port(Protocol):
 
     def observe(self, message: bytes) -> None:
         """Log a message, on an endpoint with `log_messages`."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Count and report a defect."""
         ...
 
     def connection_closed(self, connection: "Connection") -> None:

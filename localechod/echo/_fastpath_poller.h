@@ -1,0 +1,68 @@
+/*
+ * The poller: one epoll for the data plane and for the event loop, and a turn for every endpoint.
+ * portable/poller.py documents each method. An event has the descriptor and the number of its
+ * registration, so that an event of a descriptor that was closed in the same turn reaches no later
+ * one.
+ *
+ * _fastpath_table.c keeps the registered descriptors, _fastpath_turn.c serves those that are ready,
+ * _fastpath_accept.c accepts clients, and _fastpath_poller.c makes it a type.
+ */
+#ifndef LOCALECHOD_FASTPATH_POLLER_H
+#define LOCALECHOD_FASTPATH_POLLER_H
+
+#include "_fastpath.h"
+
+#include <sys/epoll.h>
+
+enum sort { FOREIGN, HANDLER, FLOW, CHILD };
+
+struct entry {
+	PyObject *handler; /* NULL: not registered */
+	Poller *owner;     /* where it was registered; borrowed, and closed after it */
+	uint32_t number;   /* of the registration */
+	uint32_t events;   /* that are waited for */
+	uint16_t ready;    /* events of a foreign descriptor that are to be returned */
+	uint8_t sort;
+	uint8_t direct; /* whether it is in the epoll of the root */
+};
+
+struct Poller {
+	PyObject_HEAD
+	int epoll;           /* -1: closed, or not needed yet */
+	int direct;          /* of a child: how many of its descriptors are in the root's epoll */
+	struct Poller *root; /* NULL in the root itself */
+	double now, busy_poll, served_at;
+	/* Only in the root: all descriptors, and the foreign ones that are ready, in a ring. */
+	struct entry *entries;
+	int size, interrupted, paused;
+	uint32_t number;
+	int *waiting;
+	int waiting_size, first, count;
+};
+
+extern PyTypeObject *poller_type;
+
+static inline Poller *root_of(Poller *poller)
+{
+	return poller->root ? poller->root : poller;
+}
+
+/* Seconds of CLOCK_MONOTONIC. */
+double monotonic(void);
+
+/* In _fastpath_table.c. -1, or NULL without "no exception": an exception. */
+struct entry *entry_of(Poller *poller, int fd); /* NULL, no exception: it is not registered */
+int control(int operation, int fd, struct entry *entry);
+int add(Poller *poller, int fd, uint32_t events, PyObject *handler);
+void forget_all(Poller *poller);
+PyObject *control_children(Poller *root, int operation);
+
+/* In _fastpath_turn.c. */
+int turn(Poller *poller, int most, int milliseconds);
+int give_up(Poller *poller, int fd, PyObject *handler);
+PyObject *wait_for_foreign(Poller *root, PyObject *timeout);
+
+/* In _fastpath_accept.c. */
+PyObject *accept_clients(Poller *poller, PyObject *args);
+
+#endif

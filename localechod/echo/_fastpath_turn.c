@@ -1,0 +1,207 @@
+/* Serves the descriptors that are ready, and waits for them. */
+#include "_fastpath_poller.h"
+
+#include <math.h>
+#include <sched.h>
+#include <time.h>
+
+double monotonic(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* Tell the reactor that a handler has raised. -1: an exception that is not for it. */
+int give_up(Poller *poller, int fd, PyObject *handler)
+{
+	PyObject *type, *error, *traceback, *number = PyLong_FromLong(fd), *result = NULL;
+
+	if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+		Py_XDECREF(number);
+		return -1;
+	}
+	PyErr_Fetch(&type, &error, &traceback);
+	PyErr_NormalizeException(&type, &error, &traceback);
+	if (traceback)
+		PyException_SetTraceback(error, traceback);
+	if (number)
+		result = PyObject_CallMethodObjArgs((PyObject *)root_of(poller), str_handler_failed,
+						    number, handler, error, NULL);
+	Py_XDECREF(number);
+	Py_XDECREF(type);
+	Py_XDECREF(error);
+	Py_XDECREF(traceback);
+	if (!result)
+		PyErr_WriteUnraisable(handler);
+	Py_XDECREF(result);
+	return 0;
+}
+
+/* Remember that a foreign descriptor is ready. */
+static int note(Poller *root, int fd, uint32_t events)
+{
+	struct entry *entry = &root->entries[fd];
+
+	if (!entry->ready) {
+		if (root->count == root->waiting_size) {
+			int size = root->waiting_size ? 2 * root->waiting_size : 16;
+			int *waiting = PyMem_Malloc(size * sizeof *waiting);
+
+			if (!waiting) {
+				PyErr_NoMemory();
+				return -1;
+			}
+			for (int at = 0; at < root->count; at++)
+				waiting[at] = root->waiting[(root->first + at) % root->waiting_size];
+			PyMem_Free(root->waiting);
+			root->waiting = waiting;
+			root->waiting_size = size;
+			root->first = 0;
+		}
+		root->waiting[(root->first + root->count++) % root->waiting_size] = fd;
+	}
+	entry->ready |= events;
+	return 0;
+}
+
+/* Serve one event; return how many it counts for, or -1 with an exception. */
+static int serve(Poller *poller, const struct epoll_event *event)
+{
+	Poller *root = root_of(poller);
+	int fd = (uint32_t)event->data.u64, served = 1;
+	struct entry *entry = entry_of(root, fd);
+	PyObject *handler, *result = NULL, *events;
+
+	if (!entry || entry->number != event->data.u64 >> 32)
+		return 1; /* closed in this turn */
+	handler = entry->handler;
+	if (entry->sort == FOREIGN)
+		return note(root, fd, event->events) < 0 ? -1 : 1;
+	Py_INCREF(handler);
+	if (entry->sort == CHILD) {
+		served = turn((Poller *)handler, CHILD_BATCH, 0);
+		Py_DECREF(handler);
+		return served;
+	}
+	if (entry->sort == FLOW) {
+		result = serve_flow(poller, (Flow *)handler, event->events, root->now);
+	} else {
+		events = PyLong_FromUnsignedLong(event->events);
+		if (events)
+			result = PyObject_CallMethodObjArgs(handler, str_serve, events, NULL);
+		Py_XDECREF(events);
+	}
+	if (result && PyLong_Check(result) && PyLong_AsLong(result) >= 0)
+		served = PyLong_AsLong(result);
+	Py_XDECREF(result);
+	if (PyErr_Occurred() && give_up(poller, fd, handler) < 0)
+		served = -1;
+	Py_DECREF(handler);
+	return served;
+}
+
+/* Wait for events, and serve at most so many; return how many, or -1 with an exception. */
+int turn(Poller *poller, int most, int milliseconds)
+{
+	struct epoll_event events[BATCH];
+	int count, error, served = 0;
+
+	if (poller->root && poller->epoll < 0)
+		return 0; /* all of its descriptors are in the epoll of the root */
+	if (milliseconds) {
+		Py_BEGIN_ALLOW_THREADS
+		count = epoll_wait(poller->epoll, events, most, milliseconds);
+		Py_END_ALLOW_THREADS
+	} else {
+		count = epoll_wait(poller->epoll, events, most, 0);
+	}
+	error = errno;
+	if (!poller->root)
+		poller->now = monotonic();
+	if (count < 0 && error == EINTR)
+		return PyErr_CheckSignals();
+	if (count < 0) {
+		errno = error;
+		PyErr_SetFromErrno(PyExc_OSError);
+		return -1;
+	}
+	for (int at = 0; at < count; at++) {
+		int more = serve(poller, &events[at]);
+
+		if (more < 0)
+			return -1;
+		served += more;
+	}
+	return served;
+}
+
+/* The next foreign descriptor that is ready, with its events; NULL without an exception: none. */
+static PyObject *next_foreign(Poller *self)
+{
+	while (self->count) {
+		int fd = self->waiting[self->first];
+		struct entry *entry = entry_of(self, fd);
+
+		self->first = (self->first + 1) % self->waiting_size;
+		self->count--;
+		if (entry && entry->ready) { /* else it was unregistered meanwhile */
+			int events = entry->ready;
+
+			entry->ready = 0;
+			return Py_BuildValue("ii", fd, events);
+		}
+	}
+	return NULL;
+}
+
+/* For how long to sleep, in milliseconds, rounded up; -1: until something happens. */
+static int sleep_for(Poller *self, double until, double now)
+{
+	if (self->count || self->interrupted || until <= now)
+		return 0;
+	if (self->busy_poll && now < self->served_at + self->busy_poll)
+		return 0;
+	if (until - now > INT_MAX / 1000)
+		return until == HUGE_VAL ? -1 : INT_MAX;
+	return (int)ceil((until - now) * 1e3);
+}
+
+PyObject *wait_for_foreign(Poller *self, PyObject *timeout)
+{
+	double until = HUGE_VAL, now;
+
+	if (self->root) {
+		PyErr_SetString(PyExc_ValueError, "a child does not wait");
+		return NULL;
+	}
+	self->interrupted = 0;
+	now = monotonic();
+	if (timeout != Py_None) {
+		until = now + PyFloat_AsDouble(timeout);
+		if (PyErr_Occurred())
+			return NULL;
+	}
+	for (;;) {
+		int milliseconds = sleep_for(self, until, now);
+		int served = turn(self, BATCH, milliseconds);
+		PyObject *foreign;
+
+		if (served < 0)
+			return NULL;
+		now = self->now;
+		if (served)
+			self->served_at = now;
+		foreign = next_foreign(self);
+		if (foreign || PyErr_Occurred())
+			return foreign;
+		if (self->interrupted || now >= until)
+			Py_RETURN_NONE;
+		if (!milliseconds && !served) { /* the client may have to run on this processor */
+			Py_BEGIN_ALLOW_THREADS
+			sched_yield();
+			Py_END_ALLOW_THREADS
+		}
+	}
+}

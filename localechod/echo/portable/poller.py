@@ -1,0 +1,250 @@
+# ruff: noqa: SLF001 - a poller, its root and its children are of one class
+"""The poller: one epoll for the data plane and the event loop, and a turn for every endpoint."""
+
+import errno
+import math
+import os
+import select
+import socket
+import time
+from contextlib import suppress
+
+from localechod.echo.portable.accept import Admit, accept_clients
+from localechod.echo.portable.table import Entry, Handler, Table
+
+# Events of one turn: enough to spread the cost of an epoll_wait(2). A child serves fewer: a flood
+# in one child delays a reply in another by no more than this.
+BATCH = 64
+CHILD_BATCH = 16
+
+
+class Poller:
+    """Serves descriptors that are ready, level-triggered, by a handler for each.
+
+    A descriptor without a handler is foreign: `wait` returns its events instead.
+
+    In a single epoll all ready descriptors form one queue, so an endpoint with a thousand of them
+    delays every other by a thousand. So there is a child for each endpoint: its first CHILD_BATCH
+    descriptors are in the epoll of the root, and the others in an epoll of its own, which is one
+    descriptor more in that of the root. In one turn each child serves 2 * CHILD_BATCH events at
+    most.
+
+    Args:
+        parent: the root, of which this poller is a child.
+        busy_poll: for how many seconds after the last event `wait` polls before it sleeps.
+
+    Attributes:
+        root: the parent, or this poller if it has none.
+        now: time.monotonic() at the beginning of the current turn, in seconds; reading the clock
+            for each message would cost more than the precision is worth.
+
+    Raises:
+        OSError: EMFILE, ENFILE, ENOMEM; epoll_create(2).
+    """
+
+    def __init__(self, parent: "Poller | None" = None, busy_poll: float = 0.0) -> None:
+        self.root = self if parent is None else parent
+        self._epoll: select.epoll | None = select.epoll() if parent is None else None
+        self._direct = 0
+        self._table: Table = Table() if parent is None else parent._table
+        self._busy_poll = busy_poll
+        self._served_at = self.now
+
+    @property
+    def now(self) -> float:
+        """See above."""
+        return self._table.now
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._table.entries
+
+    def register(self, fd: int, events: int, handler: "Handler | Poller | None", /) -> None:
+        """Watch a descriptor for these events (select.EPOLLIN ...).
+
+        Raises:
+            OSError: EMFILE, ENFILE, ENOSPC or ENOMEM; epoll_create(2), epoll_ctl(2).
+            ValueError: it is registered already; or the root is closed; or the handler is a poller,
+                and this is not the descriptor of its epoll.
+        """
+        is_child = isinstance(handler, Poller)
+        if is_child and (handler.root is not self or handler._fileno() != fd):  # type: ignore[union-attr]
+            fd = -1
+        if fd < 0 or fd in self or self.root._epoll is None:
+            raise ValueError(f"descriptor {fd} cannot be registered")
+        direct = self is not self.root and self._direct < CHILD_BATCH
+        if not direct and self._epoll is None:
+            self._open_epoll()
+        entry = Entry(handler, self, events, self._table.turn, direct, is_child)
+        if not self._is_paused(entry):
+            self._epoll_of(entry).register(fd, events)
+        self._table.entries[fd] = entry
+        self._direct += direct
+
+    def modify(self, fd: int, events: int, /) -> None:
+        """Watch a registered descriptor for other events.
+
+        Raises:
+            KeyError: it is not registered.
+        """
+        entry = self._table.entries[fd]
+        entry.events = events
+        if not self._is_paused(entry):
+            self._epoll_of(entry).modify(fd, events)
+
+    def unregister(self, fd: int, /) -> None:
+        """Stop watching a registered descriptor; it has to be still open.
+
+        Raises:
+            KeyError: it is not registered.
+        """
+        entry = self._table.entries.pop(fd)
+        self._table.foreign.pop(fd, None)
+        entry.owner._direct -= entry.direct
+        if not self._is_paused(entry):
+            self._epoll_of(entry).unregister(fd)
+
+    def pause(self) -> None:
+        """Serve no child until `resume`; messages that come meanwhile stay in the kernel."""
+        for fd, entry in self._table.entries.items():
+            if entry.of_child and not self._table.paused:
+                self._epoll_of(entry).unregister(fd)
+        self._table.paused = True
+
+    def resume(self) -> None:
+        """Serve again after `pause`."""
+        for fd, entry in self._table.entries.items():
+            if entry.of_child and self._table.paused:
+                self._epoll_of(entry).register(fd, entry.events)
+        self._table.paused = False
+
+    def close(self) -> None:
+        """Stop watching every descriptor that was registered here; the root's children too."""
+        for fd, entry in list(self._table.entries.items()):
+            if entry.owner is self or self is self.root:
+                with suppress(OSError):  # it is closed already
+                    self.unregister(fd)
+        if self._epoll is not None:
+            if self is not self.root and self._epoll.fileno() in self:
+                self.root.unregister(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+
+    def interrupt(self) -> None:
+        """End the current `wait` after its current turn: the event loop has something to do."""
+        self._table.interrupted = True
+
+    def wait(self, timeout: float | None, /) -> tuple[int, int] | None:
+        """Serve what is ready, until there is an event for the caller or the time is over.
+
+        Foreign events are returned one at a time, oldest first. There is one turn before each
+        return, so whatever the caller does about a foreign event comes after the traffic that was
+        waiting.
+
+        Args:
+            timeout: seconds; None: no limit. With 0 there is one turn.
+
+        Returns:
+            A foreign descriptor and its events; None after the time, or after `interrupt`.
+
+        Raises:
+            OSError: EBADF, it is closed.
+        """
+        table = self._table
+        table.interrupted = False
+        now = time.monotonic()
+        until = math.inf if timeout is None else now + timeout
+        while True:
+            sleep = self._sleep_for(until, now)
+            served = self._turn(BATCH, sleep)
+            now = table.now
+            if served:
+                self._served_at = now
+            while table.waiting:
+                fd = table.waiting.popleft()
+                events = table.foreign.pop(fd, 0)
+                if events:  # else it was unregistered meanwhile
+                    return fd, events
+            if table.interrupted or now >= until:
+                return None
+            if not sleep and not served:
+                os.sched_yield()  # the client may have to run on this processor
+
+    def handler_failed(self, fd: int, handler: Handler, error: Exception) -> None:
+        """Go on after a handler has raised; must not raise. The compiled part has no such method.
+
+        Args:
+            fd: the descriptor that was served.
+            handler: serves it.
+            error: what it has raised.
+        """
+        raise NotImplementedError
+
+    def turn(self) -> int:
+        """Serve what is ready, without waiting; return how many events it was."""
+        return self._turn(BATCH if self is self.root else CHILD_BATCH, 0)
+
+    def accept(self, listener: socket.socket, admit: Admit, most: int, ceiling: int, /) -> int:
+        """See accept_clients."""
+        return accept_clients(self, listener, admit, most, ceiling)
+
+    def _turn(self, most: int, sleep: float | None) -> int:
+        """Wait for events, and serve at most so many; return how many it was."""
+        if self._epoll is None and self is not self.root:
+            return 0  # all of its descriptors are in the epoll of the root
+        if self._epoll is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            events = self._epoll.poll(sleep, most)
+        except InterruptedError:
+            return 0
+        if self is self.root:
+            self._table.now = time.monotonic()
+            self._table.turn += 1
+        return sum(self._serve(fd, ready) for fd, ready in events)
+
+    def _serve(self, fd: int, events: int) -> int:
+        table = self._table
+        entry = table.entries.get(fd)
+        if entry is None or entry.turn == table.turn:
+            # Closed by an earlier handler of this turn; the number may be in use again already.
+            return 1
+        handler = entry.handler
+        if handler is None:
+            if fd not in table.foreign:
+                table.waiting.append(fd)
+            table.foreign[fd] = table.foreign.get(fd, 0) | events
+            return 1
+        if isinstance(handler, Poller):
+            return handler.turn()
+        try:
+            served = handler.serve(events)
+        except Exception as error:  # noqa: BLE001 - a defect: it ends here
+            self.root.handler_failed(fd, handler, error)
+            served = None
+        return 1 if served is None else served
+
+    def _open_epoll(self) -> None:
+        self._epoll = select.epoll()
+        try:
+            self.root.register(self._epoll.fileno(), select.EPOLLIN, self)
+        except OSError:
+            self._epoll.close()
+            self._epoll = None
+            raise
+
+    def _fileno(self) -> int:
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def _epoll_of(self, entry: Entry) -> select.epoll:
+        return self.root._epoll if entry.direct else entry.owner._epoll  # type: ignore[return-value]
+
+    def _is_paused(self, entry: Entry) -> bool:
+        return self._table.paused and entry.of_child
+
+    def _sleep_for(self, until: float, now: float) -> float | None:
+        """Return for how many seconds to sleep; None: until something happens."""
+        if self._table.waiting or self._table.interrupted or until <= now:
+            return 0
+        if self._busy_poll and now < self._served_at + self._busy_poll:
+            return 0
+        return None if until == math.inf else math.ceil((until - now) * 1e3) / 1e3

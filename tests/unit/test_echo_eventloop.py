@@ -1,0 +1,148 @@
+"""asyncio's loop on a reactor: what asyncio promises holds, and a handler can wake it up."""
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from localechod.echo.eventloop import EventLoop
+from localechod.echo.reactor import Pulse, Reactor
+from tests.unit.loops import new_loop
+
+SECONDS = 20.0
+
+
+class Ready:
+    """A handler whose descriptor is ready once."""
+
+    def __init__(self, reactor: Reactor, then: Callable[[], object]) -> None:
+        self._fd, self._reactor, self._then = os.eventfd(1), reactor, then
+        reactor.register(self._fd, select.EPOLLIN, self)
+
+    def serve(self, _events: int) -> None:
+        self._reactor.unregister(self._fd)
+        os.close(self._fd)
+        self._then()
+
+    def failed(self, error: Exception) -> None:
+        raise error
+
+
+@pytest.fixture
+def loop() -> Iterator[EventLoop]:
+    loop = new_loop()
+    yield loop
+    loop.close()
+
+
+def test_a_handler_wakes_the_loop_up(loop: EventLoop) -> None:
+    async def main() -> None:
+        for schedule in (
+            lambda done: done.set_result(None),
+            lambda done: loop.call_soon(done.set_result, None),
+            lambda done: loop.call_later(0.001, done.set_result, None),
+        ):
+            done = loop.create_future()
+            Ready(loop.reactor, lambda done=done, schedule=schedule: schedule(done))  # type: ignore[misc]
+            await done  # without a timer the loop would sleep for ever
+
+    loop.run_until_complete(asyncio.wait_for(main(), SECONDS))
+
+
+def test_timers_sockets_signals_threads_and_processes_work(loop: EventLoop) -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=theirs)
+        await loop.sock_sendall(ours, b"question\n")
+        assert await reader.readline() == b"question\n"
+        big = b"y" * 1_000_000
+        writer.write(big)
+        got = b""
+        while len(got) < len(big):
+            got += await loop.sock_recv(ours, 1 << 20)
+        assert got == big
+        writer.close()
+        ours.close()
+        asked = asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, asked.set)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asked.wait()
+        loop.remove_signal_handler(signal.SIGUSR1)
+        with ThreadPoolExecutor(1) as pool:
+            assert await loop.run_in_executor(pool, subprocess.call, ["true"]) == 0
+
+    loop.run_until_complete(asyncio.wait_for(main(), SECONDS))
+
+
+def test_a_handler_may_stop_the_loop(loop: EventLoop) -> None:
+    loop.call_soon(lambda: Ready(loop.reactor, loop.stop))
+    loop.run_forever()  # without a timer it would sleep for ever
+
+
+def test_a_socket_object_is_known_by_its_descriptor(loop: EventLoop) -> None:
+    ours, theirs = socket.socketpair()
+    calls: list[str] = []
+    with theirs:
+        loop.add_reader(ours, calls.append, "first")
+        loop.add_reader(ours, calls.append, "second")
+        theirs.send(b"x")
+        loop.call_soon(loop.call_soon, loop.stop)
+        loop.run_forever()
+        assert set(calls) == {"second"}
+        assert loop.remove_reader(ours)
+        assert not loop.remove_reader(ours)
+        fd = ours.fileno()
+        loop.add_reader(fd, calls.append, "third")
+        ours.close()
+        assert loop.remove_reader(fd)
+
+
+def test_a_loop_that_has_work_serves_traffic_all_the_same(loop: EventLoop) -> None:
+    served: list[int] = []
+
+    async def main() -> None:
+        for _ in range(3):
+            Ready(loop.reactor, lambda: served.append(1))
+            before = len(served)
+            while len(served) == before:  # noqa: ASYNC110 - the loop never sleeps
+                await asyncio.sleep(0)
+
+    loop.run_until_complete(asyncio.wait_for(main(), SECONDS))
+    assert len(served) == 3
+
+
+def test_a_handler_that_cannot_even_end_what_it_serves_is_not_served_any_more(
+    loop: EventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        calls = 0
+
+        def serve(self, _events: int) -> None:
+            self.calls += 1
+            raise ZeroDivisionError
+
+        def failed(self, error: Exception) -> None:
+            raise error
+
+    broken, fd = Broken(), os.eventfd(1)
+    loop.reactor.register(fd, select.EPOLLIN, broken)
+    loop.reactor.turn()
+    assert loop.reactor.turn() == 0
+    assert broken.calls == 1
+    (record,) = caplog.records
+    assert record.message == f"descriptor {fd} is not served any more"
+    os.close(fd)
+
+
+def test_the_pulse_comes_back_through_the_epoll_of_the_data_plane(loop: EventLoop) -> None:
+    pulse = Pulse(loop.reactor)
+    loop.run_until_complete(asyncio.wait_for(pulse.beat(), SECONDS))
+    pulse.close()
