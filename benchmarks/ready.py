@@ -5,7 +5,7 @@
     ./dev bench ready --against ../other    # in turns with another checkout
 
 It measures from the fork to READY=1, with the shipped configuration and a
-minimal service manager, in turns with `python -c 'import asyncio, uvloop'`,
+minimal service manager, in turns with `python -c 'import asyncio'`,
 which is the least that such a daemon needs. Trust the ratios.
 """
 
@@ -27,7 +27,7 @@ from benchmarks.results import Machine
 from benchmarks.servers import ROOT, raise_descriptor_limit, socket_directory
 from localechod.bench.quartiles import Quartiles
 
-BARE = "python -c 'import asyncio, uvloop'"
+BARE = "python -c 'import asyncio'"
 OURS = "localechod"
 OTHER = "localechod of --against"
 MEMORY = ("Rss", "Pss", "Anonymous")
@@ -82,7 +82,7 @@ def measured(runs: int, against: Path | None) -> Starts:
 
 
 def _start_bare(into: Program) -> None:
-    command = [sys.executable, "-c", "import asyncio, uvloop"]
+    command = [sys.executable, "-c", "import asyncio"]
     started = time.perf_counter()
     process = subprocess.Popen(command)
     _, _, usage = os.wait4(process.pid, 0)

@@ -5,7 +5,6 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -42,7 +41,7 @@ class Machine:
             processor=names[0] if names else platform.machine(),
             processors=len(os.sched_getaffinity(0)),
             kernel=".".join(platform.release().split(".")[:2]),
-            python=f"CPython {platform.python_version()}, uvloop {version('uvloop')}",
+            python=f"CPython {platform.python_version()}",
             load=round(os.getloadavg()[0], 2),
         )
 

@@ -1,14 +1,12 @@
-"""Plain rivals: the same byte-exact echo as an asyncio Protocol, on asyncio's loop or on uvloop's.
+"""A plain rival: the same byte-exact echo as an asyncio Protocol.
 
-python -m benchmarks.rival asyncio|uvloop PATH
+python -m benchmarks.rival PATH
 """
 
 import asyncio
 import socket
 import sys
 from typing import cast
-
-import uvloop
 
 
 class Echo(asyncio.Protocol):
@@ -40,7 +38,4 @@ async def _serve(path: str) -> None:
 
 
 if __name__ == "__main__":
-    kind, address = sys.argv[1:]
-    factory = uvloop.new_event_loop if kind == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(address))
+    asyncio.run(_serve(sys.argv[1]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from benchmarks.servers import FORKING, PURE, Settings
 
 OURS = "localechod"
-RIVALS = ("uvloop Protocol", "asyncio Protocol")
+RIVALS = ("asyncio Protocol",)
 POLLING = f"{OURS}, busy_poll_us = "
 
 

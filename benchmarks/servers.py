@@ -1,4 +1,4 @@
-"""The servers: plain C ones as the baseline, localechod, asyncio Protocols, and common programs."""
+"""The servers: plain C ones as the baseline, localechod, and others to compare with."""
 
 import os
 import resource
@@ -123,8 +123,7 @@ COMMANDS = {
     "C epoll": [f"{BUILD}/echo_connections", "{type}", "{path}"],
     "C recvfrom": [f"{BUILD}/echo_datagrams", "{path}"],
     "C recvmmsg": [f"{BUILD}/echo_datagrams", "{path}", "batch"],
-    "uvloop Protocol": [sys.executable, "-m", "benchmarks.rival", "uvloop", "{path}"],
-    "asyncio Protocol": [sys.executable, "-m", "benchmarks.rival", "asyncio", "{path}"],
+    "asyncio Protocol": [sys.executable, "-m", "benchmarks.rival", "{path}"],
     "socat PIPE": ["socat", "UNIX-LISTEN:{path},fork,backlog=1024", "PIPE"],
     "ncat cat": ["ncat", "-l", "-k", "-m", "2000", "-U", "{path}", "--exec", "/bin/cat"],
     "s6-ipcserver cat": ["s6-ipcserver", "-c", "2000", "{path}", "cat"],

@@ -9,7 +9,7 @@ from benchmarks.scenarios import OURS, POLLING, RIVALS
 from benchmarks.servers import FORKING, PURE
 
 _PLAIN = (OURS, PURE, *RIVALS)
-_COLORS = ("first", "pale", "second", "third")
+_COLORS = ("first", "pale", "second")
 _DESCRIPTIONS = {
     "servers": "bars: messages per second relative to a plain C server, by scenario",
     "today": "bars: the same for socat, ncat and s6-ipcserver",

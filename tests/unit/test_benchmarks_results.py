@@ -8,7 +8,7 @@ from benchmarks.measure import Sample
 from benchmarks.results import Machine, Outcome, Run, combined, load, save
 from localechod.bench.quartiles import Quartiles
 
-MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2, uvloop 0.22.1", 0.25)
+MACHINE = Machine("a processor", 2, "6.1", "CPython 3.11.2", 0.25)
 
 
 def outcome(scenario: str = "one", ours: float = 50.0) -> Outcome:
@@ -71,7 +71,7 @@ def test_of_two_runs_the_later_prevails_and_the_order_is_kept() -> None:
 
 def test_a_run_describes_its_machine_and_load() -> None:
     assert str(Run(MACHINE, 9, 0.5, [])) == (
-        "9 rounds of 0.5 s; a processor, 2 processors, Linux 6.1, CPython 3.11.2, uvloop 0.22.1, "
+        "9 rounds of 0.5 s; a processor, 2 processors, Linux 6.1, CPython 3.11.2, "
         "load average 0.25 before"
     )
     assert Machine.here().processors >= 1
