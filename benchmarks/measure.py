@@ -43,7 +43,7 @@ def load(server: Server, core: set[int], program: str, *arguments: object) -> Sa
     Raises:
         SystemExit: a reply was wrong, the server closed a connection, or there were no replies.
     """
-    command = [str(BUILD / program), *map(str, arguments)]
+    command = [str(BUILD / program), *server.exchange, *map(str, arguments)]
     for _ in range(_ATTEMPTS):
         count, seconds, used = _once(server, core, command)
         if count:

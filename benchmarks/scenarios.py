@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.servers import FORKING, PURE, Settings
+from benchmarks.servers import FORKING, PARSING, PURE, Settings
 
 OURS = "localechod"
 RIVALS = ("asyncio Protocol",)
@@ -61,7 +61,7 @@ def _polling(name: str, *, shared: bool) -> Scenario:
 
 # CLIENTS, SIZE, IN_FLIGHT.
 SCENARIOS = (
-    _stream("raw stream, 32 connections x 64 B", 32, 64, 1, others=RIVALS + FORKING),
+    _stream("raw stream, 32 connections x 64 B", 32, 64, 1, others=RIVALS + PARSING + FORKING),
     _stream("raw stream, 1000 x 64 B", 1000, 64, 1, others=RIVALS),
     _stream("raw stream, 32 x 64 KiB", 32, 65536, 1, others=RIVALS),
     _stream("raw stream, 1 x 64 B", 1, 64, 1, others=RIVALS),
@@ -77,8 +77,8 @@ SCENARIOS = (
         baseline="C recvfrom",
         others=("C recvmmsg",),
     ),
-    _stream("connect, one echo, close; 1 at a time", 1, program="visit", others=RIVALS),
-    _stream("connect, one echo, close; 16 at a time", 16, program="visit", others=RIVALS),
+    _stream("connect, one echo, close; 1 at a time", 1, program="visit", others=RIVALS + PARSING),
+    _stream("connect, one echo, close; 16 at a time", 16, program="visit", others=RIVALS + PARSING),
     _polling("polling, 1 x 64 B, a core for each", shared=False),
     _polling("polling, 1 x 64 B, one core for both", shared=True),
 )

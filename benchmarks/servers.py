@@ -35,12 +35,14 @@ class Server:
         path: of its socket.
         pid: of the process that was started.
         forks: whether it forks for each client, so that its processor time is unknown.
+        exchange: options of the load, for a server whose reply is not its request.
     """
 
     name: str
     path: str
     pid: int
     forks: bool = False
+    exchange: tuple[str, ...] = ()
 
     def cpu_seconds(self) -> float:
         """Return the seconds of processor time of its process, from the scheduler's statistics."""
@@ -118,6 +120,25 @@ PURE = "localechod, pure Python"
 # Common programs that start a process for each client.
 FORKING = ("socat PIPE", "ncat cat", "s6-ipcserver cat")
 
+# Common servers in C that parse each request, and build a reply that is not the request; a message
+# costs them more than an echo.
+PARSING = ("redis-server, ECHO", "nginx, HTTP GET")
+
+_TEXT = "x" * 64
+_HTTP_REPLY = (
+    "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+    f"Content-Type: text/plain\r\nContent-Length: 64\r\nConnection: keep-alive\r\n\r\n{_TEXT}"
+)
+
+# The requests and replies of the servers that parse. Each carries 64 bytes of text, but for the
+# request to nginx: nginx alone cannot echo, and its `return` sends a fixed text. Its stream module
+# has a `return` too, which closes the connection without reading the request: that is less than an
+# echo, hence it is not compared.
+EXCHANGES = {
+    "redis-server, ECHO": (f"ECHO {_TEXT}\r\n", f"$64\r\n{_TEXT}\r\n"),
+    "nginx, HTTP GET": ("GET / HTTP/1.1\r\nHost: bench\r\n\r\n", _HTTP_REPLY),
+}
+
 # Commands of the other servers; "{path}" is that of the socket. Those not installed are left out.
 COMMANDS = {
     "C epoll": [f"{BUILD}/echo_connections", "{type}", "{path}"],
@@ -127,6 +148,11 @@ COMMANDS = {
     "socat PIPE": ["socat", "UNIX-LISTEN:{path},fork,backlog=1024", "PIPE"],
     "ncat cat": ["ncat", "-l", "-k", "-m", "2000", "-U", "{path}", "--exec", "/bin/cat"],
     "s6-ipcserver cat": ["s6-ipcserver", "-c", "2000", "{path}", "cat"],
+    "redis-server, ECHO": [
+        *("redis-server", "--port", "0", "--unixsocket", "{path}", "--tcp-backlog", "1024"),
+        *("--save", "", "--appendonly", "no", "--loglevel", "warning"),
+    ],
+    "nginx, HTTP GET": ["nginx", "-c", "{path}.conf"],
 }
 
 
@@ -163,6 +189,9 @@ def running(
         command = _localechod(path, kind, settings)
     else:
         command = [part.format(path=path, type=kind) for part in COMMANDS[name]]
+        if command[0] == "nginx":
+            shipped = (REFERENCE / "nginx.conf").read_text()
+            Path(f"{path}.conf").write_text(shipped.replace("PATH", str(path)))
     log_file = path.with_suffix(".log")
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -171,11 +200,12 @@ def running(
             env={**os.environ, **settings.environment},
             preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
             process_group=0,
+            stdout=log,
             stderr=log,
         )
     try:
         _wait_for(path, kind, process, log_file)
-        yield Server(name, str(path), process.pid, name in FORKING)
+        yield Server(name, str(path), process.pid, name in FORKING, _load_options(name))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -185,6 +215,14 @@ def running(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its children
         path.unlink(missing_ok=True)
+
+
+def _load_options(name: str) -> tuple[str, ...]:
+    """Return the options of the load for a server; for one that echoes, none."""
+    if name not in EXCHANGES:
+        return ()
+    request, reply = EXCHANGES[name]
+    return "-m", request, "-r", f"{len(reply)}"
 
 
 def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:

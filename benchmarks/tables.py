@@ -6,13 +6,14 @@ from benchmarks.bars import Bar, Group, picture
 from benchmarks.page import image, table
 from benchmarks.results import Outcome, Run
 from benchmarks.scenarios import OURS, POLLING, RIVALS
-from benchmarks.servers import FORKING, PURE
+from benchmarks.servers import FORKING, PARSING, PURE
 
 _PLAIN = (OURS, PURE, *RIVALS)
+_COMMON = (*PARSING, *FORKING)
 _COLORS = ("first", "pale", "second")
 _DESCRIPTIONS = {
     "servers": "bars: messages per second relative to a plain C server, by scenario",
-    "today": "bars: the same for socat, ncat and s6-ipcserver",
+    "today": "bars: the same for common servers",
     "polling": "bars: one client, with and without polling",
 }
 
@@ -21,7 +22,7 @@ def blocks(run: Run) -> dict[str, str]:
     """Return the tables by the names of their blocks on the page; only those with rows."""
     tables = {
         "servers": _servers(_having(run, OURS)),
-        "today": _today(_having(run, OURS, *FORKING[:1])),
+        "today": _today(_with_common(run.outcomes)),
         "polling": _polling(_polled(run)),
     }
     return {
@@ -39,11 +40,10 @@ def pictures(run: Run) -> dict[str, str]:
         legend = list(zip(_COLORS, _PLAIN, strict=True))
         title = "Messages per second, relative to a plain C server"
         found["servers"] = picture(title, groups, legend, "C")
-    if outcomes := _having(run, OURS, *FORKING[:1]):
-        (outcome,) = outcomes
+    for outcome in _with_common(run.outcomes):
         groups = [
             Group(name, [Bar(outcome.ratio(name), _COLORS[0] if name == OURS else _COLORS[-1])])
-            for name in (OURS, *_present(outcome, FORKING))
+            for name in (OURS, *_present(outcome, _COMMON))
         ]
         title = f"{outcome.scenario}, relative to a plain C server"
         found["today"] = picture(title, groups, [], "C")
@@ -72,8 +72,9 @@ def _servers(outcomes: Sequence[Outcome]) -> str:
     others = [
         f"{name} in {outcome.scenario}: {outcome.ratio(name).text()}."
         for outcome in outcomes
+        if outcome not in _with_common(outcomes)
         for name in outcome.servers
-        if name not in {outcome.baseline, *_PLAIN, *FORKING}
+        if name not in {outcome.baseline, *_PLAIN}
     ]
     return "\n\n".join([table(["", OURS, "pure Python", *RIVALS, "µs"], rows), *others])
 
@@ -82,7 +83,7 @@ def _today(outcomes: Sequence[Outcome]) -> str:
     rows = [
         [name, outcome.ratio(name).text(), outcome.ratio(OURS, name).text()]
         for outcome in outcomes
-        for name in _present(outcome, FORKING)
+        for name in _present(outcome, _COMMON)
     ]
     return table(["", "relative to C", f"{OURS} relative to it"], rows) if rows else ""
 
@@ -102,6 +103,13 @@ def _polling(outcomes: Sequence[Outcome]) -> str:
 
 def _having(run: Run, *names: str) -> list[Outcome]:
     return [outcome for outcome in run.outcomes if outcome.servers.keys() >= {*names}]
+
+
+def _with_common(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes for the table of common servers, of which one part may be missing."""
+    return [
+        outcome for outcome in outcomes if OURS in outcome.servers and _present(outcome, FORKING)
+    ]
 
 
 def _polled(run: Run) -> list[Outcome]:

@@ -1,4 +1,4 @@
-/* Shared by the baseline servers and the load generators: addresses, errors, time. */
+/* Shared by the baseline servers and the load generators: addresses, messages, errors, time. */
 #ifndef COMMON_H
 #define COMMON_H
 
@@ -51,6 +51,53 @@ static inline void watch(int epoll, int operation, int fd, unsigned events, void
 
 	if (epoll_ctl(epoll, operation, fd, &event))
 		err(1, "epoll_ctl");
+}
+
+/* The request of a load, and the length of its reply. */
+struct exchange {
+	const char *text; /* NULL: `size` bytes that end in a newline */
+	size_t size, reply;
+};
+
+/*
+ * Take the options off the arguments: -m MESSAGE sends it instead of `size` bytes, -r BYTES is the
+ * length of the reply, which is otherwise that of the message.
+ */
+static inline struct exchange exchange_of(int *count, char ***arguments)
+{
+	struct exchange exchange = {0};
+
+	for (int option; (option = getopt(*count, *arguments, "+m:r:")) != -1;) {
+		if (option == 'm' && *optarg)
+			exchange.text = optarg;
+		else if (option == 'r')
+			exchange.reply = strtoul(optarg, NULL, 10);
+		else
+			exit(2);
+	}
+	*count -= optind - 1;
+	*arguments += optind - 1;
+	return exchange;
+}
+
+/* Set the missing sizes, and return the message so many times in a row. */
+static inline char *messages(struct exchange *exchange, size_t size, size_t times)
+{
+	char *all;
+
+	exchange->size = exchange->text ? strlen(exchange->text) : size;
+	if (!exchange->reply)
+		exchange->reply = exchange->size;
+	size = exchange->size;
+	all = malloc(size * times);
+	memset(all, 'x', size * times);
+	for (char *each = all; each < all + size * times; each += size) {
+		if (exchange->text)
+			memcpy(each, exchange->text, size);
+		else
+			each[size - 1] = '\n';
+	}
+	return all;
 }
 
 static inline double now(void)

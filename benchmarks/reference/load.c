@@ -3,10 +3,10 @@
  * reply triggers the next message. After a warm-up it counts the replies of SECONDS seconds, and its
  * own processor time.
  *
- *     load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]
+ *     load [-m MESSAGE] [-r BYTES] TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]
  *
- * SIZE: bytes of a message, which ends in a newline. With several PATHs, the clients take them in
- * turns. It prints a line after the warm-up, and then a line with the replies, the seconds, and the
+ * SIZE: bytes of a message, which ends in a newline; MESSAGE replaces it. BYTES: the length of its
+ * reply, if it is another. With several PATHs, the clients take them in turns. It prints a line after the warm-up, and then a line with the replies, the seconds, and the
  * seconds of processor time.
  */
 #include "common.h"
@@ -21,7 +21,8 @@ struct client {
 };
 
 static int epoll, type;
-static size_t size, in_flight;
+static size_t in_flight;
+static struct exchange exchange;
 static char *message, *buffer;
 static unsigned long replies;
 
@@ -43,6 +44,7 @@ static struct client *connected(const char *path)
 /* Send bytes on a stream, whole messages on other types. */
 static void transmit(struct client *client, size_t bytes)
 {
+	size_t size = exchange.size;
 	ssize_t sent;
 
 	for (bytes += client->unsent; bytes; bytes -= sent) {
@@ -68,18 +70,20 @@ static void receive(struct client *client)
 
 	if (got < 0 && errno == EAGAIN)
 		return;
-	if (got < 0 || (!got && size))
+	if (got <= 0)
 		errx(1, "the server closed the connection: %s", got ? strerror(errno) : "end of file");
 	if (type == SOCK_STREAM) {
 		client->received += got;
-		whole = client->received / size;
-		client->received %= size;
-	} else if ((size_t)got != size) {
-		errx(1, "a reply of %zd bytes, expected %zu", got, size);
+		if (client->received > exchange.reply * in_flight)
+			errx(1, "replies of more than %zu bytes", exchange.reply);
+		whole = client->received / exchange.reply;
+		client->received %= exchange.reply;
+	} else if ((size_t)got != exchange.reply) {
+		errx(1, "a reply of %zd bytes, expected %zu", got, exchange.reply);
 	}
 	replies += whole;
 	if (whole)
-		transmit(client, whole * size);
+		transmit(client, whole * exchange.size);
 }
 
 static double processor_seconds(void)
@@ -110,9 +114,11 @@ int main(int count, char **arguments)
 {
 	double seconds, start, used;
 	long clients;
+	size_t size;
 
+	exchange = exchange_of(&count, &arguments);
 	if (count < 7)
-		errx(2, "usage: load TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]");
+		errx(2, "usage: load [-m MESSAGE] [-r BYTES] TYPE PATH CLIENTS SIZE IN_FLIGHT SECONDS [PATH...]");
 	type = type_of(arguments[1]);
 	clients = atol(arguments[3]);
 	size = atol(arguments[4]);
@@ -121,17 +127,14 @@ int main(int count, char **arguments)
 	if (!size || !in_flight || size * in_flight > LARGEST)
 		errx(2, "SIZE times IN_FLIGHT: 1 to %d", LARGEST);
 	buffer = malloc(LARGEST);
-	message = malloc(size * in_flight + size);
-	memset(message, 'x', size * in_flight + size);
-	for (size_t i = 1; i <= in_flight + 1; i++)
-		message[i * size - 1] = '\n';
+	message = messages(&exchange, size, in_flight + 1);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (long i = 0; i < clients; i++) {
 		long which = i % (count - 6);
 		struct client *client = connected(arguments[which ? which + 6 : 2]);
 
 		watch(epoll, EPOLL_CTL_ADD, client->fd, EPOLLIN, client);
-		transmit(client, size * in_flight);
+		transmit(client, exchange.size * in_flight);
 	}
 	run(now() + seconds / 4); /* warm-up */
 	puts("started");

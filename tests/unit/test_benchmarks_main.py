@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.__main__ import arguments
 from benchmarks.scenarios import OURS, SCENARIOS
-from benchmarks.servers import COMMANDS, ROOT
+from benchmarks.servers import COMMANDS, EXCHANGES, PARSING, REFERENCE, ROOT
 
 
 def test_by_default_all_scenarios_are_measured() -> None:
@@ -51,6 +51,17 @@ def test_every_server_of_a_scenario_can_be_started() -> None:
     }
     assert {name for name in names if not name.startswith(OURS)} <= set(COMMANDS)
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_servers_that_parse_are_compared_where_messages_have_64_bytes() -> None:
+    assert {*PARSING} == EXCHANGES.keys()
+    for scenario in SCENARIOS:
+        if {*PARSING} & {*scenario.others}:
+            assert scenario.program == "visit" or scenario.arguments[1:] == (64, 1)
+    for _, reply in EXCHANGES.values():
+        assert "x" * 64 in reply
+        assert "x" * 65 not in reply
+    assert f'return 200 "{"x" * 64}";' in (REFERENCE / "nginx.conf").read_text()
 
 
 def test_polling_is_measured_on_two_cores_and_on_one() -> None:

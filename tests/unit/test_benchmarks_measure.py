@@ -30,6 +30,21 @@ def test_a_run_without_replies_is_repeated(
     assert load(SERVER, {0}, "load").rate == 100.0
 
 
+def test_the_load_sends_the_request_of_a_server_that_does_not_echo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: list[list[str]] = []
+
+    def once(_: Server, __: set[int], command: list[str]) -> tuple[float, float, float]:
+        commands.append(command[1:])
+        return 1.0, 1.0, 1.0
+
+    monkeypatch.setattr(measure, "_once", once)
+    load(Server("redis-server, ECHO", "/none", 1, exchange=("-m", "ECHO x")), {0}, "load", 32, 0.5)
+    load(SERVER, {0}, "load", 32, 0.5)
+    assert commands == [["-m", "ECHO x", "32", "0.5"], ["32", "0.5"]]
+
+
 def test_a_server_that_never_replies_is_an_error_of_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

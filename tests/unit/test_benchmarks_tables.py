@@ -47,6 +47,17 @@ def test_common_programs_are_sorted_by_rate() -> None:
     assert "| 0.10 (0.10 - 0.10) | 8.00 (8.00 - 8.00) |" in lines[4]
 
 
+def test_common_programs_in_other_scenarios_have_a_sentence() -> None:
+    rates = {OURS: 80.0, "redis-server, ECHO": 60.0}
+    found = blocks(
+        run(outcome("raw", **rates, **{"socat PIPE": 20.0}), outcome("connect", **rates))
+    )
+    rows = [line for line in found["today"].splitlines() if "redis" in line]
+    assert rows == ["| redis-server, ECHO | 0.60 (0.60 - 0.60) | 1.33 (1.33 - 1.33) |"]
+    sentences = [line for line in found["servers"].splitlines() if "redis" in line]
+    assert sentences == ["redis-server, ECHO in connect: 0.60 (0.60 - 0.60)."]
+
+
 def test_each_setting_has_a_column() -> None:
     lines = blocks(run(POLLS))["polling"].splitlines()[2:]
     assert lines[0] == "|  | busy_poll_us = 0 | busy_poll_us = 50 | µs |"
