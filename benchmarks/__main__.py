@@ -4,6 +4,7 @@
 ./dev bench --repeats 3 --seconds 0.2 seqpacket   a part of them, shorter
 ./dev bench --json run.json                       keep the results
 ./dev bench --from run.json --write docs          draw kept results
+./dev bench --against ../other                    beside the daemon of another checkout
 
 Other benchmarks: ./dev bench growth (cost by connections and endpoints), ready
 (start-up), idle (the daemon at rest); each has --help.
@@ -18,7 +19,7 @@ from pathlib import Path
 from benchmarks import command, page, results
 from benchmarks.measure import Sample, alternate, cores, load
 from benchmarks.results import Machine, Outcome, Run
-from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.scenarios import SCENARIOS, Scenario, against, before
 from benchmarks.servers import (
     Server,
     build,
@@ -55,12 +56,17 @@ def measure(scenario: Scenario, directory: Path, repeats: int, seconds: float) -
 def show(outcome: Outcome) -> None:
     """Print the rows of one scenario."""
     print(f"\n{outcome.scenario}")
+    width = max(30, *map(len, outcome.servers))
     for name in outcome.servers:
         ratio, rate, cost = outcome.ratio(name), outcome.rate(name), outcome.cost(name)
         print(
-            f"  {name:30}{ratio.median:6.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
+            f"  {name:{width}}{ratio.median:6.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
             f"{rate.median:11,.0f}/s" + (f"{cost.median:8.2f} us" if cost else "")
         )
+    for name in outcome.servers:
+        if name != (other := before(name)) and other in outcome.servers:
+            ratio = outcome.ratio(name, other)
+            print(f"  {name}, relative to before: {ratio.text()}")
 
 
 def measured(scenarios: Sequence[Scenario], repeats: int, seconds: float, keep: Path | None) -> Run:
@@ -86,10 +92,11 @@ def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command.parser("./dev bench", __doc__)
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds (7)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of a round (1)")
+    command.add_against(parser)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="a part of its name")
     options = command.parse(parser, args)
-    if options.kept and options.scenarios:
-        parser.error("--from measures nothing: it takes no SCENARIO")
+    if options.kept and (options.scenarios or options.against):
+        parser.error("--from measures nothing: it takes no SCENARIO and no --against")
     if options.write and options.scenarios:
         parser.error("--write needs all scenarios: measure all, or combine kept runs by --from")
     options.scenarios = [
@@ -97,6 +104,8 @@ def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
         for scenario in SCENARIOS
         if not options.scenarios or any(part in scenario.name for part in options.scenarios)
     ]
+    if options.against:
+        options.scenarios = [against(each, options.against) for each in options.scenarios]
     if not options.scenarios:
         sys.exit(f"no such scenario; there are: {', '.join(each.name for each in SCENARIOS)}")
     return options

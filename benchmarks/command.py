@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from benchmarks import page, results
+from benchmarks.servers import interpreter
 
 T = TypeVar("T")
 
@@ -15,6 +16,21 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help shows `description` with its line breaks."""
     formatter = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(prog=name, description=description, formatter_class=formatter)
+
+
+def add_against(parser: argparse.ArgumentParser, *other_names: str) -> None:
+    """Add the option --against, which names another checkout."""
+    parser.add_argument(
+        "--against", *other_names, type=_checkout, metavar="DIR",
+        help="also measure the daemon of the checkout in DIR, in the same rounds",
+    )  # fmt: skip
+
+
+def _checkout(text: str) -> Path:
+    directory = Path(text).resolve()
+    if not Path(interpreter(directory)).is_file():
+        raise argparse.ArgumentTypeError(f"there is no {interpreter(directory)}")
+    return directory
 
 
 def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None = None) -> argparse.Namespace:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.servers import ROOT, Server
+from benchmarks.servers import ROOT, Server, daemon_command
 from localechod import config
 
 # Seconds within which a daemon has to become ready, and to exit.
@@ -84,20 +84,11 @@ def running_daemon(
     environment = os.environ | {"NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}"}
     if watchdog is not None:
         environment["WATCHDOG_USEC"] = f"{watchdog * 1e6:.0f}"
-    command = [
-        sys.executable,
-        "-m",
-        "localechod.daemon",
-        "-c",
-        str(file),
-        "--runtime-dir",
-        str(where),
-    ]
     log_file = where.with_suffix(".log")
     with log_file.open("wb") as log, notify:
         started = time.perf_counter()
         process = subprocess.Popen(
-            command,
+            daemon_command(checkout, file, where),
             cwd=checkout,
             env=environment,
             preexec_fn=lambda: os.sched_setaffinity(0, core),  # noqa: PLW1509 - no threads here

@@ -66,7 +66,7 @@ def measured(runs: int, against: Path | None) -> Starts:
     """Start all programs in turns, so many times."""
     machine = Machine.here()
     raise_descriptor_limit()
-    checkouts = {OURS: ROOT} | ({OTHER: against.resolve()} if against else {})
+    checkouts = {OURS: ROOT} | ({OTHER: against} if against else {})
     programs = {name: Program() for name in (BARE, *checkouts)}
     with socket_directory() as directory:
         cache_bytecode(directory / "bytecode")
@@ -158,7 +158,7 @@ def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
     """
     parser = command.parser("./dev bench ready", __doc__)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="starts of each (20)")
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one to compare")
+    command.add_against(parser)
     return command.parse(parser, args)
 
 

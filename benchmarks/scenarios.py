@@ -1,11 +1,13 @@
 """The scenarios: for each, the load, the baseline and the other servers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from benchmarks.servers import FORKING, PARSING, PURE, Settings
 
 OURS = "localechod"
+BEFORE = "localechod before"
 RIVALS = ("asyncio Protocol",)
 POLLING = f"{OURS}, busy_poll_us = "
 
@@ -82,3 +84,18 @@ SCENARIOS = (
     _polling("polling, 1 x 64 B, a core for each", shared=False),
     _polling("polling, 1 x 64 B, one core for both", shared=True),
 )
+
+
+def before(name: str) -> str:
+    """Return the name of the same server, with the same settings, from the other checkout."""
+    return name.replace(OURS, BEFORE, 1)
+
+
+def against(scenario: Scenario, checkout: Path) -> Scenario:
+    """Return the scenario with the daemon of another checkout beside each compiled one."""
+    others = {
+        before(name): replace(settings, checkout=checkout)
+        for name, settings in scenario.ours.items()
+        if name != PURE
+    }
+    return replace(scenario, ours={**scenario.ours, **others})

@@ -77,12 +77,28 @@ class Settings:
         endpoint: lines of TOML for the measured endpoint.
         others: tables of other endpoints, which are bound before the measured one.
         environment: additional environment variables.
+        checkout: the source tree that it is started from.
     """
 
     service: str = ""
     endpoint: str = ""
     others: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    checkout: Path = ROOT
+
+
+def interpreter(checkout: Path) -> str:
+    """Return the Python of a checkout: of this one, the running one."""
+    return sys.executable if checkout == ROOT else str(checkout / ".venv/bin/python")
+
+
+def daemon_command(checkout: Path, file: Path, runtime_directory: Path) -> list[str]:
+    """Return the command for the daemon of a checkout, to be run in that directory."""
+    # In old checkouts the daemon is a module, and the package itself starts it.
+    package = (checkout / "localechod/daemon").is_dir()
+    module = "localechod.daemon" if package else "localechod"
+    own = ("-c", str(file), "--runtime-dir", str(runtime_directory))
+    return [interpreter(checkout), "-m", module, *own]
 
 
 def build() -> None:
@@ -196,7 +212,7 @@ def running(
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=settings.checkout,
             env={**os.environ, **settings.environment},
             preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
             process_group=0,
@@ -236,8 +252,7 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
         f'[endpoints.echo]\ntype = "{kind}"\npath = "{path}"\nmode = "0666"\nprefix = ""\n'
         f"{many}{settings.endpoint}\n"
     )
-    where = path.with_suffix(".run")
-    return [sys.executable, "-m", "localechod.daemon", "-c", str(file), "--runtime-dir", str(where)]
+    return daemon_command(settings.checkout, file, path.with_suffix(".run"))
 
 
 def _wait_for(path: Path, kind: str, process: subprocess.Popen[bytes], log_file: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.bars import Bar, Group, picture
 from benchmarks.page import image, table
 from benchmarks.results import Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.scenarios import BEFORE, OURS, POLLING, RIVALS
 from benchmarks.servers import FORKING, PARSING, PURE
 
 _PLAIN = (OURS, PURE, *RIVALS)
@@ -74,7 +74,7 @@ def _servers(outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes
         if outcome not in _with_common(outcomes)
         for name in outcome.servers
-        if name not in {outcome.baseline, *_PLAIN}
+        if name not in {outcome.baseline, BEFORE, *_PLAIN}
     ]
     return "\n\n".join([table(["", OURS, "pure Python", *RIVALS, "µs"], rows), *others])
 

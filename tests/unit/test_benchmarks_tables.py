@@ -2,7 +2,7 @@
 
 from benchmarks.measure import Sample
 from benchmarks.results import Machine, Outcome, Run
-from benchmarks.scenarios import OURS, POLLING, RIVALS
+from benchmarks.scenarios import BEFORE, OURS, POLLING, RIVALS
 from benchmarks.servers import PURE
 from benchmarks.tables import blocks, pictures
 
@@ -37,6 +37,12 @@ def test_another_server_in_c_has_a_sentence() -> None:
     lines = blocks(run(rivals))["servers"].splitlines()
     assert "| 0.60 (0.60 - 0.60) |  |" in lines[4]
     assert lines[6] == "C recvmmsg in many: 1.04 (1.04 - 1.04)."
+
+
+def test_another_checkout_is_not_on_the_page() -> None:
+    found = outcome("plain", **{OURS: 80.0, BEFORE: 70.0})
+    assert BEFORE not in blocks(run(found))["servers"]
+    assert BEFORE not in pictures(run(found))["servers"]
 
 
 def test_common_programs_are_sorted_by_rate() -> None:
