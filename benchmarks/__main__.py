@@ -6,8 +6,9 @@
 ./dev bench --from run.json --write docs          draw kept results
 ./dev bench --against ../other                    beside the daemon of another checkout
 
-Other benchmarks: ./dev bench growth (cost by connections and endpoints), ready
-(start-up), idle (the daemon at rest); each has --help.
+Other benchmarks: ./dev bench growth (cost by connections and endpoints),
+fairness (latency beside a flood), ready (start-up), idle (the daemon at rest);
+each has --help.
 """
 
 import argparse

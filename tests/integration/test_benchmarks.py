@@ -1,12 +1,15 @@
 """The benchmarks run; no test asserts a speed."""
 
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import BUILD, build
 from tests.integration.harness import needs_root
 
 ROOT = Path(__file__).parents[2]
@@ -36,11 +39,12 @@ def test_a_scenario_has_a_row_for_the_baseline_and_one_for_localechod(scenario: 
         ),
         pytest.param(["ready", "--runs", "1"], "| `localechod` | ", marks=needs_root),
         (["idle", "--seconds", "0.1"], "| 30 s | 1,000 | "),
+        (["fairness", "--repeats", "1", "--seconds", "0.05"], "| localechod | 99th percentile | "),
     ],
-    ids=["growth", "ready", "idle"],
+    ids=["growth", "ready", "idle", "fairness"],
 )
 def test_results_are_kept_and_printed_again(args: list[str], shown: str, tmp_path: Path) -> None:
-    if args[0] != "growth":
+    if args[0] in {"ready", "idle"}:
         pytest.importorskip("systemd.daemon", reason="the daemon cannot notify its manager")
     file = str(tmp_path / "kept.json")
     module, *rest = args
@@ -61,3 +65,44 @@ def test_an_unknown_scenario_is_an_error_of_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("no such scenario; there are: raw stream")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the servers")
+def test_a_scenario_can_be_measured_beside_another_checkout() -> None:
+    options = ["--repeats", "1", "--seconds", "0.05", "--against", str(ROOT), "seqpacket"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *options],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "  localechod before  " in done.stdout
+    assert "  localechod, relative to before: " in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the load")
+@pytest.mark.parametrize(
+    ("length", "reason"),
+    [("3", "load: replies of more than 3 bytes\n"), ("4", ""), ("5", "")],
+)
+def test_the_load_counts_replies_of_the_expected_length(
+    length: str, reason: str, tmp_path: Path
+) -> None:
+    build()
+    path = str(tmp_path / "echo.sock")
+    arguments = ("-m", "abc\n", "-r", length, "stream", path, "1", "64", "1", "0.05")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with subprocess.Popen(
+            [BUILD / "load", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as load:  # fmt: skip
+            client = listener.accept()[0]
+            with client, suppress(ConnectionError):  # the load ends with a reply unread
+                while request := client.recv(100):
+                    assert request == b"abc\n"
+                    client.send(request)
+            output, error = load.communicate(timeout=20)
+    assert error == reason
+    assert load.returncode == bool(reason)
+    assert reason or (int(output.split()[1]) > 0) == (length == "4")
