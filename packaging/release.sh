@@ -53,8 +53,7 @@ commit=$(git -C "$tree" rev-parse HEAD)
 
 say 'the artifacts'
 date=$(git -C "$tree" log -1 --format=%ct)
-# With the compiled part the wheel would be for one Python and one architecture; an installation from the sdist compiles it.
-(cd "$tree" && SOURCE_DATE_EPOCH=$date LOCALECHOD_PURE_PYTHON=1 "$venv/bin/python" -m hatchling build -d "$scratch/dist")
+SOURCE_DATE_EPOCH=$date "$tree/packaging/wheels.sh" "$venv" "$scratch/dist"
 package=$("$tree/dev" deb)
 cp "$tree/$package" "$scratch/dist"
 

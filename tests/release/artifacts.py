@@ -1,4 +1,4 @@
-"""Wheel and sdist as a release has them: those of LOCALECHOD_DIST, or built from this checkout."""
+"""Wheels and sdist as a release has them: those of LOCALECHOD_DIST, or built from this checkout."""
 
 import os
 import re
@@ -16,9 +16,15 @@ DIST = "/root/dist"
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What is installed by pip."""
+    """The files that pip installs from.
+
+    Attributes:
+        wheel: the compiled one, which pip prefers.
+        pure: the one in Python alone.
+    """
 
     wheel: Path
+    pure: Path
     sdist: Path
 
     @property
@@ -51,11 +57,12 @@ def tree(directory: Path, version: str = "") -> Path:
     return directory
 
 
-def build(source: Path, target: Path, *options: str) -> Artifacts:
-    """Build both in a tree, as a release does: without C, and here with the date 2023-11-14."""
-    command = [sys.executable, "-m", "hatchling", "build", *options, "-d", str(target)]
-    environment = {"LOCALECHOD_PURE_PYTHON": "1", **os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
-    subprocess.run(command, cwd=source, check=True, capture_output=True, env=environment)
+def build(source: Path, target: Path) -> Artifacts:
+    """Build them in a tree as a release does, here with the date 2023-11-14."""
+    command = [str(source / "packaging/wheels.sh"), sys.prefix, str(target)]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
     return _found(target)
 
 
@@ -67,5 +74,7 @@ def bring(debian: Machine, *files: Path) -> None:
 
 
 def _found(directory: Path) -> Artifacts:
-    wheels, sdists = directory.glob("*.whl"), directory.glob("*.tar.gz")
-    return Artifacts(next(wheels), next(sdists, Path()))
+    (wheel,) = directory.glob("*-abi3-*.whl")
+    (pure,) = directory.glob("*-none-any.whl")
+    (sdist,) = directory.glob("*.tar.gz")
+    return Artifacts(wheel, pure, sdist)

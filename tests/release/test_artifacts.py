@@ -1,6 +1,7 @@
-"""What is in the wheel and the sdist, and that it is the same bytes whenever it is built."""
+"""What is in the wheels and the sdist, and that every build has the same bytes."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -13,6 +14,8 @@ import pytest
 import localechod
 from tests.release.artifacts import Artifacts, build, released, tree
 from tests.system.machine import CHECKOUT
+
+PURE_PYTHON = "LOCALECHOD_PURE_PYTHON"
 
 # Of a checkout alone: what a server or git calls here.
 NOT_IN_THE_SDIST = {".ci/run", ".pre-commit-config.yaml"}
@@ -46,9 +49,15 @@ def test_the_sdist_has_what_is_needed_to_build_test_and_package_and_nothing_else
     assert names == (tracked() - NOT_IN_THE_SDIST) | {"PKG-INFO"}
 
 
-def test_the_wheel_has_the_package_its_manual_pages_and_nothing_else(artifacts: Artifacts) -> None:
-    with zipfile.ZipFile(artifacts.wheel) as archive:
-        names = set(archive.namelist())
+def contents(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if not name.endswith("/")}
+
+
+def test_the_wheels_have_the_package_its_manual_pages_and_nothing_else(
+    artifacts: Artifacts,
+) -> None:
+    names = contents(artifacts.pure)
     packaged = {name for name in tracked() if name.startswith("localechod/")}
     rest = names - packaged
     assert packaged < names
@@ -60,12 +69,45 @@ def test_the_wheel_has_the_package_its_manual_pages_and_nothing_else(artifacts: 
         ),
     }
     assert "localechod/py.typed" in names
+    assert contents(artifacts.wheel) == names | {"localechod/echo/_fastpath.abi3.so"}
+
+
+def test_the_compiled_wheel_is_for_any_linux_with_glibc_and_the_other_for_everything(
+    artifacts: Artifacts,
+) -> None:
+    for wheel, expected in (
+        (artifacts.wheel, r"cp311-abi3-manylinux\w+"),
+        (artifacts.pure, "py3-none-any"),
+    ):
+        with zipfile.ZipFile(wheel) as archive:
+            inside = archive.read(f"localechod-{artifacts.version}.dist-info/WHEEL").decode()
+        tags = re.findall(r"(?m)^Tag: (.+)$", inside)
+        assert tags
+        assert all(re.fullmatch(expected, tag) for tag in tags), tags
+
+
+@pytest.mark.parametrize(("kind", "compiled"), [("wheel", True), ("pure", False)])
+def test_an_installed_wheel_uses_the_compiled_part_that_it_has(
+    artifacts: Artifacts, tmp_path: Path, kind: str, *, compiled: bool
+) -> None:
+    pip = [sys.executable, "-m", "pip", "-q", "install", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--target", tmp_path, getattr(artifacts, kind)], check=True)
+    code = "from localechod.echo import fastpath; print(fastpath.__file__, fastpath.COMPILED)"
+    clean = {name: value for name, value in os.environ.items() if name != PURE_PYTHON}
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=clean | {"PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert printed == f"{tmp_path}/localechod/echo/fastpath.py {compiled}\n"
 
 
 def test_the_metadata_has_the_one_version_and_is_complete(artifacts: Artifacts) -> None:
     with zipfile.ZipFile(artifacts.wheel) as archive:
         inside = f"localechod-{artifacts.version}.dist-info"
-        assert b"Tag: py3-none-any" in archive.read(f"{inside}/WHEEL")
         metadata = message_from_bytes(archive.read(f"{inside}/METADATA"))
         assert f"{inside}/licenses/LICENSE" in archive.namelist()
     assert metadata["Version"] == artifacts.version == localechod.__version__
@@ -76,27 +118,24 @@ def test_the_metadata_has_the_one_version_and_is_complete(artifacts: Artifacts) 
     assert metadata.get_payload(decode=True) == (CHECKOUT / "README.md").read_bytes()
 
 
-@pytest.mark.parametrize("pure", ["1", ""], ids=["python", "compiled"])
-def test_whoever_builds_it_whenever_gets_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pure: str
-) -> None:
-    monkeypatch.setenv("LOCALECHOD_PURE_PYTHON", pure)
+def test_every_build_has_the_same_bytes_also_one_from_the_sdist(tmp_path: Path) -> None:
     first = build(tree(tmp_path / "here"), tmp_path / "first")
     os.utime(tmp_path / "here/README.md", (0, 0))
     second = build(tmp_path / "here", tmp_path / "second")
-    third = build(unpacked(first.sdist, tmp_path / "unpacked"), tmp_path / "third", "-t", "wheel")
+    third = build(unpacked(first.sdist, tmp_path / "unpacked"), tmp_path / "third")
     assert second.sdist.read_bytes() == first.sdist.read_bytes()
-    assert second.wheel.read_bytes() == first.wheel.read_bytes()
-    assert third.wheel.read_bytes() == first.wheel.read_bytes()
+    for other in (second, third):
+        assert other.wheel.read_bytes() == first.wheel.read_bytes()
+        assert other.pure.read_bytes() == first.pure.read_bytes()
 
 
 def test_what_is_in_the_sdist_can_test_itself(artifacts: Artifacts, tmp_path: Path) -> None:
     source = unpacked(artifacts.sdist, tmp_path / "unpacked")
-    rooms = [
+    files = [
         "tests/unit/test_framing.py",
         "tests/unit/test_imports.py",
         "tests/unit/test_manuals.py",
     ]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *rooms]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

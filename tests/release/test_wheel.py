@@ -1,4 +1,4 @@
-"""`pip install` of wheel and sdist on a bare Debian: used, served, upgraded under load, removed."""
+"""`pip install` of wheels and sdist on a bare Debian: used, served, upgraded, removed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,11 +54,11 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 
 @pytest.fixture
 def debian(artifacts: Artifacts) -> Iterator[Machine]:
-    """A bare Debian with wheel and sdist and an ordinary user."""
+    """A bare Debian with wheels and sdist and an ordinary user."""
     if missing():
         pytest.skip(missing())
     with bookworm() as debian:
-        bring(debian, artifacts.wheel, artifacts.sdist)
+        bring(debian, artifacts.wheel, artifacts.pure, artifacts.sdist)
         make_user(debian)
         # A reader of README says yes to apt.
         debian.write("/etc/apt/apt.conf.d/90tests", 'APT::Get::Assume-Yes "true";\n')
@@ -102,13 +102,17 @@ def version(debian: Machine) -> str:
     return debian.run(f"{ENVIRONMENT}/bin/localechoctl", "status").split()[1].rstrip(",")
 
 
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+@pytest.mark.parametrize(
+    ("kind", "compiled"), [("wheel", "True"), ("pure", "False"), ("sdist", "False")]
+)
 def test_an_ordinary_user_needs_neither_a_compiler_nor_root_nor_a_service(
-    debian: Machine, artifacts: Artifacts, kind: str
+    debian: Machine, artifacts: Artifacts, kind: str, compiled: str
 ) -> None:
     provide(debian, "python3-venv")
     assert debian.process("which", "gcc", "pkg-config").returncode == 1
     pip(debian, "install", f"{DIST}/{getattr(artifacts, kind).name}")
+    asked = "from localechod.echo.fastpath import COMPILED; print(COMPILED)"
+    assert debian.run(f"{ENVIRONMENT}/bin/python", "-c", asked) == compiled
     assert "No broken requirements" in debian.run(f"{ENVIRONMENT}/bin/pip", "check")
     said = as_user(debian, USE)
     assert f"localechod {artifacts.version}, pid " in said
