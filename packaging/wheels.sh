@@ -15,4 +15,4 @@ LOCALECHOD_PURE_PYTHON='' python -m hatchling build -t wheel -d "$compiled"
 # auditwheel names the oldest C library that has the symbols (manylinux); it fails if the wheel has no compiled part.
 auditwheel repair -w "$target" "$compiled"/*.whl
 # A wheel with a symbol that is not in the limited API of the Python in its name would fail on other versions.
-abi3audit --strict "$target"/*-abi3-*.whl
+abi3audit --strict --summary "$target"/*-abi3-*.whl
