@@ -29,7 +29,7 @@ static struct mmsghdr incoming[MOST_AT_ONCE], outgoing[MOST_AT_ONCE];
 /* What a call returns, and what it may still do. */
 struct turn {
 	Py_ssize_t prefix_size, limit, slack, messages, received, sent;
-	PyObject *answered, *failures, *rest;
+	PyObject *answered, *failures, *rest; /* the lists are NULL while they are empty */
 };
 
 /* A name as Python's recvmsg has it: bytes for an abstract one, text for a path, None for none. */
@@ -48,10 +48,15 @@ static PyObject *name_of(const struct sockaddr_un *from, socklen_t length)
 	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));
 }
 
-static int append(PyObject *list, PyObject *item)
+/* Append to a list, which is made for its first item; most calls have none. -1: an exception. */
+static int append(PyObject **list, PyObject *item)
 {
-	int failed = item ? PyList_Append(list, item) : -1;
+	int failed = -1;
 
+	if (item && !*list)
+		*list = PyList_New(0);
+	if (item && *list)
+		failed = PyList_Append(*list, item);
 	Py_XDECREF(item);
 	return failed;
 }
@@ -67,7 +72,7 @@ static int leave(struct turn *turn, const struct slot *slot, const struct mmsghd
 		return -1;
 	if (message->msg_hdr.msg_controllen >= CMSG_LEN(sizeof peer))
 		memcpy(&peer, CMSG_DATA(&slot->control.header), sizeof peer);
-	return append(turn->rest, Py_BuildValue("y#(iII)N", slot->data, size, peer.pid, peer.uid,
+	return append(&turn->rest, Py_BuildValue("y#(iII)N", slot->data, size, peer.pid, peer.uid,
 						peer.gid, name));
 }
 
@@ -147,7 +152,8 @@ static int transmit(int fd, int first, int count)
 
 	if (count > 1)
 		return sendmmsg(fd, outgoing + first, count, MSG_DONTWAIT);
-	size = sendmsg(fd, &outgoing[first].msg_hdr, MSG_DONTWAIT);
+	size = sendto(fd, slots[first].out.iov_base, slots[first].out.iov_len, MSG_DONTWAIT,
+		      (struct sockaddr *)&slots[first].from, outgoing[first].msg_hdr.msg_namelen);
 	outgoing[first].msg_len = size;
 	return size < 0 ? -1 : 1;
 }
@@ -173,7 +179,7 @@ static int reply(struct turn *turn, int fd, int count)
 		int sent = transmit(fd, at, count - at);
 
 		if (sent < 0) {
-			if (append(turn->failures, PyLong_FromLong(errno)) < 0)
+			if (append(&turn->failures, PyLong_FromLong(errno)) < 0)
 				return -1;
 			sent = 1;
 		} else {
@@ -195,7 +201,7 @@ static int answer(struct turn *turn, int fd, int most, const char *prefix)
 	if (count < 0 && errno == EAGAIN)
 		return 0;
 	if (count < 0)
-		return append(turn->failures, PyLong_FromLong(errno));
+		return append(&turn->failures, PyLong_FromLong(errno));
 	/* After the first that is left to Python all others are, so that replies stay in order. */
 	while (ordinary < count && known > 0) {
 		known = is_ordinary(turn, &slots[ordinary], &incoming[ordinary]);
@@ -209,14 +215,14 @@ static int answer(struct turn *turn, int fd, int most, const char *prefix)
 		if (leave(turn, &slots[at], &incoming[at]) < 0)
 			return -1;
 	}
-	return count == most && ordinary == count && !PyList_Size(turn->failures);
+	return count == most && ordinary == count && !turn->failures;
 }
 
 PyObject *answer_datagrams(PyObject *module, PyObject *args)
 {
 	struct turn turn = {0};
 	const char *prefix;
-	PyObject *sock, *result = NULL;
+	PyObject *sock, *none, *result = NULL;
 	int fd, most, at_once, more = 1;
 
 	if (!PyArg_ParseTuple(args, "Oy#ninO!i", &sock, &prefix, &turn.prefix_size, &turn.limit, &most,
@@ -230,16 +236,17 @@ PyObject *answer_datagrams(PyObject *module, PyObject *args)
 		return NULL;
 	}
 	at_once = at_once > MOST_AT_ONCE ? MOST_AT_ONCE : at_once;
-	turn.failures = PyList_New(0);
-	turn.rest = PyList_New(0);
-	while (turn.failures && turn.rest && more > 0 && turn.messages < most) {
+	while (more > 0 && turn.messages < most) {
 		Py_ssize_t left = most - turn.messages;
 
 		more = answer(&turn, fd, left < at_once ? left : at_once, prefix);
 	}
-	if (turn.failures && turn.rest && more >= 0)
+	none = PyTuple_New(0);
+	if (none && more >= 0)
 		result = Py_BuildValue("nnnnOO", turn.messages, turn.received, turn.sent, turn.slack,
-				       turn.failures, turn.rest);
+				       turn.failures ? turn.failures : none,
+				       turn.rest ? turn.rest : none);
+	Py_XDECREF(none);
 	Py_XDECREF(turn.failures);
 	Py_XDECREF(turn.rest);
 	return result;

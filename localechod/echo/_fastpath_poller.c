@@ -142,6 +142,7 @@ static int init_poller(Poller *self, PyObject *args, PyObject *kwargs)
 		return -1;
 	}
 	self->now = monotonic();
+	self->slept = 1; /* as if it had been long */
 	if (parent != Py_None) {
 		self->root = (Poller *)Py_NewRef((PyObject *)root_of((Poller *)parent));
 		return 0;

@@ -31,7 +31,7 @@ struct Poller {
 	int epoll;           /* -1: closed, or not needed yet */
 	int direct;          /* of a child: how many of its descriptors are in the root's epoll */
 	struct Poller *root; /* NULL in the root itself */
-	double now, busy_poll, served_at;
+	double now, busy_poll, served_at, slept; /* slept: how long, the last time */
 	/* Only in the root: all descriptors, and the foreign ones that are ready, in a ring. */
 	struct entry *entries;
 	int size, interrupted, paused;

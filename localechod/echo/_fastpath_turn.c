@@ -5,6 +5,12 @@
 #include <sched.h>
 #include <time.h>
 
+/*
+ * Seconds. After a sleep that was shorter, the next one begins so much later: to be woken up takes
+ * about as long, and costs the client more than the message.
+ */
+static const double SHORT_SLEEP = 10e-6;
+
 double monotonic(void)
 {
 	struct timespec time;
@@ -161,7 +167,7 @@ static int sleep_for(Poller *self, double until, double now)
 {
 	if (self->count || self->interrupted || until <= now)
 		return 0;
-	if (self->busy_poll && now < self->served_at + self->busy_poll)
+	if (now < self->served_at + (self->slept < SHORT_SLEEP ? SHORT_SLEEP : self->busy_poll))
 		return 0;
 	if (until - now > INT_MAX / 1000)
 		return until == HUGE_VAL ? -1 : INT_MAX;
@@ -185,12 +191,15 @@ PyObject *wait_for_foreign(Poller *self, PyObject *timeout)
 	}
 	for (;;) {
 		int milliseconds = sleep_for(self, until, now);
+		double before = milliseconds ? monotonic() : 0;
 		int served = turn(self, BATCH, milliseconds);
 		PyObject *foreign;
 
 		if (served < 0)
 			return NULL;
 		now = self->now;
+		if (milliseconds)
+			self->slept = now - before;
 		if (served)
 			self->served_at = now;
 		foreign = next_foreign(self);

@@ -99,7 +99,7 @@ def test_each_sender_gets_its_own_datagram_behind_the_prefix(
         count, received, sent, slack, *rest = ask(
             server, function, prefix=b"Hi, ", answered=answered
         )
-        assert (count, received, sent, rest) == (5, size, size + 20, [[], []])
+        assert (count, received, sent, rest) == (5, size, size + 20, [(), ()])
         assert slack == PLENTY - sum(2 * (len(message) + 4) + 1280 for message in messages)
         assert answered == {sock.getsockname() for sock in clients}
         for sock, message in zip(clients, messages, strict=True):
@@ -140,7 +140,7 @@ def test_a_datagram_for_python_is_returned_with_its_sender(
         # Longer than it may be: by one byte, and by that it is known.
         (b"x" * (LIMIT + 1), ourselves, abstract.getsockname()),
     ]
-    assert ask(server, function) == (0, 0, 0, PLENTY, [], [])
+    assert ask(server, function) == (0, 0, 0, PLENTY, (), ())
 
 
 @compiled
@@ -179,7 +179,8 @@ def test_a_reply_that_cannot_be_delivered_is_reported_and_stops_no_other(
         sock.send(b"x")
     clients[1].close()
     clients[2].close()
-    counts, failures = [], []
+    counts: list[int] = []
+    failures: list[int] = []
     for _ in range(3):
         count, *_, failed, rest = ask(server, function)
         counts.append(count)
@@ -199,7 +200,7 @@ def test_in_a_batch_python_gets_all_that_follow_what_it_has_to_handle(
     second.send(b"2")
     first.send(b"3")
     count, received, sent, _slack, failures, rest = ask(server, many_at_once)
-    assert (count, received, sent, failures) == (1, 1, 1, [])
+    assert (count, received, sent, failures) == (1, 1, 1, ())
     assert [message for message, _peer, _sender in rest] == [b"2", b"3"]
     assert first.recv(9) == b"1"
 
@@ -235,7 +236,7 @@ def test_a_passed_descriptor_is_closed_by_the_kernel(
 def test_an_error_of_the_socket_is_returned(function: AnswerDatagrams) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
-        assert ask(sock, function) == (0, 0, 0, PLENTY, [errno.EINVAL], [])
+        assert ask(sock, function) == (0, 0, 0, PLENTY, [errno.EINVAL], ())
 
 
 def test_datagrams_longer_than_the_compiled_buffer_are_left_to_python() -> None:

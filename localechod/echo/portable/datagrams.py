@@ -2,14 +2,14 @@
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 # A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python.
 Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None]
 
 # As answer_datagrams returns and takes them.
-Answered: TypeAlias = tuple[int, int, int, int, list[int], list[Datagram]]
+Answered: TypeAlias = tuple[int, int, int, int, Sequence[int], Sequence[Datagram]]
 AnswerDatagrams: TypeAlias = Callable[
     [socket.socket, bytes, int, int, int, set[str | bytes], int], Answered
 ]
@@ -46,15 +46,15 @@ def answer_datagrams(
     Returns:
         The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
         that is left, the errno of each reply that was not delivered and of a failed recvmsg(2), and
-        the datagrams for the caller to answer. Nothing in either list: none waits, or `_most` were
+        the datagrams for the caller to answer. Nothing in either: none waits, or `_most` were
         answered.
     """
     try:
         message, ancillary, _flags, sender = sock.recvmsg(limit + 1, _ANCILLARY)
     except BlockingIOError:
-        return 0, 0, 0, slack, [], []
+        return 0, 0, 0, slack, (), ()
     except OSError as error:
-        return 0, 0, 0, slack, [error.errno or 0], []
+        return 0, 0, 0, slack, [error.errno or 0], ()
     # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none of
     # its own, and the kernel puts those of nobody (65534) in their place.
-    return 0, 0, 0, slack, [], [(message, _UCRED.unpack(ancillary[0][2]), sender)]
+    return 0, 0, 0, slack, (), [(message, _UCRED.unpack(ancillary[0][2]), sender)]

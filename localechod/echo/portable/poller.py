@@ -17,6 +17,10 @@ from localechod.echo.portable.table import Entry, Handler, Table
 BATCH = 64
 CHILD_BATCH = 16
 
+# Seconds. After a sleep that was shorter, the next one begins so much later: to be woken up takes
+# about as long, and costs the client more than the message.
+_SHORT = 10e-6
+
 
 class Poller:
     """Serves descriptors that are ready, level-triggered, by a handler for each.
@@ -49,6 +53,7 @@ class Poller:
         self._table: Table = Table() if parent is None else parent._table
         self._busy_poll = busy_poll
         self._served_at = self.now
+        self._slept = math.inf  # how long, the last time
 
     @property
     def now(self) -> float:
@@ -155,8 +160,11 @@ class Poller:
         until = math.inf if timeout is None else now + timeout
         while True:
             sleep = self._sleep_for(until, now)
+            before = time.monotonic()
             served = self._turn(BATCH, sleep)
             now = table.now
+            if sleep != 0:
+                self._slept = now - before
             if served:
                 self._served_at = now
             while table.waiting:
@@ -245,6 +253,6 @@ class Poller:
         """Return for how many seconds to sleep; None: until something happens."""
         if self._table.waiting or self._table.interrupted or until <= now:
             return 0
-        if self._busy_poll and now < self._served_at + self._busy_poll:
+        if now < self._served_at + (_SHORT if self._slept < _SHORT else self._busy_poll):
             return 0
         return None if until == math.inf else math.ceil((until - now) * 1e3) / 1e3
