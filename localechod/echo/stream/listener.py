@@ -21,8 +21,8 @@ from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.localsocket.bind import Bound
 
-# Connections accepted in one turn, at most, so that a flood of connects delays no reply for long. A
-# turn begins with one, since an accept(2) that finds no client costs as much as one that does.
+# Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
+# Fewer where fewer came the last time: an accept(2) that finds no client costs as much as another.
 _ACCEPTS = 16
 
 # Without a free descriptor accept(2) fails at once and the listener stays readable. Instead of
@@ -188,7 +188,9 @@ class Listener:
 
     def serve(self, _events: int) -> None:
         """Accept clients; see Handler."""
-        most = min(self._accepts, self.config.max_connections - len(self._connections))
+        # In trouble, to find out whether another client waits.
+        most = _ACCEPTS if self._in_trouble else self._accepts
+        most = min(most, self.config.max_connections - len(self._connections))
         if most <= 0:
             self._pause()
             self._accept_recovered()
@@ -204,7 +206,8 @@ class Listener:
             # Accepting may also have ended with the last descriptor for clients.
             if accepted < most and reactor.has_free_descriptor():
                 self._accept_recovered()
-            self._accepts = max(1, min(_ACCEPTS, 2 * accepted))
+            more = 2 * most if accepted == most else accepted
+            self._accepts = max(1, min(_ACCEPTS, more))
 
     def _accept_failed(self, error: OSError) -> None:
         # ECONNABORTED and the like concern one client that has gone; the next accept may succeed.
@@ -213,7 +216,6 @@ class Listener:
             self._pause()
             self._pause_timer = self.reactor.loop.call_later(_PAUSE, self._pause_over)
             self._in_trouble = True
-            self._accepts = _ACCEPTS  # to find out whether another client waits
             self._trouble(f"accept failed: {os.strerror(error.errno or 0)} ({error.errno})")
 
     def _accept_recovered(self) -> None:
