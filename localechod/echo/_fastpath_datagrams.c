@@ -70,7 +70,10 @@ static int leave(struct turn *turn, const struct slot *slot, const struct mmsghd
 
 	if (!name)
 		return -1;
-	if (message->msg_hdr.msg_controllen >= CMSG_LEN(sizeof peer))
+	/* Nobody's, if another control message took their place: with SO_TIMESTAMP, its time. */
+	if (message->msg_hdr.msg_controllen >= CMSG_LEN(sizeof peer)
+	    && slot->control.header.cmsg_level == SOL_SOCKET
+	    && slot->control.header.cmsg_type == SCM_CREDENTIALS)
 		memcpy(&peer, CMSG_DATA(&slot->control.header), sizeof peer);
 	return append(&turn->rest, Py_BuildValue("y#(iII)N", slot->data, size, peer.pid, peer.uid,
 						peer.gid, name));

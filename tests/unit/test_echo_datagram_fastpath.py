@@ -25,6 +25,7 @@ from localechod.echo.portable.datagrams import Answered, answer_datagrams
 
 LIMIT = 4096
 PLENTY = 1 << 20
+SO_TIMESTAMP = 29  # asm-generic/socket.h; not in Python's socket module
 compiled = pytest.mark.skipif(not COMPILED, reason="the compiled part is not there")
 
 
@@ -230,6 +231,16 @@ def test_a_passed_descriptor_is_closed_by_the_kernel(
     socket.send_fds(sock, [b"x"], [0, 1, 2])
     ask(server, function)
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+@pytest.mark.parametrize("function", EITHER)
+def test_another_control_message_is_not_read_as_credentials(
+    server: socket.socket, stack: ExitStack, sockdir: Path, function: AnswerDatagrams
+) -> None:
+    server.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+    client(stack, server, str(sockdir / "client")).send(b"x")
+    ((_message, peer, _sender),) = ask(server, function)[-1]
+    assert peer == (0, 2**32 - 1, 2**32 - 1)
 
 
 @pytest.mark.parametrize("function", EITHER)

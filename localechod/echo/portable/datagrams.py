@@ -19,6 +19,8 @@ AnswerDatagrams: TypeAlias = Callable[
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
 _ANCILLARY = socket.CMSG_SPACE(_UCRED.size)
 
+_UNKNOWN = (0, 2**32 - 1, 2**32 - 1)  # no valid ids: they match no list, and own no file
+
 
 def answer_datagrams(
     sock: socket.socket,
@@ -55,6 +57,17 @@ def answer_datagrams(
         return 0, 0, 0, slack, (), ()
     except OSError as error:
         return 0, 0, 0, slack, [error.errno or 0], ()
-    # The credentials come first. A datagram that was sent before SO_PASSCRED was set has none of
-    # its own, and the kernel puts those of nobody (65534) in their place.
-    return 0, 0, 0, slack, (), [(message, _UCRED.unpack(ancillary[0][2]), sender)]
+    return 0, 0, 0, slack, (), [(message, _credentials(ancillary), sender)]
+
+
+def _credentials(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int, int]:
+    """Return the sender's pid, uid and gid.
+
+    A datagram that was sent before SO_PASSCRED was set has none of its own, and the kernel puts
+    those of nobody (65534) in their place. With SO_TIMESTAMP its time is the control message.
+    """
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            pid, uid, gid = _UCRED.unpack(data)
+            return pid, uid, gid
+    return _UNKNOWN
