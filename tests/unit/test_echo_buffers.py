@@ -132,3 +132,31 @@ def test_little_is_not_counted(port: Port) -> None:
         client.send(b"x" * module.SMALL)
         port.here[0].serve(0)
     assert not port.buffers._sizes
+
+
+class Owner:
+    """Buffered bytes of a user."""
+
+    def __init__(self, budget: BufferBudget, uid: int) -> None:
+        self.budget, self.uid, self.evicted = budget, uid, False
+
+    def evict(self) -> None:
+        self.evicted = True
+        self.budget.report(self, 0)
+
+
+def test_the_user_who_has_most_is_evicted_and_not_the_largest_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LIMIT", 100 * KIB)
+    budget = BufferBudget()
+    alice, mallory = Owner(budget, 1), [Owner(budget, 2) for _ in range(4)]
+    budget.report(alice, 40 * KIB)
+    for number, owner in enumerate(mallory):
+        budget.report(owner, 19 * KIB + number)
+    assert [owner.evicted for owner in mallory] == [False, False, False, True]
+    assert not alice.evicted
+    budget.report(alice, 0)
+    for owner in mallory:
+        budget.report(owner, 0)
+    assert not budget._users

@@ -1,5 +1,6 @@
 """The memory that all connections together may use for incomplete messages and unsent replies."""
 
+from collections import Counter
 from typing import Protocol
 
 from localechod.echo.persist.crash_marks import MarkedFlow
@@ -15,13 +16,21 @@ SMALL = 16 << 10
 class BufferOwner(Protocol):
     """A connection that has something buffered."""
 
+    @property
+    def uid(self) -> int:
+        """Whose connection it is."""
+        ...
+
     def evict(self) -> None:
         """Close; `BufferBudget.report` is called with 0 before this returns."""
         ...
 
 
 class BufferBudget:
-    """Counts the bytes that are buffered; beyond the limit, the largest owner is evicted.
+    """Counts the bytes that are buffered, by user.
+
+    Beyond the limit, the largest connection of the user that has most is evicted. By connections
+    alone, one user with many of them could have the single large one of another user evicted.
 
     The owner that grew last is not evicted for it. Otherwise one client could buffer almost all
     that is allowed, and so close every other connection that sends half a line.
@@ -29,6 +38,7 @@ class BufferBudget:
 
     def __init__(self) -> None:
         self._sizes: dict[BufferOwner, int] = {}
+        self._users: Counter[int] = Counter()
         self._total = 0
 
     def __contains__(self, owner: BufferOwner) -> bool:
@@ -36,11 +46,17 @@ class BufferBudget:
 
     def report(self, owner: BufferOwner, size: int) -> None:
         """Set how many bytes an owner has buffered; it may be evicted before this returns."""
-        self._total += size - self._sizes.pop(owner, 0)
+        more = size - self._sizes.pop(owner, 0)
+        self._total += more
+        self._users[owner.uid] += more
         if size:
             self._sizes[owner] = size
+        elif not self._users[owner.uid]:
+            del self._users[owner.uid]
         while self._total > LIMIT:
-            max(self._sizes, key=self._sizes.__getitem__).evict()
+            user = max(self._users, key=self._users.__getitem__)
+            theirs = [each for each in self._sizes if each.uid == user]
+            max(theirs, key=self._sizes.__getitem__).evict()
 
 
 class BufferedFlow(MarkedFlow):
