@@ -33,6 +33,10 @@ log = logging.getLogger("localechod.service")
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+# Seconds between two reloads by SIGHUP. With many endpoints one takes tens of milliseconds, and
+# nobody is served meanwhile.
+_RELOAD_PAUSE = 1.0
+
 # Seconds that systemd has to read what it is to store over a restart.
 _BARRIER = 5.0
 
@@ -52,6 +56,8 @@ class Service:
         self._remark = launch.remark
         self._control = ControlSocket(store)
         self._control_failure = ""
+        self._reload_timer: asyncio.TimerHandle | None = None
+        self._reloaded_at = -_RELOAD_PAUSE
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until TERM or INT, then drain; before a restart, hand over to the next process.
@@ -174,7 +180,16 @@ class Service:
         return report
 
     def _reload_on_hup(self) -> None:
-        """Reload on SIGHUP. A signal has no answer, so an error goes to the log."""
+        """Reload on SIGHUP, once for all signals that come in _RELOAD_PAUSE."""
+        if self._reload_timer is None:
+            loop = asyncio.get_running_loop()
+            at = max(loop.time(), self._reloaded_at + _RELOAD_PAUSE)
+            self._reload_timer = loop.call_at(at, self._reload_now)
+
+    def _reload_now(self) -> None:
+        """Reload; a signal has no answer, so an error goes to the log."""
+        self._reload_timer = None
+        self._reloaded_at = asyncio.get_running_loop().time()
 
         async def reload() -> None:
             try:

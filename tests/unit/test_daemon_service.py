@@ -1,5 +1,6 @@
 """What the service itself does on a reload, whichever way it was asked."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -30,6 +31,8 @@ async def called(service: Service) -> None:
 
 async def signalled(service: Service) -> None:
     service._reload_on_hup()
+    while service._reload_timer is not None:  # noqa: ASYNC110 - it is due at once
+        await asyncio.sleep(0)
     await service._reloading
 
 
@@ -81,3 +84,31 @@ def test_a_reload_looks_the_administrators_up_again(
 
     run(main(), SECONDS)
     store.close()
+
+
+def test_many_signals_cause_one_reload_and_one_more_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        service = Service.__new__(Service)
+        service._reload_timer, service._reloaded_at = None, -1.0
+        reloads = []
+
+        async def reload() -> None:
+            reloads.append(loop.time())
+
+        monkeypatch.setattr(service, "reload", reload)
+        for _ in range(100):
+            service._reload_on_hup()
+        while not reloads:  # noqa: ASYNC110 - it is due at once
+            await asyncio.sleep(0)
+        for _ in range(100):
+            service._reload_on_hup()
+        await asyncio.sleep(0)
+        assert len(reloads) == 1
+        assert service._reload_timer is not None
+        assert service._reload_timer.when() == service._reloaded_at + 1.0
+        service._reload_timer.cancel()
+
+    run(main(), SECONDS)
