@@ -6,7 +6,7 @@ import time
 from localechod.accounts import user_name
 from localechod.echo.events import Event, EventBus
 from localechod.echo.lifecycle import State
-from localechod.echo.ratelimit import RateLimit
+from localechod.echo.ratelimit import LineLimit, RateLimit
 from localechod.localsocket.peer import Credentials
 from localechod.text import escape
 
@@ -38,6 +38,7 @@ class EndpointLog:
         self._bus = bus
         self._refusals = RateLimit()
         self._defects = RateLimit()
+        self._messages = LineLimit()
 
     def state(self, state: State, text: str) -> None:
         """Report that the endpoint has changed its state."""
@@ -84,11 +85,18 @@ class EndpointLog:
             log.error("%s: internal error%s", self._endpoint, more, exc_info=error)
 
     def received(self, message: bytes) -> None:
-        """Log a message that an endpoint with `log_messages` has received; this is no event."""
+        """Log a message that an endpoint with `log_messages` has received; this is no event.
+
+        Ten in a second; the next line has the number of those left out.
+        """
+        more = self._messages.note(time.monotonic())
+        if more is None:
+            return
         cut = " ..." if len(message) > _SHOWN else ""
         log.info(
-            "Receive: %s%s",
+            "Receive: %s%s%s",
             escape(message[:_SHOWN].rstrip(b"\n")),
             cut,
+            more,
             extra={"fields": {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED}},
         )

@@ -1,9 +1,13 @@
-"""Rate limiting of repeated log lines and events, per user. No I/O."""
+"""Rate limiting of repeated log lines and events: per user, and in all. No I/O."""
 
 from dataclasses import dataclass
 
 # Seconds between two lines about the same user.
 PAUSE = 10.0
+
+# Lines about messages in a second: more would displace other lines from the journal, and each takes
+# as long as the reply to some dozens of messages.
+LINES = 10
 
 # Users with an entry of their own at a time; all others share one entry.
 USERS = 256
@@ -48,3 +52,27 @@ class RateLimit:
         for key in due:
             del self._entries[key]
         return uid if due else None
+
+
+class LineLimit:
+    """Allows LINES lines in a second, and counts those left out."""
+
+    def __init__(self) -> None:
+        self._second = 0.0
+        self._lines = 0
+        self._untold = 0
+
+    def note(self, now: float) -> str | None:
+        """Return None for a line that is left out, else a text to append to it.
+
+        Args:
+            now: monotonic seconds.
+        """
+        if now - self._second >= 1.0:
+            self._second, self._lines = now, 0
+        if self._lines >= LINES:
+            self._untold += 1
+            return None
+        self._lines += 1
+        untold, self._untold = self._untold, 0
+        return f" (and {untold} messages that are not shown)" if untold else ""

@@ -1,7 +1,7 @@
 """A refusal is told once, then counted: however often somebody comes again."""
 
 from localechod.echo import ratelimit as module
-from localechod.echo.ratelimit import PAUSE, USERS, RateLimit
+from localechod.echo.ratelimit import LINES, PAUSE, USERS, LineLimit, RateLimit
 
 
 def test_the_first_is_told_and_the_next_ones_are_counted() -> None:
@@ -35,3 +35,11 @@ def test_a_user_gets_an_entry_again_when_there_is_space() -> None:
         tally.note(uid, 0.0)
     assert tally.note(module.USERS, PAUSE) == ""
     assert tally.note(module.USERS, PAUSE) is None
+
+
+def test_ten_lines_in_a_second_and_then_the_number_of_those_left_out() -> None:
+    limit = LineLimit()
+    told = [limit.note(10.0 + number / 1000) for number in range(1000)]
+    assert told == [""] * LINES + [None] * (1000 - LINES)
+    assert limit.note(11.0) == f" (and {1000 - LINES} messages that are not shown)"
+    assert limit.note(11.0) == ""
