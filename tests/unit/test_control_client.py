@@ -279,7 +279,9 @@ def test_both_clients_raise_the_same_error(names: list[str], sockdir: Path) -> N
 def test_a_request_longer_than_a_frame_is_sent_in_parts(sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with live(path):
-        assert len(Client(str(path)).status(["stream"] * 8000).endpoints) == 8000
+        assert [row.name for row in Client(str(path)).status(["stream"] * 8000).endpoints] == [
+            "stream"
+        ]
         with pytest.raises(LocalechodError, match="at most 65536 are read"):
             Client(str(path)).status(["stream"] * 20_000)
 
