@@ -1,10 +1,10 @@
 """A client's connection to the control socket, identified and counted when it is accepted."""
 
 import asyncio
-import logging
+import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -12,13 +12,11 @@ from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
-from localechod.control.limits import REQUEST_BYTES
+from localechod.control.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:
     import socket
-
-logger = logging.getLogger(__name__)
 
 
 class BoundedBuffer(Buffer):
@@ -75,8 +73,29 @@ class CredentialsHandler(AbstractHandler):
         self._inner.close()
 
 
-class ControlConnection(H2Protocol):
-    """grpclib's HTTP/2 connection, with the peer identified before its first byte is read."""
+# Where the bytes of a read are, until they are handled: one thread, one read at a time.
+_BYTES = bytearray(READ_BYTES)
+
+# GOAWAY, RFC 9113, 6.8: of 8 bytes, on stream 0, any stream may have been handled,
+# ENHANCE_YOUR_CALM.
+_GO_AWAY = bytes.fromhex("000008 07 00 00000000 7fffffff 0000000b")
+
+
+class _Known(dict[type, Any]):
+    """What grpclib does for each event of h2; others, as of unknown frames, are ignored.
+
+    RFC 9113, 4.1: "Implementations MUST ignore and discard frames of unknown types."
+    """
+
+    def __missing__(self, _kind: type) -> Callable[[Any], None]:
+        return lambda _event: None
+
+
+class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
+    """grpclib's HTTP/2 connection, with the peer identified before its first byte is read.
+
+    It is a BufferedProtocol only so that little is read at a time: asyncio would read 256 KiB.
+    """
 
     def __init__(self, made: H2Protocol, interceptor: Interceptor) -> None:
         self._handler = CredentialsHandler(made.handler)
@@ -88,27 +107,45 @@ class ControlConnection(H2Protocol):
         """Identify and count the peer; close the connection at once if it is over a limit."""
         self.transport = cast("asyncio.Transport", transport)
         who = self._handler.credentials = peer_of(transport)
-        excess = self._interceptor.limits.connect(who.uid)
+        limits = self._interceptor.limits
+        excess = limits.spend(who.uid, CONNECTION_BYTES, time.monotonic())
+        excess = excess or limits.connect(who.uid)
         if excess:
-            if self._interceptor.limits.should_report(who.uid):
+            if limits.should_report(who.uid):
                 self._interceptor.refuse(who, "connection", excess)
             self._handler.close()
             self.transport.abort()
             return
         self._interceptor.connections[self.transport] = asyncio.get_running_loop().create_future()
         super().connection_made(transport)
+        self.processor.processors = _Known(self.processor.processors)
+
+    def get_buffer(self, _sizehint: int) -> bytearray:
+        """Return where to read to."""
+        return _BYTES
+
+    def buffer_updated(self, count: int) -> None:
+        """Handle the bytes that were read, unless the user has sent too many."""
+        who = self._handler.credentials
+        excess = self._interceptor.limits.spend(who.uid, count, time.monotonic())
+        if not excess:
+            self.data_received(bytes(_BYTES[:count]))
+            return
+        if self._interceptor.limits.should_report(who.uid):
+            self._interceptor.refuse(who, "connection", excess)
+        self.transport.write(_GO_AWAY)
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes to HTTP/2; close a connection whose bytes the library cannot handle.
 
-        h2 and grpclib raise various errors for frames they do not know. An event loop would print
-        a traceback for each, and anyone who can connect could fill the journal with tracebacks.
+        h2 and grpclib raise various errors for invalid frames. An event loop would print a
+        traceback for each, and anyone who can connect could fill the journal with tracebacks.
         """
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 - see above: each has the same meaning
-            who = self._handler.credentials
-            logger.warning(f"control connection of uid {who.uid}, pid {who.pid} closed: {error!r}")
+            self._interceptor.refuse(self._handler.credentials, "connection", repr(error))
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -1,7 +1,8 @@
-"""Limits on control connections and calls, counted per user. No I/O."""
+"""Limits on control connections, calls and bytes, counted per user. No I/O."""
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 
 CONNECTIONS = 64
 CONNECTIONS_PER_USER = 16
@@ -9,11 +10,44 @@ CALLS_PER_USER = 64
 # Requests hold a few names. The window is the least that HTTP/2 allows a connection, so that
 # a client cannot send more than that ahead of the reader.
 REQUEST_BYTES = 64 * 1024
+
+# Bytes that a user may send, over all connections: so many at once, and so many a second. HTTP/2
+# has frames that cost a hundred times more to handle than to send (HEADERS with RST_STREAM, PING).
+# A call of localechoctl takes 300 to 500 bytes. A connection counts for so many more.
+BURST_BYTES = REQUEST_BYTES + 32 * 1024
+BYTES_PER_SECOND = 8 * 1024
+CONNECTION_BYTES = 512
+
+# Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
+READ_BYTES = 1024
+
+# Users whose bytes are counted one by one; all others together have one budget.
+USERS = 256
 WINDOW_BYTES = 2**16 - 1
 
 
+@dataclass(slots=True)
+class _Budget:
+    """Bytes that a user may still send, as of a time."""
+
+    left: float
+    at: float
+
+    def spend(self, count: int, now: float) -> bool:
+        self.left = min(BURST_BYTES, self.left + (now - self.at) * BYTES_PER_SECOND) - count
+        self.at = now
+        if self.left >= 0:
+            return True
+        # A user who goes on waits for a second, and not longer the more was refused.
+        self.left = max(self.left, -float(BYTES_PER_SECOND))
+        return False
+
+    def is_full(self, now: float) -> bool:
+        return self.left + (now - self.at) * BYTES_PER_SECOND >= BURST_BYTES
+
+
 class CallerLimits:
-    """Counts connections and calls, and refuses those over the limits.
+    """Counts connections, calls and bytes, and refuses those over the limits.
 
     The total does not count the privileged users (root and the daemon's own). Otherwise four users
     at their own limit could lock out the administrator.
@@ -27,6 +61,31 @@ class CallerLimits:
         self._connections: Counter[int] = Counter()
         self._calls: Counter[int] = Counter()
         self._reported: set[int] = set()
+        self._budgets: dict[int | None, _Budget] = {}
+
+    def spend(self, uid: int, count: int, now: float) -> str:
+        """Count bytes of a user and return ""; or return the limit that they exceed.
+
+        Args:
+            uid: whose bytes they are; the privileged may send any number.
+            count: how many.
+            now: monotonic seconds.
+        """
+        if uid in self._privileged:
+            return ""
+        key = self._key(uid, now)
+        budget = self._budgets.setdefault(key, _Budget(BURST_BYTES, now))
+        if budget.spend(count, now):
+            return ""
+        return f"uid {uid} sends more than {BYTES_PER_SECOND} bytes a second"
+
+    def _key(self, uid: int, now: float) -> int | None:
+        """Return the key of the user's budget, or of the shared one if the table is full."""
+        if uid in self._budgets or len(self._budgets) < USERS:
+            return uid
+        for user in [user for user, budget in self._budgets.items() if budget.is_full(now)]:
+            del self._budgets[user]
+        return uid if len(self._budgets) < USERS else None
 
     def connect(self, uid: int) -> str:
         """Count a new connection and return ""; or return the limit that it exceeds."""

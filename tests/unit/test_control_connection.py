@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, TrailersReceived
 
+from localechod.control import connection
 from localechod.control.limits import CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import NotPermittedError, UsageError
+from localechod.localsocket.peer import Credentials
 from tests.unit.control_fakes import (
     FakeDaemon,
     LoopFactory,
@@ -189,8 +192,68 @@ def test_an_unknown_method_is_logged_and_published_with_its_caller(
     assert record.__dict__["fields"]["METHOD"] == r"/localechod.v1.Control/Destroy\x1b[2J"
 
 
-def frame(kind: int, payload: bytes = b"", stream: int = 0) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, 0]) + stream.to_bytes(4, "big") + payload
+def frame(kind: int, payload: bytes = b"", stream: int = 0, flags: int = 0) -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def test_a_user_who_sends_too_much_gets_goaway_and_no_other_user(
+    factory: LoopFactory,
+    sockdir: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = sockdir / "control.sock"
+    mallory = Credentials(1, 4712, 4712, frozenset({4712}))
+
+    async def flood() -> bytes:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+        with suppress(OSError):
+            while not reader.at_eof():
+                writer.write(frame(6, b"12345678") * 100)
+                await writer.drain()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), 0.001)
+        with suppress(OSError):
+            return await reader.read()
+        return b""
+
+    async def main() -> None:
+        async with served(path, FakeDaemon()), ThreadedClient(str(path)) as client:
+            await client.status()
+            with monkeypatch.context() as patched:
+                patched.setattr(connection, "peer_of", lambda _: mallory)
+                for _ in range(3):
+                    await flood()
+            assert (await client.status()).endpoints, "others are served on"
+
+    with caplog.at_level(logging.WARNING):
+        run(factory, main)
+    (record,) = caplog.records
+    assert "uid 4712 sends more than 8192 bytes a second" in record.message
+
+
+def test_a_frame_of_an_unknown_type_is_ignored(
+    factory: LoopFactory, sockdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = sockdir / "control.sock"
+
+    async def main() -> None:
+        async with served(path, FakeDaemon()):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+            writer.write(frame(0xBB, b"unknown") + frame(10, b"\0\1xy", 0) + frame(6, b"12345678"))
+            got = b""
+            while frame(6, b"12345678", flags=1) not in got:
+                more = await reader.read(1000)
+                assert more, "the connection goes on"
+                got += more
+            writer.close()
+
+    with caplog.at_level(logging.WARNING):
+        run(factory, main)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

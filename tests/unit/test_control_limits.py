@@ -1,6 +1,11 @@
 """One user cannot use up all, and all users together cannot lock out the administrator."""
 
+import pytest
+
+from localechod.control import limits as module
 from localechod.control.limits import (
+    BURST_BYTES,
+    BYTES_PER_SECOND,
     CALLS_PER_USER,
     CONNECTIONS,
     CONNECTIONS_PER_USER,
@@ -59,3 +64,31 @@ def test_calls_are_counted_per_user() -> None:
     assert not limits.call(1001)
     limits.end_call(1000)
     assert not limits.call(1000)
+
+
+def test_bytes_are_limited_by_user_and_come_back_with_time() -> None:
+    limits = CallerLimits({0})
+    assert not limits.spend(1000, BURST_BYTES, 5.0)
+    assert limits.spend(1000, 1, 5.0) == "uid 1000 sends more than 8192 bytes a second"
+    assert not limits.spend(1001, BURST_BYTES, 5.0)
+    assert not limits.spend(1000, BYTES_PER_SECOND // 2, 6.0)
+    assert limits.spend(1000, BYTES_PER_SECOND, 6.0)
+    assert not limits.spend(0, 1 << 30, 6.0)  # root's own slips are not held against root
+
+
+def test_a_flood_is_not_held_against_a_user_for_long() -> None:
+    limits = CallerLimits({0})
+    for _ in range(1000):
+        limits.spend(1000, BURST_BYTES, 5.0)
+    assert limits.spend(1000, 1, 5.5)
+    assert not limits.spend(1000, 1, 7.0)
+
+
+def test_the_table_of_budgets_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "USERS", 3)
+    limits = CallerLimits({0})
+    for uid in range(1000, 1010):
+        assert not limits.spend(uid, 10, 5.0)
+    assert len(limits._budgets) == 4
+    assert not limits.spend(2000, 10, 500.0)  # the first ones have a full budget again
+    assert len(limits._budgets) <= 4
