@@ -16,7 +16,6 @@ from localechod.echo.binding import Owner, open_socket
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.lifecycle import State
 from localechod.echo.monitor import Monitor
-from localechod.errors import LocalechodError
 from localechod.localsocket.bind import Bound
 
 log = logging.getLogger("localechod.echo")
@@ -76,9 +75,10 @@ class Reload:
         self._refuse_to_move_activated(config)
         self._permission.require(self._to_bind(changes, config))
         with ExitStack() as undo:
-            added = {name: self._create(config.endpoints[name]) for name in changes.added}
-            for endpoint in added.values():
-                undo.callback(endpoint.close)
+            added = {}
+            for name in changes.added:
+                added[name] = self._create(config.endpoints[name])
+                undo.callback(added[name].close)
             moved = self._open_moved(changes, config)
             undo.pop_all()
         return Prepared(changes, config, added, moved)
@@ -140,17 +140,15 @@ class Reload:
     def _open_moved(self, changes: Changes, config: Config) -> dict[str, Bound]:
         """Bind at their new paths the endpoints that move, before any socket is closed."""
         opened: dict[str, Bound] = {}
-        try:
+        with ExitStack() as undo:
             for name in changes.rebound:
                 endpoint = config.endpoints[name]
                 moves = endpoint.path != self._endpoints[name].config.path
                 if moves and endpoint.enabled and self._is_up(name):
-                    opened[name] = open_socket(endpoint, self._owner)
-        except LocalechodError:
-            for bound in opened.values():
-                bound.remove()
-                bound.sock.close()
-            raise
+                    bound = opened[name] = open_socket(endpoint, self._owner)
+                    undo.callback(bound.sock.close)
+                    undo.callback(bound.remove)
+            undo.pop_all()
         return opened
 
     def _refuse_to_move_activated(self, config: Config) -> None:
