@@ -49,8 +49,8 @@ class _Budget:
 class CallerLimits:
     """Counts connections, calls and bytes, and refuses those over the limits.
 
-    The total does not count the privileged users (root and the daemon's own). Otherwise four users
-    at their own limit could lock out the administrator.
+    The total does not count the privileged users (root and the daemon's own), nor the first
+    connection of a user. Otherwise four users at their own limit could lock out all others.
 
     Args:
         privileged: uids that the total does not count.
@@ -92,7 +92,8 @@ class CallerLimits:
         others = sum(n for user, n in self._connections.items() if user not in self._privileged)
         if self._connections[uid] >= CONNECTIONS_PER_USER:
             return f"uid {uid} has {CONNECTIONS_PER_USER} control connections already"
-        if uid not in self._privileged and others >= CONNECTIONS:
+        # Every user gets one: a few users with all of theirs must not keep the others out.
+        if uid not in self._privileged and others >= CONNECTIONS and self._connections[uid]:
             return f"there are {CONNECTIONS} control connections already"
         self._connections[uid] += 1
         return ""

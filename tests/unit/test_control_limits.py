@@ -33,13 +33,16 @@ def test_a_disconnect_permits_another_connection() -> None:
     assert limits.connect(1000)
 
 
-def test_the_total_keeps_out_others_but_not_root_nor_the_daemon_itself() -> None:
+def test_beyond_the_total_each_user_gets_one_and_root_and_the_daemon_itself_any_number() -> None:
     limits = CallerLimits({0, 990})
     for uid in range(1000, 1000 + CONNECTIONS // CONNECTIONS_PER_USER):
         filled(limits, uid)
+    assert not limits.connect(2000)
     assert limits.connect(2000) == "there are 64 control connections already"
-    assert not limits.connect(0)
-    assert not limits.connect(990)
+    assert not limits.connect(2001)
+    for uid in (0, 990):
+        assert not limits.connect(uid)
+        assert not limits.connect(uid)
 
 
 def test_the_privileged_have_a_limit_of_their_own() -> None:
