@@ -92,6 +92,25 @@ def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
     assert len(warnings(either)) == 1
 
 
+def test_with_the_last_descriptor_taken_and_nobody_waiting_it_is_degraded_until_one_leaves(
+    either: Daemon,
+) -> None:
+    either.configure(STREAM)
+    either.launcher = ["prlimit", "--nofile=64:64"]
+    either.start()
+    with followed(either) as events, ExitStack() as stack:
+        assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
+        clients = []
+        while either.row("a")["state"] == "listening":
+            clients.append(stack.enter_context(either.connect("a")))
+            clients[-1].sendall(b"x\n")
+            assert receive(clients[-1], 6) == b"Hi, x\n"  # none of them waits
+        assert events.state() == "degraded"
+        for client in clients[:20]:
+            client.close()
+        assert events.state() == "listening"
+
+
 def test_without_descriptors_for_clients_the_daemon_can_still_be_asked(either: Daemon) -> None:
     either.configure(STREAM + '[endpoints.d]\ntype = "datagram"\nmode = "0666"\n')
     either.launcher = ["prlimit", "--nofile=64:64"]

@@ -203,8 +203,9 @@ class Listener:
             except OSError as error:
                 self._accept_failed(error)
                 return
-            # Accepting may also have ended with the last descriptor for clients.
-            if accepted < most and reactor.has_free_descriptor():
+            if not reactor.has_free_descriptor():  # the last one may have ended it
+                self._accept_failed(OSError(errno.EMFILE, ""))
+            elif accepted < most:
                 self._accept_recovered()
             more = 2 * most if accepted == most else accepted
             self._accepts = max(1, min(_ACCEPTS, more))
