@@ -167,7 +167,7 @@ static int sleep_for(Poller *self, double until, double now)
 {
 	if (self->count || self->interrupted || until <= now)
 		return 0;
-	if (now < self->served_at + (self->slept < SHORT_SLEEP ? SHORT_SLEEP : self->busy_poll))
+	if (now < self->served_at + fmax(self->busy_poll, self->slept < SHORT_SLEEP ? SHORT_SLEEP : 0))
 		return 0;
 	if (until - now > INT_MAX / 1000)
 		return until == HUGE_VAL ? -1 : INT_MAX;

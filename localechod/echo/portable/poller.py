@@ -174,7 +174,7 @@ class Poller:
                     return fd, events
             if table.interrupted or now >= until:
                 return None
-            if not sleep and not served:
+            if sleep == 0 and not served:
                 os.sched_yield()  # the client may have to run on this processor
 
     def handler_failed(self, fd: int, handler: Handler, error: Exception) -> None:
@@ -253,6 +253,7 @@ class Poller:
         """Return for how many seconds to sleep; None: until something happens."""
         if self._table.waiting or self._table.interrupted or until <= now:
             return 0
-        if now < self._served_at + (_SHORT if self._slept < _SHORT else self._busy_poll):
+        poll = max(self._busy_poll, _SHORT if self._slept < _SHORT else 0)
+        if now < self._served_at + poll:
             return 0
         return None if until == math.inf else math.ceil((until - now) * 1e3) / 1e3
