@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from localechod.echo.ratelimit import user_key
+
 CONNECTIONS = 64
 CONNECTIONS_PER_USER = 16
 CALLS_PER_USER = 64
@@ -21,8 +23,6 @@ CONNECTION_BYTES = 512
 # Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
 READ_BYTES = 1024
 
-# Users whose bytes are counted one by one; all others together have one budget.
-USERS = 256
 WINDOW_BYTES = 2**16 - 1
 
 
@@ -73,19 +73,11 @@ class CallerLimits:
         """
         if uid in self._privileged:
             return ""
-        key = self._key(uid, now)
+        key = user_key(self._budgets, uid, lambda budget: budget.is_full(now))
         budget = self._budgets.setdefault(key, _Budget(BURST_BYTES, now))
         if budget.spend(count, now):
             return ""
         return f"uid {uid} sends more than {BYTES_PER_SECOND} bytes a second"
-
-    def _key(self, uid: int, now: float) -> int | None:
-        """Return the key of the user's budget, or of the shared one if the table is full."""
-        if uid in self._budgets or len(self._budgets) < USERS:
-            return uid
-        for user in [user for user, budget in self._budgets.items() if budget.is_full(now)]:
-            del self._budgets[user]
-        return uid if len(self._budgets) < USERS else None
 
     def connect(self, uid: int) -> str:
         """Count a new connection and return ""; or return the limit that it exceeds."""

@@ -1,6 +1,8 @@
 """Rate limiting of repeated log lines and events: per user, and in all. No I/O."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 # Seconds between two lines about the same user.
 PAUSE = 10.0
@@ -11,6 +13,25 @@ LINES = 10
 
 # Users with an entry of their own at a time; all others share one entry.
 USERS = 256
+
+
+T = TypeVar("T")
+
+
+def user_key(table: dict[int | None, T], uid: int, is_due: Callable[[T], bool]) -> int | None:
+    """Return the key of a user's entry, or None, that of the shared one if the table is full.
+
+    Args:
+        table: entries by uid; those of other users are removed if it is full.
+        uid: whose entry it is.
+        is_due: whether an entry makes no difference any more.
+    """
+    if uid in table or len(table) < USERS:
+        return uid
+    due = [key for key, entry in table.items() if is_due(entry)]
+    for key in due:
+        del table[key]
+    return uid if due else None
 
 
 @dataclass(slots=True)
@@ -36,22 +57,13 @@ class RateLimit:
             uid: the user who was refused.
             now: monotonic seconds.
         """
-        key = self._key(uid, now)
+        key = user_key(self._entries, uid, lambda entry: now - entry.told >= PAUSE)
         entry = self._entries.get(key)
         if entry is not None and now - entry.told < PAUSE:
             entry.untold += 1
             return None
         self._entries[key] = _Entry(now)
         return f" (and {entry.untold} times since the last line)" if entry and entry.untold else ""
-
-    def _key(self, uid: int, now: float) -> int | None:
-        """Return the key of the user's entry, or of the shared one if the table is full."""
-        if uid in self._entries or len(self._entries) < USERS:
-            return uid
-        due = [key for key, entry in self._entries.items() if now - entry.told >= PAUSE]
-        for key in due:
-            del self._entries[key]
-        return uid if due else None
 
 
 class LineLimit:

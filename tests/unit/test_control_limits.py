@@ -2,7 +2,6 @@
 
 import pytest
 
-from localechod.control import limits as module
 from localechod.control.limits import (
     BURST_BYTES,
     BYTES_PER_SECOND,
@@ -11,6 +10,7 @@ from localechod.control.limits import (
     CONNECTIONS_PER_USER,
     CallerLimits,
 )
+from localechod.echo import ratelimit
 
 
 def filled(limits: CallerLimits, uid: int) -> None:
@@ -88,7 +88,7 @@ def test_a_flood_is_not_held_against_a_user_for_long() -> None:
 
 
 def test_the_table_of_budgets_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "USERS", 3)
+    monkeypatch.setattr(ratelimit, "USERS", 3)
     limits = CallerLimits({0})
     for uid in range(1000, 1010):
         assert not limits.spend(uid, 10, 5.0)
