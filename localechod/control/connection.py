@@ -111,14 +111,19 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         excess = limits.spend(who.uid, CONNECTION_BYTES, time.monotonic())
         excess = excess or limits.connect(who.uid)
         if excess:
-            if limits.should_report(who.uid):
-                self._interceptor.refuse(who, "connection", excess)
             self._handler.close()
-            self.transport.abort()
+            self._refuse(excess)
             return
         self._interceptor.connections[self.transport] = asyncio.get_running_loop().create_future()
         super().connection_made(transport)
         self.processor.processors = _Known(self.processor.processors)
+
+    def _refuse(self, excess: str) -> None:
+        """Report the limit that the user has exceeded, and end the connection."""
+        who = self._handler.credentials
+        if self._interceptor.limits.should_report(who.uid):
+            self._interceptor.refuse(who, "connection", excess)
+        self.transport.abort()
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Return where to read to."""
@@ -131,10 +136,8 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         if not excess:
             self.data_received(bytes(_BYTES[:count]))
             return
-        if self._interceptor.limits.should_report(who.uid):
-            self._interceptor.refuse(who, "connection", excess)
         self.transport.write(_GO_AWAY)
-        self.transport.abort()
+        self._refuse(excess)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes to HTTP/2; close a connection whose bytes the library cannot handle.
