@@ -59,14 +59,21 @@ class Follower:
         return str(event["state"]) if event["endpoint"] == "a" else self.state(seconds)
 
 
+@contextmanager
+def tight(daemon: Daemon) -> Iterator[tuple[Follower, ExitStack]]:
+    """Run it with one endpoint and few descriptors; clients are to be put on the stack."""
+    daemon.configure(STREAM)
+    daemon.launcher = ["prlimit", "--nofile=64:64"]
+    daemon.start()
+    with followed(daemon) as events, ExitStack() as stack:
+        assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
+        yield events, stack
+
+
 def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
     either: Daemon,
 ) -> None:
-    either.configure(STREAM)
-    either.launcher = ["prlimit", "--nofile=64:64"]
-    either.start()
-    with followed(either) as events, ExitStack() as stack:
-        assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
+    with tight(either) as (events, stack):
         clients = [stack.enter_context(either.connect("a")) for _ in range(36)]
         assert events.state() == "degraded"
         for client in clients:
@@ -95,11 +102,7 @@ def test_without_descriptors_it_is_degraded_waits_without_spinning_and_recovers(
 def test_with_the_last_descriptor_taken_and_nobody_waiting_it_is_degraded_until_one_leaves(
     either: Daemon,
 ) -> None:
-    either.configure(STREAM)
-    either.launcher = ["prlimit", "--nofile=64:64"]
-    either.start()
-    with followed(either) as events, ExitStack() as stack:
-        assert [events.state() for _ in range(3)] == ["stopped", "starting", "listening"]
+    with tight(either) as (events, stack):
         clients = []
         while either.row("a")["state"] == "listening":
             clients.append(stack.enter_context(either.connect("a")))

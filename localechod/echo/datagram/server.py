@@ -137,8 +137,8 @@ class DatagramServer:
                 except Exception as error:  # noqa: BLE001 - a defect: it ends with this datagram
                     self.failed(error)
             left -= count + len(rest)
-            if not (count or rest) or not (failures or rest):
-                break  # recvmsg(2) has failed, or no datagram waits
+            if not rest and not (count and failures):
+                break  # no datagram waits, or recvmsg(2) has failed
         return most - left
 
     def _take(self, message: bytes, peer: tuple[int, int, int], sender: str | bytes | None) -> None:

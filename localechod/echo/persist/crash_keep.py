@@ -1,9 +1,9 @@
 """Which connections are kept for a crash: the oldest, up to the limit `crash_keep`.
 
 A kept connection has a duplicate of its socket in systemd's store, so a crash does not close it.
-That costs systemd time: it compares each
-new socket with all that it has. So short-lived connections are not kept, and those that are kept
-are stored a few at a time. A connection that is not kept costs an entry in a table.
+That costs systemd time: it compares each new socket with all that it has. So short-lived
+connections are not kept, and those that are kept are stored a few at a time. A connection that is
+not kept costs an entry in a table.
 """
 
 import asyncio
