@@ -23,7 +23,12 @@ def escape(name: bytes | str) -> str:
         prefix, text = "", name
     if not prefix and text.startswith("\0"):
         prefix, text = "@", text[1:]
-    return prefix + "".join(map(_escaped, text))
+    return prefix + escape_all(text)
+
+
+def escape_all(text: str) -> str:
+    """Return text with escapes as `escape` makes them; its beginning is not special."""
+    return "".join(map(_escaped, text))
 
 
 def printable(text: str) -> str:

@@ -44,7 +44,7 @@ def test_a_new_catalog_replaces_the_old_and_leaves_no_other_file(sockdir: Path) 
 
 def test_names_of_any_bytes_survive_and_the_file_stays_ascii(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
-    entry = CatalogEntry("odd", "stream", '/run/\udcff\n\x1b"é', "line", 1)
+    entry = CatalogEntry("odd", "stream", '/run/\udcff\n\x1b"é', "line", 2)
     write(path, [entry])
     assert read(path)["odd"] == entry
     assert path.read_bytes().isascii()

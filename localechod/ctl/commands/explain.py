@@ -203,4 +203,4 @@ def _question(asked: _Socket, kind: int | None, client: Client, pid: int | None)
     name = os.fsencode(asked.address)
     if asked.address.startswith("@"):
         name = b"\0" + name[1:]
-    return Question(name, kind or (TYPES[asked.type] if asked.type else None), client, pid)
+    return Question(name, kind or TYPES.get(asked.type), client, pid)

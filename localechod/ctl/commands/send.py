@@ -91,4 +91,4 @@ def _converse(
         conversation = Conversation(connected.sock, exchange, path, timeout)
         for message in messages:
             for reply in conversation.ask(message):
-                show(reply.hex().encode() if hexadecimal else reply)
+                show(reply, hexadecimal=hexadecimal)
