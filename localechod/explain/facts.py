@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import mounts, netns, security, units
+from localechod.explain import ancestry, mounts, netns, places, security, units
+from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
@@ -81,6 +82,7 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        family: the client's process and its ancestors; empty where the client is a user.
     """
 
     question: Question
@@ -92,6 +94,7 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    family: tuple[Relative, ...] = ()
 
 
 def gather(question: Question) -> Facts:
@@ -136,7 +139,8 @@ def _walk(question: Question, closing: ExitStack) -> Walk:
     root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
     closing.callback(os.close, root)
     closing.callback(os.close, start)
-    return walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    return places.locate(walk, question.pid)
 
 
 def _protects_symlinks() -> bool:
@@ -209,6 +213,7 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.read_labels(client, tuple(sorted(holders)), file),
+        family=ancestry.of_process(facts.question.client.pid or 0),
     )
 
 

@@ -66,7 +66,7 @@ def test_a_probe_decides_an_unknown_verdict(stage: Stage, monkeypatch: pytest.Mo
     assert explain(question).verdict.number is None
     probed = explain(question, probing=True)
     assert probed.verdict.number == errno.ECONNREFUSED
-    assert probed.verdict.remedy
+    assert probed.verdict.remedy.text
     assert [each.name for each in probed.checks][-1] == "probe"
 
 

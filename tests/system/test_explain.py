@@ -69,7 +69,8 @@ def test_a_socket_unit_that_is_stopped_is_the_remedy(lazy: Machine) -> None:
     lazy.run("systemctl", "stop", "lazy.socket")  # and systemd forgets it, until it is named
     report = told(lazy, "explain", LAZY)
     assert report["errno"] == 2
-    assert report["remedy"] == "systemctl start lazy.socket, which listens there"
+    assert report["remedy"] == "start lazy.socket, which listens there"
+    assert report["commands"] == ["systemctl start lazy.socket"]
 
 
 def test_systemds_own_socket_is_roots_alone(installed: Machine) -> None:

@@ -57,7 +57,7 @@ def test_into_a_pipe_every_check_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_very_narrow_terminal_breaks_the_lines_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     report = judge(PAGES["denied"])
-    assert len(as_text(report).splitlines()) == len(report.checks) + 5
+    assert len(as_text(report).splitlines()) == len(report.checks) + 8
 
 
 def test_json_has_exactly_the_documented_keys() -> None:
@@ -70,7 +70,10 @@ def test_json_has_exactly_the_documented_keys() -> None:
         "errno": 13,
         "verdict": "connect fails: Permission denied (13): games may not write to it, by the bits "
         "for others, and connect needs that",
-        "remedy": "add games to group staff (usermod -aG staff games) and log in again",
+        "served": None,
+        "remedy": "add games to group staff; then log in again",
+        "commands": ["usermod -aG staff games"],
+        "caveats": ["a client of dockerd can become root"],
     }
     assert checks[0] == {"name": "name", "result": "ok", "detail": "20 of 107 bytes"}
     assert holders[1] == {
