@@ -20,7 +20,7 @@ _LETTERS = ((4, "r"), (2, "w"), (1, "x"))
 def for_owner(facts: Facts, step: Step, want: Want) -> Iterator[Change]:
     """The owner of the file gets the permission."""
     if step.node.uid == facts.question.client.uid:
-        text = f"let its owner {_verb(step, want)}"
+        text = f"let {_called(facts.question.client)}, its owner, {_verb(step, want)}"
         yield _of_bits(facts, step, want, USER_OBJ, text)
 
 

@@ -5,7 +5,6 @@ change. A command of a remedy has the path that is good here.
 """
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def locate(walk: Walk, pid: int | None) -> Walk:
     Raises:
         OSError: the process has ended or is hidden.
     """
-    ours = tuple(mounts.table(os.getpid()).values())
+    ours = mounts.table(os.getpid())
     same = pid is None or _same_view(pid)
 
     def located(step: Step) -> Step:
@@ -39,14 +38,14 @@ def _same_view(pid: int) -> bool:
     return all((theirs / name).samefile(own / name) for name in ("ns/mnt", "root"))
 
 
-def _place(step: Step, root: int | None, start: int | None, ours: Iterable[Mount]) -> bytes:
+def _place(step: Step, root: int | None, start: int | None, ours: dict[int, Mount]) -> bytes:
     """Find the path; b"" where there is none.
 
     Args:
         step: the inode.
         root: the process whose root an absolute path begins at; None: our own.
         start: the process whose working directory a relative path begins at; None: our own.
-        ours: the mounts that we see.
+        ours: the mounts that we see, by mount id.
     """
     absolute = step.path.startswith(b"/")
     process = root if absolute else start
@@ -60,17 +59,17 @@ def _place(step: Step, root: int | None, start: int | None, ours: Iterable[Mount
     return b"/proc/%d/%s" % (process or 0, b"root" if absolute else b"cwd/") + step.path
 
 
-def _through_our_mounts(step: Step, ours: Iterable[Mount]) -> bytes:
+def _through_our_mounts(step: Step, ours: dict[int, Mount]) -> bytes:
     """Find the inode below a mount of ours that can be changed."""
     theirs = step.mount
     if theirs is None or not (inner := _below(step.path, theirs.point)):
         return b""
     there = _joined(theirs.root, inner)
-    for mount in ours:
+    for mount in ours.values():
         rest = _below(there, mount.root) if mount.device == theirs.device else b""
         if rest and not mount.is_locked:
             path = _joined(mount.point, rest)
-            if _is_file(path, step):
+            if _is_inode(path, step, mount, ours):
                 return path
     return b""
 
@@ -88,15 +87,14 @@ def _below(path: bytes, directory: bytes) -> bytes:
     return path.removeprefix(directory) if path.startswith(directory + b"/") else b""
 
 
-def _is_file(path: bytes, step: Step) -> bool:
+def _is_inode(path: bytes, step: Step, mount: Mount, ours: dict[int, Mount]) -> bool:
+    """Whether a path of ours leads to this inode, and through this mount, not one above it."""
     try:
-        found = os.lstat(path)
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
-    node = step.node
-    return (found.st_ino, found.st_mode, found.st_uid, found.st_gid) == (
-        step.inode,
-        node.mode,
-        node.uid,
-        node.gid,
-    )
+    try:
+        same = os.fstat(descriptor).st_ino == step.inode
+        return same and mounts.of_descriptor(descriptor, ours) is mount
+    finally:
+        os.close(descriptor)

@@ -158,7 +158,7 @@ def _why_none(denial: Denial) -> str:
     path = escape(denial.step.path)
     if not denial.step.ours:
         return (
-            f"{path} is on a read-only mount, so its mode cannot be changed "
-            "from here, and no group has the permission"
+            f"{path} is on a read-only mount, so its mode cannot be changed from here, and no "
+            "group helps; change it where it is mounted for writing"
         )
     return f"no change of {path} alone gives the permission"
