@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from localechod.explain import units
+from localechod.explain import shell, units
 from localechod.explain.remedy import Action
 from localechod.host.procfs import parse_status
 from localechod.localsocket.peer import command
@@ -18,6 +18,7 @@ _LONGEST = 100
 _LOGINS = frozenset(
     ("sshd", "sshd-session", "login", "su", "sudo", "runuser", "doas", "lightdm", "sddm-helper")
 ) | {"gdm-session-wor", "greetd", "agetty"}
+_STARTERS = _LOGINS | {"cron", "crond", "atd"}
 _MULTIPLEXERS = frozenset(("tmux: server", "screen", "SCREEN", "zellij", "mosh-server"))
 
 
@@ -73,48 +74,56 @@ def of_process(pid: int) -> tuple[Relative, ...]:
 
 def is_service(family: tuple[Relative, ...]) -> bool:
     """Whether the client belongs to a service of the system, which a restart starts anew."""
-    return bool(family) and family[0].unit.endswith(".service") and not family[0].manager
+    if not family or family[0].manager or not family[0].unit.endswith(".service"):
+        return False
+    # Without pam_systemd, logins are in the cgroup of the daemon that made them.
+    return not any(each.command in _STARTERS for each in family)
 
 
-def renewal(family: tuple[Relative, ...], groups: frozenset[int]) -> Action:
-    """Return how the client gets these groups, which the account database gives it already.
+def renewal(family: tuple[Relative, ...], gid: int, name: str) -> Action:
+    """Return how the client gets a group that the account database gives it already.
 
     Args:
         family: the client and its ancestors; empty for a user.
-        groups: the groups that it lacks.
+        gid: the group that it lacks.
+        name: the name of that group, escaped.
     """
     if not family:
         return Action("log in again", renews=True)
     if is_service(family):
         unit = family[0].unit
-        return Action(f"restart {unit}", f"systemctl restart {unit}", renews=True)
-    lowest, above = _lowest(family, groups)
-    return Action(_restart(lowest, above, groups), renews=True)
+        return Action(f"restart {unit}", f"systemctl restart {shell.word(unit)}", renews=True)
+    lowest, above = _lowest(family, gid)
+    return Action(_restart(lowest, above, gid, name), renews=True)
 
 
-def _restart(lowest: Relative, above: Relative | None, groups: frozenset[int]) -> str:
+def _restart(lowest: Relative, above: Relative | None, gid: int, name: str) -> str:
     if lowest.command == "systemd" and lowest.manager:
         return (
-            f"restart {lowest.shown}, the user's service manager, which lacks the group: "
+            f"restart {lowest.shown}, the user's service manager, which lacks group {name}: "
             f"systemctl restart user@{lowest.uid}.service, which ends all that it runs"
         )
     if lowest.command in _MULTIPLEXERS:
-        return f"log in again, and restart {lowest.shown} from there: its terminals have its groups"
-    if above is not None and above.groups >= groups and above.uid == lowest.uid:
-        return f"restart {lowest.shown}: {above.shown}, its parent, has the group"
+        return (
+            f"log in again, and restart {lowest.shown} from there, because its terminals have its "
+            f"groups; newgrp {name} starts a shell that has the group"
+        )
+    if above is not None and gid in above.groups and above.uid == lowest.uid:
+        return f"restart {lowest.shown}: {above.shown}, its parent, has group {name}"
     if above is not None and above.command in _LOGINS:
-        return f"log in again: {above.shown} started {lowest.shown} without the group"
-    return f"restart {lowest.shown} from a new login: it lacks the group"
+        return (
+            f"log in again, because {above.shown} started {lowest.shown} without group {name}; "
+            f"newgrp {name} starts a shell that has it"
+        )
+    return f"restart {lowest.shown} from a new login, because it lacks group {name}"
 
 
-def _lowest(
-    family: tuple[Relative, ...], groups: frozenset[int]
-) -> tuple[Relative, Relative | None]:
+def _lowest(family: tuple[Relative, ...], gid: int) -> tuple[Relative, Relative | None]:
     """Return the process that has to be started anew, and its parent."""
     client = family[0]
     for lowest, above in pairwise(family):
         # A service manager adopts orphans of a session, which inherited nothing from it.
         adopted = above.command == "systemd" and above.manager and not lowest.manager
-        if above.groups >= groups or above.uid != client.uid or adopted:
+        if gid in above.groups or above.uid != client.uid or adopted:
             return lowest, above
     return family[-1], None

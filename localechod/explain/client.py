@@ -70,6 +70,11 @@ class Client:
         """The user's name, escaped, or their uid."""
         return self.user_name(self.uid)
 
+    @property
+    def called(self) -> str:
+        """The user in a sentence: their name, or "uid" and the number."""
+        return f"uid {self.uid}" if self.is_foreign else self.name
+
     def user_name(self, uid: int) -> str:
         """Return the name of any user, escaped, or the number where names do not apply."""
         return str(uid) if self.is_foreign else user_name(uid)

@@ -23,9 +23,10 @@ def renewals(facts: Facts, node: Node) -> Iterator[Change]:
     client = facts.question.client
     for gid in _groups_of(node):
         if gid in client.login_groups - client.groups:
-            action = ancestry.renewal(facts.family, frozenset({gid}))
-            text = f"{action.text} (the account database has {client.name} in group "
-            action = replace(action, text=f"{text}{client.group_name(gid)})")
+            name = client.group_name(gid)
+            action = ancestry.renewal(facts.family, gid, name)
+            text = f"{action.text} (the account database has {client.name} in group {name})"
+            action = replace(action, text=text)
             yield Change((action,), with_client(facts, _anew(facts, frozenset())))
 
 
@@ -66,10 +67,9 @@ def _in_accounts(facts: Facts, gid: int) -> Iterator[Change]:
             f"add {escape(user)} to group {escape(name)}",
             f"usermod -aG {shell.word(name)} {shell.word(user)}",
         )
-        groups = frozenset({gid})
         yield Change(
-            (added, ancestry.renewal(facts.family, groups)),
-            with_client(facts, _anew(facts, groups)),
+            (added, ancestry.renewal(facts.family, gid, escape(name))),
+            with_client(facts, _anew(facts, frozenset({gid}))),
         )
 
 

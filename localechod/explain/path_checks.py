@@ -108,7 +108,7 @@ def _directory(step: Step, question: Question) -> Check:
         return _unmapped("directory", f"enter {shown}", question.client)
     if ruling.allowed:
         return ok("directory", shown)
-    detail = f"{question.client.name} may not enter {shown}, {ruling.why}"
+    detail = f"{question.client.called} may not enter {shown}, {ruling.why}"
     return Check("directory", "problem", detail, errno.EACCES, denial=Denial(step, Want.SEARCH))
 
 
@@ -163,11 +163,11 @@ def _permission(end: Step, question: Question) -> Check:
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)
     if not ruling.allowed:
-        detail = f"{client.name} may not write to it, {ruling.why}, and connect needs that"
+        detail = f"{client.called} may not write to it, {ruling.why}, and connect needs that"
         return Check("permission", "problem", detail, errno.EACCES, denial=Denial(end, Want.WRITE))
     read_only = "; a read-only file system does not prevent connect"
     note = read_only if end.mount and end.mount.read_only else ""
-    return ok("permission", f"{client.name} may write to it, {ruling.why}{note}")
+    return ok("permission", f"{client.called} may write to it, {ruling.why}{note}")
 
 
 def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
@@ -186,7 +186,7 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
 
 def _unmapped(name: str, what: str, client: Client) -> Check:
     detail = (
-        f"whether {client.name} may {what} depends on its owner and group, "
+        f"whether {client.called} may {what} depends on its owner and group, "
         "which are not mapped in this user namespace"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)

@@ -20,7 +20,7 @@ _LETTERS = ((4, "r"), (2, "w"), (1, "x"))
 def for_owner(facts: Facts, step: Step, want: Want) -> Iterator[Change]:
     """The owner of the file gets the permission."""
     if step.node.uid == facts.question.client.uid:
-        text = f"let {_called(facts.question.client)}, its owner, {_verb(step, want)}"
+        text = f"let {facts.question.client.called}, its owner, {_verb(step, want)}"
         yield _of_bits(facts, step, want, USER_OBJ, text)
 
 
@@ -35,7 +35,7 @@ def for_user(facts: Facts, step: Step, want: Want) -> Iterator[Change]:
         # setfacl would make the mask of all entries, and so revive others which it cuts.
         entry += f",m::{_letters(node.mask | want)}"
     action = Action(
-        f"let {_called(client)} {_verb(step, want)}, by an ACL entry",
+        f"let {client.called} {_verb(step, want)}, by an ACL entry",
         f"setfacl -m {entry} {shell.path(step.ours)}",
     )
     after = with_node(facts, step, node.with_user(client.uid, bits))
@@ -84,10 +84,6 @@ def _verb(step: Step, want: Want) -> str:
     if want is Want.SEARCH:
         return f"enter {escape(step.path)}"
     return f"write to {escape(step.path)}"
-
-
-def _called(client: Client) -> str:
-    return f"uid {client.name}" if client.is_foreign else client.name
 
 
 def _user_word(client: Client) -> str:

@@ -143,7 +143,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_text(report: Report, name: str = "") -> str:
     """Return a report as text."""
     question = report.question
-    who = f"as {question.client.name}"
+    who = f"as {question.client.called}"
     where = f", seen from process {question.pid}" if question.pid is not None else ""
     heading = f"{shown_name(question)} ({who}{where})"
     lines = [f"{name}: {heading}" if name else heading, ""]
