@@ -33,7 +33,8 @@ def power_of_server(facts: Facts) -> tuple[str, ...]:
 def lasting(facts: Facts, step: Step) -> tuple[str, ...]:
     """Return how long a mode or an ACL lasts that was set by hand, and where it is set for good."""
     if stat.S_ISSOCK(step.node.mode):
-        return (f"the next bind makes a new file without this change; for good: {_setting(facts)}",)
+        text = "the server's next bind makes another file, without this change; for good: "
+        return (f"{text}{_setting(facts)}",)
     if step.mount is not None and step.mount.kind == "tmpfs":
         text = (
             f"{escape(step.path)} is made anew at every boot, or start of its service; for good: "

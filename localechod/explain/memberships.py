@@ -25,8 +25,8 @@ def renewals(facts: Facts, node: Node) -> Iterator[Change]:
         if gid in client.login_groups - client.groups:
             name = client.group_name(gid)
             action = ancestry.renewal(facts.family, gid, name)
-            text = f"{action.text} (the account database has {client.name} in group {name})"
-            action = replace(action, text=text)
+            known = f"the account database has {client.name} in group {name} already"
+            action = replace(action, text=f"{known}: {action.text}")
             yield Change((action,), with_client(facts, _anew(facts, frozenset())))
 
 

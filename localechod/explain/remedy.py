@@ -28,7 +28,8 @@ class Remedy:
 
     Attributes:
         actions: the steps, in their order; none where nothing can be offered.
-        caveats: what to know before, or what stays unknown; each one escaped line.
+        caveats: what to know before, or what stays unknown; each one escaped line. Those of the
+            alternative are among them.
         reason: why nothing is offered, as one escaped line; "" where something is.
         alternative: another way to the same end.
     """

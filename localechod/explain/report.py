@@ -87,7 +87,8 @@ def _probed(report: Report, number: int) -> Report:
         if reason.denial is not None:
             unknown = report.verdict.text
             reason = replace(reason, remedy=none(f"an earlier result is {unknown}"))
-        verdict = conclude([reason])
+        # Problems without an errno stay: one may explain the reason, and have its remedy.
+        verdict = conclude([*(each for each in report.checks if not each.is_decisive), reason])
     return replace(report, checks=(*report.checks, check), verdict=verdict)
 
 

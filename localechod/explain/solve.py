@@ -43,7 +43,10 @@ def solve(facts: Facts, checks: Sequence[Check]) -> Remedy:
     remedy = _search(facts, checks, by_hand=True)
     if remedy.actions and not remedy.commands:
         other = _search(facts, checks, by_hand=False)
-        remedy = replace(remedy, alternative=other) if other.commands else remedy
+        if other.commands:
+            caveats = tuple(dict.fromkeys([*remedy.caveats, *other.caveats]))
+            other = replace(other, caveats=())
+            remedy = replace(remedy, alternative=other, caveats=caveats)
     return remedy
 
 
@@ -138,11 +141,11 @@ def _offer(facts: Facts, chain: Chain) -> Remedy:
 
 
 def _of_another_user(facts: Facts, served: private.Owner) -> Remedy:
-    name = facts.question.client.user_name(served.uid)
+    owner = _user(facts, served.uid)
     return Remedy(
         reason=f"none is offered: {served.server} looks at the uid of its client after accept, and "
-        f"serves {name} alone, so a connect would not help; {served.instead}, or run the client "
-        f"as {name}"
+        f"serves {owner} alone, so a connect would not help; {served.instead}, or run the client "
+        f"as {owner}"
     )
 
 
@@ -150,8 +153,13 @@ def _after_accept(facts: Facts) -> tuple[str, ...]:
     served = private.owner(facts)
     if served is None:
         return ()
-    name = facts.question.client.user_name(served.uid)
-    return (f"{served.server} looks at the uid of its client after accept, and serves {name}",)
+    owner = _user(facts, served.uid)
+    return (f"{served.server} looks at the uid of its client after accept, and serves {owner}",)
+
+
+def _user(facts: Facts, uid: int) -> str:
+    client = facts.question.client
+    return f"{'uid' if client.is_foreign else 'user'} {client.user_name(uid)}"
 
 
 def _why_none(denial: Denial) -> str:

@@ -46,8 +46,10 @@ def test_a_process_without_its_accounts_group_is_named_and_started_anew(stage: S
     asked = stage.ask(enter=lambda: named(b"tmux: server", GAMES))
     found = asked.explain().verdict.remedy
     pid = asked.client.pid
-    assert found.text.startswith(f"log in again, and restart tmux: server ({pid}) from there")
-    assert "the account database has games in group games" in found.text
+    assert found.text.startswith(
+        "the account database has games in group games already: log in again, and restart "
+        f"tmux: server ({pid}) from there"
+    )
     assert (found.commands, found.renews) == ((), True)
     assert asked_as(stage, "games").verdict.number == 0
 
@@ -83,7 +85,7 @@ def test_an_agent_of_another_user_is_not_opened(stage: Stage, command: str) -> N
     assert (found.actions, found.commands) == ((), ())
     assert f"{command} ({server.pid}) looks at the uid of its client after accept" in found.text
     caveats = asked_as(stage, "root", "agent/s").verdict.remedy.caveats
-    assert any("serves daemon" in each for each in caveats)
+    assert any("serves user daemon" in each for each in caveats)
 
 
 def test_a_client_in_another_root_is_shown_by_number(stage: Stage) -> None:

@@ -4,22 +4,31 @@ import json
 import os
 import pty
 import socket
+import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localechod.ctl import app
 from localechod.ctl.commands.explain import as_json, as_text
+from localechod.explain.ancestry import Relative
 from localechod.explain.facts import Facts, Listing
+from localechod.explain.processes import HoldingProcess
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.host import runtime
 from tests.golden_pages import compare
 from tests.integration.harness import needs_root
-from tests.unit.explain_fakes import client, docker, listener, missing
+from tests.unit.explain_fakes import DOCKERD, client, docker, listener, missing, step, walk
 
+FAMILY = (
+    Relative(80, "bash", 5, frozenset({60}), "session-3.scope"),
+    Relative(70, "tmux: server", 5, frozenset({60}), "session-3.scope"),
+    Relative(1, "systemd", 0, frozenset({0}), "init.scope"),
+)
 PAGES = {
     "denied": docker(),
     "allowed": docker(client(5, 50)),
@@ -35,6 +44,22 @@ PAGES = {
         ),
     ),
     "missing": missing(),
+    "steps": replace(
+        docker(pid=77, family=FAMILY, activation=None, holders=(DOCKERD,)),
+        walk=walk(
+            step("/srv/app data", stat.S_IFDIR | 0o700),
+            end=step("/srv/app data/api.sock", stat.S_IFSOCK | 0o660, 0, 50),
+        ),
+    ),
+    "container": docker(replace(client(), is_foreign=True), pid=77),
+    "agent": replace(
+        docker(holders=(HoldingProcess(812, "daemon", "ssh-agent", ""),), activation=None),
+        walk=walk(
+            step("/run/agents", stat.S_IFDIR | 0o700, 1),
+            end=step("/run/agents/agent", stat.S_IFSOCK | 0o600, 1),
+        ),
+    ),
+    "session": docker(client(login_groups=(50,)), family=FAMILY),
 }
 
 

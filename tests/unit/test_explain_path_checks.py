@@ -82,7 +82,7 @@ def test_the_type_of_a_fuse_file_system_is_escaped(*, at_end: bool) -> None:
         (client(), "add games to group staff; then log in again"),
         (
             client(login_groups=(50,)),
-            "log in again (the account database has games in group staff)",
+            "the account database has games in group staff already: log in again",
         ),
     ],
 )

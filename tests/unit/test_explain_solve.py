@@ -7,18 +7,19 @@ import pytest
 
 from localechod.explain.client import Client
 from localechod.explain.facts import Facts, Listing
-from localechod.explain.inode import GROUP, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ, AclEntry
+from localechod.explain.inode import GROUP, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ, AclEntry, Node
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.remedy import Remedy
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.explain.walk import Step
 from localechod.host.procfs import IdRange
-from tests.unit.explain_fakes import DISK, SYSTEMD, client, docker, step, walk
+from tests.unit.explain_fakes import DISK, SYSTEMD, client, docker, link, step, walk
 
 NO_ID = 2**32 - 1
 SOCKET, DIRECTORY = stat.S_IFSOCK, stat.S_IFDIR
 SERVER = HoldingProcess(812, "root", "server", "server.service")
+STICKY = Node(DIRECTORY | 0o1777, 0, 0)
 FOREIGN = replace(client(), is_foreign=True)
 
 
@@ -169,7 +170,7 @@ def test_a_server_for_one_user_is_not_opened_to_another(command: str) -> None:
     found = remedy(facts)
     assert (found.actions, found.commands) == ((), ())
     assert f"{command} (9) looks at the uid" in found.text
-    assert "serves daemon alone" in found.text
+    assert "serves user daemon alone" in found.text
     able = replace(client(), dac_override=True)
     works = judge(replace(facts, question=replace(facts.question, client=able)))
     assert works.verdict.number == 0
@@ -180,6 +181,15 @@ def test_the_directory_of_a_session_is_private_whatever_listens_there() -> None:
     end = replace(socket(0o666, 1), path=b"/run/user/1/bus")
     facts = at(end, step("/run/user/1", DIRECTORY | 0o700, 1), holders=())
     assert "none is offered" in remedy(facts).text
+
+
+def test_a_link_that_is_not_followed_is_left_out_of_the_path() -> None:
+    facts = at(socket(0o600), link("/drop/l", "/run/s", 33, STICKY), protected_links=True)
+    found = remedy(facts)
+    assert found.text == (
+        "use the path of the link's target: /run/s; then let games write to /run/s, by an ACL entry"
+    )
+    assert found.commands == ()
 
 
 def test_a_read_only_mount_is_the_reason_for_no_remedy() -> None:

@@ -27,6 +27,7 @@ Type = Literal["stream", "datagram", "seqpacket"]
 
 _COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 _RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
+_INDENT = 9  # of the verdict and the remedy, whose labels are shorter
 _NARROWEST = 60
 _LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
 
@@ -162,9 +163,8 @@ def _remedy(remedy: Remedy, label: str = "remedy") -> list[str]:
     lines = _labelled(label, remedy.reason) if remedy.reason else []
     many = len(remedy.actions) > 1
     for number, action in enumerate(remedy.actions, 1):
-        text = f"{number}. {action.text}" if many else action.text
-        lines += _labelled(label if number == 1 else "", text)
-        lines += [f"{'':<9}{'   ' if many else ''}{action.command}"] if action.command else []
+        lines += _labelled(label if number == 1 else "", action.text, f"{number}. " if many else "")
+        lines += [" " * (_INDENT + 3 * many) + action.command] if action.command else []
     if remedy.alternative is not None:
         lines += _remedy(remedy.alternative, "or")
     for caveat in remedy.caveats:
@@ -172,9 +172,10 @@ def _remedy(remedy: Remedy, label: str = "remedy") -> list[str]:
     return lines
 
 
-def _labelled(label: str, text: str) -> list[str]:
-    first, *rest = _wrapped(text, 9)
-    return [f"{label + ':' if label else '':<8} {first}", *rest]
+def _labelled(label: str, text: str, number: str = "") -> list[str]:
+    first, *rest = _wrapped(text, _INDENT + len(number))
+    front = f"{label}:" if label else ""
+    return [f"{front:<{_INDENT}}{number}{first}", *rest]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
