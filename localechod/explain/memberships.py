@@ -40,8 +40,9 @@ def new_memberships(facts: Facts, node: Node, *, powerful: bool) -> Iterator[Cha
     """
     client = facts.question.client
     for gid in _groups_of(node):
-        # Never the group of root, and for root no group: that would be no least privilege.
-        if 0 in {gid, client.uid} or gid in client.groups | client.login_groups:
+        # Never the group of root, and for the account of root no group: it has other means.
+        refused = gid == 0 or (client.uid == 0 and not client.is_foreign)
+        if refused or gid in client.groups | client.login_groups:
             continue
         group = find_group(str(gid))
         caveat, beyond_socket = power_of_group(facts, group.gr_name if group else "")

@@ -154,6 +154,11 @@ def test_the_user_of_a_container_gets_numbers_and_no_account() -> None:
     assert not any(word in str(report) for word in ("staff", "games", "root root"))
 
 
+def test_root_of_a_container_without_its_capability_can_have_a_group() -> None:
+    root = replace(client(0), is_foreign=True)
+    assert "--group-add 50" in remedy(at(socket(0o660, 1, 50), who=root)).text
+
+
 def test_a_group_that_the_container_does_not_map_is_not_offered() -> None:
     def text(first: int) -> str:
         mapped = replace(FOREIGN, gid_map=(IdRange(0, first, 10),))
