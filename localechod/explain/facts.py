@@ -7,6 +7,7 @@ and the labels of a security module.
 
 import errno
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ from localechod.localsocket.holders import is_contained
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
 _ATTEMPTS = 4
+
+_COMMANDS = "setfacl", "usermod"
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
@@ -83,6 +87,7 @@ class Facts:
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
         family: the client's process and its ancestors; empty where the client is a user.
+        absent: those of the commands that a remedy may have which are not installed.
     """
 
     question: Question
@@ -95,6 +100,7 @@ class Facts:
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
     family: tuple[Relative, ...] = ()
+    absent: frozenset[str] = frozenset()
 
 
 def gather(question: Question) -> Facts:
@@ -214,6 +220,7 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.read_labels(client, tuple(sorted(holders)), file),
         family=ancestry.of_process(facts.question.client.pid or 0),
+        absent=frozenset(each for each in _COMMANDS if not shutil.which(each, path=_ROOTS_PATH)),
     )
 
 

@@ -60,7 +60,7 @@ def _groups_of(node: Node) -> list[int]:
 def _in_accounts(facts: Facts, gid: int) -> Iterator[Change]:
     """Change the account database, where usermod(8) can, and start the client anew."""
     account, group = user_of(facts.question.client.uid), find_group(str(gid))
-    if account is None or group is None:
+    if account is None or group is None or "usermod" in facts.absent:
         return
     user, name = account.pw_name, group.gr_name
     if is_local("/etc/passwd", user) and is_local("/etc/group", name):

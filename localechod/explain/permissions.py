@@ -39,7 +39,10 @@ def for_user(facts: Facts, step: Step, want: Want) -> Iterator[Change]:
         f"setfacl -m {entry} {shell.path(step.ours)}",
     )
     after = with_node(facts, step, node.with_user(client.uid, bits))
-    yield Change((action,), after, (*_revived(node, client, want), *lasting(facts, step)))
+    absent = "setfacl" in facts.absent
+    installing = ("setfacl is not installed here; the package is named acl",) if absent else ()
+    caveats = (*installing, *_revived(node, client, want), *lasting(facts, step))
+    yield Change((action,), after, caveats)
 
 
 def for_group(facts: Facts, step: Step, want: Want) -> Iterator[Change]:

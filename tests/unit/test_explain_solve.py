@@ -138,6 +138,12 @@ def test_a_file_set_by_hand_is_said_to_last_until_the_next_bind() -> None:
     assert caveat.endswith("SocketMode= and SocketGroup= of docker.socket")
 
 
+def test_a_command_that_is_not_installed_is_told_or_not_offered() -> None:
+    found = remedy(at(socket(0o660, 0, 50), absent=frozenset(("setfacl", "usermod"))))
+    assert found.commands == ("setfacl -m u:games:w /run/s",)
+    assert found.caveats[0] == "setfacl is not installed here; the package is named acl"
+
+
 def test_a_directory_on_tmpfs_is_said_to_be_made_anew() -> None:
     mount = replace(DISK, kind="tmpfs")
     closed = step("/run/d", DIRECTORY | 0o700, mount=mount)
