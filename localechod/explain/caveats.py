@@ -25,7 +25,7 @@ def power_of_group(facts: Facts, name: str) -> tuple[tuple[str, ...], bool]:
 
 
 def power_of_server(facts: Facts) -> tuple[str, ...]:
-    """Return what a connect to a server means that does as root what its clients ask for."""
+    """Return the power that a connect gives, where the server obeys its clients as root."""
     found = [each for each in facts.holders if each.command in _SERVERS and each.user == "root"]
     return (f"a client of {found[0].command} can become root",) if found else ()
 

@@ -44,7 +44,7 @@ def new_memberships(facts: Facts, node: Node, *, powerful: bool) -> Iterator[Cha
         refused = gid == 0 or (client.uid == 0 and not client.is_foreign)
         if refused or gid in client.groups | client.login_groups:
             continue
-        group = find_group(str(gid))
+        group = None if client.is_foreign else find_group(str(gid))
         caveat, beyond_socket = power_of_group(facts, group.gr_name if group else "")
         if beyond_socket == powerful:
             made = _in_container(facts, gid) if client.is_foreign else _in_accounts(facts, gid)
@@ -79,7 +79,7 @@ def _in_container(facts: Facts, gid: int) -> Iterator[Change]:
     inside = client.gid_inside(gid)
     if inside is not None:
         text = (
-            f"start the client's container with the supplementary group {inside} "
+            f"start the client with the supplementary group {inside} "
             f"(docker and podman: --group-add {inside}; Kubernetes: supplementalGroups: [{inside}])"
         )
         changed = replace(client, groups=client.groups | {gid})

@@ -11,8 +11,8 @@ from localechod.explain.facts import Facts
 from localechod.text import escape
 
 _TMUX = "tmux server-access -a USER, on a socket that tmux -S makes in a shared directory"
-# By the command of the server, with its name cut to 15 characters (proc_pid_comm(5)); what another
-# user does instead. A process may call itself anything: this decides about advice only.
+# The advice for another user, by the server's command, which is cut to 15 characters
+# (proc_pid_comm(5)). A process may call itself anything: this decides about advice only.
 _SERVERS = {
     "ssh-agent": "start an ssh-agent of your own, or forward it (ssh -A)",
     "gpg-agent": "use a gpg-agent of your own",
@@ -37,8 +37,8 @@ class Owner:
 
     Attributes:
         uid: the user.
-        server: what looks at the uid, escaped.
-        instead: what another user does.
+        server: the server, escaped.
+        instead: the advice for another user, as an imperative clause.
     """
 
     uid: int

@@ -34,7 +34,7 @@ _LINK, _CONTAINER = "use the path of the link's target", "supplementary group (\
 
 @dataclass
 class Outcome:
-    """What became of one seed; `wrong` is "" where the remedy helped, or none was offered."""
+    """The outcome of one seed; `wrong` is "" where the remedy helped, or none was offered."""
 
     seed: int
     kind: str

@@ -1,4 +1,4 @@
-"""What `explain` advises real processes, where a command alone does not help."""
+"""The advice of `explain` to real processes, where a command alone does not help."""
 
 import ctypes
 import os

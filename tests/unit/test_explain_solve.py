@@ -160,6 +160,12 @@ def test_the_user_of_a_container_gets_numbers_and_no_account() -> None:
     assert not any(word in str(report) for word in ("staff", "games", "root root"))
 
 
+def test_a_group_of_the_host_has_no_name_and_no_power_in_a_container() -> None:
+    found = remedy(at(socket(0o660, 0, 6), who=FOREIGN))
+    assert "--group-add 6" in found.text
+    assert "disk" not in str(found)
+
+
 def test_root_of_a_container_without_its_capability_can_have_a_group() -> None:
     root = replace(client(0), is_foreign=True)
     assert "--group-add 50" in remedy(at(socket(0o660, 1, 50), who=root)).text
