@@ -7,6 +7,7 @@ and the labels of a security module.
 
 import errno
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import mounts, netns, security, units
+from localechod.explain import ancestry, mounts, netns, places, security, units
+from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
@@ -28,6 +30,9 @@ from localechod.localsocket.holders import is_contained
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
 _ATTEMPTS = 4
+
+_COMMANDS = "setfacl", "usermod"
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
@@ -81,6 +86,8 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        family: the client's process and its ancestors; empty where the client is a user.
+        absent: those of the commands that a remedy may have which are not installed.
     """
 
     question: Question
@@ -92,6 +99,8 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    family: tuple[Relative, ...] = ()
+    absent: frozenset[str] = frozenset()
 
 
 def gather(question: Question) -> Facts:
@@ -136,7 +145,8 @@ def _walk(question: Question, closing: ExitStack) -> Walk:
     root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
     closing.callback(os.close, root)
     closing.callback(os.close, start)
-    return walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    return places.locate(walk, question.pid)
 
 
 def _protects_symlinks() -> bool:
@@ -209,6 +219,8 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.read_labels(client, tuple(sorted(holders)), file),
+        family=ancestry.of_process(facts.question.client.pid or 0),
+        absent=frozenset(each for each in _COMMANDS if not shutil.which(each, path=_ROOTS_PATH)),
     )
 
 
