@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import ancestry, mounts, netns, places, security, units
+from localechod.explain import ancestry, mounts, netns, places, sandbox, security, units
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.processes import HoldingProcess, holding_processes
+from localechod.explain.sandbox import Sandbox
+from localechod.explain.seccomp import KILLED
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk_path
@@ -46,12 +48,14 @@ class Question:
         type: a socket.SOCK_*, or None for the type of the socket that is found.
         client: the credentials to check with.
         pid: the process whose namespaces, root and working directory to use; None: our own.
+        filters: read its seccomp filters, which stops it for a moment.
     """
 
     name: bytes
     type: int | None
     client: Client
     pid: int | None = None
+    filters: bool = False
 
     @property
     def is_abstract(self) -> bool:
@@ -101,6 +105,7 @@ class Facts:
     protected_links: bool = False
     family: tuple[Relative, ...] = ()
     absent: frozenset[str] = frozenset()
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 def gather(question: Question) -> Facts:
@@ -112,6 +117,13 @@ def gather(question: Question) -> Facts:
     """
     if len(question.name) > LONGEST:
         return Facts(question)
+    inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
+    if question.client.pid == os.getpid() and inside.calls.get("socket") == KILLED:
+        return Facts(question, sandbox=inside)  # to ask the kernel for sockets would end us too
+    return replace(_facts(question), sandbox=inside)
+
+
+def _facts(question: Question) -> Facts:
     if question.is_abstract:
         return _with_processes(Facts(question, listing=_by_name(question)), b"")
     try:

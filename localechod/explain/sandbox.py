@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localechod.errors import UsageError
+from localechod.explain import units
 from localechod.explain.filters import read_filters
-from localechod.explain.seccomp import Answer, client_calls
+from localechod.explain.seccomp import ALLOWED, KILLED, UNKNOWN, Answer, client_calls
 from localechod.host.procfs import parse_status
 
 _STRICT, _FILTER = "1", "2"  # proc_pid_status(5), Seccomp
@@ -24,6 +25,9 @@ _STRICT, _FILTER = "1", "2"  # proc_pid_status(5), Seccomp
 # landlock(7). From these versions of its interface on, Landlock can refuse a connect.
 ABSTRACT_NAMES, PATHS = 6, 9
 _CREATE_RULESET, _VERSION = 444, 1  # the same number on all architectures
+
+# systemd.exec(5): the settings that systemd makes filters of.
+FAMILIES, SYSTEM_CALLS = "RestrictAddressFamilies", "SystemCallFilter"
 
 _NUMBER = struct.Struct("i")
 
@@ -38,19 +42,23 @@ class Sandbox:
         unread: the number of filters that were not read.
         landlock: the version of the kernel's Landlock, where the client may be in a domain of it;
             0 where it cannot be.
+        unit: the client's service, if a filter refuses something; else "".
+        settings: which of FAMILIES and SYSTEM_CALLS that service has.
     """
 
     calls: Mapping[str, Answer] = field(default_factory=dict)
     unread: int = 0
     landlock: int = 0
+    unit: str = ""
+    settings: frozenset[str] = frozenset()
 
 
-def inspect(pid: int | None, type_: int, *, read: bool) -> Sandbox:
+def inspect(pid: int | None, type_: int | None, *, read: bool) -> Sandbox:
     """Return the sandbox of a process; None: of a new login, which has none.
 
     Args:
         pid: the process. Our own is not inspected, but tried out in a child process.
-        type_: the client's socket type, socket.SOCK_*.
+        type_: the client's socket type, socket.SOCK_*; None: a stream.
         read: read the filters of another process, which stops it for a moment.
 
     Raises:
@@ -66,19 +74,28 @@ def inspect(pid: int | None, type_: int, *, read: bool) -> Sandbox:
         raise UsageError(f"no such process: {pid}", "see ps -e") from None
     status = parse_status(text)
     mode = status.get("Seccomp", "0").strip()
-    # Who has CAP_SYS_ADMIN needs no no_new_privs for it; that is a manager of sandboxes then.
+    # A process with CAP_SYS_ADMIN can enter a domain without it, as managers of sandboxes might.
     confined = status.get("NoNewPrivs", "0").strip() == "1"
     landlock = landlock_version() if confined else 0
+    if mode == _FILTER and pid != os.getpid() and not read:
+        return Sandbox(unread=int(status.get("Seccomp_filters", "1")), landlock=landlock)
+    calls = _calls(pid, type_ or socket.SOCK_STREAM, mode)
+    if all(each.kind == "allowed" for each in calls.values()):
+        return Sandbox(calls, landlock=landlock)
+    unit = units.unit_of(pid)
+    found = units.settings(unit, FAMILIES, SYSTEM_CALLS) if unit.endswith(".service") else {}
+    return Sandbox(calls, 0, landlock, unit, frozenset(found))
+
+
+def _calls(pid: int, type_: int, mode: str) -> dict[str, Answer]:
     if mode == _STRICT:
-        return Sandbox(dict.fromkeys(("socket", "connect"), Answer("killed")), 0, landlock)
+        return dict.fromkeys(("socket", "connect", "sendto", "sendmsg"), KILLED)
     if mode != _FILTER:
-        return Sandbox(landlock=landlock)
+        return {}
     if pid == os.getpid():
-        return Sandbox(try_calls(type_), 0, landlock)
-    if read:
-        programs, arch = read_filters(pid)
-        return Sandbox(client_calls(programs, arch, type_), 0, landlock)
-    return Sandbox(unread=int(status.get("Seccomp_filters", "1")), landlock=landlock)
+        return try_calls(type_)
+    programs, arch = read_filters(pid)
+    return client_calls(programs, arch, type_)
 
 
 def landlock_version() -> int:
@@ -108,7 +125,7 @@ def _tried(call: Callable[[], int]) -> Answer:
         reading, writing = os.pipe()
         child = os.fork()
     except OSError:  # a filter may forbid these too
-        return Answer("unknown")
+        return UNKNOWN
     if not child:
         try:
             number = ctypes.get_errno() if call() < 0 else 0
@@ -121,6 +138,6 @@ def _tried(call: Callable[[], int]) -> Answer:
     _pid, status = os.waitpid(child, 0)
     if len(raw) != _NUMBER.size:
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS
-        return Answer("killed" if killed else "unknown")
+        return KILLED if killed else UNKNOWN
     (number,) = _NUMBER.unpack(raw)
-    return Answer("allowed") if number in {0, errno.EBADF} else Answer("fails", number)
+    return ALLOWED if number in {0, errno.EBADF} else Answer("fails", number)

@@ -1,6 +1,5 @@
 """What seccomp filters answer to the system calls of a client (seccomp(2)). No I/O."""
 
-import os
 import signal
 import socket
 from collections.abc import Iterable, Sequence
@@ -29,18 +28,17 @@ class Answer:
     """What happens to a system call.
 
     Attributes:
-        kind: "allowed"; "fails" with an errno; "killed" by SIGSYS; "unknown": it depends on what
+        kind: "allowed"; "fails" with an errno; "killed" by a signal; "unknown": it depends on what
             cannot be known here, or another process decides.
-        number: the errno of "fails", else 0.
+        number: the errno of "fails"; of "killed" the signal, negative as in subprocess.
     """
 
     kind: Literal["allowed", "fails", "killed", "unknown"]
     number: int = 0
 
-    def __str__(self) -> str:
-        if self.kind == "fails":
-            return f"{os.strerror(self.number)} ({self.number})"
-        return f"the signal SIGSYS ({signal.SIGSYS:d})" if self.kind == "killed" else self.kind
+
+ALLOWED, UNKNOWN = Answer("allowed"), Answer("unknown")
+KILLED = Answer("killed", -signal.SIGSYS)
 
 
 def client_calls(programs: Iterable[Program], arch: int, type_: int) -> dict[str, Answer]:
@@ -58,7 +56,7 @@ def client_calls(programs: Iterable[Program], arch: int, type_: int) -> dict[str
     numbers = CALLS.get(arch)
     programs = tuple(programs)
     if numbers is None:
-        return dict.fromkeys(_GENERIC, Answer("unknown"))
+        return dict.fromkeys(_GENERIC, UNKNOWN)
     flags = (0, socket.SOCK_CLOEXEC, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     given: dict[str, list[Known]] = {
         "socket": [(socket.AF_UNIX, type_ | flag, 0, None, None, None) for flag in flags],
@@ -77,9 +75,9 @@ def _combined(programs: Sequence[Program], nr: int, arch: int, given: Sequence[K
     for arguments in given:
         returned = [results(program, nr, arch, arguments) for program in programs]
         if any(None in each for each in returned):
-            return Answer("unknown")
+            return UNKNOWN
         found |= {_answer(min(each, key=_signed)) for each in product(*map(_known, returned))}
-    return found.pop() if len(found) == 1 else Answer("unknown")
+    return found.pop() if len(found) == 1 else UNKNOWN
 
 
 def _known(returned: frozenset[int | None]) -> list[int]:
@@ -95,19 +93,11 @@ def _signed(value: int) -> int:
 def _answer(value: int) -> Answer:
     action, data = value & _ACTION, value & _DATA
     if action in {_ALLOW, _LOG}:
-        return Answer("allowed")
+        return ALLOWED
     if action == _ERRNO and data:
         return Answer("fails", min(data, 4095))  # MAX_ERRNO
     if action in {_KILL_PROCESS, _KILL_THREAD}:
-        return Answer("killed")
+        return KILLED
     # SECCOMP_RET_TRAP: a handler of the process; USER_NOTIF, TRACE: another process; errno 0:
     # the call does nothing and reports success.
-    return Answer("unknown")
-
-
-def first_refusal(answers: dict[str, Answer]) -> tuple[str, Answer] | None:
-    """Return the first of socket and connect that is not allowed; None where both are."""
-    for name in ("socket", "connect"):
-        if answers[name].kind != "allowed":
-            return name, answers[name]
-    return None
+    return UNKNOWN

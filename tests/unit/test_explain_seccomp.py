@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain import bpf, sandbox
 from localechod.explain.filters import read_filters
-from localechod.explain.seccomp import Answer, client_calls
+from localechod.explain.seccomp import KILLED, Answer, client_calls
 from tests.unit.sandboxes import (
     ALLOW,
     ARCH,
@@ -38,14 +38,14 @@ FILTERS = [
      {"socket": Answer("fails", errno.EAFNOSUPPORT)}),
     ([answering("socket", ERRNO | errno.EAFNOSUPPORT, socket.AF_INET)], {}),
     ([answering("connect", ERRNO | errno.EPERM)], {"connect": Answer("fails", errno.EPERM)}),
-    ([answering("connect", KILL)], {"connect": Answer("killed")}),
+    ([answering("connect", KILL)], {"connect": KILLED}),
     ([answering("sendto", ERRNO | errno.EACCES), answering("sendmsg", ERRNO | errno.ENOSYS)],
      {"sendto": Answer("fails", errno.EACCES), "sendmsg": Answer("fails", errno.ENOSYS)}),
     # Of two filters the lower action wins, whichever was installed first.
     ([answering("connect", KILL), answering("connect", ERRNO | errno.EPERM)],
-     {"connect": Answer("killed")}),
+     {"connect": KILLED}),
     ([answering("connect", ERRNO | errno.EPERM), answering("connect", KILL)],
-     {"connect": Answer("killed")}),
+     {"connect": KILLED}),
 ]  # fmt: skip
 
 
