@@ -7,6 +7,7 @@ and the labels of a security module.
 
 import errno
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Sequence
@@ -15,9 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import mounts, netns, security, units
+from localechod.explain import ancestry, mounts, netns, places, sandbox, security, units
+from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.processes import HoldingProcess, holding_processes
+from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk_path
@@ -28,6 +31,9 @@ from localechod.localsocket.holders import is_contained
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
 _ATTEMPTS = 4
+
+_COMMANDS = "setfacl", "usermod"
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
@@ -41,12 +47,14 @@ class Question:
         type: a socket.SOCK_*, or None for the type of the socket that is found.
         client: the credentials to check with.
         pid: the process whose namespaces, root and working directory to use; None: our own.
+        filters: read its seccomp filters, which stops it for a moment.
     """
 
     name: bytes
     type: int | None
     client: Client
     pid: int | None = None
+    filters: bool = False
 
     @property
     def is_abstract(self) -> bool:
@@ -81,6 +89,8 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        family: the client's process and its ancestors; empty where the client is a user.
+        absent: those of the commands that a remedy may have which are not installed.
     """
 
     question: Question
@@ -92,6 +102,9 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    family: tuple[Relative, ...] = ()
+    absent: frozenset[str] = frozenset()
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 def gather(question: Question) -> Facts:
@@ -103,6 +116,11 @@ def gather(question: Question) -> Facts:
     """
     if len(question.name) > LONGEST:
         return Facts(question)
+    inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
+    return replace(_facts(question), sandbox=inside)
+
+
+def _facts(question: Question) -> Facts:
     if question.is_abstract:
         return _with_processes(Facts(question, listing=_by_name(question)), b"")
     try:
@@ -136,7 +154,8 @@ def _walk(question: Question, closing: ExitStack) -> Walk:
     root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
     closing.callback(os.close, root)
     closing.callback(os.close, start)
-    return walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    return places.locate(walk, question.pid)
 
 
 def _protects_symlinks() -> bool:
@@ -209,6 +228,8 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.read_labels(client, tuple(sorted(holders)), file),
+        family=ancestry.of_process(facts.question.client.pid or 0),
+        absent=frozenset(each for each in _COMMANDS if not shutil.which(each, path=_ROOTS_PATH)),
     )
 
 
