@@ -4,13 +4,13 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import typer
 
 from localechod.accounts import is_number, uid_of, user_name
 from localechod.ctl import render
+from localechod.ctl.matching import matcher
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import netns
 from localechod.explain.processes import HoldingProcess, describe, holding_processes
@@ -33,7 +33,7 @@ def sockets(
         str | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="Only paths that match, with * and ? as in a shell; @... is abstract.",
+            help="A path, @NAME, or a pattern of names, with * and ? as in a shell.",
             show_default=False,
         ),
     ] = None,
@@ -50,15 +50,19 @@ def sockets(
     """Show the local sockets of this host, and all processes that hold them.
 
     For a listener, QUEUE is the number of connections that wait to be accepted, and BACKLOG their
-    limit. For other sockets, QUEUE is the bytes to be read, and BACKLOG the bytes sent that the
-    peer has not read. Only sockets of this network namespace are listed. Only root sees the
-    processes of other users.
+    limit. For other sockets, QUEUE is the bytes to be read, and BACKLOG the memory of what the
+    peer has not read. For datagrams, QUEUE counts the next one only: the kernel tells no more.
+
+    A path finds the socket of that file under any name. Only sockets of this network namespace are
+    listed. Only root sees the processes of other users.
 
     Examples:
         localechoctl sockets --listening
+        localechoctl sockets /var/run/docker.sock
         localechoctl sockets '/run/docker*'
         localechoctl sockets --type datagram --user root --json
     """
+    chosen = None if pattern is None else matcher(pattern)
     try:
         listed = diag.sockets()
     except OSError as error:
@@ -69,7 +73,7 @@ def sockets(
         for each in listed
         if (kind is None or TYPE_NAMES.get(each.type) == kind)
         and (not listening or _waits(each))
-        and (pattern is None or fnmatchcase(_name(each) or "", pattern))
+        and (chosen is None or chosen(each))
     ]
     held, unreadable = holding_processes(wanted)
     if user is not None:

@@ -1,0 +1,73 @@
+"""Which sockets of the kernel's list a user means: by name, by pattern, or by the file itself."""
+
+import os
+import stat
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from localechod.errors import UsageError
+from localechod.localsocket import notation
+from localechod.localsocket.diag import DiagSocket
+from localechod.localsocket.entry import diag_identity
+from localechod.text import escape
+
+Matcher = Callable[[DiagSocket], bool]
+
+
+def matcher(pattern: str) -> Matcher:
+    """Return a test for the sockets that a pattern means, for a search.
+
+    A pattern is compared with the names as `escape` shows them. Without wildcards it is also read
+    as an address: its file is compared, and an abstract name may be padded with NUL bytes, or have
+    "@" in their place.
+    """
+    try:
+        raw = notation.read(pattern).raw
+    except UsageError:
+        return lambda each: fnmatchcase(escape(each.name or b""), pattern)
+    by_file, bare = _file_matcher(raw), _without_nuls(raw)
+    return lambda each: (
+        each.name is not None
+        and (
+            _without_nuls(each.name) == bare
+            or fnmatchcase(escape(each.name), pattern)
+            or by_file(each)
+        )
+    )
+
+
+def address_matcher(raw: bytes) -> Matcher:
+    """Return a test for the sockets that a connect to a name could reach.
+
+    They are those of the file, where there is one: a replaced file may have had the same name.
+    """
+    if raw.startswith(b"\0") or not _is_socket(raw):
+        absolute = raw if raw.startswith(b"\0") else os.path.abspath(raw)  # noqa: PTH100 - links stay
+        return lambda each: each.name in {raw, absolute}
+    return _file_matcher(raw)
+
+
+def _file_matcher(path: bytes) -> Matcher:
+    if not _is_socket(path):
+        return lambda _: False
+    try:
+        identity = diag_identity(path)
+    except OSError:
+        return lambda _: False
+    return lambda each: each.is_bound_to(*identity)
+
+
+def _is_socket(path: bytes) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - a path in bytes
+    except (OSError, ValueError):  # ValueError: the NUL of an abstract name
+        return False
+
+
+def _without_nuls(name: bytes) -> bytes:
+    """Return an abstract name with "@" for each NUL byte, and with none at its end.
+
+    ss(8) and /proc/net/unix print it like this. Some servers bind all of sun_path, with NUL bytes
+    up to its end.
+    """
+    return name.replace(b"\0", b"@").rstrip(b"@") if name.startswith(b"\0") else name
