@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import mounts, netns, security, units
+from localechod.explain import magic_links, mounts, netns, security, units
 from localechod.explain.client import Client
+from localechod.explain.magic_links import Inspector
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
@@ -81,6 +82,7 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        inspector: the client, as the links in /proc/PID see it; None where there is none.
     """
 
     question: Question
@@ -92,6 +94,7 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    inspector: Inspector | None = None
 
 
 def gather(question: Question) -> Facts:
@@ -108,8 +111,13 @@ def gather(question: Question) -> Facts:
     try:
         with ExitStack() as closing:
             walk = _walk(question, closing)
+            jumps = any(step.owner for step in walk.steps)
             facts = Facts(
-                question, walk, _by_file(question, walk), protected_links=_protects_symlinks()
+                question,
+                walk,
+                _by_file(question, walk),
+                protected_links=_protects_symlinks(),
+                inspector=magic_links.inspector(question.client) if jumps else None,
             )
             return _with_processes(facts, _path_for_us(question, walk))
     except (FileNotFoundError, ProcessLookupError):

@@ -16,6 +16,7 @@ from localechod.explain.access import Node, Ruling, Want, decide
 from localechod.explain.check import Check, ok
 from localechod.explain.client import Client
 from localechod.explain.facts import LONGEST, Facts, Question
+from localechod.explain.jump_checks import check_jump
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -55,6 +56,9 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     for step in walk.steps:
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
+        elif step.owner and facts.inspector:
+            name = question.client.name
+            checks.append(check_jump(step.path, step.owner, facts.inspector, name))
         elif step.path not in seen:
             seen.add(step.path)
             checks.append(_directory(step, question))
