@@ -25,11 +25,11 @@ def matcher(pattern: str) -> Matcher:
         raw = notation.read(pattern).raw
     except UsageError:
         return lambda each: fnmatchcase(escape(each.name or b""), pattern)
-    by_file, bare = _file_matcher(raw), _without_nuls(raw)
+    by_file, bare = _file_matcher(raw), notation.without_nuls(raw)
     return lambda each: (
         each.name is not None
         and (
-            _without_nuls(each.name) == bare
+            notation.without_nuls(each.name) == bare
             or fnmatchcase(escape(each.name), pattern)
             or by_file(each)
         )
@@ -62,12 +62,3 @@ def _is_socket(path: bytes) -> bool:
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - a path in bytes
     except (OSError, ValueError):  # ValueError: the NUL of an abstract name
         return False
-
-
-def _without_nuls(name: bytes) -> bytes:
-    """Return an abstract name with "@" for each NUL byte, and with none at its end.
-
-    ss(8) and /proc/net/unix print it like this. Some servers bind all of sun_path, with NUL bytes
-    up to its end.
-    """
-    return name.replace(b"\0", b"@").rstrip(b"@") if name.startswith(b"\0") else name

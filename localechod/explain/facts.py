@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import magic_links, mounts, netns, security, units
+from localechod.explain import abstract_names, magic_links, mounts, netns, security, units
+from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.client import Client
 from localechod.explain.magic_links import Inspector
 from localechod.explain.processes import HoldingProcess, holding_processes
@@ -82,6 +83,7 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        elsewhere: of an abstract name that is not bound, where it is.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
     """
 
@@ -94,6 +96,7 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
     inspector: Inspector | None = None
 
 
@@ -107,7 +110,10 @@ def gather(question: Question) -> Facts:
     if len(question.name) > LONGEST:
         return Facts(question)
     if question.is_abstract:
-        return _with_processes(Facts(question, listing=_by_name(question)), b"")
+        facts = Facts(question, listing=_by_name(question))
+        if not facts.listing.sockets and not facts.listing.failure:
+            facts = replace(facts, elsewhere=_elsewhere(question))
+        return _with_processes(facts, b"")
     try:
         with ExitStack() as closing:
             walk = _walk(question, closing)
@@ -160,6 +166,18 @@ def _by_name(question: Question) -> Listing:
     except OSError as error:
         return Listing(failure=_reason(error))
     return Listing(tuple(found))
+
+
+def _elsewhere(question: Question) -> Elsewhere:
+    """Search for an abstract name that no socket of the client's network namespace has."""
+    try:
+        similar = abstract_names.similar(question.name, question.pid)
+    except OSError:  # the list was read before, so this is a matter of a moment
+        similar = ()
+    found = _search_namespaces(question, lambda: diag.named(question.name))
+    held, _ = holding_processes(found.sockets) if found.sockets else ({}, 0)
+    holders = {each.pid: each for processes in held.values() for each in processes}
+    return Elsewhere(similar, found.other_pid, tuple(holders.values()))
 
 
 def _by_file(question: Question, walk: Walk) -> Listing:

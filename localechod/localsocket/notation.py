@@ -77,6 +77,15 @@ def read(text: str) -> Name:
     return Name(_plain(text))
 
 
+def without_nuls(name: bytes) -> bytes:
+    """Return an abstract name with "@" for each NUL byte, and with none at its end.
+
+    ss(8) and /proc/net/unix print it like this. Some servers bind all of sun_path, with NUL bytes
+    up to its end.
+    """
+    return name.replace(b"\0", b"@").rstrip(b"@") if name.startswith(b"\0") else name
+
+
 def _dbus(text: str) -> Name:
     """Read a D-Bus address list; its first local socket is meant."""
     entries = [entry for entry in text.split(";") if entry]
