@@ -15,10 +15,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import abstract_names, magic_links, mounts, netns, security, units
+from localechod.explain import (
+    abstract_names,
+    magic_links,
+    mounts,
+    netns,
+    not_sockets,
+    security,
+    units,
+)
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.client import Client
 from localechod.explain.magic_links import Inspector
+from localechod.explain.not_sockets import Content
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
@@ -84,6 +93,7 @@ class Facts:
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
         elsewhere: of an abstract name that is not bound, where it is.
+        content: of a file that is no socket, what is in it.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
     """
 
@@ -97,6 +107,7 @@ class Facts:
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
 
 
@@ -125,7 +136,10 @@ def gather(question: Question) -> Facts:
                 protected_links=_protects_symlinks(),
                 inspector=magic_links.inspector(question.client) if jumps else None,
             )
-            return _with_processes(facts, _path_for_us(question, walk))
+            path = _path_for_us(question, walk)
+            if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
+                facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
+            return _with_processes(facts, path)
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from localechod.accounts import group_name, user_name
+from localechod.explain import not_sockets
 from localechod.explain.access import Node, Ruling, Want, decide
 from localechod.explain.check import Check, ok
 from localechod.explain.client import Client
 from localechod.explain.facts import LONGEST, Facts, Question
 from localechod.explain.jump_checks import check_jump
+from localechod.explain.not_sockets import Content
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -67,7 +69,10 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if walk.end is None:
         return [*checks, _failed_lookup(facts, walk)]
-    checks += [_last_component(walk.end, question.client), _permission(walk.end, question)]
+    checks += [
+        _last_component(walk.end, question.client, facts.content),
+        _permission(walk.end, question),
+    ]
     return [*checks, *_mount(walk.end, walk.steps)]
 
 
@@ -138,7 +143,7 @@ def _start_remedy(facts: Facts) -> str:
     return "start the server, or find out where it listens: localechoctl sockets --listening"
 
 
-def _last_component(end: Step, client: Client) -> Check:
+def _last_component(end: Step, client: Client, content: Content) -> Check:
     shown = f"{kind(end.node.mode)} ({listing(end.node)})"
     if stat.S_ISSOCK(end.node.mode):
         return ok("file", shown)
@@ -149,7 +154,8 @@ def _last_component(end: Step, client: Client) -> Check:
         number = errno.EACCES  # the kernel checks permission first
     else:
         number = errno.ECONNREFUSED
-    return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
+    more, remedy = not_sockets.describe(content, end.path)
+    return Check("file", "problem", f"{shown}, not a socket{more}", number, remedy)
 
 
 def _permission(end: Step, question: Question) -> Check:

@@ -3,13 +3,15 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from localechod.explain.not_sockets import Content, read
 from localechod.explain.report import Report
-from tests.integration.harness import needs_root
+from tests.integration.harness import as_user, needs_root
 from tests.integration.stage import CLONE_NEWNET, Stage, unshare
 
 pytestmark = needs_root
@@ -66,3 +68,47 @@ def test_a_name_padded_with_nul_bytes_is_found_and_named(stage: Stage) -> None:
     assert "sizeof(struct sockaddr_un)" in str(report.verdict.remedy)
     assert stage.ask(server.getsockname()).kernel() == 0
     assert os.getpid() in [each.pid for each in stage.ask(server.getsockname()).explain().holders]
+
+
+def test_a_redirect_of_gnupgs_names_the_socket(stage: Stage) -> None:
+    stage.listener("real")
+    redirect = stage.directory / "S.gpg-agent"
+    redirect.write_bytes(b"%Assuan%\nsocket=" + bytes(stage.directory) + b"/real\n")
+    redirect.chmod(0o666)
+    asked = stage.ask("S.gpg-agent")
+    report = asked.explain()
+    assert report.verdict.number == asked.kernel() == errno.ECONNREFUSED
+    assert f"(%Assuan%) take it for {stage.directory}/real, connect(2) does not" in details(
+        report, "file"
+    )
+    assert f"localechoctl explain {stage.directory}/real" in str(report.verdict.remedy)
+    redirect.write_bytes(b"socket=/x\n")
+    assert "Assuan" not in details(asked.explain(), "file")
+
+
+def test_a_directory_names_the_sockets_in_it(stage: Stage) -> None:
+    stage.folder("postgresql", 0o777)
+    stage.listener("postgresql/.s.PGSQL.5432")
+    (stage.directory / "postgresql" / "a.lock").touch()
+    asked = stage.ask("postgresql")
+    report = asked.explain()
+    assert report.verdict.number == asked.kernel() == errno.ECONNREFUSED
+    assert details(report, "file").endswith("not a socket; the sockets in it: .s.PGSQL.5432")
+    assert str(stage.directory / "postgresql" / ".s.PGSQL.5432") in str(report.verdict.remedy)
+    assert stage.ask("postgresql/.s.PGSQL.5432").kernel() == 0
+
+
+def test_an_empty_directory_may_be_the_source_of_a_mount_that_was_missing(stage: Stage) -> None:
+    empty = stage.folder("app.sock", 0o777)
+    report = stage.ask("app.sock").explain()
+    assert "container engines create one" in details(report, "file")
+    assert f"rmdir {empty}" in str(report.verdict.remedy)
+    (empty / "file").touch()
+    assert str(stage.ask("app.sock").explain().verdict.remedy) == "correct the path"
+
+
+def test_what_we_may_not_read_is_only_no_socket(stage: Stage) -> None:
+    closed = bytes(stage.folder("closed", 0o700))
+    assert read(bytes(stage.directory / "gone"), stat.S_IFDIR) == Content()
+    assert read(closed, stat.S_IFDIR) == Content(is_empty=True)
+    assert as_user(65534, [], lambda: read(closed, stat.S_IFDIR) != Content()) == 0
