@@ -1,6 +1,5 @@
 """localechoctl sockets: every local socket of this host, and the processes that hold it."""
 
-import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,8 +9,9 @@ import typer
 
 from localechod.accounts import is_number, uid_of, user_name
 from localechod.ctl import render
+from localechod.ctl.listing import process_as_json, uninspected, unlisted
 from localechod.ctl.matching import matcher
-from localechod.errors import LocalechodError, UsageError
+from localechod.errors import UsageError
 from localechod.explain import netns
 from localechod.explain.processes import HoldingProcess, describe, holding_processes
 from localechod.localsocket import diag
@@ -66,8 +66,7 @@ def sockets(
     try:
         listed = diag.sockets()
     except OSError as error:
-        cause = f"listing failed: {error.strerror} ({error.errno})"
-        raise LocalechodError(cause, "it needs UNIX_DIAG in the kernel, and AF_NETLINK") from None
+        raise unlisted(error) from None
     wanted = [
         each
         for each in listed
@@ -86,9 +85,7 @@ def sockets(
         render.emit(as_text([(each, held[each.inode]) for each in wanted]))
     sys.stdout.flush()
     if unreadable:
-        count = "1 process" if unreadable == 1 else f"{unreadable} processes"
-        more = "; root sees more" if os.geteuid() else ""
-        sys.stderr.write(f"{count} could not be inspected{more}\n")
+        sys.stderr.write(f"{uninspected(unreadable)}\n")
     if not wanted and (others := _other_namespaces()):
         sys.stderr.write(f"no such socket in this network namespace; {others}\n")
 
@@ -96,12 +93,7 @@ def sockets(
 def _other_namespaces() -> str:
     """Return which network namespaces were not searched; a path works across all of them."""
     there = netns.survey()
-    others = len(there.pids) - 1
-    if not there.complete:
-        return "network namespaces outside of this container were not searched"
-    if others > 1:
-        return f"{others} other network namespaces were not searched"
-    return "1 other network namespace was not searched" if others else ""
+    return netns.unsearched(len(there.pids) - 1 if there.complete else None)
 
 
 def as_json(each: DiagSocket, holders: Sequence[HoldingProcess]) -> dict[str, Any]:
@@ -113,15 +105,7 @@ def as_json(each: DiagSocket, holders: Sequence[HoldingProcess]) -> dict[str, An
         "inode": each.inode,
         "queue": each.queue,
         "backlog": each.backlog,
-        "holders": [
-            {
-                "pid": holder.pid,
-                "user": holder.user,
-                "command": holder.command or None,
-                "unit": holder.unit or None,
-            }
-            for holder in holders
-        ],
+        "holders": [process_as_json(holder) for holder in holders],
     }
 
 
