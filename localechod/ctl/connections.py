@@ -80,7 +80,7 @@ def find(raw: bytes | None, pid: int | None) -> Report:
     limits = [text] if (text := netns.unsearched(closed)) else []
     if raw is not None:
         found = _at(raw, found, [each for sockets in namespaces for each in sockets], limits)
-    # The kernel's list has only some of these sockets, where they are in several namespaces.
+    # By inode: the other end may be in a network namespace that could not be searched.
     held, unreadable = processes_of({inode for each in found for inode in _inodes(each)})
     rows = [_row(each, held) for each in found]
     if pid is not None:

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from localechod.host import runtime
 from localechod.localsocket import notation
 from localechod.localsocket.address import Address
 from localechod.localsocket.connect import Connected, connect
+from localechod.localsocket.entry import is_socket
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
 
@@ -147,23 +147,16 @@ def find(text: str, options: Options, *, configured: bool = False) -> CatalogEnt
     try:
         known = endpoints(options, configured=configured)
     except DaemonNotRunningError:
-        if not _is_socket(text):
+        if not is_socket(text):
             raise
         known = {}
     if text not in known:
         names = ", ".join(map(escape, known)) or "none"
         hint = f"the endpoints are: {names}; an address has a / in it or begins with @"
-        if _is_socket(text):
+        if is_socket(text):
             hint = f"there is {shlex.quote('./' + escape(text))}, with a / in it"
         raise UsageError(f"no endpoint is named {escape(text)}", hint)
     return known[text]
-
-
-def _is_socket(text: str) -> bool:
-    try:
-        return stat.S_ISSOCK(Path(text).stat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def endpoints(options: Options, *, configured: bool = False) -> Mapping[str, CatalogEntry]:

@@ -32,7 +32,7 @@ def check_jump(path: bytes, process: Owner, client: Inspector, name: str) -> Che
         f"nsenter --mount --root --target {process.pid}"
     )
     if allowed is None:
-        detail = f"whether {name} may follow {shown} depends on which user namespace is the parent"
+        detail = f"whether {name} may follow {shown} depends on that process's user namespace"
         return Check("symlink", "unknown", detail, errno.EACCES, remedy)
     detail = f"{name} may not follow {shown}: it may not inspect that process (ptrace(2))"
     return Check("symlink", "problem", detail, errno.EACCES, remedy)
@@ -40,14 +40,17 @@ def check_jump(path: bytes, process: Owner, client: Inspector, name: str) -> Che
 
 def may_follow(process: Owner, client: Inspector) -> bool | None:
     """Decide whether a client may follow the links of a process; None: it cannot be told."""
-    same_namespace = process.user_namespace == client.user_namespace
+    theirs = process.user_namespace
     if client.effective & _CAP_SYS_PTRACE:
-        # A capability counts in the client's own user namespace and in those below it. All that
-        # we see are below ours.
-        if same_namespace or client.user_namespace == client.ours:
+        # A capability counts in the client's own user namespace and in those below it. All whose
+        # number we may read are below ours.
+        if theirs is not None and client.user_namespace in {theirs, client.ours}:
             return True
-        if process.user_namespace != client.ours:
+        if theirs != client.ours:
             return None
     same_user = process.uids == {client.uid} and process.gids == {client.gid}
-    covered = same_namespace and not process.permitted & ~client.effective
-    return same_user and process.dumpable and covered
+    if not same_user or not process.dumpable:
+        return False
+    if theirs is None:
+        return None
+    return theirs == client.user_namespace and not process.permitted & ~client.effective

@@ -7,6 +7,7 @@ a mode. As long as it is open, no other file can get its inode number.
 """
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,14 @@ class DirectoryEntry:
     def close(self) -> None:
         """Close the directory."""
         os.close(self.directory)
+
+
+def is_socket(path: str | bytes) -> bool:
+    """Whether a path leads to a socket that we can see; links are followed."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - it may be in bytes
+    except (OSError, ValueError):  # ValueError: the path has a NUL byte
+        return False
 
 
 def diag_identity(path: bytes) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localechod.explain import netns
-from tests.integration import situations_jumps
+from tests.integration import situations_jumps  # noqa: F401 - it adds rows to the table
 from tests.integration.harness import needs_root
 from tests.integration.situations import SITUATIONS, Situation
 from tests.integration.stage import Stage
@@ -35,7 +35,6 @@ def stage() -> Iterator[Stage]:
 
 def test_the_table_is_long_and_has_no_duplicates() -> None:
     names = [each.name for each in SITUATIONS]
-    assert situations_jumps.__name__  # its rows are in the same table
     assert len(set(names)) == len(names) >= 50
 
 
