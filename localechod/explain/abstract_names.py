@@ -8,9 +8,10 @@ one than the same text without them.
 import errno
 from dataclasses import dataclass
 
-from localechod.explain import netns
+from localechod.explain import listings, netns
 from localechod.explain.check import Check
-from localechod.explain.processes import HoldingProcess, describe
+from localechod.explain.processes import HoldingProcess, describe, holding_processes
+from localechod.explain.remedy import advice
 from localechod.localsocket import diag
 from localechod.localsocket.notation import without_nuls
 from localechod.text import escape
@@ -32,18 +33,26 @@ class Elsewhere:
     holders: tuple[HoldingProcess, ...] = ()
 
 
-def similar(name: bytes, pid: int | None) -> tuple[bytes, ...]:
-    """Return the names that differ from an abstract one in NUL bytes only.
+def search(name: bytes, pid: int | None) -> Elsewhere:
+    """Search for an abstract name that no socket of the client's network namespace has.
 
     Args:
         name: with its leading NUL.
-        pid: a process of the network namespace to search; None: our own.
-
-    Raises:
-        OSError: as `diag.named` and `netns.run_inside` say.
+        pid: a process of that namespace; None: our own.
     """
+    found = listings.search_others(lambda: diag.named(name), pid)
+    held, _ = holding_processes(found.sockets) if found.sockets else ({}, 0)
+    holders = {each.pid: each for processes in held.values() for each in processes}
+    return Elsewhere(_similar(name, pid), found.other_pid, tuple(holders.values()))
+
+
+def _similar(name: bytes, pid: int | None) -> tuple[bytes, ...]:
+    """Return the names that differ from an abstract one in NUL bytes only."""
     bare = without_nuls(name)
-    listed = netns.run_inside(pid, diag.sockets)
+    try:
+        listed = netns.run_inside(pid, diag.sockets)
+    except OSError:  # the list was read before, so this is a matter of a moment
+        return ()
     names = {each.name for each in listed if each.name and without_nuls(each.name) == bare}
     return tuple(sorted(names - {name}))
 
@@ -72,4 +81,4 @@ def check_unbound(elsewhere: Elsewhere) -> Check:
             "container, --network=host or hostNetwork), or let the server use a path, which works "
             "across network namespaces"
         )
-    return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
+    return Check("listener", "problem", detail, errno.ECONNREFUSED, advice(remedy))

@@ -9,6 +9,7 @@ import errno
 
 from localechod.explain.check import Check, ok
 from localechod.explain.magic_links import Inspector, Owner
+from localechod.explain.remedy import advice
 from localechod.text import escape
 
 _CAP_SYS_PTRACE = 1 << 19  # linux/capability.h
@@ -27,7 +28,7 @@ def check_jump(path: bytes, process: Owner, client: Inspector, name: str) -> Che
     allowed = may_follow(process, client)
     if allowed:
         return ok("symlink", shown)
-    remedy = (
+    remedy = advice(
         f"run the client as root, or enter the namespaces of process {process.pid}: "
         f"nsenter --mount --root --target {process.pid}"
     )

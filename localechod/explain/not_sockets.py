@@ -7,11 +7,12 @@
 """
 
 import os
-import shlex
 import stat
 from dataclasses import dataclass
 from itertools import islice
 
+from localechod.explain import shell
+from localechod.explain.remedy import Remedy, advice
 from localechod.text import escape
 
 _REDIRECT = b"%Assuan%"
@@ -52,7 +53,7 @@ def read(path: bytes, mode: int) -> Content:
     return Content()
 
 
-def describe(content: Content, path: bytes) -> tuple[str, str]:
+def describe(content: Content, path: bytes) -> tuple[str, Remedy]:
     """Return what to add to the description of a file, and what helps.
 
     Args:
@@ -61,22 +62,24 @@ def describe(content: Content, path: bytes) -> tuple[str, str]:
     """
     if content.redirect:
         target = escape(content.redirect)
-        helps = f"use the path of the socket: localechoctl explain {shlex.quote(target)}"
-        return f"; GnuPG's programs (%Assuan%) take it for {target}, connect(2) does not", helps
+        helps = f"use the path of the socket: localechoctl explain {shell.path(content.redirect)}"
+        return f"; GnuPG's programs (%Assuan%) take it for {target}, connect(2) does not", advice(
+            helps
+        )
     if content.sockets:
         names = [escape(name) for name in content.sockets[:_SHOWN]]
         more = len(content.sockets) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")
-        first = shlex.quote(escape(path.rstrip(b"/") + b"/" + content.sockets[0]))
-        return f"; the sockets in it: {listed}", f"add the name of a socket: {first}"
+        first = shell.path(path.rstrip(b"/") + b"/" + content.sockets[0])
+        return f"; the sockets in it: {listed}", advice(f"add the name of a socket: {first}")
     if content.is_empty:
         cause = "; it is empty: container engines create one where the source of a mount is missing"
         helps = (
-            f"stop the container, rmdir {shlex.quote(escape(path))}, start the server, and then "
+            f"stop the container, rmdir {shell.path(path)}, start the server, and then "
             "the container; --mount type=bind creates no directory, unlike -v"
         )
-        return cause, helps
-    return "", "correct the path"
+        return cause, advice(helps)
+    return "", advice("correct the path")
 
 
 def _redirect(path: bytes) -> bytes:

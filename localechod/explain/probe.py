@@ -26,6 +26,7 @@ from localechod.localsocket.types import TYPES
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _PR_SET_KEEPCAPS = 8  # prctl(2)
+_NO_GROUP = 65534  # a process has a gid; Debian's nogroup stands for none
 _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
 
 
@@ -90,7 +91,8 @@ def _take_identity(question: Question) -> None:
     wanted = inspector(client).effective & _permitted()
     # Groups first, because a user namespace may forbid setgroups(2). They stay the same inside.
     os.setgroups(groups)
-    os.setresgid(groups[0], groups[0], groups[0])
+    gid = groups[0] if groups else _NO_GROUP
+    os.setresgid(gid, gid, gid)
     if question.pid is not None:
         id_map = parse_id_map(Path(f"/proc/{question.pid}/uid_map").read_bytes())
         if _enter_namespaces(libc, question.pid):

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from localechod.explain import magic_links, mounts
-from localechod.explain.access import Acl, Node, parse_acl
+from localechod.explain.inode import Acl, Node, parse_acl
 from localechod.explain.magic_links import Owner
 from localechod.explain.mounts import Mount
 
@@ -32,6 +32,8 @@ class Step:
         target: the target of a symbolic link; b"" otherwise.
         parent: the directory of a link that is the last component of its path, for
             fs.protected_symlinks; None otherwise.
+        has_acls: its file system has POSIX ACLs.
+        ours: the path by which our own processes change its mode; b"" where none does.
         owner: of a link in /proc/PID, the process; None otherwise.
     """
 
@@ -42,7 +44,14 @@ class Step:
     device: int = 0
     target: bytes = b""
     parent: Node | None = None
+    has_acls: bool = True
+    ours: bytes = b""
     owner: Owner | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The identity of the inode."""
+        return self.device, self.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,7 @@ class _Walker:
     def _follow(self, link: int, step: Step, *, last: bool) -> bytes:
         target = os.readlink(b"", dir_fd=link)
         parent = self._step(self._stack[-1][0], b"").node if last else None
-        self._steps.append(Step(step.path, step.node, step.mount, target=target, parent=parent))
+        self._steps.append(replace(step, target=target, parent=parent))
         return target
 
     def _jump(self, name: bytes, here: int, step: Step) -> int:
@@ -199,24 +208,25 @@ class _Walker:
         except OSError as error:  # FUSE: only its owner may stat it, or its server has ended
             raise _EndedError(_reason(error), shown) from None
         link = stat.S_ISLNK(status.st_mode)
-        acl = None if link else _acl(descriptor, shown)
+        acl, has_acls = (None, False) if link else _acl(descriptor, shown)
         node = Node(status.st_mode, status.st_uid, status.st_gid, acl)
         mount = mounts.of_descriptor(descriptor, self._known)
         device = mount.device if mount else status.st_dev
-        return Step(shown, node, mount, status.st_ino, device)
+        return Step(shown, node, mount, status.st_ino, device, has_acls=has_acls)
 
 
 def _reason(error: OSError) -> str:
     return f"{error.strerror} ({error.errno})"
 
 
-def _acl(descriptor: int, shown: bytes) -> Acl | None:
+def _acl(descriptor: int, shown: bytes) -> tuple[Acl | None, bool]:
+    """Return the ACL, and whether the file system has any."""
     try:
         # By path, because fgetxattr(2) refuses an O_PATH descriptor.
         packed = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
-    except OSError:  # ENODATA: no ACL; EOPNOTSUPP: the file system has no ACLs
-        return None
+    except OSError as error:  # ENODATA: no ACL; EOPNOTSUPP: the file system has no ACLs
+        return None, error.errno == errno.ENODATA
     try:
-        return parse_acl(packed)
+        return parse_acl(packed), True
     except ValueError as error:
         raise _EndedError(str(error), shown) from None

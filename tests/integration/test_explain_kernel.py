@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from localechod.explain import netns
-from tests.integration import situations_jumps  # noqa: F401 - it adds rows to the table
 from tests.integration.harness import needs_root
 from tests.integration.situations import SITUATIONS, Situation
 from tests.integration.stage import Stage
@@ -48,7 +47,7 @@ def test_the_verdict_is_what_connect_returned(row: Situation, stage: Stage) -> N
         assert report.verdict.number is None, row.unknowable
     else:
         assert report.verdict.number == row.number, report
-    assert bool(report.verdict.remedy) == (report.verdict.number != 0)
+    assert bool(report.verdict.remedy.text) == (report.verdict.number != 0)
 
 
 def test_a_process_with_only_an_accepted_connection_is_no_holder(stage: Stage) -> None:

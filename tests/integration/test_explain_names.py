@@ -44,7 +44,7 @@ def test_an_abstract_name_of_another_network_namespace_has_its_process_named(sta
     report = asked.explain()
     assert report.verdict.number == asked.kernel() == errno.ECONNREFUSED
     assert f"another one has it, held by python ({server.pid}, root" in report.verdict.text
-    assert f"nsenter --net --target {server.pid}" in str(report.verdict.remedy)
+    assert f"nsenter --net --target {server.pid}" in report.verdict.remedy.text
     # To follow the remedy helps.
     inside = stage.ask(asked.name, enter=lambda: _enter_network(server.pid))
     assert inside.kernel() == inside.explain().verdict.number == 0
@@ -65,7 +65,7 @@ def test_a_name_padded_with_nul_bytes_is_found_and_named(stage: Stage) -> None:
     assert report.verdict.number == asked.kernel() == errno.ECONNREFUSED
     shown = f"there is @{name} and {107 - len(name)} NUL bytes"
     assert shown in report.verdict.text
-    assert "sizeof(struct sockaddr_un)" in str(report.verdict.remedy)
+    assert "sizeof(struct sockaddr_un)" in report.verdict.remedy.text
     assert stage.ask(server.getsockname()).kernel() == 0
     assert os.getpid() in [each.pid for each in stage.ask(server.getsockname()).explain().holders]
 
@@ -81,7 +81,7 @@ def test_a_redirect_of_gnupgs_names_the_socket(stage: Stage) -> None:
     assert f"(%Assuan%) take it for {stage.directory}/real, connect(2) does not" in details(
         report, "file"
     )
-    assert f"localechoctl explain {stage.directory}/real" in str(report.verdict.remedy)
+    assert f"localechoctl explain {stage.directory}/real" in report.verdict.remedy.text
     redirect.write_bytes(b"socket=/x\n")
     assert "Assuan" not in details(asked.explain(), "file")
 
@@ -94,7 +94,7 @@ def test_a_directory_names_the_sockets_in_it(stage: Stage) -> None:
     report = asked.explain()
     assert report.verdict.number == asked.kernel() == errno.ECONNREFUSED
     assert details(report, "file").endswith("not a socket; the sockets in it: .s.PGSQL.5432")
-    assert str(stage.directory / "postgresql" / ".s.PGSQL.5432") in str(report.verdict.remedy)
+    assert str(stage.directory / "postgresql" / ".s.PGSQL.5432") in report.verdict.remedy.text
     assert stage.ask("postgresql/.s.PGSQL.5432").kernel() == 0
 
 
@@ -102,9 +102,9 @@ def test_an_empty_directory_may_be_the_source_of_a_mount_that_was_missing(stage:
     empty = stage.folder("app.sock", 0o777)
     report = stage.ask("app.sock").explain()
     assert "container engines create one" in details(report, "file")
-    assert f"rmdir {empty}" in str(report.verdict.remedy)
+    assert f"rmdir {empty}" in report.verdict.remedy.text
     (empty / "file").touch()
-    assert str(stage.ask("app.sock").explain().verdict.remedy) == "correct the path"
+    assert stage.ask("app.sock").explain().verdict.remedy.text == "correct the path"
 
 
 def test_what_we_may_not_read_is_only_no_socket(stage: Stage) -> None:

@@ -69,7 +69,48 @@ def test_a_socket_unit_that_is_stopped_is_the_remedy(lazy: Machine) -> None:
     lazy.run("systemctl", "stop", "lazy.socket")  # and systemd forgets it, until it is named
     report = told(lazy, "explain", LAZY)
     assert report["errno"] == 2
-    assert report["remedy"] == "systemctl start lazy.socket, which listens there"
+    assert report["remedy"] == "start lazy.socket, which listens there"
+    assert report["commands"] == ["systemctl start lazy.socket"]
+
+
+@pytest.fixture
+def carol(lazy: Machine) -> Iterator[Machine]:
+    """The machine with a service of the user carol, and a socket for the group team."""
+    lazy.run("groupadd", "team")
+    lazy.run("useradd", "carol")
+    lazy.run("chgrp", "team", LAZY)
+    lazy.run("chmod", "660", LAZY)
+    start = ("systemd-run", "--quiet", "--unit=carol.service", "--property=User=carol")
+    lazy.run(*start, "sleep", "infinity")
+    yield lazy
+    lazy.run("systemctl", "stop", "carol.service")
+    lazy.run("userdel", "carol")
+    lazy.run("groupdel", "team")
+
+
+def test_a_service_gets_a_group_by_its_account_and_a_restart(carol: Machine) -> None:
+    def explained() -> dict[str, Any]:
+        pid = carol.show("carol.service", "MainPID")
+        report: dict[str, Any] = told(carol, "explain", LAZY, "--pid", pid)
+        return report
+
+    first = explained()
+    added, restarted = first["commands"]
+    assert (added, restarted) == ("usermod -aG team carol", "systemctl restart carol.service")
+    carol.run("bash", "-c", added)
+    second = explained()
+    assert second["commands"] == [restarted]
+    assert "the account database has carol in group team already" in second["remedy"]
+    carol.run("bash", "-c", restarted)
+    assert explained()["errno"] == 0
+
+
+def test_a_permission_set_by_hand_is_set_for_good_in_the_socket_unit(carol: Machine) -> None:
+    carol.run("chgrp", "root", LAZY)
+    report = told(carol, "explain", LAZY, "--as", "carol")
+    assert report["commands"] == [f"setfacl -m u:carol:w {LAZY}"]
+    (caveat,) = (each for each in report["caveats"] if "next bind" in each)
+    assert caveat.endswith("for good: SocketMode= and SocketGroup= of lazy.socket")
 
 
 def test_systemds_own_socket_is_roots_alone(installed: Machine) -> None:

@@ -1,6 +1,6 @@
 """Links in /proc/PID, for clients and processes in user namespaces that cannot be told apart.
 
-`integration/situations_jumps.py` has the cases that the kernel can be asked about.
+`integration/situations/jumps.py` has the cases that the kernel can be asked about.
 """
 
 from dataclasses import replace
@@ -42,4 +42,4 @@ def test_who_may_inspect_a_process(
     assert may_follow(owner, inspector) is allowed
     check = check_jump(b"/proc/4242/root", owner, inspector, "games")
     assert check.result == {True: "ok", False: "problem", None: "unknown"}[allowed]
-    assert bool(check.remedy) == (not allowed)
+    assert bool(check.remedy.text) == (not allowed)

@@ -18,6 +18,7 @@ from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
 from localechod.explain.client import Client, of_process, of_user
 from localechod.explain.facts import Question
+from localechod.explain.remedy import Remedy
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
@@ -26,6 +27,7 @@ Type = Literal["stream", "datagram", "seqpacket"]
 
 _COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 _RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
+_INDENT = 9  # of the verdict and the remedy, whose labels are shorter
 _NARROWEST = 60
 _LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
 
@@ -59,7 +61,12 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--as", metavar="USER", help="Check for a new login of this user.")
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="USER",
+            help="Check for a new login of this user; UID[:GID,...] needs no account.",
+        ),
     ] = None,
     pid: Annotated[
         int | None,
@@ -114,7 +121,10 @@ def as_json(report: Report) -> dict[str, Any]:
         "type": report.type,
         "errno": report.verdict.number,
         "verdict": report.verdict.text,
-        "remedy": report.verdict.remedy or None,
+        "served": report.served,
+        "remedy": report.verdict.remedy.text or None,
+        "commands": list(report.verdict.remedy.commands),
+        "caveats": list(report.verdict.remedy.caveats),
         "checks": [
             {"name": check.name, "result": check.result, "detail": check.detail}
             for check in report.checks
@@ -134,7 +144,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_text(report: Report, name: str = "") -> str:
     """Return a report as text."""
     question = report.question
-    who = f"as {question.client.name}"
+    who = f"as {question.client.called}"
     where = f", seen from process {question.pid}" if question.pid is not None else ""
     heading = f"{shown_name(question)} ({who}{where})"
     lines = [f"{name}: {heading}" if name else heading, ""]
@@ -144,14 +154,28 @@ def as_text(report: Report, name: str = "") -> str:
         first, *rest = _wrapped(check.detail, _RESULT + _NAME + 4)
         lines += [f"{result}  {check.name:<{_NAME}}  {first}", *rest]
     lines += ["", *_labelled("verdict", report.verdict.text)]
-    if report.verdict.remedy:
-        lines += _labelled("remedy", report.verdict.remedy)
+    lines += _remedy(report.verdict.remedy)
     return "\n".join(lines)
 
 
-def _labelled(label: str, text: str) -> list[str]:
-    first, *rest = _wrapped(text, 9)
-    return [f"{label + ':':<8} {first}", *rest]
+def _remedy(remedy: Remedy, label: str = "remedy") -> list[str]:
+    """Show each step, below it its command, which is never broken, and what to know before."""
+    lines = _labelled(label, remedy.reason) if remedy.reason else []
+    many = len(remedy.actions) > 1
+    for number, action in enumerate(remedy.actions, 1):
+        lines += _labelled(label if number == 1 else "", action.text, f"{number}. " if many else "")
+        lines += [" " * (_INDENT + 3 * many) + action.command] if action.command else []
+    if remedy.alternative is not None:
+        lines += _remedy(remedy.alternative, "or")
+    for caveat in remedy.caveats:
+        lines += _labelled("caveat", caveat)
+    return lines
+
+
+def _labelled(label: str, text: str, number: str = "") -> list[str]:
+    first, *rest = _wrapped(text, _INDENT + len(number))
+    front = f"{label}:" if label else ""
+    return [f"{front:<{_INDENT}}{number}{first}", *rest]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
@@ -172,7 +196,7 @@ def _client(user: str | None, pid: int | None) -> Client:
         raise UsageError(f"--pid {pid}: not a process id", "see ps -e")
     if user is None:
         return of_process(pid or os.getpid())
-    return of_user(user)
+    return of_user(user, pid)
 
 
 def _named(text: str, options: Options) -> _Socket:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.situations import situation
+from tests.integration.situations.table import situation
 from tests.integration.stage import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
