@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,13 +35,15 @@ class Check:
         name: the kind of check, one word.
         result: "ok", "problem", or "unknown" where the check could not be made.
         detail: what was found, one escaped line.
-        number: the errno of connect(2). Of a problem: what connect returns because of it. Of an
-            unknown result: what it would return if there were a problem. 0 where the check cannot
-            decide, and only helps to understand another one.
+        number: the errno of connect(2), or of another call that comes first; negative: the number
+            of the signal that ends the client instead. Of a problem: what follows from it. Of an
+            unknown result: what would follow from a problem. 0 where the check cannot decide, and
+            only helps to understand another one.
         remedy: what helps, where no permission is missing. It is shown if this check decides; that
             of a problem without an errno is shown in place of that of the check which it explains.
         decides: for an unknown result, whether connect depends on it.
         denial: the missing permission. Its remedy is found by `solve`.
+        call: the system call that fails.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Check:
     remedy: Remedy = NONE
     decides: bool = True
     denial: Denial | None = None
+    call: str = "connect"
 
     @property
     def is_decisive(self) -> bool:
@@ -64,7 +68,8 @@ class Verdict:
     """The conclusion from all checks.
 
     Attributes:
-        number: the errno of connect(2); 0 for success; None where it is unknown.
+        number: the errno of connect(2), or of another call that comes first; 0 for success; None
+            where it is unknown; negative: the number of the signal that ends the client instead.
         text: the conclusion, one escaped line.
         remedy: what helps.
     """
@@ -103,8 +108,12 @@ def conclude(checks: Sequence[Check], remedy: Remedy | None = None) -> Verdict:
     if check.result == "unknown":
         text = f"unknown: cannot tell whether connect works: {check.detail}"
         return Verdict(None, text, found)
+    if check.number < 0:
+        ended = signal.Signals(-check.number)
+        text = f"{check.call} ends the client: {ended.name} ({-check.number}): {check.detail}"
+        return Verdict(check.number, text, found)
     cause = f"{os.strerror(check.number)} ({check.number})"
-    kind = "a non-blocking connect" if check.number == errno.EAGAIN else "connect"
+    kind = "a non-blocking connect" if check.number == errno.EAGAIN else check.call
     return Verdict(check.number, f"{kind} fails: {cause}: {check.detail}", found)
 
 

@@ -6,16 +6,17 @@ from localechod.explain.check import Check
 from localechod.explain.facts import LONGEST, Facts
 from localechod.explain.listener_checks import check_listener
 from localechod.explain.path_checks import check_name, check_path
+from localechod.explain.sandbox_checks import check_filters, check_landlock, check_unread
 
 
 def every_check(facts: Facts) -> tuple[Check, ...]:
     """Make every check, in the order of the kernel's own."""
-    checks = [check_name(facts.question)]
+    checks = [*check_filters(facts), check_name(facts.question)]
     if facts.walk is not None:
         checks += check_path(facts, facts.walk)
     if _may_be_served(facts):
-        checks += check_listener(facts)
-    return tuple(checks)
+        checks += [*check_listener(facts), *check_landlock(facts)]
+    return (*checks, *check_unread(facts))
 
 
 def _may_be_served(facts: Facts) -> bool:

@@ -24,6 +24,7 @@ from localechod.explain import (
     mounts,
     not_sockets,
     places,
+    sandbox,
     security,
     units,
 )
@@ -34,6 +35,7 @@ from localechod.explain.listings import Listing
 from localechod.explain.magic_links import Inspector
 from localechod.explain.not_sockets import Content
 from localechod.explain.processes import HoldingProcess, holding_processes
+from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk_path
@@ -58,12 +60,14 @@ class Question:
         type: a socket.SOCK_*, or None for the type of the socket that is found.
         client: the credentials to check with.
         pid: the process whose namespaces, root and working directory to use; None: our own.
+        filters: read its seccomp filters, which stops it for a moment.
     """
 
     name: bytes
     type: int | None
     client: Client
     pid: int | None = None
+    filters: bool = False
 
     @property
     def is_abstract(self) -> bool:
@@ -97,6 +101,7 @@ class Facts:
     protected_links: bool = False
     family: tuple[Relative, ...] = ()
     absent: frozenset[str] = frozenset()
+    sandbox: Sandbox = field(default_factory=Sandbox)
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
@@ -111,6 +116,11 @@ def gather(question: Question) -> Facts:
     """
     if len(question.name) > LONGEST:
         return Facts(question)
+    inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
+    return replace(_facts(question), sandbox=inside)
+
+
+def _facts(question: Question) -> Facts:
     if question.is_abstract:
         facts = Facts(question, listing=listings.by_name(question.name, question.pid))
         if not facts.listing.sockets and not facts.listing.failure:

@@ -21,7 +21,7 @@ from localechod.text import escape
 _MOST = 400  # candidates that are judged: only a path of dozens of closed directories has more
 
 # What stays unknown of a socket to which a client has every permission is a caveat.
-_TOLERATED = frozenset(("listener", "security"))
+_TOLERATED = frozenset(("listener", "security", "landlock", "filters"))
 
 Chain = tuple[Change, ...]
 

@@ -117,3 +117,66 @@ def test_systemds_own_socket_is_roots_alone(installed: Machine) -> None:
     assert told(installed, "explain", "/run/systemd/private")["errno"] == 0
     report = told(installed, "explain", "/run/systemd/private", "--as", "nobody")
     assert report["errno"] == 13
+
+
+CALLER = f"""
+import pathlib, socket, time
+try:
+    number = socket.socket(socket.AF_UNIX).connect_ex("{RUNTIME}/stream.sock")
+except OSError as error:
+    number = error.errno
+pathlib.Path("/run/caller.errno").write_text(str(number))
+time.sleep(1e6)
+"""
+
+
+@pytest.fixture
+def caller(service: Machine) -> Iterator[Machine]:
+    """The machine with a client that runs as a unit, caller.service."""
+    service.write("/run/caller.py", CALLER)
+    yield service
+    service.run("systemctl", "stop", "caller.service")
+    service.run("rm", "-rf", "/run/systemd/system/caller.service", "/run/caller.py")
+    service.run("rm", "-rf", "/etc/systemd/system/caller.service.d")
+    service.run("systemctl", "daemon-reload")
+
+
+def result_of(machine: Machine) -> int:
+    """Return what the caller got."""
+    machine.run("sh", "-c", "until [ -s /run/caller.errno ]; do sleep 0.1; done")
+    return int(machine.run("cat", "/run/caller.errno"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "remedy"),
+    [
+        ("RestrictAddressFamilies=AF_INET6", 97, "RestrictAddressFamilies=AF_UNIX"),
+        ("RestrictAddressFamilies=~AF_UNIX", 97, "RestrictAddressFamilies=AF_UNIX"),
+        ("SystemCallFilter=~connect\nSystemCallErrorNumber=EPERM", 1, "SystemCallFilter=connect"),
+        (
+            "SystemCallFilter=~@network-io\nSystemCallErrorNumber=EACCES",
+            13,
+            "SystemCallFilter=socket connect",
+        ),
+        ("SystemCallFilter=@system-service\nRestrictAddressFamilies=AF_UNIX", 0, ""),
+    ],
+)
+def test_the_filters_of_a_unit_are_read_and_its_setting_is_the_remedy(
+    caller: Machine, settings: str, number: int, remedy: str
+) -> None:
+    unit = f"[Service]\nExecStart=/usr/bin/python3 /run/caller.py\n{settings}\n"
+    caller.write("/run/systemd/system/caller.service", unit)
+    caller.run("systemctl", "daemon-reload")
+    caller.run("rm", "-f", "/run/caller.errno")
+    caller.run("systemctl", "restart", "caller.service")
+    assert result_of(caller) == number
+    pid = caller.run("systemctl", "show", "--property=MainPID", "--value", "caller.service").strip()
+    words = ("explain", f"{RUNTIME}/stream.sock", "--pid", pid)
+    assert told(caller, *words)["errno"] is None
+    report = told(caller, *words, "--filters")
+    assert report["errno"] == number
+    assert remedy in (report["remedy"] or "")
+    caller.run("rm", "-f", "/run/caller.errno")
+    for command in report["commands"] or ["systemctl restart caller.service"]:
+        caller.run("sh", "-c", command)
+    assert result_of(caller) == 0

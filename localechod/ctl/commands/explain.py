@@ -79,6 +79,12 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     probe: Annotated[
         bool, typer.Option("--probe", help="Connect as well; without it, nothing is changed.")
     ] = False,
+    filters: Annotated[
+        bool,
+        typer.Option(
+            "--filters", help="Read the process's seccomp filters, which stops it for a moment."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show why a client can or cannot connect to any local socket.
@@ -94,11 +100,13 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         localechoctl explain /run/app/app.sock --pid 4242 --probe
         localechoctl explain
     """
+    if filters and pid is None:
+        raise UsageError("--filters: no process is given", "use it with --pid")
     client = _client(user, pid)
     asked = TYPES[kind] if kind else None
     sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
     reports = [
-        (each, answer.explain(_question(each, asked, client, pid), probing=probe))
+        (each, answer.explain(_question(each, asked, client, pid, filters), probing=probe))
         for each in sockets
     ]
     if target is None:
@@ -119,7 +127,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "path": shown_name(report.question),
         "as": report.question.client.name,
         "type": report.type,
-        "errno": report.verdict.number,
+        "errno": None if (report.verdict.number or 0) < 0 else report.verdict.number,
         "verdict": report.verdict.text,
         "served": report.served,
         "remedy": report.verdict.remedy.text or None,
@@ -225,6 +233,8 @@ def _raw(written: str) -> bytes:
     return b"\0" + name[1:] if written.startswith("@") else name
 
 
-def _question(asked: _Socket, kind: int | None, client: Client, pid: int | None) -> Question:
+def _question(
+    asked: _Socket, kind: int | None, client: Client, pid: int | None, filters: bool
+) -> Question:
     type_ = kind or (TYPES[asked.type] if asked.type else None)
-    return Question(asked.address, type_, client, pid)
+    return Question(asked.address, type_, client, pid, filters)
