@@ -8,6 +8,7 @@ whether the socket listens.
 import errno
 import socket
 
+from localechod.explain.abstract_names import check_unbound
 from localechod.explain.check import Check, ok
 from localechod.explain.facts import Facts, is_connection
 from localechod.explain.processes import HoldingProcess, describe
@@ -66,13 +67,7 @@ def _accepts(each: DiagSocket) -> bool:
 def _unbound(facts: Facts) -> Check:
     """Check a file or name for which no socket was found."""
     if facts.question.is_abstract:
-        return Check(
-            "listener",
-            "problem",
-            "no socket is bound to this name in this network namespace",
-            errno.ECONNREFUSED,
-            advice("start the server, or check from its network namespace with --pid"),
-        )
+        return check_unbound(facts.elsewhere)
     unsearched = facts.listing.unsearched
     mount = facts.walk.end.mount if facts.walk and facts.walk.end else None
     if unsearched == 0 and mount is not None and mount.hides_binds:

@@ -9,12 +9,14 @@ import errno
 import stat
 from collections.abc import Sequence
 
-from localechod.explain import shell
+from localechod.explain import not_sockets, shell
 from localechod.explain.access import Want, decide
 from localechod.explain.check import Check, Denial, ok
 from localechod.explain.client import Client
 from localechod.explain.facts import LONGEST, Facts, Question
 from localechod.explain.inode import Node
+from localechod.explain.jump_checks import check_jump
+from localechod.explain.not_sockets import Content
 from localechod.explain.remedy import Remedy, advice
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
@@ -55,6 +57,9 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     for step in walk.steps:
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
+        elif step.owner and facts.inspector:
+            name = question.client.name
+            checks.append(check_jump(step.path, step.owner, facts.inspector, name))
         elif step.path not in seen:
             seen.add(step.path)
             checks.append(_directory(step, question))
@@ -63,7 +68,10 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if walk.end is None:
         return [*checks, _failed_lookup(facts, walk)]
-    checks += [_last_component(walk.end, question.client), _permission(walk.end, question)]
+    checks += [
+        _last_component(walk.end, question.client, facts.content),
+        _permission(walk.end, question),
+    ]
     return [*checks, *_mount(walk.end, walk.steps)]
 
 
@@ -141,7 +149,7 @@ def _start_remedy(facts: Facts) -> Remedy:
     )
 
 
-def _last_component(end: Step, client: Client) -> Check:
+def _last_component(end: Step, client: Client, content: Content) -> Check:
     shown = f"{kind(end.node.mode)} ({listing(end.node, client)})"
     if stat.S_ISSOCK(end.node.mode):
         return ok("file", shown)
@@ -152,7 +160,8 @@ def _last_component(end: Step, client: Client) -> Check:
         number = errno.EACCES  # the kernel checks permission first
     else:
         number = errno.ECONNREFUSED
-    return Check("file", "problem", f"{shown}, not a socket", number, advice("correct the path"))
+    more, remedy = not_sockets.describe(content, end.path)
+    return Check("file", "problem", f"{shown}, not a socket{more}", number, remedy)
 
 
 def _permission(end: Step, question: Question) -> Check:

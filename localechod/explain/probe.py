@@ -13,12 +13,13 @@ from typing import NoReturn
 
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain.facts import Question
+from localechod.explain.magic_links import inspector
 from localechod.host.procfs import (
-    CAP_DAC_OVERRIDE,
-    CAP_DAC_READ_SEARCH,
     IdRange,
+    capabilities,
     id_inside,
     parse_id_map,
+    parse_status,
 )
 from localechod.localsocket.types import TYPES
 
@@ -86,6 +87,8 @@ def _take_identity(question: Question) -> None:
     client = question.client
     libc = ctypes.CDLL(None, use_errno=True)
     uid, groups = client.uid, sorted(client.groups)
+    # All of them: whether it may follow a link in /proc/PID depends on more than one.
+    wanted = inspector(client).effective & _permitted()
     # Groups first, because a user namespace may forbid setgroups(2). They stay the same inside.
     os.setgroups(groups)
     gid = groups[0] if groups else _NO_GROUP
@@ -96,9 +99,7 @@ def _take_identity(question: Question) -> None:
             uid = _uid_inside(uid, id_map)
     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setresuid(uid, uid, uid)
-    override = CAP_DAC_OVERRIDE * client.dac_override
-    search = CAP_DAC_READ_SEARCH * client.dac_read_search
-    _set_capabilities(libc, override | search)
+    _set_capabilities(libc, wanted)
 
 
 def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
@@ -138,10 +139,16 @@ def _uid_inside(uid: int, id_map: tuple[IdRange, ...]) -> int:
     return inside
 
 
-def _set_capabilities(libc: ctypes.CDLL, capabilities: int) -> None:
+def _permitted() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    return capabilities(parse_status(status), "CapPrm")
+
+
+def _set_capabilities(libc: ctypes.CDLL, wanted: int) -> None:
     """Make exactly these capabilities permitted and effective (capset(2))."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    blocks = (ctypes.c_uint32 * 6)(capabilities, capabilities, 0, 0, 0, 0)
+    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+    blocks = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _check(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))
 
 

@@ -5,8 +5,9 @@ import socket
 import stat
 
 from localechod.explain.client import Client
-from localechod.explain.facts import Facts, Listing, Question
+from localechod.explain.facts import Facts, Question
 from localechod.explain.inode import Acl, Node
+from localechod.explain.listings import Listing
 from localechod.explain.mounts import Mount
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.security import Security

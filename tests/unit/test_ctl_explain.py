@@ -15,7 +15,8 @@ import pytest
 from localechod.ctl import app
 from localechod.ctl.commands.explain import as_json, as_text
 from localechod.explain.ancestry import Relative
-from localechod.explain.facts import Facts, Listing
+from localechod.explain.facts import Facts
+from localechod.explain.listings import Listing
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.report import judge
 from localechod.explain.security import Security

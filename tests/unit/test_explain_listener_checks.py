@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.check import Check
-from localechod.explain.facts import Listing
+from localechod.explain.listings import Listing
 from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.security import Security

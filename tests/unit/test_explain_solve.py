@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.client import Client
-from localechod.explain.facts import Facts, Listing
+from localechod.explain.facts import Facts
 from localechod.explain.inode import GROUP, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ, AclEntry, Node
+from localechod.explain.listings import Listing
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.remedy import Remedy
 from localechod.explain.report import judge

@@ -13,7 +13,7 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
-from localechod.ctl.target import endpoints, find
+from localechod.ctl.target import endpoints, find, read_address
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
 from localechod.explain.client import Client, of_process, of_user
@@ -37,13 +37,13 @@ class _Socket:
     """A socket to explain.
 
     Attributes:
-        address: a path, or "@name".
+        address: as in sun_path: a path, or a NUL and an abstract name.
         type: "stream", "datagram", "seqpacket", or "" for any.
         name: the endpoint's, escaped, or "".
         is_control: it is the daemon's control socket.
     """
 
-    address: str
+    address: bytes
     type: str = ""
     name: str = ""
     is_control: bool = False
@@ -208,18 +208,14 @@ def _client(user: str | None, pid: int | None) -> Client:
 
 
 def _named(text: str, options: Options) -> _Socket:
-    if not text:
-        raise UsageError("the address is empty", "give a path, @NAME, or an endpoint's name")
-    if text == "@":
-        raise UsageError("address @: the abstract name is empty", "write @ and then a name")
     entry = find(text, options, configured=True)
-    return _Socket(text) if entry is None else _of_endpoint(entry)
+    return _Socket(read_address(text)) if entry is None else _of_endpoint(entry)
 
 
 def _all(options: Options) -> list[_Socket]:
     """Return the control socket and every endpoint; report a broken configuration."""
     options.announce()
-    control = _Socket(options.control_path(), "stream", "control socket", is_control=True)
+    control = _Socket(_raw(options.control_path()), "stream", "control socket", is_control=True)
     try:
         return [control, *map(_of_endpoint, endpoints(options, configured=True).values())]
     except LocalechodError as error:
@@ -228,13 +224,17 @@ def _all(options: Options) -> list[_Socket]:
 
 
 def _of_endpoint(entry: CatalogEntry) -> _Socket:
-    return _Socket(entry.path, entry.type, escape(entry.name))
+    return _Socket(_raw(entry.path), entry.type, escape(entry.name))
+
+
+def _raw(written: str) -> bytes:
+    """Return a name of the configuration or the catalog as in sun_path."""
+    name = os.fsencode(written)
+    return b"\0" + name[1:] if written.startswith("@") else name
 
 
 def _question(
     asked: _Socket, kind: int | None, client: Client, pid: int | None, filters: bool
 ) -> Question:
-    name = os.fsencode(asked.address)
-    if asked.address.startswith("@"):
-        name = b"\0" + name[1:]
-    return Question(name, kind or (TYPES[asked.type] if asked.type else None), client, pid, filters)
+    type_ = kind or (TYPES[asked.type] if asked.type else None)
+    return Question(asked.address, type_, client, pid, filters)
