@@ -195,7 +195,7 @@ def waits_with_a_socket(pid: int) -> bool:
     process = Path(f"/proc/{pid}")
     state = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     return state == "S" and any(
-        os.readlink(each).startswith("socket:") for each in (process / "fd").iterdir()
+        str(each.readlink()).startswith("socket:") for each in (process / "fd").iterdir()
     )
 
 
