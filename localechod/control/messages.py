@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from localechod.echo.status import EndpointStatus, Event, PeerRow
 
 __all__ = [  # includes the data plane's values, which clients import from here
+    "ControlStatus",
     "DaemonInfo",
     "EndpointStatus",
     "Event",
@@ -38,6 +39,20 @@ class DaemonInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlStatus:
+    """The control socket.
+
+    Attributes:
+        connections: those open now, with that of the caller.
+        errors: refused connections and calls, and others that failed, by reason; since the process
+            started.
+    """
+
+    connections: int
+    errors: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadReport:
     """The effect of a reload: names of endpoints, and keys that need a restart."""
 
@@ -53,6 +68,7 @@ class StatusReport:
     """The reply to Status."""
 
     daemon: DaemonInfo
+    control: ControlStatus
     endpoints: list[EndpointStatus]
 
     def not_listening(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from grpclib.server import Stream
 from localechod.control.caller import current
 from localechod.control.convert import to_wire
 from localechod.control.event_history import EventHistory
-from localechod.control.messages import DaemonInfo, ReloadReport
+from localechod.control.messages import ControlStatus, DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
@@ -86,11 +86,15 @@ class ControlService(ControlBase):
 
     Args:
         daemon: the daemon that they read and change.
+        control: returns the state of the control socket.
         history: past and new events.
     """
 
-    def __init__(self, daemon: Daemon, history: EventHistory) -> None:
+    def __init__(
+        self, daemon: Daemon, control: Callable[[], ControlStatus], history: EventHistory
+    ) -> None:
         self._daemon = daemon
+        self._control = control
         self._history = history
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
@@ -102,6 +106,7 @@ class ControlService(ControlBase):
         await stream.send_message(
             pb.StatusReply(
                 daemon=to_wire(self._daemon.info(), pb.Daemon),
+                control=to_wire(self._control(), pb.ControlSocket),
                 endpoints=[to_wire(row, pb.Endpoint) for row in rows],
             )
         )

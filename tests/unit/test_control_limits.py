@@ -9,8 +9,10 @@ from localechod.control.limits import (
     CONNECTIONS,
     CONNECTIONS_PER_USER,
     CallerLimits,
+    Excess,
 )
 from localechod.echo import ratelimit
+from localechod.echo.reasons import Reason
 
 
 def filled(limits: CallerLimits, uid: int) -> None:
@@ -21,7 +23,8 @@ def filled(limits: CallerLimits, uid: int) -> None:
 def test_a_users_limit_does_not_affect_others() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
-    assert limits.connect(1000) == "uid 1000 has 16 control connections already"
+    text = "uid 1000 has 16 control connections already"
+    assert limits.connect(1000) == Excess(Reason.USER_LIMIT, text)
     assert not limits.connect(1001)
 
 
@@ -38,7 +41,8 @@ def test_beyond_the_total_each_user_gets_one_and_root_and_the_daemon_itself_any_
     for uid in range(1000, 1000 + CONNECTIONS // CONNECTIONS_PER_USER):
         filled(limits, uid)
     assert not limits.connect(2000)
-    assert limits.connect(2000) == "there are 64 control connections already"
+    text = "there are 64 control connections already"
+    assert limits.connect(2000) == Excess(Reason.TOTAL_LIMIT, text)
     assert not limits.connect(2001)
     for uid in (0, 990):
         assert not limits.connect(uid)
@@ -51,19 +55,12 @@ def test_the_privileged_have_a_limit_of_their_own() -> None:
     assert limits.connect(0)
 
 
-def test_an_excess_is_reported_once_until_the_user_disconnects() -> None:
-    limits = CallerLimits({0})
-    filled(limits, 1000)
-    assert [limits.should_report(1000) for _ in range(3)] == [True, False, False]
-    limits.disconnect(1000)
-    assert limits.should_report(1000)
-
-
 def test_calls_are_counted_per_user() -> None:
     limits = CallerLimits({0})
     for _ in range(CALLS_PER_USER):
         assert not limits.call(1000)
-    assert limits.call(1000) == "uid 1000 has 64 calls under way already"
+    text = "uid 1000 has 64 calls under way already"
+    assert limits.call(1000) == Excess(Reason.CALL_LIMIT, text)
     assert not limits.call(1001)
     limits.end_call(1000)
     assert not limits.call(1000)
@@ -72,7 +69,8 @@ def test_calls_are_counted_per_user() -> None:
 def test_bytes_are_limited_by_user_and_come_back_with_time() -> None:
     limits = CallerLimits({0})
     assert not limits.spend(1000, BURST_BYTES, 5.0)
-    assert limits.spend(1000, 1, 5.0) == "uid 1000 sends more than 8192 bytes a second"
+    text = "uid 1000 sends more than 8192 bytes a second"
+    assert limits.spend(1000, 1, 5.0) == Excess(Reason.BYTE_LIMIT, text)
     assert not limits.spend(1001, BURST_BYTES, 5.0)
     assert not limits.spend(1000, BYTES_PER_SECOND // 2, 6.0)
     assert limits.spend(1000, BYTES_PER_SECOND, 6.0)

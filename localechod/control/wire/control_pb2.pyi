@@ -13,12 +13,29 @@ class StatusRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("daemon", "endpoints")
+    __slots__ = ("daemon", "endpoints", "control")
     DAEMON_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     daemon: Daemon
     endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
-    def __init__(self, daemon: _Optional[_Union[Daemon, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
+    control: ControlSocket
+    def __init__(self, daemon: _Optional[_Union[Daemon, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., control: _Optional[_Union[ControlSocket, _Mapping]] = ...) -> None: ...
+
+class ControlSocket(_message.Message):
+    __slots__ = ("connections", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    connections: int
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, connections: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Daemon(_message.Message):
     __slots__ = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir", "restart_needed")

@@ -65,6 +65,7 @@ def as_json(report: "StatusReport") -> dict[str, Any]:
     )
     return {
         "daemon": {name: getattr(report.daemon, name) for name in (*daemon, "restart_needed")},
+        "control": {"connections": report.control.connections, "errors": report.control.errors},
         "endpoints": [{name: getattr(row, name) for name in endpoint} for row in report.endpoints],
     }
 
@@ -72,6 +73,8 @@ def as_json(report: "StatusReport") -> dict[str, Any]:
 def as_text(report: "StatusReport") -> str:
     """Return the report as text: the daemon, then a row and some lines for each endpoint."""
     lines = _daemon(report.daemon)
+    if report.control.errors:
+        lines += _wrapped(f"control socket: errors: {_counts(report.control.errors)}", "")
     if not report.endpoints:
         return "\n".join([*lines, "", "no endpoints are configured"])
     rows = [_row(endpoint) for endpoint in report.endpoints]
@@ -123,13 +126,16 @@ def _details(endpoint: "EndpointStatus") -> list[str]:
     owner = f"{endpoint.owner}:{endpoint.group} {endpoint.mode}" if endpoint.mode else "abstract"
     lines = [f"{_INDENT}{endpoint.path}  {owner}"]
     if endpoint.errors:
-        counts = ", ".join(f"{reason} {count}" for reason, count in endpoint.errors.items())
-        lines += _wrapped(f"errors: {counts}", _INDENT)
+        lines += _wrapped(f"errors: {_counts(endpoint.errors)}", _INDENT)
     if endpoint.error:
         lines += _wrapped(endpoint.error, _INDENT)
     if endpoint.hint:
         lines += _wrapped(f"hint: {endpoint.hint}", _INDENT)
     return lines
+
+
+def _counts(errors: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in errors.items())
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Self
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import COMPILED, PYTHON
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
@@ -183,7 +184,7 @@ class Connection(BufferedFlow):
 
     def evict(self) -> None:
         """Close: all connections together have buffered too much, and this one most."""
-        self.port.counters.errors["memory_limit"] += 1
+        self.port.counters.errors[Reason.MEMORY_LIMIT] += 1
         self.close()
 
     def discard_input(self) -> bool:

@@ -10,6 +10,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, UNSENT
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.buffers import SMALL
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import READ_SIZE
@@ -152,7 +153,7 @@ class StreamConnection(Connection):
             else:
                 reply = framer.feed(data)
         except MessageTooLongError as error:
-            self.port.counters.errors["too_long"] += 1
+            self.port.counters.errors[Reason.TOO_LONG] += 1
             self._send_last(error.replies, self.close)
             return
         slot = self.slot
@@ -177,7 +178,7 @@ class StreamConnection(Connection):
         dropped = framer.dropped
         reply = framer.feed(data)
         if framer.dropped != dropped:
-            self.port.counters.errors["too_long"] += framer.dropped - dropped
+            self.port.counters.errors[Reason.TOO_LONG] += framer.dropped - dropped
         return reply
 
     def end(self) -> None:
@@ -186,7 +187,7 @@ class StreamConnection(Connection):
         dropped = framer.dropped
         reply = framer.finish()
         if framer.dropped != dropped:
-            self.port.counters.errors["incomplete"] += 1
+            self.port.counters.errors[Reason.INCOMPLETE] += 1
         self._send_last(reply, self.close_now)
 
     def _send_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.admission import Admission
 from localechod.echo.stream.connection import Connection
@@ -114,7 +115,7 @@ class Listener:
 
     def failed(self, error: Exception) -> None:
         """See Port, and Handler: a defect in `serve` is treated like a failed accept."""
-        self.counters.errors["internal_error"] += 1
+        self.counters.errors[Reason.INTERNAL_ERROR] += 1
         self._endpoint_log.defect(error)
 
     def shut(self) -> None:
@@ -185,6 +186,7 @@ class Listener:
                     return
             while True:
                 hang_up(self._sock.accept()[0])
+                self.counters.errors[Reason.ENDPOINT_STOPPED] += 1
 
     def serve(self, _events: int) -> None:
         """Accept clients; see Handler."""
@@ -213,7 +215,7 @@ class Listener:
     def _accept_failed(self, error: OSError) -> None:
         # ECONNABORTED and the like concern one client that has gone; the next accept may succeed.
         if error.errno in _LASTING:
-            self.counters.errors["accept_failed"] += 1
+            self.counters.errors[Reason.ACCEPT_FAILED] += 1
             self._pause()
             self._pause_timer = self.reactor.loop.call_later(_PAUSE, self._pause_over)
             self._in_trouble = True

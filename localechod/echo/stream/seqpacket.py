@@ -7,6 +7,7 @@ import socket
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import LONGEST_READ, PYTHON, SEQPACKET
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
 
 # Space for struct ucred with its header alone (CMSG_SPACE(3) rounds up). The kernel closes passed
@@ -70,7 +71,7 @@ class SeqpacketConnection(Connection):
         self.active_at = self.port.reactor.now
         self.received += len(record)
         if len(record) > self.limit:
-            self.port.counters.errors["too_long"] += 1
+            self.port.counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
             self.port.observe(record)
@@ -89,6 +90,6 @@ class SeqpacketConnection(Connection):
     def fail(self, error: OSError) -> None:
         """See Connection; a reply too long for the socket is dropped, and the connection stays."""
         if error.errno == errno.EMSGSIZE:
-            self.port.counters.errors["reply_too_long"] += 1
+            self.port.counters.errors[Reason.REPLY_TOO_LONG] += 1
         else:
             super().fail(error)
