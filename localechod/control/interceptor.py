@@ -1,8 +1,6 @@
 """The interceptor of the control server: it authorizes, limits and tracks every call."""
 
 import asyncio
-import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -19,14 +17,12 @@ from localechod.control.limits import CallerLimits
 from localechod.control.messages import ControlStatus
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
-from localechod.echo.ratelimit import RateLimit
+from localechod.echo.peer_log import PeerLog, Topic
 from localechod.echo.reasons import Reason
 from localechod.echo.supervisor import UnknownEndpointError
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.peer import Credentials, command
 from localechod.text import escape
-
-logger = logging.getLogger(__name__)
 
 REFUSED_MESSAGE_ID = "5c1a55a3d7c24d2e8a4f0e5d1f9f7b61"
 
@@ -46,6 +42,8 @@ UNREADABLE = {
     Status.INVALID_ARGUMENT: Reason.INVALID_REQUEST,
 }
 
+_REFUSED = Topic(name="control")
+
 Method = Callable[[Stream[Any, Any]], Awaitable[None]]
 
 
@@ -56,13 +54,18 @@ class Interceptor:
         admins: the users and groups that may make changes; may be replaced at any time.
         limits: the connections and calls that each user may have.
         publish: publishes refusals as events.
+        peer_log: where their lines go.
 
     Attributes:
         errors: how many connections and calls were refused or have failed, by reason.
     """
 
     def __init__(
-        self, admins: Admins, limits: CallerLimits, publish: Callable[[Event], None]
+        self,
+        admins: Admins,
+        limits: CallerLimits,
+        publish: Callable[[Event], None],
+        peer_log: PeerLog,
     ) -> None:
         self.admins = admins
         self.limits = limits
@@ -71,7 +74,7 @@ class Interceptor:
         self.errors: Counter[str] = Counter()
         self.closing = False
         self._publish = publish
-        self._refusals = RateLimit()
+        self._peer_log = peer_log
 
     def refuse(self, who: Credentials, method: str, reason: Reason, why: str) -> None:
         """Count a refusal, log it, and publish it as an event, with caller and method.
@@ -80,21 +83,22 @@ class Interceptor:
         their number, at most every ten seconds.
         """
         self.errors[reason] += 1
-        more = self._refusals.note(who.uid, time.monotonic())
-        if more is None:
-            return
-        process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
-        user = f"user {user_name(who.uid)} (uid {who.uid})"
         asked = cut(escape(method), 100)  # the caller may send a name of any length
-        text = f"control {asked} refused: {why}; {process}, {user}{more}"
+
+        def text() -> str:
+            process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
+            user = f"user {user_name(who.uid)} (uid {who.uid})"
+            return f"control {asked} refused: {why}; {process}, {user}"
+
         fields = {
             "PEER_PID": str(who.pid),
             "PEER_UID": str(who.uid),
             "METHOD": asked,
             "MESSAGE_ID": REFUSED_MESSAGE_ID,
         }
-        logger.warning(text, extra={"fields": fields})
-        self._publish(Event("refused", "", text, uid=who.uid, pid=who.pid))
+        said = self._peer_log.write(_REFUSED, who.uid, text, fields)
+        if said is not None:
+            self._publish(Event("refused", "", said, uid=who.uid, pid=who.pid))
 
     def status(self) -> ControlStatus:
         """Describe the control socket."""

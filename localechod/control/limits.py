@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from localechod.echo.ratelimit import user_key
+from localechod.echo.ratelimit import table_key
 from localechod.echo.reasons import Reason
 
 CONNECTIONS = 64
@@ -81,7 +81,7 @@ class CallerLimits:
         """
         if uid in self._privileged:
             return None
-        key = user_key(self._budgets, uid, lambda budget: budget.is_full(now))
+        key = table_key(self._budgets, uid, lambda budget: budget.is_full(now))
         budget = self._budgets.setdefault(key, _Budget(BURST_BYTES, now))
         if budget.spend(count, now):
             return None

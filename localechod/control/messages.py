@@ -26,6 +26,8 @@ class DaemonInfo:
         uptime_seconds: since the service started, by the monotonic clock.
         config: the configuration file, or "" for the built-in default.
         restart_needed: changed keys that only a restart applies, such as "service.user".
+        log_lines_left_out_total: lines that peers have caused and that were not written, since the
+            process started.
     """
 
     version: str
@@ -36,6 +38,7 @@ class DaemonInfo:
     config: str
     runtime_dir: str
     restart_needed: list[str]
+    log_lines_left_out_total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

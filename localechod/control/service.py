@@ -22,6 +22,7 @@ from localechod.control.messages import ControlStatus, DaemonInfo, ReloadReport
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
+from localechod.echo.peer_log import PeerLog
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.peer import pid_namespace
 
@@ -37,6 +38,11 @@ class Supervisor(Protocol):
     @property
     def events(self) -> EventBus:
         """The bus of all events."""
+        ...
+
+    @property
+    def peer_log(self) -> PeerLog:
+        """Where log lines go that a peer can cause."""
         ...
 
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:

@@ -18,6 +18,9 @@ from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
 
+# The kind of trouble that clients cause.
+ACCEPT = "accept"
+
 
 class Endpoint:
     """One named echo service.
@@ -112,7 +115,7 @@ class Endpoint:
         known = self._troubles.get(kind)
         self._troubles[kind] = error
         if known is None or known.text != error.text:
-            self._transition(Trigger.TROUBLE, error)
+            self._transition(Trigger.TROUBLE, error, by_peers=kind == ACCEPT)
         self.error = error
 
     def has_trouble(self, kind: str) -> bool:
@@ -126,7 +129,7 @@ class Endpoint:
         if self._troubles:
             self.error = next(iter(self._troubles.values()))
         else:
-            self._transition(Trigger.RECOVERED)
+            self._transition(Trigger.RECOVERED, by_peers=kind == ACCEPT)
 
     def _bind(self) -> Opened:
         try:
@@ -237,14 +240,16 @@ class Endpoint:
         """Note that the listener cannot accept connections, or (no reason) can again."""
         if reason:
             error = LocalechodError(reason, "connections are accepted as others close")
-            self.set_trouble("accept", error)
+            self.set_trouble(ACCEPT, error)
         else:
-            self.clear_trouble("accept")
+            self.clear_trouble(ACCEPT)
 
-    def _transition(self, trigger: Trigger, error: LocalechodError | None = None) -> None:
+    def _transition(
+        self, trigger: Trigger, error: LocalechodError | None = None, *, by_peers: bool = False
+    ) -> None:
         self.state = after(self.state, trigger)
         self.error = error
         text = (
             f"{self.state} on {self.config.address}" if error is None else f"{self.state}: {error}"
         )
-        self._context.endpoint_log.state(self.state, text)
+        self._context.endpoint_log.state(self.state, text, by_peers=by_peers)

@@ -48,6 +48,7 @@ class Supervisor:
         self, config: Config, reactor: Reactor, owner: Owner, store: SocketStore, *, dropped: bool
     ) -> None:
         self.events = EventBus()
+        self.peer_log = reactor.peer_log
         self._reactor = reactor
         self._owner = owner
         self._store = store
@@ -227,7 +228,7 @@ class Supervisor:
         context = Context(
             reactor=child,
             counters=Counters(),
-            endpoint_log=EndpointLog(config.name, self.events),
+            endpoint_log=EndpointLog(config.name, self.events, self.peer_log),
             store=self._store,
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,

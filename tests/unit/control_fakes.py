@@ -24,6 +24,7 @@ from localechod.control.messages import (
 )
 from localechod.control.server import ControlServer
 from localechod.echo.events import Event, EventBus
+from localechod.echo.peer_log import PeerLog
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.supervisor import UnknownEndpointError
 from tests.unit.loops import new_loop
@@ -69,6 +70,7 @@ class FakeSupervisor:
 
     def __init__(self) -> None:
         self.events = EventBus()
+        self.peer_log = PeerLog()
         self.rows = {name: endpoint(name) for name in ("stream", "datagram")}
         self.failures: dict[str, LocalechodError] = {}
         self.connected: list[PeerRow] = []
@@ -134,6 +136,7 @@ class FakeDaemon:
             config="/etc/localechod/localechod.toml",
             runtime_dir="/run/localechod",
             restart_needed=self.restart_needed,
+            log_lines_left_out_total=self.supervisor.peer_log.left_out,
         )
 
     async def reload(self) -> ReloadReport:

@@ -86,7 +86,7 @@ def test_a_flood_is_not_held_against_a_user_for_long() -> None:
 
 
 def test_the_table_of_budgets_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratelimit, "USERS", 3)
+    monkeypatch.setattr(ratelimit, "ENTRIES", 3)
     limits = CallerLimits({0})
     for uid in range(1000, 1010):
         assert not limits.spend(uid, 10, 5.0)

@@ -22,6 +22,7 @@ ABOUT = DaemonInfo(
     config="",
     runtime_dir="/run/localechod",
     restart_needed=[],
+    log_lines_left_out_total=9,
 )
 CONTROL = ControlStatus(connections=2, errors={"call_limit": 7})
 REPORT = StatusReport(
@@ -87,6 +88,7 @@ def test_every_counter_of_an_endpoint_is_there_exactly() -> None:
     assert value(text, "localechod_restarts_total", **stream) == "1"
     assert value(text, "localechod_control_connections") == "2"
     assert value(text, "localechod_control_errors_total", reason="call_limit") == "7"
+    assert value(text, "localechod_log_lines_left_out_total") == "9"
     assert value(text, "localechod_uptime_seconds") == "192.5"
     assert value(text, "localechod_info", version="0.1.0") == "1"
 

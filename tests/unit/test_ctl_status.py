@@ -52,6 +52,7 @@ def test_json_has_exactly_the_documented_keys(
         "config": "/etc/localechod/localechod.toml",
         "runtime_dir": "/run/localechod",
         "restart_needed": [],
+        "log_lines_left_out_total": 0,
     }
     stream, _, failed = document["endpoints"]
     assert stream == {

@@ -40,8 +40,8 @@ class Port:
         self.buffers = BufferBudget()
         self.here: list[Connection] = []
 
-    def observe(self, message: bytes) -> None:
-        assert not message
+    def observe(self, message: bytes, uid: int) -> None:
+        raise AssertionError((message, uid))
 
     socket_type = int(socket.SOCK_STREAM)
 

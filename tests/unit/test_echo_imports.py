@@ -8,7 +8,7 @@ from tests.unit.test_imports import ROOT, imported
 # modules of stream/ that are not named themselves.
 FLOORS = [
     ["counters", "lifecycle", "limits", "portable", "ratelimit", "reasons", "retry", "status"],
-    ["fastpath"],
+    ["fastpath", "peer_log"],
     ["binding", "events", "reactor", "persist"],
     ["endpoint_log", "eventloop", "stream.buffers"],
     ["context"],

@@ -38,7 +38,7 @@ class ControlSocket(_message.Message):
     def __init__(self, connections: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Daemon(_message.Message):
-    __slots__ = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir", "restart_needed")
+    __slots__ = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir", "restart_needed", "log_lines_left_out_total")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class Daemon(_message.Message):
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_DIR_FIELD_NUMBER: _ClassVar[int]
     RESTART_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    LOG_LINES_LEFT_OUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     user: str
@@ -55,7 +56,8 @@ class Daemon(_message.Message):
     config: str
     runtime_dir: str
     restart_needed: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., user: _Optional[str] = ..., uid: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., config: _Optional[str] = ..., runtime_dir: _Optional[str] = ..., restart_needed: _Optional[_Iterable[str]] = ...) -> None: ...
+    log_lines_left_out_total: int
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., user: _Optional[str] = ..., uid: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., config: _Optional[str] = ..., runtime_dir: _Optional[str] = ..., restart_needed: _Optional[_Iterable[str]] = ..., log_lines_left_out_total: _Optional[int] = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections", "accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total", "errors", "error", "hint", "restarts_total")

@@ -138,6 +138,13 @@ FAMILIES = (
     Family("localechod_sent_bytes", "counter", "bytes", "Bytes sent.", _of("sent_bytes_total")),
     Family("localechod_errors", "counter", "", "Errors by reason.", _errors),
     Family(
+        "localechod_log_lines_left_out",
+        "counter",
+        "",
+        "Log lines that peers have caused and that were not written.",
+        lambda report: [Sample(report.daemon.log_lines_left_out_total, {})],
+    ),
+    Family(
         "localechod_control_connections",
         "gauge",
         "",

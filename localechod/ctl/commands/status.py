@@ -57,14 +57,17 @@ def status(
 
 def as_json(report: "StatusReport") -> dict[str, Any]:
     """Return the report in the documented form; the manual lists its fields as well."""
-    daemon = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir")
+    daemon = (
+        *("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir"),
+        *("restart_needed", "log_lines_left_out_total"),
+    )
     endpoint = (
         *("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections"),
         *("accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total"),
         *("errors", "error", "restarts_total"),
     )
     return {
-        "daemon": {name: getattr(report.daemon, name) for name in (*daemon, "restart_needed")},
+        "daemon": {name: getattr(report.daemon, name) for name in daemon},
         "control": {"connections": report.control.connections, "errors": report.control.errors},
         "endpoints": [{name: getattr(row, name) for name in endpoint} for row in report.endpoints],
     }
@@ -107,6 +110,8 @@ def _daemon(info: "DaemonInfo") -> list[str]:
     if info.restart_needed:
         keys = ", ".join(info.restart_needed)
         lines += _wrapped(render.colour(f"restart needed for {keys}", "yellow"), "")
+    if info.log_lines_left_out_total:
+        lines.append(f"left out of the log: {info.log_lines_left_out_total} lines about peers")
     return lines
 
 

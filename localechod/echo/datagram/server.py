@@ -153,7 +153,7 @@ class DatagramServer:
             return
         counters.messages += 1
         if self._config.log_messages:
-            self._endpoint_log.received(message)
+            self._endpoint_log.received(message, uid)
         self._reply(self._prefix + message, sender, uid)
 
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:

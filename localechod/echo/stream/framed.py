@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -14,7 +15,6 @@ from localechod.echo.reasons import Reason
 from localechod.echo.stream.buffers import SMALL
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import READ_SIZE
-from localechod.echo.stream.port import Port
 from localechod.echo.stream.resync import ResyncFramer, rest
 from localechod.framing import (
     ChunkFramer,
@@ -49,7 +49,7 @@ class StreamConnection(Connection):
         self.prefix, self.limit = config.prefix_bytes, config.max_message
         before = self.framer
         if before is not None:
-            framer = _framer(config, self.port)
+            framer = self._framer(config)
             if not isinstance(before, ResyncFramer):
                 framer.pending, framer.messages = before.pending, before.messages
                 self.framer = framer
@@ -74,7 +74,7 @@ class StreamConnection(Connection):
             self._need_framer().pending = state.pending
         super().thaw(state)
         if state.skip:
-            self._skip(_framer(self.port.config, self.port), state.skip)
+            self._skip(self._framer(self.port.config), state.skip)
             self.set_kind()
 
     def record_state(self, size: int = 0) -> None:
@@ -111,8 +111,17 @@ class StreamConnection(Connection):
 
     def _need_framer(self) -> Framer | ResyncFramer:
         if self.framer is None:
-            self.framer = _framer(self.port.config, self.port)
+            self.framer = self._framer(self.port.config)
         return self.framer
+
+    def _framer(self, config: EndpointConfig) -> Framer:
+        observe = partial(self.port.observe, uid=self.uid) if config.log_messages else None
+        prefix, limit = config.prefix_bytes, config.max_message
+        if config.framing == "line":
+            return LineFramer(prefix, limit, observe)
+        if config.framing == "record":
+            return RecordFramer(prefix, limit, config.record_size, observe)
+        return ChunkFramer(prefix, observe)
 
     def _fast_kind(self) -> int:
         config, framer = self.port.config, self.framer
@@ -201,15 +210,6 @@ class StreamConnection(Connection):
     def buffered(self) -> int:
         """See Connection; with the bytes of an incomplete message."""
         return super().buffered() + (0 if self.framer is None else len(self.framer.pending))
-
-
-def _framer(config: EndpointConfig, port: Port) -> Framer:
-    observe = port.observe if config.log_messages else None
-    if config.framing == "line":
-        return LineFramer(config.prefix_bytes, config.max_message, observe)
-    if config.framing == "record":
-        return RecordFramer(config.prefix_bytes, config.max_message, config.record_size, observe)
-    return ChunkFramer(config.prefix_bytes, observe)
 
 
 def _read_size(config: EndpointConfig) -> int:

@@ -30,8 +30,8 @@ class Port(Protocol):
     crash_keeper: CrashKeeper
     buffers: BufferBudget
 
-    def observe(self, message: bytes) -> None:
-        """Log a message, on an endpoint with `log_messages`."""
+    def observe(self, message: bytes, uid: int) -> None:
+        """Log a message of a user, on an endpoint with `log_messages`."""
         ...
 
     def failed(self, error: Exception) -> None:

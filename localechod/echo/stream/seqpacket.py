@@ -74,7 +74,7 @@ class SeqpacketConnection(Connection):
             self.port.counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
-            self.port.observe(record)
+            self.port.observe(record, self.uid)
         self.fast_messages += 1
         self.send(self.prefix + record)
 
