@@ -56,9 +56,7 @@ class ControlServer:
         self._history = EventHistory(self._daemon.supervisor.events)
         supervisor = self._daemon.supervisor
         self._service = ControlService(self._daemon, self._interceptor.status, self._history)
-        health = EndpointHealth(
-            lambda: {row.name: row.state for row in supervisor.status()}, self._history
-        )
+        health = EndpointHealth(supervisor.states, self._history)
         services = ServerReflection.extend([self._service, health])
         self._server = _Server(self._interceptor, services)
         self._libraries.attach()

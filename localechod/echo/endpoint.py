@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.activated import ActivatedSocket
@@ -207,7 +207,6 @@ class Endpoint:
             if fits and isinstance(self._server, Listener):
                 self._server.thaw(sock, connection)
             else:
-                self.counters.add(connection)
                 hang_up(sock)
 
     def configure(self, config: EndpointConfig) -> None:
@@ -226,15 +225,13 @@ class Endpoint:
         if self._server is not None:
             await self._server.drain()
 
-    def peers(self) -> list[PeerRow]:
-        """Describe the connected clients."""
-        return [] if self._server is None else self._server.peers()
+    def peers(self, uid: int | None) -> Iterator[PeerRow]:
+        """Describe the connected clients of a user, or of all."""
+        return iter(()) if self._server is None else self._server.peers(uid)
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        if self._server is None:
-            return describe(self, self.counters, connections=0)
-        return describe(self, self._server.totals(), connections=len(self._server))
+        return describe(self, 0 if self._server is None else len(self._server))
 
     def _accept_trouble(self, reason: str) -> None:
         """Note that the listener cannot accept connections, or (no reason) can again."""

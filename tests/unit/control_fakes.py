@@ -81,10 +81,17 @@ class FakeSupervisor:
         self.asked.set()
         return [self._named(name) for name in names or self.rows]
 
-    def peers(self, name: str | None) -> list[PeerRow]:
+    def each_status(self, names: Collection[str] = ()) -> Iterator[EndpointStatus]:
+        return iter(self.status(names))
+
+    def states(self) -> dict[str, str]:
+        return {name: row.state for name, row in self.rows.items()}
+
+    def peers(self, name: str | None, uid: int | None) -> Iterator[PeerRow]:
         if name is not None:
             self._named(name)
-        return [row for row in self.connected if name in {None, row.endpoint}]
+        here = [row for row in self.connected if name in {None, row.endpoint}]
+        return (row for row in here if uid in {None, row.uid})
 
     def start(self, name: str) -> None:
         self._change("start", name, "listening")

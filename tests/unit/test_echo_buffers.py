@@ -71,7 +71,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     for connection in list(port.here):
         connection.close_now()
     assert port.buffers._total == 0
-    assert not port.buffers._sizes
+    assert not port.buffers._users
     loop.close()
 
 
@@ -131,7 +131,7 @@ def test_little_is_not_counted(port: Port) -> None:
     with closing(port.client()) as client:
         client.send(b"x" * module.SMALL)
         port.here[0].serve(0)
-    assert not port.buffers._sizes
+    assert not port.buffers._users
 
 
 class Owner:

@@ -3,10 +3,10 @@
 import errno
 import select
 import socket
+from collections.abc import Iterator
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
-from localechod.echo.counters import Counters
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
@@ -54,13 +54,9 @@ class DatagramServer:
     def __len__(self) -> int:
         return 0
 
-    def peers(self) -> list[PeerRow]:
+    def peers(self, _uid: int | None) -> Iterator[PeerRow]:
         """Return no peer: a sender is forgotten after its reply."""
-        return []
-
-    def totals(self) -> Counters:
-        """Return the endpoint's counters."""
-        return self._counters
+        return iter(())
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply settings that need no other socket."""

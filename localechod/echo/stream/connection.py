@@ -57,6 +57,7 @@ class Connection(BufferedFlow):
         """Return a connection without a descriptor, for all others to be like."""
         model = cls()
         model.port = port
+        model.totals = port.counters
         model.configure(port.config)
         return model
 
@@ -239,6 +240,7 @@ class Connection(BufferedFlow):
             return
         if sent > 0:
             self.sent += sent
+            self.port.counters.sent_bytes += sent
         if sent != len(reply) or self.unsent is not None or self.afterwards is not None:
             self.on_sent(reply, sent)
 

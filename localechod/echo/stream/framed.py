@@ -154,17 +154,22 @@ class StreamConnection(Connection):
     def take(self, data: bytes) -> None:
         """See Connection."""
         self.active_at = self.port.reactor.now
+        counters = self.port.counters
         self.received += len(data)
+        counters.received_bytes += len(data)
         framer = self._need_framer()
+        before = framer.messages
         try:
             if self.port.config.framing == "record":
                 reply = self._feed_record(framer, data)
             else:
                 reply = framer.feed(data)
         except MessageTooLongError as error:
-            self.port.counters.errors[Reason.TOO_LONG] += 1
+            counters.messages += framer.messages - before
+            counters.errors[Reason.TOO_LONG] += 1
             self._send_last(error.replies, self.close)
             return
+        counters.messages += framer.messages - before
         slot = self.slot
         if slot is not None:
             # Before the reply: the send wakes the client, so a kill is most likely right after it.
@@ -193,8 +198,9 @@ class StreamConnection(Connection):
     def end(self) -> None:
         """See Connection; the rest is answered before."""
         framer = self._need_framer()
-        dropped = framer.dropped
+        dropped, before = framer.dropped, framer.messages
         reply = framer.finish()
+        self.port.counters.messages += framer.messages - before
         if framer.dropped != dropped:
             self.port.counters.errors[Reason.INCOMPLETE] += 1
         self._send_last(reply, self.close_now)

@@ -5,12 +5,11 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
-from localechod.echo.counters import Counters
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
@@ -81,16 +80,10 @@ class Listener:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def peers(self) -> list[PeerRow]:
-        """Describe every connected client."""
-        return [connection.row() for connection in self._connections]
-
-    def totals(self) -> Counters:
-        """Return the endpoint's counters, with those of the open connections added."""
-        totals = self.counters.copy()
-        for connection in self._connections:
-            totals.add(connection)
-        return totals
+    def peers(self, uid: int | None) -> Iterator[PeerRow]:
+        """Describe the connected clients of a user, or of all."""
+        here = list(self._connections)  # some may leave before the iterator comes to them
+        return (each.row() for each in here if uid is None or each.uid == uid)
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply settings that need no other socket; `allow` applies to new connections."""
@@ -105,7 +98,6 @@ class Listener:
     def connection_closed(self, connection: Connection) -> None:
         """See Port; accept again if the listener waited for a connection to close."""
         self._connections.discard(connection)
-        self.counters.add(connection)
         self._admission.left(connection.uid)
         self.crash_keeper.forget(connection)
         if not self._connections:

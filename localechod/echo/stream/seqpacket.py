@@ -69,13 +69,16 @@ class SeqpacketConnection(Connection):
     def take(self, record: bytes) -> None:
         """See Connection."""
         self.active_at = self.port.reactor.now
+        counters = self.port.counters
         self.received += len(record)
+        counters.received_bytes += len(record)
         if len(record) > self.limit:
-            self.port.counters.errors[Reason.TOO_LONG] += 1
+            counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
             self.port.observe(record, self.uid)
         self.fast_messages += 1
+        counters.messages += 1
         self.send(self.prefix + record)
 
     def _record_or_end(self) -> bytes | None:
