@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import typer
 
+from localechod import limits
 from localechod.config import schema
 from localechod.ctl.app import PROGRAM, build
 from localechod.daemon.__main__ import parser
@@ -35,6 +36,19 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "control": schema.ControlConfig,
     "endpoints.NAME": schema.EndpointConfig,
 }
+# The limits that the page describes, in its order.
+FIGURES = [
+    limits.BUFFERED_BYTES,
+    limits.RESERVED_DESCRIPTORS,
+    limits.LOG_LINES,
+    limits.LOG_LINES_PER_USER,
+    limits.CONTROL_CONNECTIONS,
+    limits.CONTROL_CONNECTIONS_PER_USER,
+    limits.CALLS_PER_USER,
+    limits.REQUEST_BYTES,
+    limits.BYTES_PER_SECOND,
+    limits.EVENTS,
+]
 WIDTH = 78  # columns of a source line: mandoc warns beyond 80
 
 
@@ -195,6 +209,14 @@ def reasons() -> Iterator[str]:
     yield from items((f"Cm {one}", sentence(one.meaning) + where[one.where]) for one in Reason)
 
 
+def fixed_limits() -> Iterator[str]:
+    """Yield the limits that have no key."""
+    section = DESCRIBED.read_text().partition("## Limits without a key\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
+    require([int(figure) for figure, _ in rows] == FIGURES, "limits", FIGURES)
+    yield from items((f"Cm {figure}", sentence(what)) for figure, what in rows)
+
+
 def rows_of(text: str, table: str) -> dict[str, dict[str, str]]:
     """Return the cells of a table in docs/configuration.md, by key and by heading."""
     section = text.partition(f"## [{table}]\n")[2].partition("\n## ")[0]
@@ -238,6 +260,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands of localechoctl": commands,
     "keys": keys,
     "reasons": reasons,
+    "limits": fixed_limits,
 }
 
 

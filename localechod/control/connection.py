@@ -12,8 +12,9 @@ from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
-from localechod.control.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES, Excess
+from localechod.control.limits import Excess
 from localechod.echo.reasons import Reason
+from localechod.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:

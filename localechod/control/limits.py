@@ -7,25 +7,13 @@ from typing import NamedTuple
 
 from localechod.echo.ratelimit import table_key
 from localechod.echo.reasons import Reason
-
-CONNECTIONS = 64
-CONNECTIONS_PER_USER = 16
-CALLS_PER_USER = 64
-# Requests hold a few names. The window is the least that HTTP/2 allows a connection, so that
-# a client cannot send more than that ahead of the reader.
-REQUEST_BYTES = 64 * 1024
-
-# Bytes that a user may send, over all connections: so many at once, and so many a second. HTTP/2
-# has frames that cost a hundred times more to handle than to send (HEADERS with RST_STREAM, PING).
-# A call of localechoctl takes 300 to 500 bytes. A connection counts for so many more.
-BURST_BYTES = REQUEST_BYTES + 32 * 1024
-BYTES_PER_SECOND = 8 * 1024
-CONNECTION_BYTES = 512
-
-# Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
-READ_BYTES = 1024
-
-WINDOW_BYTES = 2**16 - 1
+from localechod.limits import (
+    BURST_BYTES,
+    BYTES_PER_SECOND,
+    CALLS_PER_USER,
+    CONTROL_CONNECTIONS,
+    CONTROL_CONNECTIONS_PER_USER,
+)
 
 
 class Excess(NamedTuple):
@@ -91,12 +79,12 @@ class CallerLimits:
     def connect(self, uid: int) -> Excess | None:
         """Count a new connection and return None; or return the limit that it exceeds."""
         others = sum(n for user, n in self._connections.items() if user not in self._privileged)
-        if self._connections[uid] >= CONNECTIONS_PER_USER:
-            text = f"uid {uid} has {CONNECTIONS_PER_USER} control connections already"
+        if self._connections[uid] >= CONTROL_CONNECTIONS_PER_USER:
+            text = f"uid {uid} has {CONTROL_CONNECTIONS_PER_USER} control connections already"
             return Excess(Reason.USER_LIMIT, text)
         # Every user gets one: a few users with all of theirs must not keep the others out.
-        if uid not in self._privileged and others >= CONNECTIONS and self._connections[uid]:
-            text = f"there are {CONNECTIONS} control connections already"
+        if uid not in self._privileged and others >= CONTROL_CONNECTIONS and self._connections[uid]:
+            text = f"there are {CONTROL_CONNECTIONS} control connections already"
             return Excess(Reason.TOTAL_LIMIT, text)
         self._connections[uid] += 1
         return None

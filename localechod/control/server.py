@@ -24,8 +24,9 @@ from localechod.control.event_history import EventHistory
 from localechod.control.health import EndpointHealth
 from localechod.control.interceptor import InterceptedMethods, Interceptor
 from localechod.control.library_log import LibraryLog
-from localechod.control.limits import WINDOW_BYTES, CallerLimits
+from localechod.control.limits import CallerLimits
 from localechod.control.service import ControlService, Daemon
+from localechod.limits import WINDOW_BYTES
 
 _BACKLOG = 128
 

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-T = TypeVar("T")
+from localechod.limits import ANSWER_ROWS
 
-# Rows of a slice: they take about as long as one turn of traffic.
-ROWS = 32
+T = TypeVar("T")
 
 
 async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield the items, and let everything else that is ready run after each slice of them."""
     for number, item in enumerate(items, 1):
         yield item
-        if not number % ROWS:
+        if not number % ANSWER_ROWS:
             await asyncio.sleep(0)

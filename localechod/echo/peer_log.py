@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from localechod.echo.ratelimit import PAUSE, LineLimit
+from localechod.echo.ratelimit import LineLimit
+from localechod.limits import LOG_PAUSE
 
 log = logging.getLogger("localechod.peers")
 
@@ -31,7 +32,7 @@ class Topic:
     name: str
     level: int = logging.WARNING
     prefix: str = ""
-    pause: float = PAUSE
+    pause: float = LOG_PAUSE
 
 
 class PeerLog:

@@ -10,15 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-# Lines in any second: about all peers, and about one user. So no one user takes all of them.
-LINES = 10
-LINES_PER_USER = 5
-
-# Seconds between two lines about the same topic and user, where one line says it all.
-PAUSE = 10.0
-
-# Entries of a table at a time; all that do not fit share one more.
-ENTRIES = 256
+from localechod.limits import LOG_LINES, LOG_LINES_PER_USER, LOG_PAUSE, USER_ENTRIES
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -32,7 +24,7 @@ def table_key(table: dict[K | None, T], key: K, is_due: Callable[[T], bool]) -> 
         key: of the entry, which need not be there yet.
         is_due: whether an entry makes no difference any more.
     """
-    if key in table or len(table) < ENTRIES:
+    if key in table or len(table) < USER_ENTRIES:
         return key
     due = [each for each, entry in table.items() if is_due(entry)]
     for each in due:
@@ -56,7 +48,7 @@ class LineLimit:
     def __init__(self) -> None:
         self.left_out = 0
         self._entries: dict[tuple[str, int] | None, _Entry] = {}
-        self._newest: deque[tuple[float, int]] = deque(maxlen=LINES)
+        self._newest: deque[tuple[float, int]] = deque(maxlen=LOG_LINES)
 
     def note(self, topic: str, uid: int, pause: float, now: float) -> str | None:
         """Return a text to append to a line, or None for a line that is left out.
@@ -67,7 +59,7 @@ class LineLimit:
             pause: seconds that have to pass after the last line about this topic and user.
             now: monotonic seconds.
         """
-        key = table_key(self._entries, (topic, uid), lambda entry: now - entry.told >= PAUSE)
+        key = table_key(self._entries, (topic, uid), lambda entry: now - entry.told >= LOG_PAUSE)
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry()
@@ -81,7 +73,7 @@ class LineLimit:
 
     def _has_space(self, uid: int, now: float) -> bool:
         newest = self._newest
-        if len(newest) == LINES and now - newest[0][0] < 1.0:
+        if len(newest) == LOG_LINES and now - newest[0][0] < 1.0:
             return False
         own = sum(user == uid and now - at < 1.0 for at, user in newest)
-        return own < LINES_PER_USER
+        return own < LOG_LINES_PER_USER

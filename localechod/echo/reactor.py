@@ -14,10 +14,7 @@ import socket
 
 from localechod.echo.fastpath import Handler, Poller
 from localechod.echo.peer_log import NOBODY, PeerLog, Topic
-
-# Descriptors that are reserved: the control plane may need about a hundred for its connections, and
-# calls and look-ups open some. Of a small limit, a quarter is reserved.
-_RESERVE = 128
+from localechod.limits import RESERVED_DESCRIPTORS
 
 _UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
@@ -38,7 +35,7 @@ class Reactor(Poller):
         super().__init__(parent, busy_poll)
         self._above = parent
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.ceiling = limit - min(_RESERVE, limit // 4)
+        self.ceiling = limit - min(RESERVED_DESCRIPTORS, limit // 4)
         self._tight = True
         self.peer_log: PeerLog = PeerLog() if parent is None else parent.peer_log
         if parent is not None:

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from localechod.control.limits import CONNECTIONS_PER_USER
 from localechod.echo.reasons import Reason
+from localechod.limits import CONTROL_CONNECTIONS_PER_USER
 from tests.integration.harness import Daemon, needs_root, receive, until
 
 GAMES = 5  # an ordinary user of every Debian
@@ -23,7 +23,10 @@ def test_what_the_control_socket_refuses_is_counted_and_shown(daemon: Daemon) ->
         while odd.recv(1000):
             pass
     with ExitStack() as stack:
-        held = [stack.enter_context(daemon.connect(control)) for _ in range(CONNECTIONS_PER_USER)]
+        held = [
+            stack.enter_context(daemon.connect(control))
+            for _ in range(CONTROL_CONNECTIONS_PER_USER)
+        ]
         assert all(sock.recv(1) for sock in held)
         with daemon.connect(control) as another:
             assert another.recv(1) == b""

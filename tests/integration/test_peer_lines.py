@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from localechod.echo.ratelimit import LINES
+from localechod.limits import LOG_LINES
 from tests.integration.harness import CHECKOUT, Daemon, needs_root, until
 
 USERS = (2, 5)  # ordinary users of every Debian: bin and games
@@ -102,7 +102,7 @@ def test_peers_cause_ten_lines_in_a_second_whatever_they_do(daemon: Daemon) -> N
     assert [flood.wait(60) for flood in floods] == [0, 0]
     seconds = time.monotonic() - begin
     lines = daemon.log.read_text(encoding="utf-8").splitlines()[before:]
-    assert LINES <= len(lines) <= LINES * (seconds + 1), lines
+    assert LOG_LINES <= len(lines) <= LOG_LINES * (seconds + 1), lines
     about = json.loads(daemon.ctl("status", "--json").stdout)["daemon"]
     # Each turn causes eight lines at most, and each of these six in any case.
     assert len(USERS) * TURNS * 6 - len(lines) <= about["log_lines_left_out_total"]

@@ -2,21 +2,20 @@
 
 import pytest
 
-from localechod.control.limits import (
+from localechod.control.limits import CallerLimits, Excess
+from localechod.echo import ratelimit
+from localechod.echo.reasons import Reason
+from localechod.limits import (
     BURST_BYTES,
     BYTES_PER_SECOND,
     CALLS_PER_USER,
-    CONNECTIONS,
-    CONNECTIONS_PER_USER,
-    CallerLimits,
-    Excess,
+    CONTROL_CONNECTIONS,
+    CONTROL_CONNECTIONS_PER_USER,
 )
-from localechod.echo import ratelimit
-from localechod.echo.reasons import Reason
 
 
 def filled(limits: CallerLimits, uid: int) -> None:
-    for _ in range(CONNECTIONS_PER_USER):
+    for _ in range(CONTROL_CONNECTIONS_PER_USER):
         assert not limits.connect(uid)
 
 
@@ -38,7 +37,7 @@ def test_a_disconnect_permits_another_connection() -> None:
 
 def test_beyond_the_total_each_user_gets_one_and_root_and_the_daemon_itself_any_number() -> None:
     limits = CallerLimits({0, 990})
-    for uid in range(1000, 1000 + CONNECTIONS // CONNECTIONS_PER_USER):
+    for uid in range(1000, 1000 + CONTROL_CONNECTIONS // CONTROL_CONNECTIONS_PER_USER):
         filled(limits, uid)
     assert not limits.connect(2000)
     text = "there are 64 control connections already"
@@ -86,7 +85,7 @@ def test_a_flood_is_not_held_against_a_user_for_long() -> None:
 
 
 def test_the_table_of_budgets_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratelimit, "ENTRIES", 3)
+    monkeypatch.setattr(ratelimit, "USER_ENTRIES", 3)
     limits = CallerLimits({0})
     for uid in range(1000, 1010):
         assert not limits.spend(uid, 10, 5.0)

@@ -9,12 +9,12 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from localechod.control import slices as slices_module
 from localechod.control.messages import ReceivedEvent
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.status import PeerRow
 from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
+from localechod.limits import ANSWER_ROWS
 from localechod.localsocket.peer import pid_namespace
 from tests.unit.control_fakes import (
     NOBODY,
@@ -319,5 +319,5 @@ def test_a_long_answer_lets_everything_else_run_in_between(
 
         return run(factory, main)
 
-    assert slices(slices_module.ROWS) == 0
-    assert slices(100 * slices_module.ROWS) >= 99
+    assert slices(ANSWER_ROWS) == 0
+    assert slices(100 * ANSWER_ROWS) >= 99

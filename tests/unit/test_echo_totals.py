@@ -167,7 +167,7 @@ def test_an_eviction_looks_at_few_connections_however_many_there_are(
     def looks(count: int) -> int:
         budget = BufferBudget()
         owners = [Owner(budget, number % users) for number in range(count)]
-        monkeypatch.setattr(buffers_module, "LIMIT", sum(range(1000, 1000 + count)))
+        monkeypatch.setattr(buffers_module, "BUFFERED_BYTES", sum(range(1000, 1000 + count)))
         for size, owner in enumerate(owners, 1000):
             budget.report(owner, size)
         Owner.looks = 0

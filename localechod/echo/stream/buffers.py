@@ -4,13 +4,7 @@ import heapq
 from typing import Protocol
 
 from localechod.echo.persist.crash_marks import MarkedFlow
-
-# Bytes. The kernel kills a process that uses too much memory, and then nobody is served.
-LIMIT = 256 << 20
-
-# Bytes of a connection that are not counted: no more than the connection itself costs, and most
-# connections never buffer more.
-SMALL = 16 << 10
+from localechod.limits import BUFFERED_BYTES, UNCOUNTED_BYTES
 
 
 class BufferOwner(Protocol):
@@ -89,7 +83,7 @@ class BufferBudget:
         self._total += user.total
         if not user.total:
             del self._users[owner.uid]
-        while self._total > LIMIT:
+        while self._total > BUFFERED_BYTES:
             max(self._users.values(), key=_total).largest().evict()
 
 
@@ -109,7 +103,7 @@ class BufferedFlow(MarkedFlow):
     def account(self) -> None:
         """Report the buffered bytes, after they may have changed; may close this connection."""
         size = self.buffered()
-        size = size if size > SMALL else 0
+        size = size if size > UNCOUNTED_BYTES else 0
         if self.fd >= 0:
             self._budget().report(self, size)
 

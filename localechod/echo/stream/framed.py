@@ -12,7 +12,6 @@ from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, UNSENT
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.reasons import Reason
-from localechod.echo.stream.buffers import SMALL
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import READ_SIZE
 from localechod.echo.stream.resync import ResyncFramer, rest
@@ -23,6 +22,7 @@ from localechod.framing import (
     MessageTooLongError,
     RecordFramer,
 )
+from localechod.limits import UNCOUNTED_BYTES
 
 # Bytes of the replies to one read, at most: a read of newlines alone grows by the prefix for each.
 _REPLY_LIMIT = 1 << 20
@@ -181,8 +181,8 @@ class StreamConnection(Connection):
             self.send(reply)
         if slot is not None and len(reply) > slot.atomic_size:
             self.record_state()
-        # Only in these cases can the pending bytes have grown past SMALL.
-        if not reply or len(data) > SMALL or self in self.port.buffers:
+        # Only in these cases can the pending bytes have grown past UNCOUNTED_BYTES.
+        if not reply or len(data) > UNCOUNTED_BYTES or self in self.port.buffers:
             self.account()
         if COMPILED:
             self.set_kind()
