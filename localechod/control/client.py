@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 from localechod.control.call import unary
 from localechod.control.connect import LOOK_SECONDS, not_localechod
 from localechod.control.convert import from_wire
-from localechod.control.messages import DaemonInfo, PeersReport, ReloadReport, StatusReport
+from localechod.control.messages import (
+    ControlStatus,
+    DaemonInfo,
+    PeersReport,
+    ReloadReport,
+    StatusReport,
+)
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.address import Address
@@ -110,4 +116,5 @@ class Client:
 def report(reply: pb.StatusReply) -> StatusReport:
     """Return the values of a reply to Status."""
     rows = [from_wire(row, EndpointStatus) for row in reply.endpoints]
-    return StatusReport(from_wire(reply.daemon, DaemonInfo), rows)
+    control = from_wire(reply.control, ControlStatus)
+    return StatusReport(from_wire(reply.daemon, DaemonInfo), control, rows)
