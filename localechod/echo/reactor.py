@@ -8,13 +8,12 @@ compares its speed with that of others.
 import asyncio
 import logging
 import os
-import resource
 import select
 import socket
 
+from localechod.echo import descriptors
 from localechod.echo.fastpath import Handler, Poller
 from localechod.echo.peer_log import NOBODY, PeerLog, Topic
-from localechod.limits import RESERVED_DESCRIPTORS
 
 _UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
@@ -34,8 +33,7 @@ class Reactor(Poller):
     def __init__(self, parent: "Reactor | None" = None, busy_poll: float = 0.0) -> None:
         super().__init__(parent, busy_poll)
         self._above = parent
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.ceiling = limit - min(RESERVED_DESCRIPTORS, limit // 4)
+        self.ceiling = descriptors.ceiling(descriptors.limit())
         self._tight = True
         self.peer_log: PeerLog = PeerLog() if parent is None else parent.peer_log
         if parent is not None:

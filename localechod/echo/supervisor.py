@@ -196,9 +196,10 @@ class Supervisor:
 
         Raises:
             NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
+            ConfigError: it takes more descriptors than there are; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
-        prepared = self._reload.prepare(changes, config)
+        prepared = self._reload.prepare(changes, config, self._connections())
         self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
         self._reload.apply(prepared)
 
@@ -219,6 +220,9 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             self.stop(name)
             endpoint.close()
+
+    def _connections(self) -> int:
+        return sum(endpoint.connections for endpoint in self._endpoints.values())
 
     def _start(self, endpoint: Endpoint) -> None:
         endpoint.counters.restarts += 1

@@ -169,18 +169,21 @@ class _Instance:
         self._inotify = inotify_simple.INotify(nonblocking=True)
         self.descriptor: int = self._inotify.fileno()
         self._watches: dict[int, dict[str, bytes]] = {}
+        self._of_key: dict[
+            str, set[int]
+        ] = {}  # a search of all watches takes long if there are many
 
     def add(self, key: str, path: str, mask: int, name: bytes = b"") -> None:
         """Watch an inode; see inotify_add_watch(2) for the OSError."""
         watch = self._inotify.add_watch(path, mask)
         self._watches.setdefault(watch, {})[key] = name
+        self._of_key.setdefault(key, set()).add(watch)
 
     def forget(self, key: str) -> None:
         """Remove the watches that no other key needs."""
-        for watch in [watch for watch, keys in self._watches.items() if key in keys]:
-            keys = self._watches[watch]
-            del keys[key]
-            if not keys:
+        for watch in self._of_key.pop(key, ()):
+            keys = self._watches.get(watch, {})
+            if keys.pop(key, None) is not None and not keys:
                 del self._watches[watch]
                 with suppress(OSError):  # EINVAL: its inode is gone, and the watch with it
                     self._inotify.rm_watch(watch)
