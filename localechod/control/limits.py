@@ -8,6 +8,9 @@ from localechod.echo.ratelimit import user_key
 
 CONNECTIONS = 64
 CONNECTIONS_PER_USER = 16
+# Beyond the total. Two, because a client may connect before the end of its user's last client has
+# been read.
+SPARE_PER_USER = 2
 CALLS_PER_USER = 64
 # Requests hold a few names. The window is the least that HTTP/2 allows a connection, so that
 # a client cannot send more than that ahead of the reader.
@@ -20,8 +23,8 @@ BURST_BYTES = REQUEST_BYTES + 32 * 1024
 BYTES_PER_SECOND = 8 * 1024
 CONNECTION_BYTES = 512
 
-# Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
-READ_BYTES = 1024
+# Bytes that are read at a time, and handled before traffic has its turn: a dozen small frames.
+READ_BYTES = 256
 
 WINDOW_BYTES = 2**16 - 1
 
@@ -49,8 +52,9 @@ class _Budget:
 class CallerLimits:
     """Counts connections, calls and bytes, and refuses those over the limits.
 
-    The total does not count the privileged users (root and the daemon's own), nor the first
-    connection of a user. Otherwise four users at their own limit could lock out all others.
+    The total does not count the privileged users (root and the daemon's own), nor does it refuse
+    the first two connections of a user. Otherwise four users at their own limit could lock out all
+    others.
 
     Args:
         privileged: uids that the total does not count.
@@ -84,8 +88,9 @@ class CallerLimits:
         others = sum(n for user, n in self._connections.items() if user not in self._privileged)
         if self._connections[uid] >= CONNECTIONS_PER_USER:
             return f"uid {uid} has {CONNECTIONS_PER_USER} control connections already"
-        # Every user gets one: a few users with all of theirs must not keep the others out.
-        if uid not in self._privileged and others >= CONNECTIONS and self._connections[uid]:
+        # Every user gets some: a few users with all of theirs must not keep the others out.
+        spare = self._connections[uid] < SPARE_PER_USER
+        if uid not in self._privileged and others >= CONNECTIONS and not spare:
             return f"there are {CONNECTIONS} control connections already"
         self._connections[uid] += 1
         return ""

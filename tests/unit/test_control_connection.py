@@ -302,7 +302,8 @@ def test_invalid_http2_ends_its_connection_and_nothing_else(
             reader, writer = await asyncio.open_unix_connection(str(path))
             writer.write(data)
             writer.write_eof()
-            await reader.read()
+            with suppress(ConnectionResetError):  # where more was sent than one read
+                await reader.read()
             writer.close()
             assert (await client.status()).endpoints, "others are served on"
 
