@@ -15,6 +15,7 @@ from localechod.accounts import user_name
 from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import CallerLimits
+from localechod.control.turns import Turns
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
 from localechod.echo.ratelimit import RateLimit
@@ -58,6 +59,7 @@ class Interceptor:
         self.connections: dict[asyncio.Transport, asyncio.Future[None]] = {}
         self.closing = False
         self._publish = publish
+        self.turns = Turns()
         self._refusals = RateLimit()
 
     def refuse(self, who: Credentials, method: str, reason: str) -> None:
@@ -113,6 +115,7 @@ class Interceptor:
         self.calls.add(task)
         task.add_done_callback(self.calls.discard)
         try:
+            await self.turns.wait(who.uid)
             await self._decided(who, method, function, stream)
         except LocalechodError as error:
             status = next(status for kind, status in STATUS if isinstance(error, kind))

@@ -51,7 +51,7 @@ class ControlServer:
         """Serve on a listening stream socket, which is closed by `close`."""
         self._history = EventHistory(self._daemon.supervisor.events)
         supervisor = self._daemon.supervisor
-        self._service = ControlService(self._daemon, self._history)
+        self._service = ControlService(self._daemon, self._history, self._interceptor.turns)
         health = EndpointHealth(
             lambda: {row.name: row.state for row in supervisor.status()}, self._history
         )

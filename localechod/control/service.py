@@ -19,6 +19,7 @@ from localechod.control.caller import current
 from localechod.control.convert import to_wire
 from localechod.control.event_history import EventHistory
 from localechod.control.messages import DaemonInfo, ReloadReport
+from localechod.control.turns import Turns
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
@@ -26,6 +27,9 @@ from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.peer import pid_namespace
 
 logger = logging.getLogger(__name__)
+
+# Connections that are described before traffic has its turn: about a millisecond.
+_ROWS = 100
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -87,11 +91,13 @@ class ControlService(ControlBase):
     Args:
         daemon: the daemon that they read and change.
         history: past and new events.
+        turns: where a long answer waits now and then.
     """
 
-    def __init__(self, daemon: Daemon, history: EventHistory) -> None:
+    def __init__(self, daemon: Daemon, history: EventHistory, turns: Turns) -> None:
         self._daemon = daemon
         self._history = history
+        self._turns = turns
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
     async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
@@ -131,12 +137,14 @@ class ControlService(ControlBase):
         """Return the connected peers: all to an administrator, else those of the caller's uid."""
         request = await _request(stream)
         caller = current()
-        rows = [
-            to_wire(row, pb.Peer)
-            for row in self._daemon.supervisor.peers(request.endpoint or None)
-            if caller.admin or row.uid == caller.credentials.uid
-        ]
-        await stream.send_message(pb.PeersReply(peers=rows, pid_namespace=pid_namespace()))
+        reply = pb.PeersReply(pid_namespace=pid_namespace())
+        rows = self._daemon.supervisor.peers(request.endpoint or None)
+        for number, row in enumerate(rows, 1):
+            if caller.admin or row.uid == caller.credentials.uid:
+                reply.peers.append(to_wire(row, pb.Peer))
+            if number % _ROWS == 0:
+                await self._turns.wait(caller.credentials.uid)
+        await stream.send_message(reply)
 
     async def Events(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
         """Send past events, then new ones until the caller or the daemon ends the stream."""

@@ -4,11 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from localechod.control import service
+from localechod.control.convert import to_wire
 from localechod.control.messages import ReceivedEvent
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
@@ -54,6 +57,43 @@ def test_status_returns_every_field_of_daemon_and_endpoints(
                 await client.status(["stream", "x"])
 
     run(factory, main)
+
+
+def test_a_long_list_of_peers_is_made_in_many_rounds_of_the_loop(
+    factory: LoopFactory, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, rounds = 0, set()
+    row = PeerRow(
+        endpoint="stream",
+        pid=1,
+        uid=OWN_UID,
+        connected_seconds=1.0,
+        messages=1,
+        received_bytes=1,
+        sent_bytes=1,
+    )
+
+    def convert(value: Any, kind: Any) -> Any:
+        rounds.add(now)
+        return to_wire(value, kind)
+
+    async def count() -> None:
+        nonlocal now
+        while True:
+            now += 1
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        daemon = FakeDaemon()
+        daemon.supervisor.connected = [row] * 3000
+        async with served(path, daemon), ThreadedClient(str(path)) as client:
+            counting = asyncio.ensure_future(count())
+            assert len((await client.peers()).peers) == 3000
+            counting.cancel()
+
+    monkeypatch.setattr(service, "to_wire", convert)
+    run(factory, main)
+    assert len(rounds) >= 30
 
 
 @pytest.mark.parametrize(
