@@ -7,7 +7,7 @@ from collections import deque
 class Turns:
     """Lets calls begin one at a time.
 
-    One read of the control socket may bring thirty calls. asyncio would run them all before the
+    One read of the control socket may bring a dozen calls. asyncio would run them all before the
     endpoints are served again. A user with many calls would also keep all others waiting.
     """
 
