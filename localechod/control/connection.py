@@ -12,7 +12,9 @@ from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
-from localechod.control.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
+from localechod.control.limits import Excess
+from localechod.echo.reasons import Reason
+from localechod.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:
@@ -130,11 +132,9 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         super().connection_made(transport)
         self.processor.processors = _Known(self.processor.processors)
 
-    def _refuse(self, excess: str) -> None:
-        """Report the limit that the user has exceeded, and end the connection."""
-        who = self._handler.credentials
-        if self._interceptor.limits.should_report(who.uid):
-            self._interceptor.refuse(who, "connection", excess)
+    def _refuse(self, excess: Excess) -> None:
+        """Report why the connection is not served, and end it."""
+        self._interceptor.refuse(self._handler.credentials, "connection", *excess)
         self.transport.abort()
 
     def get_buffer(self, _sizehint: int) -> bytearray:
@@ -156,11 +156,20 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
 
         h2 and grpclib raise various errors for invalid frames. An event loop would print a
         traceback for each, and anyone who can connect could fill the journal with tracebacks.
+        grpclib's own method would hide a ProtocolError, which then would not be counted.
         """
         try:
-            super().data_received(data)
+            try:
+                events = self.connection.feed(data)
+            finally:
+                self.connection.flush()  # of an error, GOAWAY: RFC 9113, 5.4.1
+            for event in events:
+                self.processor.process(event)
+            self.connection.flush()
         except Exception as error:  # noqa: BLE001 - see above: each has the same meaning
-            self._interceptor.refuse(self._handler.credentials, "connection", repr(error))
+            self._interceptor.refuse(
+                self._handler.credentials, "connection", Reason.INVALID_HTTP2, repr(error)
+            )
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

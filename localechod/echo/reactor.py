@@ -13,12 +13,10 @@ import select
 import socket
 
 from localechod.echo.fastpath import Handler, Poller
+from localechod.echo.peer_log import NOBODY, PeerLog, Topic
+from localechod.limits import RESERVED_DESCRIPTORS
 
-log = logging.getLogger("localechod.echo")
-
-# Descriptors that are reserved: the control plane may need about a hundred for its connections, and
-# calls and look-ups open some. Of a small limit, a quarter is reserved.
-_RESERVE = 128
+_UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
 
 class Reactor(Poller):
@@ -28,6 +26,7 @@ class Reactor(Poller):
         loop: the event loop that waits by it; eventloop.py sets it.
         ceiling: the lowest reserved descriptor. The system allocates the lowest free number, so
             clients get those below.
+        peer_log: where lines go that a peer can cause; all children share one.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -36,8 +35,9 @@ class Reactor(Poller):
         super().__init__(parent, busy_poll)
         self._above = parent
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.ceiling = limit - min(_RESERVE, limit // 4)
+        self.ceiling = limit - min(RESERVED_DESCRIPTORS, limit // 4)
         self._tight = True
+        self.peer_log: PeerLog = PeerLog() if parent is None else parent.peer_log
         if parent is not None:
             self.loop = parent.loop
 
@@ -69,8 +69,9 @@ class Reactor(Poller):
         """Let a handler end what it cannot serve; everything else goes on."""
         try:
             handler.failed(error)
-        except Exception:
-            log.exception("descriptor %d is not served any more", fd)
+        except Exception as another:  # noqa: BLE001 - whatever it is, the others are served
+            text = f"descriptor {fd} is not served any more"
+            self.peer_log.write(_UNSERVED, NOBODY, lambda: text, error=another)
             if fd in self:
                 self.unregister(fd)
 

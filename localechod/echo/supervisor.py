@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig
@@ -48,6 +48,7 @@ class Supervisor:
         self, config: Config, reactor: Reactor, owner: Owner, store: SocketStore, *, dropped: bool
     ) -> None:
         self.events = EventBus()
+        self.peer_log = reactor.peer_log
         self._reactor = reactor
         self._owner = owner
         self._store = store
@@ -120,16 +121,33 @@ class Supervisor:
         Raises:
             UnknownEndpointError: one of the names is not configured.
         """
-        return [self._named(name).status() for name in names or self._endpoints]
+        return list(self.each_status(names))
 
-    def peers(self, name: str | None = None) -> list[PeerRow]:
-        """Describe the clients that are connected to this endpoint, or to any.
+    def each_status(self, names: Collection[str] = ()) -> Iterator[EndpointStatus]:
+        """Describe these endpoints, or all, each as the iterator comes to it.
+
+        Raises:
+            UnknownEndpointError: one of the names is not configured.
+        """
+        chosen = [self._named(name) for name in names or self._endpoints]
+        return (endpoint.status() for endpoint in chosen)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each endpoint by name."""
+        return {name: str(endpoint.state) for name, endpoint in self._endpoints.items()}
+
+    def peers(self, name: str | None = None, uid: int | None = None) -> Iterator[PeerRow]:
+        """Describe the clients that are connected now, each as the iterator comes to it.
+
+        Args:
+            name: an endpoint; None: all.
+            uid: the user whose clients they are; None: all.
 
         Raises:
             UnknownEndpointError: the name is not configured.
         """
-        chosen = self._endpoints.values() if name is None else [self._named(name)]
-        return [row for endpoint in chosen for row in endpoint.peers()]
+        chosen = list(self._endpoints.values()) if name is None else [self._named(name)]
+        return (row for endpoint in chosen for row in endpoint.peers(uid))
 
     def start(self, name: str) -> None:
         """Bind an endpoint again; as by systemctl, one that serves already is left alone.
@@ -227,7 +245,7 @@ class Supervisor:
         context = Context(
             reactor=child,
             counters=Counters(),
-            endpoint_log=EndpointLog(config.name, self.events),
+            endpoint_log=EndpointLog(config.name, self.events, self.peer_log),
             store=self._store,
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,

@@ -23,7 +23,7 @@ from localechod.localsocket.holders import Holder, find_holders
 
 STATE_ESTABLISHED = 1  # net/tcp_states.h; AF_UNIX uses TCP's numbers
 STATE_LISTEN = 10
-_RCV_SHUTDOWN = 1  # net/sock.h
+_RCV_SHUTDOWN, _SEND_SHUTDOWN = 1, 2  # net/sock.h
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -57,6 +57,7 @@ class DiagSocket:
         backlog: of a listener, the limit of `queue`; of others, the bytes sent and not yet read.
         has_peer: stays True for a datagram socket whose peer has been closed.
         is_shut: it receives nothing more (shutdown(2), SHUT_RD).
+        has_ended: it sends nothing more (SHUT_WR).
     """
 
     type: int
@@ -72,6 +73,7 @@ class DiagSocket:
     uid: int | None
     has_peer: bool = False
     is_shut: bool = False
+    has_ended: bool = False
 
     def is_bound_to(self, device: int, file_inode: int) -> bool:
         """Compare with a file; the kernel reports only 32 bits of its inode number."""
@@ -195,6 +197,7 @@ def _decode(payload: bytes) -> DiagSocket:
         file_inode, encoded = struct.unpack("=II", found[_VFS])
         device = os.makedev(encoded >> 20, encoded & 0xFFFFF)  # linux/kdev_t.h: MINORBITS is 20
     pending = found.get(_ICONS, b"")
+    shutdown = found.get(_SHUTDOWN, b"\0")[0]
     return DiagSocket(
         type=type_,
         state=state,
@@ -208,7 +211,8 @@ def _decode(payload: bytes) -> DiagSocket:
         pending=struct.unpack(f"={len(pending) // 4}I", pending),
         uid=_number(found.get(_UID)),
         has_peer=_PEER in found,
-        is_shut=bool(found.get(_SHUTDOWN, b"\0")[0] & _RCV_SHUTDOWN),
+        is_shut=bool(shutdown & _RCV_SHUTDOWN),
+        has_ended=bool(shutdown & _SEND_SHUTDOWN),
     )
 
 

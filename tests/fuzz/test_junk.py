@@ -44,7 +44,7 @@ class Junk(RuleBasedStateMachine):
         tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}  # that is our own waiting
         descriptors, threads = inventory()
         own = descriptors - self.world.stored()  # older connections are kept for a crash
-        return (own, threads), len(tasks), len(self.world.supervisor.peers())
+        return (own, threads), len(tasks), len(list(self.world.supervisor.peers()))
 
     @rule(name=st.sampled_from(list(ENDPOINTS)), parcels=junk.parcels, ending=junk.endings)
     def throw(self, name: str, parcels: list[junk.Parcel], ending: str) -> None:

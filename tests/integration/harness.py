@@ -157,6 +157,12 @@ class Daemon:
         errors: dict[str, int] = self.row(name)["errors"]
         return errors
 
+    def control_errors(self) -> dict[str, int]:
+        """Return what the control socket has counted as errors, by reason."""
+        control = json.loads(self.ctl("status", "--json").stdout)["control"]
+        errors: dict[str, int] = control["errors"]
+        return errors
+
     def connect(self, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """Connect to an endpoint, with a deadline on everything."""
         sock = socket.socket(socket.AF_UNIX, kind)

@@ -44,7 +44,8 @@ class House:
 
     def __init__(self, directory: Path, storm: str) -> None:
         self.directory = directory
-        text = f'version = 1\n[endpoints.storm]\n{storm}\n[endpoints.calm]\ntype = "stream"\n'
+        text = "version = 1\n[defaults]\nmax_connections_per_user = 0\n"
+        text += f'[endpoints.storm]\n{storm}\n[endpoints.calm]\ntype = "stream"\n'
         self.reactor = Reactor()
         self.loop = EventLoop(self.reactor)
         owner = Owner(directory.stat().st_uid, directory.stat().st_gid)

@@ -76,9 +76,9 @@ def test_the_shipped_configuration_at_its_limits_stays_below_the_units(daemon: D
     if hard < 4 * CLIENTS:
         pytest.skip(f"{4 * CLIENTS} descriptors are needed, and this machine allows {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    daemon.configure(
-        "".join(f'[endpoints.{name}]\ntype = "stream"\nmode = "0666"\n' for name in ("a", "b"))
-    )
+    # One user is to stand for many: each has at most 256 of an endpoint's connections.
+    head = f'[defaults]\nmode = "0666"\nmax_connections_per_user = {CLIENTS}\n'
+    daemon.configure(head + '[endpoints.a]\ntype = "stream"\n[endpoints.b]\ntype = "stream"\n')
     with MemoryGroup().made() as group, ExitStack() as stack:
         manager = Manager(daemon)
         stack.callback(manager.close)

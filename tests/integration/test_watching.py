@@ -114,7 +114,7 @@ def test_a_client_in_the_old_backlog_is_served_by_the_new_socket(
     daemon: Daemon, place: Path
 ) -> None:
     path = place / "a"
-    daemon.configure(endpoint(path))
+    daemon.configure(endpoint(path, keys="max_connections_per_user = 0\n"))
     daemon.start()
     os.kill(daemon.pid, signal.SIGSTOP)
     with ExitStack() as stack:

@@ -14,9 +14,9 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, TrailersReceived
 
 from localechod.control import connection
-from localechod.control.limits import CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import NotPermittedError, UsageError
+from localechod.limits import CONTROL_CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials
 from tests.attacks.frames import PREFACE, begin
 from tests.unit.control_fakes import (
@@ -94,7 +94,8 @@ def test_one_connection_too_many_is_closed_at_once_and_logged_once(
     async def main() -> None:
         async with served(path, FakeDaemon()):
             held = [
-                await asyncio.open_unix_connection(str(path)) for _ in range(CONNECTIONS_PER_USER)
+                await asyncio.open_unix_connection(str(path))
+                for _ in range(CONTROL_CONNECTIONS_PER_USER)
             ]
             for reader, _ in held:
                 assert await reader.read(1), "the first byte of the server's settings"

@@ -55,7 +55,8 @@ class Stage:
         model = kind.model(self)  # type: ignore[arg-type]
         self.connection: Connection = model.begin(ours.detach(), 1, 2, 3)
 
-    def observe(self, message: bytes) -> None:
+    def observe(self, message: bytes, uid: int) -> None:
+        assert uid == self.connection.uid
         self.seen.append(message)
 
     @property

@@ -3,15 +3,16 @@
 import errno
 import select
 import socket
+from collections.abc import Iterator
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
-from localechod.echo.counters import Counters
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
 from localechod.echo.limits import AllowList
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
@@ -30,13 +31,13 @@ _LAST = 1024
 # Why a reply could not be delivered. It is never waited for: EPOLLOUT says that the send buffer has
 # space, not that the receiver's queue has.
 _UNDELIVERED = {
-    errno.EAGAIN: "queue_full",
-    errno.ECONNREFUSED: "receiver_gone",
-    errno.ENOENT: "receiver_gone",
-    errno.EACCES: "permission_denied",
-    errno.EPERM: "permission_denied",
-    errno.EPROTOTYPE: "wrong_type",
-    errno.EMSGSIZE: "reply_too_long",
+    errno.EAGAIN: Reason.QUEUE_FULL,
+    errno.ECONNREFUSED: Reason.RECEIVER_GONE,
+    errno.ENOENT: Reason.RECEIVER_GONE,
+    errno.EACCES: Reason.PERMISSION_DENIED,
+    errno.EPERM: Reason.PERMISSION_DENIED,
+    errno.EPROTOTYPE: Reason.WRONG_TYPE,
+    errno.EMSGSIZE: Reason.REPLY_TOO_LONG,
 }
 
 
@@ -53,13 +54,9 @@ class DatagramServer:
     def __len__(self) -> int:
         return 0
 
-    def peers(self) -> list[PeerRow]:
+    def peers(self, _uid: int | None) -> Iterator[PeerRow]:
         """Return no peer: a sender is forgotten after its reply."""
-        return []
-
-    def totals(self) -> Counters:
-        """Return the endpoint's counters."""
-        return self._counters
+        return iter(())
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply settings that need no other socket."""
@@ -112,7 +109,7 @@ class DatagramServer:
 
     def failed(self, error: Exception) -> None:
         """See Handler: the datagram has been read, and gets no reply."""
-        self._counters.errors["internal_error"] += 1
+        self._counters.errors[Reason.INTERNAL_ERROR] += 1
         self._endpoint_log.defect(error)
 
     def _answer(self, most: int) -> int:
@@ -148,16 +145,16 @@ class DatagramServer:
             return
         counters.received_bytes += len(message)
         if len(message) > self._limit:
-            counters.errors["too_long"] += 1
+            counters.errors[Reason.TOO_LONG] += 1
             return
         counters.messages += 1
         if self._config.log_messages:
-            self._endpoint_log.received(message)
+            self._endpoint_log.received(message, uid)
         self._reply(self._prefix + message, sender, uid)
 
     def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
         if not sender:
-            self._counters.errors["unnamed_sender"] += 1
+            self._counters.errors[Reason.UNNAMED_SENDER] += 1
             return
         refusal = self._send_budget.refusal(sender, len(reply))
         if refusal:
@@ -195,6 +192,6 @@ class DatagramServer:
         peer = Credentials(pid, uid, gid, frozenset({gid}))
         if self._allow.admits(peer):
             return True
-        self._counters.errors["not_allowed"] += 1
+        self._counters.errors[Reason.NOT_ALLOWED] += 1
         self._endpoint_log.refused(peer, "not in allow")
         return False

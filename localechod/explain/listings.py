@@ -1,0 +1,96 @@
+"""The kernel's lists of sockets in the client's network namespace, and in others."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localechod.explain import netns
+from localechod.localsocket import diag
+from localechod.localsocket.diag import DiagSocket
+
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The sockets of an address, from the kernel's lists.
+
+    Attributes:
+        sockets: the sockets that are bound as this file, or to this abstract name.
+        failure: why the list could not be read, or "".
+        other_pid: a process of the network namespace in which they were found; None where that
+            is the namespace of the client.
+        unsearched: the number of network namespaces that could not be entered; None where some
+            may be hidden.
+    """
+
+    sockets: tuple[DiagSocket, ...] = ()
+    failure: str = ""
+    other_pid: int | None = None
+    unsearched: int | None = 0
+
+
+def by_name(name: bytes, pid: int | None) -> Listing:
+    """List the sockets that have an abstract name in the network namespace of a process.
+
+    Args:
+        name: with its leading NUL.
+        pid: the process; None: our own.
+    """
+    try:
+        return Listing(tuple(netns.run_inside(pid, lambda: diag.named(name))))
+    except OSError as error:
+        return Listing(failure=_reason(error))
+
+
+def by_file(device: int, inode: int, pid: int | None) -> Listing:
+    """List the sockets that were bound as a file; a path works across network namespaces.
+
+    Args:
+        device: of the file, as UNIX_DIAG has it.
+        inode: of the file.
+        pid: a process of the namespace to search first; None: our own.
+    """
+
+    def ask() -> list[DiagSocket]:
+        return diag.bound_to(device, inode)
+
+    try:
+        found = netns.run_inside(pid, ask)
+    except OSError as error:
+        return Listing(failure=_reason(error))
+    return Listing(tuple(found)) if found else search_others(ask, pid)
+
+
+def search_others(ask: Callable[[], list[DiagSocket]], pid: int | None) -> Listing:
+    """Search all network namespaces that can be entered, but that of a process.
+
+    Processes start and end meanwhile, so the search is repeated until no namespace is new.
+
+    Args:
+        ask: lists the sockets of the namespace in which it is called.
+        pid: the process; None: our own.
+    """
+    known = {netns.identity(pid or os.getpid())}
+    closed = 0
+    for _ in range(_ATTEMPTS):
+        there = netns.survey()
+        new = {number: other for number, other in there.pids.items() if number not in known}
+        if not new:
+            return Listing(unsearched=closed if there.complete else None)
+        for number, other in new.items():
+            try:
+                found = netns.run_inside(other, ask)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # the process has ended; others may be in the same namespace
+            except OSError:
+                closed += 1
+            else:
+                if found:
+                    return Listing(tuple(found), other_pid=other)
+            known.add(number)
+    return Listing(unsearched=None)
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror} ({error.errno})"
