@@ -19,7 +19,7 @@ class Attack:
         run: does it.
         users: how many users do it at the same time.
         memory: bytes that the daemon may take more while it lasts: 32 MiB, or what it may keep
-            for its clients (echo/stream/buffers.py) with the largest message of one more.
+            for its clients (echo/stream/buffers.py) with some messages of LARGE besides.
     """
 
     run: Callable[[Aim], None]
@@ -27,7 +27,7 @@ class Attack:
     memory: int = 32 * MIB
 
 
-_KEPT = (256 + 64) * MIB
+_KEPT = (256 + 96) * MIB
 _LINES = b"x\n" * 32768
 
 ATTACKS = {
