@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
+from h2.errors import ErrorCodes
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
@@ -40,6 +41,11 @@ class BoundedBuffer(Buffer):
         return await super().read(size)
 
 
+# A request without one of these is malformed; RFC 9113, 8.3.1. h2 could look for them, but would
+# also refuse a request without :authority, which gRPC allows.
+_REQUIRED = frozenset({":method", ":scheme", ":path"})
+
+
 class CredentialsHandler(AbstractHandler):
     """Sets the caller's credentials before grpclib's own handler starts a task for a request.
 
@@ -58,7 +64,18 @@ class CredentialsHandler(AbstractHandler):
         headers: list[tuple[str, str]],
         release_stream: Callable[[], None],
     ) -> None:
-        """Pass a request on, with the caller's credentials in its context (caller.CREDENTIALS)."""
+        """Pass a request on, with the caller's credentials in its context (caller.CREDENTIALS).
+
+        A malformed one is reset: for a missing field grpclib would log a traceback, and not answer.
+        """
+        if not _REQUIRED.issubset(name for name, _ in headers):
+            release_stream()
+            if stream.closable:
+                stream.reset_nowait(ErrorCodes.PROTOCOL_ERROR)
+            return
+        # A client ends a call at its own deadline. Here it would only add a traceback for each call
+        # whose deadline has passed before it begins.
+        headers = [field for field in headers if field[0] != "grpc-timeout"]
         # The id is not None: the client has opened the stream.
         stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
         self._releases[stream] = release_stream

@@ -234,8 +234,9 @@ PyObject *answer_datagrams(PyObject *module, PyObject *args)
 	fd = PyObject_AsFileDescriptor(sock);
 	if (fd < 0)
 		return NULL;
-	if (turn.prefix_size > LONGEST_PREFIX || turn.limit >= LONGEST_READ) {
-		PyErr_SetString(PyExc_ValueError, "the prefix or the limit is longer than the buffer");
+	if (turn.prefix_size > LONGEST_PREFIX || turn.limit < 0 || turn.limit >= LONGEST_READ
+	    || at_once < 1) {
+		PyErr_SetString(PyExc_ValueError, "the prefix, the limit or the batch fits no buffer");
 		return NULL;
 	}
 	at_once = at_once > MOST_AT_ONCE ? MOST_AT_ONCE : at_once;

@@ -8,7 +8,6 @@ and the labels of a security module.
 import errno
 import os
 import shutil
-import socket
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,7 +18,9 @@ from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import (
     abstract_names,
     ancestry,
+    former,
     listings,
+    liveness,
     magic_links,
     mounts,
     not_sockets,
@@ -31,7 +32,8 @@ from localechod.explain import (
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
-from localechod.explain.listings import Listing
+from localechod.explain.listings import Listing, is_connection, reachable
+from localechod.explain.liveness import Liveness
 from localechod.explain.magic_links import Inspector
 from localechod.explain.not_sockets import Content
 from localechod.explain.processes import HoldingProcess, holding_processes
@@ -39,7 +41,6 @@ from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk_path
-from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained
 
@@ -87,6 +88,7 @@ class Facts:
         absent: those of the commands that a remedy may have which are not installed.
         elsewhere: of an abstract name that is not bound, where it is.
         content: of a file that is no socket, what is in it.
+        former: the client's connections to a socket that had the name before.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
     """
 
@@ -102,6 +104,8 @@ class Facts:
     family: tuple[Relative, ...] = ()
     absent: frozenset[str] = frozenset()
     sandbox: Sandbox = field(default_factory=Sandbox)
+    liveness: Liveness = field(default_factory=Liveness)
+    former: int = 0
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
@@ -117,7 +121,13 @@ def gather(question: Question) -> Facts:
     if len(question.name) > LONGEST:
         return Facts(question)
     inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
-    return replace(_facts(question), sandbox=inside)
+    facts = _facts(question)
+    found = facts.listing
+    main = reachable(found.sockets, question.type, abstract=question.is_abstract)
+    seen = liveness.look(
+        main, [each.pid for each in facts.holders], found.other_pid or question.pid
+    )
+    return replace(facts, sandbox=inside, liveness=seen, former=_former(facts))
 
 
 def _facts(question: Question) -> Facts:
@@ -154,9 +164,12 @@ def _facts(question: Question) -> Facts:
         ) from None
 
 
-def is_connection(each: DiagSocket) -> bool:
-    """True for a stream or seqpacket socket that has a peer."""
-    return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
+def _former(facts: Facts) -> int:
+    question, end = facts.question, facts.walk.end if facts.walk else None
+    if question.pid is None or question.is_abstract:
+        return 0
+    path = end.path if end else question.name
+    return former.count(question.pid, path, (end.device, end.inode) if end else None)
 
 
 def _walk(question: Question, closing: ExitStack) -> Walk:

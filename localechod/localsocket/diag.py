@@ -136,6 +136,18 @@ def of_inode(inode: int) -> DiagSocket:
     return _query(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
 
 
+def waiting(inode: int) -> tuple[int, ...]:
+    """Return the inodes of the clients that wait in a listener's queue, the first one first.
+
+    0 stands for a client that has gone. More than a thousand do not fit in the kernel's reply.
+
+    Raises:
+        OSError: as for `sockets`; ENOENT where there is no such socket; EMSGSIZE where they do not
+            fit.
+    """
+    return _query(_ANY_STATE, _SHOW_ICONS, inode=inode)[0].pending
+
+
 def datagrams() -> list[DiagSocket]:
     """List the datagram sockets that have a name; `queue` is the length of the next message.
 

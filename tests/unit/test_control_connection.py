@@ -18,7 +18,7 @@ from localechod.control.wire import control_pb2 as pb
 from localechod.errors import NotPermittedError, UsageError
 from localechod.limits import CONTROL_CONNECTIONS_PER_USER, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials
-from tests.attacks.frames import PREFACE, begin
+from tests.attacks.frames import begin
 from tests.unit.control_fakes import (
     FakeDaemon,
     LoopFactory,
@@ -27,6 +27,7 @@ from tests.unit.control_fakes import (
     run,
     served,
 )
+from tests.unit.http2_frames import PREFACE, frame
 
 STATUS = "/localechod.v1.Control/Status"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -196,11 +197,6 @@ def test_an_unknown_method_is_logged_and_published_with_its_caller(
     assert record.__dict__["fields"]["METHOD"] == r"/localechod.v1.Control/Destroy\x1b[2J"
 
 
-def frame(kind: int, payload: bytes = b"", stream: int = 0, flags: int = 0) -> bytes:
-    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
-    return head + payload
-
-
 def test_a_user_who_sends_too_much_gets_goaway_and_no_other_user(
     factory: LoopFactory,
     sockdir: Path,
@@ -212,7 +208,7 @@ def test_a_user_who_sends_too_much_gets_goaway_and_no_other_user(
 
     async def flood() -> bytes:
         reader, writer = await asyncio.open_unix_connection(str(path))
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+        writer.write(PREFACE + frame(4))
         with suppress(OSError):
             while not reader.at_eof():
                 writer.write(frame(6, b"12345678") * 100)
@@ -246,7 +242,7 @@ def test_a_frame_of_an_unknown_type_is_ignored(
     async def main() -> None:
         async with served(path, FakeDaemon()):
             reader, writer = await asyncio.open_unix_connection(str(path))
-            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+            writer.write(PREFACE + frame(4))
             writer.write(frame(0xBB, b"unknown") + frame(10, b"\0\1xy", 0) + frame(6, b"12345678"))
             got = b""
             while frame(6, b"12345678", flags=1) not in got:
@@ -286,9 +282,9 @@ def test_calls_that_are_reset_at_once_leave_nothing(factory: LoopFactory, sockdi
     [
         b"GET / HTTP/1.1\r\n\r\n",
         b"hello\n" * 100,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) + frame(0xBB, b"unknown"),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) + frame(10, b"\0\1xy", 0),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) + frame(1, b"\xff" * 20, 1),
+        PREFACE + frame(4) + frame(0xBB, b"unknown"),
+        PREFACE + frame(4) + frame(10, b"\0\1xy", 0),
+        PREFACE + frame(4) + frame(1, b"\xff" * 20, 1),
     ],
     ids=["http1", "text", "unknown-frame", "altsvc", "bad-headers"],
 )

@@ -256,6 +256,18 @@ def test_datagrams_longer_than_the_compiled_buffer_are_left_to_python() -> None:
 
 
 @compiled
+@pytest.mark.parametrize(
+    ("prefix", "limit", "at_once"),
+    [(b"x" * 1025, 1, 1), (b"", LONGEST_READ, 1), (b"", -2, 1), (b"", 1, 0)],
+)
+def test_a_size_that_fits_no_buffer_is_refused(
+    server: socket.socket, prefix: bytes, limit: int, at_once: int
+) -> None:
+    with pytest.raises(ValueError, match="fits no buffer"):
+        fastpath._answer_compiled(server, prefix, limit, 1, PLENTY, set(), at_once)
+
+
+@compiled
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=10))
 def test_bytes_come_back_as_they_were_sent(messages: list[bytes]) -> None:
