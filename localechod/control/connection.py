@@ -55,6 +55,7 @@ class CredentialsHandler(AbstractHandler):
 
     def __init__(self, inner: AbstractHandler) -> None:
         self._inner = inner
+        self._releases: dict[Stream, Callable[[], None]] = {}
         self.credentials: Credentials
 
     def accept(
@@ -77,15 +78,26 @@ class CredentialsHandler(AbstractHandler):
         headers = [field for field in headers if field[0] != "grpc-timeout"]
         # The id is not None: the client has opened the stream.
         stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
+        self._releases[stream] = release_stream
         token = CREDENTIALS.set(self.credentials)
         try:
-            self._inner.accept(stream, headers, release_stream)
+            self._inner.accept(stream, headers, partial(self._release, stream))
         finally:
             CREDENTIALS.reset(token)
 
     def cancel(self, stream: Stream) -> None:
-        """Cancel the call of a stream that the client has reset."""
+        """Cancel the call of a stream that the client has reset, and release the stream.
+
+        grpclib's task releases it at its end, but not if it is cancelled before it has begun. Each
+        HEADERS with RST_STREAM in one read would leave 4 KiB, for as long as the client stays.
+        """
         self._inner.cancel(stream)
+        self._release(stream)
+
+    def _release(self, stream: Stream) -> None:
+        release = self._releases.pop(stream, None)
+        if release is not None:
+            release()
 
     def close(self) -> None:
         """Cancel every call of this connection."""

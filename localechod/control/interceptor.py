@@ -15,6 +15,7 @@ from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import CallerLimits
 from localechod.control.messages import ControlStatus
+from localechod.control.turns import Turns
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
 from localechod.echo.peer_log import PeerLog, Topic
@@ -74,6 +75,7 @@ class Interceptor:
         self.errors: Counter[str] = Counter()
         self.closing = False
         self._publish = publish
+        self.turns = Turns()
         self._peer_log = peer_log
 
     def refuse(self, who: Credentials, method: str, reason: Reason, why: str) -> None:
@@ -136,6 +138,7 @@ class Interceptor:
         self.calls.add(task)
         task.add_done_callback(self.calls.discard)
         try:
+            await self.turns.wait(who.uid)
             await self._decided(who, method, function, stream)
         except LocalechodError as error:
             status = next(status for kind, status in STATUS if isinstance(error, kind))

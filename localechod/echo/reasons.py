@@ -81,7 +81,7 @@ class Reason(StrEnum):
     TOTAL_LIMIT = (
         "total_limit",
         "control",
-        "all users together have 64 connections, and this user has one",
+        "all users together have 64 connections, and this user has two",
     )
     CALL_LIMIT = "call_limit", "control", "the caller's user has 64 calls under way"
     BYTE_LIMIT = (
