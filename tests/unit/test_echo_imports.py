@@ -10,7 +10,7 @@ FLOORS = [
     ["counters", "lifecycle", "limits", "portable", "ratelimit", "retry", "status"],
     ["fastpath"],
     ["binding", "events", "reactor", "persist"],
-    ["endpoint_log", "eventloop", "stream.buffers"],
+    ["endpoint_log", "eventloop", "stream.buffers", "datagram.proof_budget"],
     ["context"],
     ["stream", "datagram"],
     ["activated"],
