@@ -218,23 +218,30 @@ class DatagramServer:
         if self._config.log_messages:
             self._endpoint_log.received(message)
         reply = self._prefix + message
-        refusal = self._refusal(sender, len(reply))
-        if not refusal and isinstance(sender, bytes):
-            refusal = self._unproven(sender, peer, sent_at)
+        refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
             counters.errors[refusal] += 1
         elif sender:
             self._reply(reply, sender, uid)
 
-    def _refusal(self, sender: str | bytes | None, size: int) -> str:
+    def _refusal(
+        self, sender: str | bytes | None, size: int, peer: tuple[int, int, int], sent_at: float
+    ) -> str:
         if not sender:
             return "unnamed_sender"
         if sender in self._proof_budget.ours:
             return "own_endpoint"
-        return self._send_budget.refusal(sender, size)
+        # First, so that nobody else can use up what a sender's own budget is.
+        unproven = self._unproven(sender, peer, sent_at)
+        refusal = unproven or self._send_budget.refusal(sender, size)
+        if refusal or self._send_budget.slack >= 0:
+            return refusal
+        return self._unproven(sender, peer, sent_at)  # the budget's list may have taken long
 
-    def _unproven(self, sender: bytes, peer: tuple[int, int, int], sent_at: float) -> str:
+    def _unproven(self, sender: str | bytes, peer: tuple[int, int, int], sent_at: float) -> str:
         """Return why an abstract name may be another socket's than the sender's, or ""."""
+        if isinstance(sender, str):
+            return ""  # pinned_senders.py
         pid, uid, gid = peer
         if sent_at and 0 <= time.time() - sent_at < self._fresh:
             return ""
