@@ -12,6 +12,7 @@ from localechod.echo.bind_permission import BindPermission
 from localechod.echo.binding import Opened, Owner
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
+from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.events import EventBus
@@ -55,6 +56,7 @@ class Supervisor:
         self._crash_keeper = CrashKeeper(reactor.loop, store, config.service.crash_keep)
         self._crash_keeper.reserve(len(config.endpoints))
         self._buffers = BufferBudget()
+        self._proof_budget = ProofBudget()
         self._endpoints: dict[str, Endpoint] = {}
         self._permission = BindPermission(self._endpoints, dropped=dropped)
         self._monitor = Monitor(reactor, _watches(), self._permission.allows)
@@ -253,6 +255,7 @@ class Supervisor:
             store=self._store,
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,
+            proof_budget=self._proof_budget,
         )
         return Endpoint(config, context, self._owner)
 

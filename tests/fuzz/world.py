@@ -140,6 +140,7 @@ class World:
                     connection.slot_byte = None  # a view of the memory, which is closed below
                 if endpoint.config.type == "datagram":
                     endpoint._server._pinned_senders.close()  # type: ignore[union-attr] # by its type
+                    endpoint._server._proven_senders.close()  # type: ignore[union-attr] # by its type
             endpoint.close()
         for sock in sockets:
             sock.close()

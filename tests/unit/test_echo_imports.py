@@ -11,7 +11,7 @@ FLOORS = [
     ["fastpath", "peer_log"],
     ["counters"],
     ["binding", "events", "reactor", "persist"],
-    ["endpoint_log", "eventloop", "stream.buffers"],
+    ["endpoint_log", "eventloop", "stream.buffers", "datagram.proof_budget"],
     ["context"],
     ["stream", "datagram"],
     ["activated"],
