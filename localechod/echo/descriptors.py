@@ -31,15 +31,17 @@ def ceiling(of: int) -> int:
 def taken_by(endpoints: Iterable[EndpointConfig], activated: Collection[str] = ()) -> int:
     """Return how many descriptors endpoints have while they serve, without their clients.
 
-    A socket that has a file takes three: its directory and the file are held open. An activated
-    endpoint has a duplicate of its socket as well.
+    A socket that has a file takes three: its directory and the file are held open. A datagram
+    endpoint has one to prove senders with, an activated endpoint a duplicate of its socket.
 
     Args:
         endpoints: those that are not enabled count too: a call can start them.
         activated: names of endpoints whose socket a socket unit has bound.
     """
     return sum(
-        (1 if endpoint.address.is_abstract else 3) + (endpoint.name in activated)
+        (1 if endpoint.address.is_abstract else 3)
+        + (endpoint.type == "datagram")
+        + (endpoint.name in activated)
         for endpoint in endpoints
     )
 

@@ -25,10 +25,10 @@ def plan(limit: int, activated: tuple[str, ...] = (), others: int = 0) -> Plan:
     return Plan(config.parse(TEXT, Path("/run/x"), "text"), limit, activated, others)
 
 
-def test_a_path_takes_three_a_name_one_and_an_activated_one_more() -> None:
+def test_a_path_takes_three_a_name_one_and_some_one_more() -> None:
     found = config.parse(TEXT, Path("/run/x"), "text").endpoints
-    assert taken_by(found.values()) == 7
-    assert taken_by(found.values(), ("path", "abstract")) == 9
+    assert taken_by(found.values()) == 8
+    assert taken_by(found.values(), ("path", "abstract")) == 10
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(64, 48), (512, 384), (1024, 896), (65536, 65408)])
@@ -37,15 +37,15 @@ def test_a_quarter_of_a_small_limit_is_reserved(limit: int, expected: int) -> No
 
 
 def test_at_least_one_client_must_fit() -> None:
-    # 24 of 31 are not reserved: 16 of the service itself, 7 of the endpoints, one client.
-    plan(31).require()
-    with pytest.raises(ConfigError, match="limit is 30; 3 endpoints take 7, the service 16, 7 are"):
-        plan(30).require()
+    # 25 of 33 are not reserved: 16 of the service itself, 8 of the endpoints, one client.
+    plan(33).require()
+    with pytest.raises(ConfigError, match="limit is 32; 3 endpoints take 8, the service 16, 8 are"):
+        plan(32).require()
     with pytest.raises(ConfigError, match=", 1 of connections and moves"):
-        plan(31, others=1).require()
+        plan(33, others=1).require()
 
 
 def test_few_clients_are_a_warning_and_many_are_none() -> None:
     assert plan(1024).warning() == ""
-    assert plan(40).warning().startswith("descriptors for 7 clients only: the limit is 40; ")
+    assert plan(40).warning().startswith("descriptors for 6 clients only: the limit is 40; ")
     assert plan(8).warning().startswith("descriptors for 0 clients only: ")
