@@ -21,6 +21,7 @@ from localechod.daemon.activation import Passed
 from localechod.daemon.inherited import inherit
 from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
+from localechod.echo import descriptors
 from localechod.echo.binding import Owner, open_privileged
 from localechod.echo.eventloop import EventLoop
 from localechod.echo.reactor import Reactor
@@ -43,7 +44,9 @@ def check(file: str | None, runtime_dir: str | None) -> int:
         ConfigError: it is not valid.
     """
     loaded = config.load(runtime.config_file(file), runtime.runtime_directory(runtime_dir))
-    for warning in config.warnings(loaded):
+    # The service may have another limit than this shell, so too small a one is no error here.
+    plan = descriptors.Plan(loaded, descriptors.limit())
+    for warning in filter(None, [*config.warnings(loaded), plan.warning()]):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - a report, not a log
     print(config.dump(loaded), end="")  # noqa: T201
     return 0
@@ -62,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     state = restart.read_state(inherited.state)
     passed = activation.describe(inherited.activated)
     loaded, remark, matched = _configuration(file, directory, inherited.config, passed)
+    plan = descriptors.Plan(loaded, descriptors.limit(), matched)
+    plan.require()
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -77,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
         for lock in locks:
             lock.write_pid()
-        for warning in config.warnings(loaded):
+        for warning in filter(None, [*config.warnings(loaded), plan.warning()]):
             log.warning("%s", warning)
         store = Store(notifier)
         slots = crash.memory(inherited.crash_slots, store)

@@ -229,9 +229,13 @@ class Endpoint:
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        if self._server is None:
-            return describe(self, self.counters, connections=0)
-        return describe(self, self._server.totals(), connections=len(self._server))
+        totals = self.counters if self._server is None else self._server.totals()
+        return describe(self, totals, connections=self.connections)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return 0 if self._server is None else len(self._server)
 
     def _accept_trouble(self, reason: str) -> None:
         """Note that the listener cannot accept connections, or (no reason) can again."""

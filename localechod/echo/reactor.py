@@ -8,17 +8,13 @@ compares its speed with that of others.
 import asyncio
 import logging
 import os
-import resource
 import select
 import socket
 
+from localechod.echo import descriptors
 from localechod.echo.fastpath import Handler, Poller
 
 log = logging.getLogger("localechod.echo")
-
-# Descriptors that are reserved: the control plane may need about a hundred for its connections, and
-# calls and look-ups open some. Of a small limit, a quarter is reserved.
-_RESERVE = 128
 
 
 class Reactor(Poller):
@@ -35,8 +31,7 @@ class Reactor(Poller):
     def __init__(self, parent: "Reactor | None" = None, busy_poll: float = 0.0) -> None:
         super().__init__(parent, busy_poll)
         self._above = parent
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.ceiling = limit - min(_RESERVE, limit // 4)
+        self.ceiling = descriptors.ceiling(descriptors.limit())
         self._tight = True
         if parent is not None:
             self.loop = parent.loop

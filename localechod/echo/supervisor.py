@@ -30,6 +30,12 @@ from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
 
+# EMFILE of inotify_init(2) is about instances too; at the start, descriptors have been counted.
+_INSTANCES = (
+    "; raise the limit, which is for all programs of this user: sysctl "
+    "fs.inotify.max_user_instances"
+)
+
 
 class UnknownEndpointError(UsageError):
     """There is no endpoint of that name."""
@@ -178,9 +184,11 @@ class Supervisor:
 
         Raises:
             NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
+            ConfigError: it takes more descriptors than there are; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
-        prepared = self._reload.prepare(changes, config)
+        connections = sum(endpoint.connections for endpoint in self._endpoints.values())
+        prepared = self._reload.prepare(changes, config, connections)
         self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
         self._reload.apply(prepared)
 
@@ -241,8 +249,9 @@ def _watches() -> Watches:
     except OSError as error:
         log.warning(
             "inotify_init failed: %s (%d): socket files that are removed or changed will not be "
-            "noticed",
+            "noticed%s",
             error.strerror,
             error.errno or 0,
+            _INSTANCES if error.errno == errno.EMFILE else "",
         )
         return NullWatcher()

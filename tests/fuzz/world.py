@@ -228,10 +228,9 @@ class World:
             self.supervisor.begin(opened)
             self.supervisor.thaw(launch.states, launch.sockets)
             restart.discard(self._store)
-            failure = await self.service._control.open(
-                self.service, loaded.control, owner, launch.control
-            )
-            assert not failure
+            control = self.service._control
+            assert not control.open(loaded.control, owner, launch.control)
+            await control.serve(self.service, loaded.control.admins)
 
         self.do(begin())
 

@@ -69,7 +69,11 @@ class Daemon:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end: for what must not start, and for what ends at once."""
         return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=DEADLINE, check=False
+            [*self.launcher, *self.command(*arguments)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
         )
 
     def start(self, *arguments: str) -> "Daemon":
