@@ -59,6 +59,7 @@ class Interceptor:
         self.closing = False
         self._publish = publish
         self._refusals = RateLimit()
+        self._defects = RateLimit()
 
     def refuse(self, who: Credentials, method: str, reason: str) -> None:
         """Log a refusal and publish it as an event, with caller, method and reason.
@@ -81,6 +82,12 @@ class Interceptor:
         }
         logger.warning(text, extra={"fields": fields})
         self._publish(Event("refused", "", text, uid=who.uid, pid=who.pid))
+
+    def defect(self, error: Exception) -> None:
+        """Log an exception that nothing expected; at most every ten seconds, with a count."""
+        more = self._defects.note(0, time.monotonic())
+        if more is not None:
+            logger.error("control connection: internal error%s", more, exc_info=error)
 
     async def hang_up(self, grace: float) -> None:
         """Close every connection, after the peers have read what was sent to them.

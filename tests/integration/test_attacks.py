@@ -1,14 +1,26 @@
 """An ordinary user against the service: others are served, and memory and log stay small."""
 
 import os
+import pwd
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.integration.harness import CHECKOUT, Daemon, needs_root, receive, resident
+from tests.integration.harness import (
+    CHECKOUT,
+    DEADLINE,
+    SERVICE_USER,
+    Daemon,
+    needs_root,
+    receive,
+    resident,
+)
 
 GAMES, GAMES_GROUP = 5, 60  # an ordinary user of every Debian
 MIB = 1 << 20
@@ -96,6 +108,63 @@ def test_floods_of_frames_cost_the_others_nothing(daemon: Daemon, kind: str) -> 
     refusals = [line for line in lines if "control connection refused" in line]
     assert len(refusals) <= 3
     assert "refused: uid 5 " in refusals[0]
+
+
+def limit_memory(daemon: Daemon, limit: int | str) -> None:
+    """Set RLIMIT_AS of the running daemon, in bytes, as its own user; see prlimit(2)."""
+    nobody = pwd.getpwnam(SERVICE_USER)
+    words = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    subprocess.run([*words, "prlimit", f"--pid={daemon.pid}", f"--as={limit}:"], check=True)
+
+
+def address_space(pid: int) -> int:
+    """Return the bytes that RLIMIT_AS counts: VmSize of proc_pid_status(5)."""
+    words = Path(f"/proc/{pid}/status").read_text(encoding="ascii").split()
+    return int(words[words.index("VmSize:") + 1]) * 1024
+
+
+def feed(path: str) -> None:
+    """Send a line without end, until the daemon closes the connection."""
+    with socket.socket(socket.AF_UNIX) as sock, suppress(BrokenPipeError, ConnectionResetError):
+        sock.settimeout(DEADLINE)
+        sock.connect(path)
+        for _ in range(16 * MIB // 65536):
+            sock.sendall(b"y" * 65536)
+        raise AssertionError("it was not closed")
+
+
+@needs_root
+@pytest.mark.parametrize("stop_under_limit", [False, True], ids=["lifted", "stopped"])
+def test_without_memory_for_a_line_its_connection_ends_and_everything_else_goes_on(
+    either: Daemon, stop_under_limit: bool
+) -> None:
+    either.configure(
+        '[defaults]\nmode = "0666"\n[endpoints.quiet]\ntype = "stream"\n'
+        '[endpoints.big]\ntype = "stream"\nmax_message = 16777216\n'
+    )
+    either.start()
+    with either.connect("quiet") as alice, ThreadPoolExecutor(1) as pool:
+        alice.sendall(b"x\n")
+        assert receive(alice, 6) == b"Hi, x\n"
+        limit_memory(either, address_space(either.pid) + 8 * MIB)  # half a line
+        lines = [pool.submit(feed, either.path("big")) for _ in range(12)]
+        while not all(line.done() for line in lines):
+            alice.sendall(b"x\n")
+            assert receive(alice, 6) == b"Hi, x\n"
+            with either.connect("quiet") as another:
+                another.sendall(b"x\n")
+                assert receive(another, 6) == b"Hi, x\n"
+        for line in lines:
+            line.result()
+        if not stop_under_limit:
+            limit_memory(either, "unlimited")
+            assert either.errors("big") == {"internal_error": 12}
+            assert either.errors("quiet") == {}
+    assert either.stop() == 0
+    lines_logged = either.log.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines_logged if "internal error" in line] == [
+        "ERROR: big: internal error"
+    ]
 
 
 # Exchanges a directory for a link to another place, and back, over and over, until it is killed. It
