@@ -248,7 +248,7 @@ def _localechod(path: Path, kind: str, settings: Settings) -> list[str]:
     many = "" if kind == "datagram" else "max_connections = 20000\n"
     file.write_text(
         f'version = 1\n[service]\n{identity}{settings.service}\n[control]\nadmins = ["root"]\n'
-        f"{settings.others}"
+        f"[defaults]\nmax_connections_per_user = 0\n{settings.others}"
         f'[endpoints.echo]\ntype = "{kind}"\npath = "{path}"\nmode = "0666"\nprefix = ""\n'
         f"{many}{settings.endpoint}\n"
     )

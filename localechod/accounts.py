@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 from collections.abc import Iterable
+from pathlib import Path
 
 from localechod.text import escape
 
@@ -50,6 +51,18 @@ def find_group(text: str) -> grp.struct_group | None:
         return grp.getgrgid(int(text)) if is_number(text) else grp.getgrnam(text)
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+def is_local(file: str, name: str) -> bool:
+    """Tell whether a file such as /etc/passwd has this account, so that usermod(8) can change it.
+
+    Others are in a directory service, or made up by one (nsswitch.conf(5)).
+    """
+    try:
+        lines = Path(file).read_bytes().split(b"\n")
+    except OSError:
+        return False
+    return any(line.partition(b":")[0] == os.fsencode(name) for line in lines)
 
 
 def is_number(text: str) -> bool:

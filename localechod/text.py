@@ -5,8 +5,11 @@ this program reaches a terminal or a log but through `escape` or `printable`.
 """
 
 import os
+import re
 
 _SHORTHAND = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_MEANING = {text.encode(): character.encode() for character, text in _SHORTHAND.items()}
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|[\\nrt])")
 
 
 def escape(name: bytes | str) -> str:
@@ -23,7 +26,28 @@ def escape(name: bytes | str) -> str:
         prefix, text = "", name
     if not prefix and text.startswith("\0"):
         prefix, text = "@", text[1:]
-    return prefix + "".join(map(_escaped, text))
+    return prefix + escape_all(text)
+
+
+def escape_all(text: str) -> str:
+    """Return text with escapes as `escape` makes them; its beginning is not special."""
+    return "".join(map(_escaped, text))
+
+
+def unescape(shown: str) -> bytes:
+    r"""Return the bytes that `escape` shows like this; a leading "@" is a NUL byte.
+
+    Raises:
+        ValueError: `escape` shows no bytes like this, as with a "\" that is followed by a "d".
+    """
+    raw = os.fsencode(shown)
+    raw = b"\0" + raw[1:] if raw.startswith(b"@") else raw
+    raw = _ESCAPE.sub(
+        lambda found: bytes([int(found[1], 16)]) if found[1] else _MEANING[found[0]], raw
+    )
+    if escape(raw) != shown:
+        raise ValueError(shown)
+    return raw
 
 
 def printable(text: str) -> str:

@@ -20,7 +20,7 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
 _MODULE = "localechod/echo/_fastpath"
-_PARTS = ("", "_accept", "_answer", "_datagrams", "_flow", "_poller", "_table", "_turn")
+_PARTS = ("", "_accept", "_answer", "_datagrams", "_flow", "_poller", "_table", "_totals", "_turn")
 _SOURCES = [f"{_MODULE}{part}.c" for part in _PARTS]
 _BUILT = f"{_MODULE}.abi3.so"
 

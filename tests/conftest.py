@@ -1,11 +1,18 @@
-"""Fixtures that every room of the tests shares."""
+"""Fixtures and the setting of signals that all tests share."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    # A shell starts a job in the background with SIGINT ignored, and a command that a test starts
+    # would inherit that. The commands are to be ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ r"""Write the generated parts of the manual pages, or check that they are curren
     tools/generate_manuals.py --check   write nothing; exit 1 with a diff where they are not current
 
 A page is written by hand, in mdoc(7), except the lines between `.\" generated: PART` and `.\" end`.
-These are options and commands, from the programs' --help, and keys of the configuration, from
-docs/configuration.md, which has to agree with the schema.
+These are options and commands, from the programs' --help; keys of the configuration, from
+docs/configuration.md, which has to agree with the schema; and the reasons of errors, from
+echo/reasons.py, with which that page has to agree as well.
 """
 
 import argparse
@@ -22,9 +23,11 @@ from typing import Any
 import msgspec
 import typer
 
+from localechod import limits
 from localechod.config import schema
 from localechod.ctl.app import PROGRAM, build
 from localechod.daemon.__main__ import parser
+from localechod.echo.reasons import Reason
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIBED = ROOT / "docs/configuration.md"
@@ -33,6 +36,19 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "control": schema.ControlConfig,
     "endpoints.NAME": schema.EndpointConfig,
 }
+# The limits that the page describes, in its order.
+FIGURES = [
+    limits.BUFFERED_BYTES,
+    limits.RESERVED_DESCRIPTORS,
+    limits.LOG_LINES,
+    limits.LOG_LINES_PER_USER,
+    limits.CONTROL_CONNECTIONS,
+    limits.CONTROL_CONNECTIONS_PER_USER,
+    limits.CALLS_PER_USER,
+    limits.REQUEST_BYTES,
+    limits.BYTES_PER_SECOND,
+    limits.EVENTS,
+]
 WIDTH = 78  # columns of a source line: mandoc warns beyond 80
 
 
@@ -184,6 +200,23 @@ def keys() -> Iterator[str]:
         yield from items((f"Cm {key}", entry(fields[key], row, table)) for key, row in rows.items())
 
 
+def reasons() -> Iterator[str]:
+    """Yield the reasons by which errors are counted."""
+    text = DESCRIBED.read_text()
+    for reason in Reason:
+        require(f"| `{reason}` | {reason.where} | {reason.meaning} |" in text, "reasons", reason)
+    where = {"both": "", "control": " Control socket only.", "endpoints": " Endpoints only."}
+    yield from items((f"Cm {one}", sentence(one.meaning) + where[one.where]) for one in Reason)
+
+
+def fixed_limits() -> Iterator[str]:
+    """Yield the limits that have no key."""
+    section = DESCRIBED.read_text().partition("## Limits without a key\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
+    require([int(figure) for figure, _ in rows] == FIGURES, "limits", FIGURES)
+    yield from items((f"Cm {figure}", sentence(what)) for figure, what in rows)
+
+
 def rows_of(text: str, table: str) -> dict[str, dict[str, str]]:
     """Return the cells of a table in docs/configuration.md, by key and by heading."""
     section = text.partition(f"## [{table}]\n")[2].partition("\n## ")[0]
@@ -213,9 +246,9 @@ def entry(field: Any, row: dict[str, str], table: str) -> str:
 
 
 def require(true: bool, where: str, what: object) -> None:
-    """Exit if the description and the schema differ."""
+    """Exit if the description and the program differ."""
     if not true:
-        sys.exit(f"{DESCRIBED.relative_to(ROOT)} and config/schema.py differ: {where}: {what}")
+        sys.exit(f"{DESCRIBED.relative_to(ROOT)} and the program differ: {where}: {what}")
 
 
 # ---- pages ---------------------------------------------------------------------------------------
@@ -226,6 +259,8 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "options of localechoctl": control_list,
     "commands of localechoctl": commands,
     "keys": keys,
+    "reasons": reasons,
+    "limits": fixed_limits,
 }
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import select
+import time
 from collections import deque
 
 from localechod.bench.exchange import Exchange
@@ -12,6 +13,7 @@ from localechod.errors import LocalechodError, SocketError
 _READ = 1 << 16
 _LONGEST = 1 << 21  # bytes of a message; the default buffer of any socket is smaller
 _QUIET = 0.2  # seconds without a byte after which the first reply counts as complete
+_SURPLUS = 1 << 16  # bytes of a greeting and of padding, by which a reply may exceed its request
 
 
 class Channel:
@@ -110,12 +112,16 @@ class Channel:
         """Send a request and return all that arrives before a pause, for `exchange.learn`.
 
         Raises:
-            SocketError: no reply within `timeout` seconds (ETIMEDOUT), or a system call failed.
+            SocketError: no reply within `timeout` seconds (ETIMEDOUT), one that is too long
+                (EMSGSIZE), or a system call failed.
             LocalechodError: the server closed the connection without a reply.
         """
-        reply = b""
+        reply = bytearray()
         written = self.send(request, 0)
-        while self._wait(_QUIET if reply and written else timeout, to_write=not written):
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0 and self._wait(
+            min(_QUIET, left) if reply and written else left, to_write=not written
+        ):
             # Read before everything is written: a server may reply to the part that it has read.
             written = written or self.flush(request)
             try:
@@ -129,13 +135,16 @@ class Channel:
             reply += data
             if self.boundaries:
                 break
-        if not reply:
+            if len(reply) > len(request) + _SURPLUS:
+                hint = f"not an echo server: it replied {len(reply)} bytes to {len(request)}"
+                raise SocketError("receive", errno.EMSGSIZE, self.path, hint)
+        if not reply or left <= 0:
             raise self.timed_out(timeout)
         self.due.clear()
-        return reply
+        return bytes(reply)
 
     def timed_out(self, timeout: float) -> SocketError:
-        """Return the error for a reply that did not arrive within `timeout` seconds."""
+        """Return the error for a reply that was not complete within `timeout` seconds."""
         hint = f"no reply within {timeout:g} s, {self._progress()}"
         return SocketError("receive", errno.ETIMEDOUT, self.path, hint)
 

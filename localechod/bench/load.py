@@ -47,7 +47,7 @@ class Load:
         channels: one or more connections.
         exchange: the request and its reply, the same on each connection.
         in_flight: the number of requests in flight on each connection.
-        timeout: seconds without any reply after which the measurement fails.
+        timeout: seconds without a reply, or after the end of a round, after which it fails.
         server_cpu: returns the server's processor seconds so far, or None.
     """
 
@@ -91,24 +91,30 @@ class Load:
         for channel in self._channels:
             self._send(epoll, channel, self._in_flight, time.perf_counter_ns())
         unanswered = self._in_flight * len(self._channels)
+        replied = time.perf_counter_ns()
         while unanswered:
             events = epoll.poll(self._timeout)
-            if not events:
-                raise next(each for each in self._channels if each.due).timed_out(self._timeout)
+            self._check_time(events, min(replied, end))
             for descriptor, event in events:
                 channel = self._by_descriptor[descriptor]
                 if descriptor in self._full and event & ~select.EPOLLIN:
                     self._watch(epoll, channel, written=channel.flush(self._exchange.request))
                 if not event & _INPUT or descriptor != channel.read:
                     continue
-                replies = channel.receive(self._exchange)
-                now = time.perf_counter_ns()
+                if not (replies := channel.receive(self._exchange)):
+                    continue
+                replied = now = time.perf_counter_ns()
                 for _ in range(replies):
                     latencies.record(now - channel.due.popleft())
                 if now >= end:
                     unanswered -= replies
-                elif replies:
+                else:
                     self._send(epoll, channel, replies, now)
+
+    def _check_time(self, events: Sequence[object], since: int) -> None:
+        """Raise an error after too much time (ns), also if bytes come that complete no reply."""
+        if not events or time.perf_counter_ns() - since > self._timeout * _NS:
+            raise next(each for each in self._channels if each.due).timed_out(self._timeout)
 
     def _send(self, epoll: select.epoll, channel: Channel, count: int, now: int) -> None:
         """Send one or more requests; the rest follows when the buffer has space."""

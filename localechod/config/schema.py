@@ -84,7 +84,8 @@ class EndpointKeys(Struct, frozen=True, kw_only=True):
     record_size: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096
     max_message: Annotated[int, Meta(ge=1, le=1 << 24)] = 65536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
-    max_connections_per_user: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    # A quarter of max_connections, and the default of dbus-daemon(1).
+    max_connections_per_user: Annotated[int, Meta(ge=0, le=1_000_000)] = 256
     idle_timeout: Seconds = 0.0
     backlog: Annotated[int, Meta(ge=1, le=65535)] = 1024
     allow: tuple[AccountOrGroup, ...] = ()

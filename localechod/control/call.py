@@ -11,7 +11,6 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from google.protobuf.message import DecodeError
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
@@ -26,6 +25,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from localechod.control import connect
+from localechod.control.decode import TooLongError, decoded
 from localechod.errors import LocalechodError
 from localechod.localsocket.address import Address
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Message")
 
 _HEAD = struct.Struct(">BI")  # whether compressed, length: before each message
-_CHUNK = 1 << 16
 _STREAM = 1  # the first one that a client opens
 
 
@@ -58,8 +57,10 @@ def unary(address: Address, method: str, request: "Message", reply: type[R], sec
         call = _Call(sock, address, seconds)
         data = call.answer(method, request.SerializeToString())
     try:
-        return reply.FromString(data)
-    except DecodeError:
+        return decoded(data, reply)
+    except TooLongError:
+        raise connect.too_long(address) from None
+    except ValueError:
         raise connect.not_localechod(address) from None
 
 
@@ -80,7 +81,8 @@ class _Call:
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._head = b""  # the first bytes that came
         self._unsent = b""
-        self._data = b""
+        self._data = bytearray()
+        self._received = 0  # bytes of any frame
         self._headers: dict[str, str] = {}
         self._ended = False
 
@@ -98,10 +100,15 @@ class _Call:
             raise connect.no_reply(self._address, self._seconds) from None
         except (ConnectionError, ProtocolError):
             raise connect.connection_lost(self._address) from None
+        except UnicodeDecodeError:  # a header
+            raise connect.not_localechod(self._address) from None
         code = self._headers.get("grpc-status", "")
         if code != "0":
             raise self._refusal(code)
-        return self._data[_HEAD.size :]
+        head, data = bytes(self._data[: _HEAD.size]), bytes(self._data[_HEAD.size :])
+        if head != _HEAD.pack(0, len(data)):
+            raise connect.not_localechod(self._address)
+        return data
 
     def _ask(self, method: str, request: bytes) -> None:
         self._h2.initiate_connection()
@@ -135,9 +142,12 @@ class _Call:
 
     def _receive(self) -> None:
         self._in_time()
-        data = self._sock.recv(_CHUNK)
+        data = self._sock.recv(connect.READ_BYTES)
         if not data:
             raise connect.connection_lost(self._address)
+        self._received += len(data)
+        if self._received > connect.REPLY_BYTES:
+            raise connect.too_long(self._address)
         self._head += data[: 4 - len(self._head)]
         # An HTTP/2 server begins with a SETTINGS frame, type 4 (RFC 9113, 3.4).
         if len(self._head) == 4 and self._head[3] != 4:
@@ -179,12 +189,13 @@ class _Call:
 
         known = {str(each.value): each for each in Status}
         text = decode_grpc_message(self._headers.get("grpc-message", ""))
-        return error_of(
-            known.get(code, Status.UNKNOWN),
-            text,
-            decode_metadata(list(self._headers.items())),
-            self._address,
-        )
+        try:
+            metadata = decode_metadata(list(self._headers.items()))
+        except ValueError:  # not in base64
+            return connect.not_localechod(self._address)
+        if code not in known:
+            return connect.not_localechod(self._address)
+        return error_of(known[code], text, metadata, self._address)
 
 
 def _text(headers: Any) -> dict[str, str]:

@@ -7,18 +7,22 @@ the file: types are checked, and only the fields below are read.
 
 import json
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from localechod.control.connect import start_hint
-from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError
+from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
+from localechod.localsocket.address import Address
 from localechod.text import escape
 
 # A catalog of a thousand endpoints is a fifth of this. No more is read.
 LIMIT_BYTES = 1024 * 1024
+
+_RECORD_SIZES = range(2, (1 << 20) + 1)  # as in the configuration's schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     except OSError as error:
         raise SocketError("read", error.errno or 0, shown) from None
     try:
+        if text is None:
+            raise ValueError(f"it is no regular file of at most {LIMIT_BYTES} bytes")  # noqa: TRY301 - as in `_rows`
         return {entry.name: entry for entry in map(_entry, _rows(json.loads(text)))}
     except (ValueError, RecursionError) as error:
         raise LocalechodError(
@@ -88,10 +94,18 @@ def read(path: Path) -> dict[str, CatalogEntry]:
         ) from None
 
 
-def _read_regular(path: Path) -> bytes:
-    """Read a file that its directory's owner may have replaced by a FIFO or a symbolic link."""
+def _read_regular(path: Path) -> bytes | None:
+    """Read a file that its directory's owner may have replaced by a FIFO or a symbolic link.
+
+    Returns:
+        Its bytes; None if it is another file, or longer than LIMIT_BYTES.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        # A FIFO with a writer would be a read without a result.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LIMIT_BYTES:
+            return None
         return file.read(LIMIT_BYTES)
 
 
@@ -106,7 +120,7 @@ def _entry(row: Any) -> CatalogEntry:
     """Return one row, checked.
 
     Raises:
-        ValueError: a field is missing or of the wrong type.
+        ValueError: a field is missing, of the wrong type, or out of range.
     """
     values: dict[str, Any] = {}
     for field in fields(CatalogEntry):
@@ -114,4 +128,11 @@ def _entry(row: Any) -> CatalogEntry:
         if type(value) is not field.type:
             raise ValueError(f"an endpoint's {field.name} is not of type {field.type}")
         values[field.name] = value
-    return CatalogEntry(**values)
+    entry = CatalogEntry(**values)
+    if entry.record_size not in _RECORD_SIZES:
+        raise ValueError(f"an endpoint's record_size is {entry.record_size}")
+    try:
+        Address.parse(entry.path)
+    except UsageError as error:
+        raise ValueError(error.text) from None
+    return entry

@@ -4,16 +4,29 @@ It blocks and needs no event loop (`control.call`). Only the stream of events is
 (`control.events`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from localechod.control.call import unary
-from localechod.control.connect import LOOK_SECONDS
+from localechod.control.connect import LOOK_SECONDS, not_localechod
 from localechod.control.convert import from_wire
-from localechod.control.messages import DaemonInfo, PeersReport, ReloadReport, StatusReport
+from localechod.control.messages import (
+    ControlStatus,
+    DaemonInfo,
+    PeersReport,
+    ReloadReport,
+    StatusReport,
+)
 from localechod.control.wire import control_pb2 as pb
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.address import Address
 from localechod.text import printable_lines
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+A = TypeVar("A", bound="Message")
+V = TypeVar("V")
 
 # A change binds sockets, reads files, and waits for what it closes.
 CHANGE_SECONDS = 60.0
@@ -38,7 +51,7 @@ class Client:
     def status(self, names: Sequence[str] = ()) -> StatusReport:
         """Return the daemon and all, or the named, endpoints."""
         request = pb.StatusRequest(names=names)
-        return report(unary(self._address, "Status", request, pb.StatusReply, LOOK_SECONDS))
+        return self._call("Status", request, pb.StatusReply, report, LOOK_SECONDS)
 
     def start(self, name: str) -> EndpointStatus:
         """Start an endpoint and return its status after the change."""
@@ -54,30 +67,54 @@ class Client:
 
     def reload(self) -> ReloadReport:
         """Have the configuration read again; return once it is applied."""
-        request = pb.ReloadRequest()
-        reply = unary(self._address, "Reload", request, pb.ReloadReply, CHANGE_SECONDS)
-        return from_wire(reply, ReloadReport)
+
+        def read(reply: pb.ReloadReply) -> ReloadReport:
+            return from_wire(reply, ReloadReport)
+
+        return self._call("Reload", pb.ReloadRequest(), pb.ReloadReply, read, CHANGE_SECONDS)
 
     def peers(self, endpoint: str | None = None) -> PeersReport:
         """Return the peers of one or of all endpoints, as far as the caller may see them."""
+
+        def read(reply: pb.PeersReply) -> PeersReport:
+            rows = [from_wire(row, PeerRow) for row in reply.peers]
+            return PeersReport(rows, reply.pid_namespace)
+
         request = pb.PeersRequest(endpoint=endpoint or "")
-        reply = unary(self._address, "Peers", request, pb.PeersReply, LOOK_SECONDS)
-        rows = [from_wire(row, PeerRow) for row in reply.peers]
-        return PeersReport(rows, reply.pid_namespace)
+        return self._call("Peers", request, pb.PeersReply, read, LOOK_SECONDS)
 
     def config(self) -> str:
         """Return the effective configuration as TOML."""
-        request = pb.ConfigRequest()
-        reply = unary(self._address, "Config", request, pb.ConfigReply, LOOK_SECONDS)
-        return printable_lines(reply.toml)
+
+        def read(reply: pb.ConfigReply) -> str:
+            return printable_lines(reply.toml)
+
+        return self._call("Config", pb.ConfigRequest(), pb.ConfigReply, read, LOOK_SECONDS)
 
     def _change(self, method: str, name: str) -> EndpointStatus:
+        def read(reply: pb.EndpointReply) -> EndpointStatus:
+            return from_wire(reply.endpoint, EndpointStatus)
+
         request = pb.EndpointRequest(name=name)
-        reply = unary(self._address, method, request, pb.EndpointReply, CHANGE_SECONDS)
-        return from_wire(reply.endpoint, EndpointStatus)
+        return self._call(method, request, pb.EndpointReply, read, CHANGE_SECONDS)
+
+    def _call(
+        self,
+        method: str,
+        request: "Message",
+        kind: type[A],
+        read: Callable[[A], V],
+        seconds: float,
+    ) -> V:
+        reply = unary(self._address, method, request, kind, seconds)
+        try:
+            return read(reply)
+        except ValueError:
+            raise not_localechod(self._address) from None
 
 
 def report(reply: pb.StatusReply) -> StatusReport:
     """Return the values of a reply to Status."""
     rows = [from_wire(row, EndpointStatus) for row in reply.endpoints]
-    return StatusReport(from_wire(reply.daemon, DaemonInfo), rows)
+    control = from_wire(reply.control, ControlStatus)
+    return StatusReport(from_wire(reply.daemon, DaemonInfo), control, rows)

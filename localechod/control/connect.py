@@ -9,29 +9,43 @@ from localechod.errors import DaemonNotRunningError, LocalechodError, SocketErro
 from localechod.host import runtime
 from localechod.localsocket.address import Address
 from localechod.localsocket.connect import connect
+from localechod.text import failure
 
 # A call that only reads takes milliseconds; a daemon that is slower than this is stuck.
 LOOK_SECONDS = 5.0
 
+# The most that a server may send for one reply. 65,536 peers, as many as the unit's LimitNOFILE=
+# allows, take 3 MiB. A row may be encoded in two bytes and takes a kilobyte once it is decoded and
+# formatted, so that bytes alone are no bound on memory.
+REPLY_BYTES = 4 << 20
+REPLY_ROWS = 1 << 17
+
+# Bytes that are read at a time, between two looks at the clock. HTTP/2 has frames of nine bytes
+# that cost a hundred times more to handle than to send.
+READ_BYTES = 4096
+
 
 class ConnectionLostError(LocalechodError):
-    """The connection ended before the reply: the daemon has ended, or restarts."""
+    """There was no reply: the connection ended, or the time. It may help to try again."""
 
 
-def connected(address: Address) -> socket.socket:
-    """Connect, within a deadline.
+def connected(address: Address, seconds: float | None = None) -> socket.socket:
+    """Connect within so many seconds; by default LOOK_SECONDS.
 
     Raises:
         DaemonNotRunningError: nothing listens at the address.
         SocketError: any other error of the kernel.
     """
     try:
-        return connect(address, socket.SOCK_STREAM, LOOK_SECONDS).sock
+        return connect(address, socket.SOCK_STREAM, seconds or LOOK_SECONDS).sock
     except SocketError as error:
         located = f"{error.text}: {address}"
         if error.errno in {errno.ENOENT, errno.ECONNREFUSED}:
             text = f"localechod is not running: {located}"
-            raise DaemonNotRunningError(text, start_hint(Path(address.path))) from None
+            path = Path(address.path)
+            wrong_file = error.errno == errno.ECONNREFUSED and address.path and not _is_there(path)
+            hint = (error.hint if wrong_file else "") or start_hint(path)
+            raise DaemonNotRunningError(text, hint) from None
         raise
 
 
@@ -44,18 +58,25 @@ def connection_lost(address: Address) -> ConnectionLostError:
 
 
 def not_localechod(address: Address) -> LocalechodError:
-    """Return the error for a server that does not speak HTTP/2."""
+    """Return the error for a server that does not speak HTTP/2, or sends no reply of ours."""
     return LocalechodError(
         f"control call failed: the server is not localechod: {address}",
         "name its control socket with --control",
     )
 
 
-def no_reply(address: Address, seconds: float) -> LocalechodError:
+def too_long(address: Address) -> LocalechodError:
+    """Return the error for a server that sends more than a reply may have."""
+    cause = failure("control call", errno.EMSGSIZE)
+    hint = f"the server sent more than {REPLY_BYTES} bytes or {REPLY_ROWS} rows for one reply"
+    return LocalechodError(f"{cause}: {address}", hint)
+
+
+def no_reply(address: Address, seconds: float) -> ConnectionLostError:
     """Return the error for a reply that did not come within so many seconds."""
     cause = f"no reply within {seconds:g} s: {address}"
     hint = f"see {_journal(Path(address.path))}"
-    return LocalechodError(f"control call failed: {cause}", hint)
+    return ConnectionLostError(f"control call failed: {cause}", hint)
 
 
 def start_hint(control: Path) -> str:

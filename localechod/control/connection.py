@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.protocol import AbstractHandler, Buffer, H2Protocol, Stream
+from h2.errors import ErrorCodes
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
-from localechod.control.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
+from localechod.control.limits import Excess
+from localechod.echo.reasons import Reason
+from localechod.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ class BoundedBuffer(Buffer):
         return await super().read(size)
 
 
+# A request without one of these is malformed; RFC 9113, 8.3.1. h2 could look for them, but would
+# also refuse a request without :authority, which gRPC allows.
+_REQUIRED = frozenset({":method", ":scheme", ":path"})
+
+
 class CredentialsHandler(AbstractHandler):
     """Sets the caller's credentials before grpclib's own handler starts a task for a request.
 
@@ -47,6 +55,7 @@ class CredentialsHandler(AbstractHandler):
 
     def __init__(self, inner: AbstractHandler) -> None:
         self._inner = inner
+        self._releases: dict[Stream, Callable[[], None]] = {}
         self.credentials: Credentials
 
     def accept(
@@ -55,18 +64,40 @@ class CredentialsHandler(AbstractHandler):
         headers: list[tuple[str, str]],
         release_stream: Callable[[], None],
     ) -> None:
-        """Pass a request on, with the caller's credentials in its context (caller.CREDENTIALS)."""
+        """Pass a request on, with the caller's credentials in its context (caller.CREDENTIALS).
+
+        A malformed one is reset: for a missing field grpclib would log a traceback, and not answer.
+        """
+        if not _REQUIRED.issubset(name for name, _ in headers):
+            release_stream()
+            if stream.closable:
+                stream.reset_nowait(ErrorCodes.PROTOCOL_ERROR)
+            return
+        # A client ends a call at its own deadline. Here it would only add a traceback for each call
+        # whose deadline has passed before it begins.
+        headers = [field for field in headers if field[0] != "grpc-timeout"]
         # The id is not None: the client has opened the stream.
         stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
+        self._releases[stream] = release_stream
         token = CREDENTIALS.set(self.credentials)
         try:
-            self._inner.accept(stream, headers, release_stream)
+            self._inner.accept(stream, headers, partial(self._release, stream))
         finally:
             CREDENTIALS.reset(token)
 
     def cancel(self, stream: Stream) -> None:
-        """Cancel the call of a stream that the client has reset."""
+        """Cancel the call of a stream that the client has reset, and release the stream.
+
+        grpclib's task releases it at its end, but not if it is cancelled before it has begun. Each
+        HEADERS with RST_STREAM in one read would leave 4 KiB, for as long as the client stays.
+        """
         self._inner.cancel(stream)
+        self._release(stream)
+
+    def _release(self, stream: Stream) -> None:
+        release = self._releases.pop(stream, None)
+        if release is not None:
+            release()
 
     def close(self) -> None:
         """Cancel every call of this connection."""
@@ -128,11 +159,9 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         super().connection_made(transport)
         self.processor.processors = _Known(self.processor.processors)
 
-    def _refuse(self, excess: str) -> None:
-        """Report the limit that the user has exceeded, and end the connection."""
-        who = self._handler.credentials
-        if self._interceptor.limits.should_report(who.uid):
-            self._interceptor.refuse(who, "connection", excess)
+    def _refuse(self, excess: Excess) -> None:
+        """Report why the connection is not served, and end it."""
+        self._interceptor.refuse(self._handler.credentials, "connection", *excess)
         self.transport.abort()
 
     def _abandon(self, error: Exception) -> None:
@@ -164,11 +193,20 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
 
         h2 and grpclib raise various errors for invalid frames. An event loop would print a
         traceback for each, and anyone who can connect could fill the journal with tracebacks.
+        grpclib's own method would hide a ProtocolError, which then would not be counted.
         """
         try:
-            super().data_received(data)
+            try:
+                events = self.connection.feed(data)
+            finally:
+                self.connection.flush()  # of an error, GOAWAY: RFC 9113, 5.4.1
+            for event in events:
+                self.processor.process(event)
+            self.connection.flush()
         except Exception as error:  # noqa: BLE001 - see above: each has the same meaning
-            self._interceptor.refuse(self._handler.credentials, "connection", repr(error))
+            self._interceptor.refuse(
+                self._handler.credentials, "connection", Reason.INVALID_HTTP2, repr(error)
+            )
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from google.protobuf.message import Message
 
+# Every float on the wire is a number of seconds. So many before and after 1970 are dates that
+# datetime can represent.
+_LONGEST_SECONDS = 6e10
+
 V = TypeVar("V", bound="DataclassInstance")
 M = TypeVar("M", bound="Message")
 
@@ -24,6 +28,9 @@ def from_wire(message: "Message", kind: type[V]) -> V:
     """Return a dataclass of type `kind` with the fields of a message; an unset one is None.
 
     Text is made printable, so that no caller can forget to do it.
+
+    Raises:
+        ValueError: a number of seconds is not one that can be shown.
     """
     present = message.DESCRIPTOR.fields_by_name
     return kind(**{f.name: _read(message, present[f.name]) for f in fields(kind)})
@@ -49,6 +56,8 @@ def _read(message: "Message", field: Any) -> Any:
     item = getattr(message, field.name)
     if isinstance(item, str):
         return printable(item)
+    if isinstance(item, float) and not abs(item) <= _LONGEST_SECONDS:  # or it is not a number
+        raise ValueError(field.name)
     if isinstance(item, int | float):
         return item
     if hasattr(item, "items"):

@@ -4,8 +4,7 @@ import asyncio
 from collections import deque
 
 from localechod.echo.events import Event, EventBus, Subscription
-
-REMEMBERED = 256
+from localechod.limits import EVENTS
 
 
 class EventHistory:
@@ -16,15 +15,15 @@ class EventHistory:
     """
 
     def __init__(self, bus: EventBus) -> None:
-        self._source = bus.subscribe(REMEMBERED)
-        self._past: deque[Event] = deque(maxlen=REMEMBERED)
+        self._source = bus.subscribe(EVENTS)
+        self._past: deque[Event] = deque(maxlen=EVENTS)
         self._watchers = _Watchers()
         self._pump = asyncio.ensure_future(self._read())
 
     def watch(self, recent: int) -> tuple[list[Event], Subscription]:
         """Return the newest `recent` events, oldest first, and a subscription to what follows."""
         past = list(self._past)[-recent:] if recent else []
-        return past, self._watchers.subscribe(REMEMBERED)
+        return past, self._watchers.subscribe(EVENTS)
 
     async def close(self) -> None:
         """End every watcher's subscription, after the events published so far."""

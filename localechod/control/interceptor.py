@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, cast
@@ -15,15 +15,16 @@ from localechod.accounts import user_name
 from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import CallerLimits
+from localechod.control.messages import ControlStatus
+from localechod.control.turns import Turns
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
-from localechod.echo.ratelimit import RateLimit
+from localechod.echo.peer_log import NOBODY, PeerLog, Topic
+from localechod.echo.reasons import Reason
 from localechod.echo.supervisor import UnknownEndpointError
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
 from localechod.localsocket.peer import Credentials, command
 from localechod.text import escape
-
-logger = logging.getLogger(__name__)
 
 REFUSED_MESSAGE_ID = "5c1a55a3d7c24d2e8a4f0e5d1f9f7b61"
 
@@ -37,6 +38,15 @@ STATUS: tuple[tuple[type[LocalechodError], Status], ...] = (
     (LocalechodError, Status.FAILED_PRECONDITION),
 )
 
+# How a call is counted that grpclib or our codec could not read.
+UNREADABLE = {
+    Status.RESOURCE_EXHAUSTED: Reason.TOO_LONG,
+    Status.INVALID_ARGUMENT: Reason.INVALID_REQUEST,
+}
+
+_REFUSED = Topic(name="control")
+_DEFECT = Topic(name="control defect", level=logging.ERROR, prefix="control connection: ")
+
 Method = Callable[[Stream[Any, Any]], Awaitable[None]]
 
 
@@ -47,47 +57,61 @@ class Interceptor:
         admins: the users and groups that may make changes; may be replaced at any time.
         limits: the connections and calls that each user may have.
         publish: publishes refusals as events.
+        peer_log: where their lines go.
+
+    Attributes:
+        errors: how many connections and calls were refused or have failed, by reason.
     """
 
     def __init__(
-        self, admins: Admins, limits: CallerLimits, publish: Callable[[Event], None]
+        self,
+        admins: Admins,
+        limits: CallerLimits,
+        publish: Callable[[Event], None],
+        peer_log: PeerLog,
     ) -> None:
         self.admins = admins
         self.limits = limits
         self.calls: set[asyncio.Task[Any]] = set()
         self.connections: dict[asyncio.Transport, asyncio.Future[None]] = {}
+        self.errors: Counter[str] = Counter()
         self.closing = False
         self._publish = publish
-        self._refusals = RateLimit()
-        self._defects = RateLimit()
+        self.turns = Turns()
+        self._peer_log = peer_log
 
-    def refuse(self, who: Credentials, method: str, reason: str) -> None:
-        """Log a refusal and publish it as an event, with caller, method and reason.
+    def refuse(self, who: Credentials, method: str, reason: Reason, why: str) -> None:
+        """Count a refusal, log it, and publish it as an event, with caller and method.
 
         As on an endpoint, a user's first refusal is logged at once; later ones are logged with
         their number, at most every ten seconds.
         """
-        more = self._refusals.note(who.uid, time.monotonic())
-        if more is None:
-            return
-        process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
-        user = f"user {user_name(who.uid)} (uid {who.uid})"
+        self.errors[reason] += 1
         asked = cut(escape(method), 100)  # the caller may send a name of any length
-        text = f"control {asked} refused: {reason}; {process}, {user}{more}"
+
+        def text() -> str:
+            process = f"pid {who.pid} ({command(who.pid) or 'unknown'})"
+            user = f"user {user_name(who.uid)} (uid {who.uid})"
+            return f"control {asked} refused: {why}; {process}, {user}"
+
         fields = {
             "PEER_PID": str(who.pid),
             "PEER_UID": str(who.uid),
             "METHOD": asked,
             "MESSAGE_ID": REFUSED_MESSAGE_ID,
         }
-        logger.warning(text, extra={"fields": fields})
-        self._publish(Event("refused", "", text, uid=who.uid, pid=who.pid))
+        said = self._peer_log.write(_REFUSED, who.uid, text, fields)
+        if said is not None:
+            self._publish(Event("refused", "", said, uid=who.uid, pid=who.pid))
+
+    def status(self) -> ControlStatus:
+        """Describe the control socket."""
+        return ControlStatus(connections=len(self.connections), errors=dict(self.errors))
 
     def defect(self, error: Exception) -> None:
-        """Log an exception that nothing expected; at most every ten seconds, with a count."""
-        more = self._defects.note(0, time.monotonic())
-        if more is not None:
-            logger.error("control connection: internal error%s", more, exc_info=error)
+        """Count and report an exception that nothing expected."""
+        self.errors[Reason.INTERNAL_ERROR] += 1
+        self._peer_log.write(_DEFECT, NOBODY, lambda: "internal error", error=error)
 
     async def hang_up(self, grace: float) -> None:
         """Close every connection, after the peers have read what was sent to them.
@@ -115,11 +139,13 @@ class Interceptor:
         if self.closing:
             raise GRPCError(Status.UNAVAILABLE, "localechod is shutting down")
         if excess := self.limits.call(who.uid):
-            raise GRPCError(Status.RESOURCE_EXHAUSTED, excess)
+            self.errors[excess.reason] += 1
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, excess.text)
         task = cast("asyncio.Task[Any]", asyncio.current_task())  # grpclib makes one for each call
         self.calls.add(task)
         task.add_done_callback(self.calls.discard)
         try:
+            await self.turns.wait(who.uid)
             await self._decided(who, method, function, stream)
         except LocalechodError as error:
             status = next(status for kind, status in STATUS if isinstance(error, kind))
@@ -129,8 +155,16 @@ class Interceptor:
         except (AssertionError, NotImplementedError) as error:
             # grpclib raises these for a request that is missing, truncated or compressed. Anyone
             # may send one, so it must not put a traceback into the journal.
+            self.errors[Reason.INVALID_REQUEST] += 1
             cause = f"the request cannot be read: {error or 'it is missing'}"
             raise GRPCError(Status.INVALID_ARGUMENT, cause) from None
+        except GRPCError as error:
+            if error.status in UNREADABLE:
+                self.errors[UNREADABLE[error.status]] += 1
+            raise
+        except Exception:
+            self.errors[Reason.INTERNAL_ERROR] += 1
+            raise  # grpclib logs it
         finally:
             self.limits.end_call(who.uid)
 
@@ -139,8 +173,10 @@ class Interceptor:
     ) -> None:
         decision = decide(who, method, self.admins)
         if not decision.allowed:
-            self.refuse(who, method, decision.reason)
-            if method not in METHOD_RIGHTS:
+            known = method in METHOD_RIGHTS
+            reason = Reason.NOT_PERMITTED if known else Reason.UNKNOWN_METHOD
+            self.refuse(who, method, reason, decision.reason)
+            if not known:
                 raise GRPCError(Status.UNIMPLEMENTED, decision.reason)
             raise NotPermittedError(
                 f"{method.rpartition('/')[2].lower()} refused: {decision.reason}",

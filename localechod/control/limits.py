@@ -3,27 +3,25 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from localechod.echo.ratelimit import user_key
+from localechod.echo.ratelimit import table_key
+from localechod.echo.reasons import Reason
+from localechod.limits import (
+    BURST_BYTES,
+    BYTES_PER_SECOND,
+    CALLS_PER_USER,
+    CONTROL_CONNECTIONS,
+    CONTROL_CONNECTIONS_PER_USER,
+    CONTROL_CONNECTIONS_SPARE,
+)
 
-CONNECTIONS = 64
-CONNECTIONS_PER_USER = 16
-CALLS_PER_USER = 64
-# Requests hold a few names. The window is the least that HTTP/2 allows a connection, so that
-# a client cannot send more than that ahead of the reader.
-REQUEST_BYTES = 64 * 1024
 
-# Bytes that a user may send, over all connections: so many at once, and so many a second. HTTP/2
-# has frames that cost a hundred times more to handle than to send (HEADERS with RST_STREAM, PING).
-# A call of localechoctl takes 300 to 500 bytes. A connection counts for so many more.
-BURST_BYTES = REQUEST_BYTES + 32 * 1024
-BYTES_PER_SECOND = 8 * 1024
-CONNECTION_BYTES = 512
+class Excess(NamedTuple):
+    """A limit that is exceeded: how it is counted, and a text for the log and the caller."""
 
-# Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
-READ_BYTES = 1024
-
-WINDOW_BYTES = 2**16 - 1
+    reason: Reason
+    text: str
 
 
 @dataclass(slots=True)
@@ -49,8 +47,9 @@ class _Budget:
 class CallerLimits:
     """Counts connections, calls and bytes, and refuses those over the limits.
 
-    The total does not count the privileged users (root and the daemon's own), nor the first
-    connection of a user. Otherwise four users at their own limit could lock out all others.
+    The total does not count the privileged users (root and the daemon's own), nor does it refuse
+    the first two connections of a user. Otherwise four users at their own limit could lock out all
+    others.
 
     Args:
         privileged: uids that the total does not count.
@@ -60,11 +59,10 @@ class CallerLimits:
         self._privileged = frozenset(privileged)
         self._connections: Counter[int] = Counter()
         self._calls: Counter[int] = Counter()
-        self._reported: set[int] = set()
         self._budgets: dict[int | None, _Budget] = {}
 
-    def spend(self, uid: int, count: int, now: float) -> str:
-        """Count bytes of a user and return ""; or return the limit that they exceed.
+    def spend(self, uid: int, count: int, now: float) -> Excess | None:
+        """Count bytes of a user and return None; or return the limit that they exceed.
 
         Args:
             uid: whose bytes they are; the privileged may send any number.
@@ -72,42 +70,40 @@ class CallerLimits:
             now: monotonic seconds.
         """
         if uid in self._privileged:
-            return ""
-        key = user_key(self._budgets, uid, lambda budget: budget.is_full(now))
+            return None
+        key = table_key(self._budgets, uid, lambda budget: budget.is_full(now))
         budget = self._budgets.setdefault(key, _Budget(BURST_BYTES, now))
         if budget.spend(count, now):
-            return ""
-        return f"uid {uid} sends more than {BYTES_PER_SECOND} bytes a second"
+            return None
+        text = f"uid {uid} sends more than {BYTES_PER_SECOND} bytes a second"
+        return Excess(Reason.BYTE_LIMIT, text)
 
-    def connect(self, uid: int) -> str:
-        """Count a new connection and return ""; or return the limit that it exceeds."""
+    def connect(self, uid: int) -> Excess | None:
+        """Count a new connection and return None; or return the limit that it exceeds."""
         others = sum(n for user, n in self._connections.items() if user not in self._privileged)
-        if self._connections[uid] >= CONNECTIONS_PER_USER:
-            return f"uid {uid} has {CONNECTIONS_PER_USER} control connections already"
-        # Every user gets one: a few users with all of theirs must not keep the others out.
-        if uid not in self._privileged and others >= CONNECTIONS and self._connections[uid]:
-            return f"there are {CONNECTIONS} control connections already"
+        if self._connections[uid] >= CONTROL_CONNECTIONS_PER_USER:
+            text = f"uid {uid} has {CONTROL_CONNECTIONS_PER_USER} control connections already"
+            return Excess(Reason.USER_LIMIT, text)
+        # Every user gets some: a few users with all of theirs must not keep the others out.
+        spare = self._connections[uid] < CONTROL_CONNECTIONS_SPARE
+        if uid not in self._privileged and others >= CONTROL_CONNECTIONS and not spare:
+            text = f"there are {CONTROL_CONNECTIONS} control connections already"
+            return Excess(Reason.TOTAL_LIMIT, text)
         self._connections[uid] += 1
-        return ""
+        return None
 
     def disconnect(self, uid: int) -> None:
-        """Remove a connection from the count; the user's next refusal is logged again."""
+        """Remove a connection from the count."""
         self._connections[uid] -= 1
         self._connections += Counter()  # drops users with none, so that the table stays small
-        self._reported.discard(uid)
 
-    def should_report(self, uid: int) -> bool:
-        """Return True for a user's first refusal since the last disconnect, False for others."""
-        first = uid not in self._reported
-        self._reported.add(uid)
-        return first
-
-    def call(self, uid: int) -> str:
-        """Count a new call and return ""; or return the limit that it exceeds."""
+    def call(self, uid: int) -> Excess | None:
+        """Count a new call and return None; or return the limit that it exceeds."""
         if self._calls[uid] >= CALLS_PER_USER:
-            return f"uid {uid} has {CALLS_PER_USER} calls under way already"
+            text = f"uid {uid} has {CALLS_PER_USER} calls under way already"
+            return Excess(Reason.CALL_LIMIT, text)
         self._calls[uid] += 1
-        return ""
+        return None
 
     def end_call(self, uid: int) -> None:
         """Remove a call from the count."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from localechod.echo.status import EndpointStatus, Event, PeerRow
 
 __all__ = [  # includes the data plane's values, which clients import from here
+    "ControlStatus",
     "DaemonInfo",
     "EndpointStatus",
     "Event",
@@ -25,6 +26,8 @@ class DaemonInfo:
         uptime_seconds: since the service started, by the monotonic clock.
         config: the configuration file, or "" for the built-in default.
         restart_needed: changed keys that only a restart applies, such as "service.user".
+        log_lines_left_out_total: lines that peers have caused and that were not written, since the
+            process started.
     """
 
     version: str
@@ -35,6 +38,21 @@ class DaemonInfo:
     config: str
     runtime_dir: str
     restart_needed: list[str]
+    log_lines_left_out_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlStatus:
+    """The control socket.
+
+    Attributes:
+        connections: those open now, with that of the caller.
+        errors: refused connections and calls, and others that failed, by reason; since the process
+            started.
+    """
+
+    connections: int
+    errors: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +71,7 @@ class StatusReport:
     """The reply to Status."""
 
     daemon: DaemonInfo
+    control: ControlStatus
     endpoints: list[EndpointStatus]
 
     def not_listening(self) -> dict[str, str]:

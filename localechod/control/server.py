@@ -5,7 +5,6 @@ take over live sockets and leave the mode to the umask.
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Collection
 from typing import Any
@@ -24,8 +23,10 @@ from localechod.control.connection import ControlConnection
 from localechod.control.event_history import EventHistory
 from localechod.control.health import EndpointHealth
 from localechod.control.interceptor import InterceptedMethods, Interceptor
-from localechod.control.limits import WINDOW_BYTES, CallerLimits
+from localechod.control.library_log import LibraryLog
+from localechod.control.limits import CallerLimits
 from localechod.control.service import ControlService, Daemon
+from localechod.limits import WINDOW_BYTES
 
 _BACKLOG = 128
 
@@ -45,18 +46,22 @@ class ControlServer:
         self._own_uid = own_uid
         limits = CallerLimits({0, own_uid})
         found = names.resolve(self._names, own_uid)
-        self._interceptor = Interceptor(found, limits, daemon.supervisor.events.publish)
+        supervisor = daemon.supervisor
+        self._libraries = LibraryLog(supervisor.peer_log)
+        self._interceptor = Interceptor(
+            found, limits, supervisor.events.publish, supervisor.peer_log
+        )
 
     async def start(self, sock: socket.socket) -> None:
         """Serve on a listening stream socket, which is closed by `close`."""
         self._history = EventHistory(self._daemon.supervisor.events)
         supervisor = self._daemon.supervisor
-        self._service = ControlService(self._daemon, self._history)
-        health = EndpointHealth(
-            lambda: {row.name: row.state for row in supervisor.status()}, self._history
-        )
+        inner = self._interceptor
+        self._service = ControlService(self._daemon, inner.status, self._history, inner.turns)
+        health = EndpointHealth(supervisor.states, self._history)
         services = ServerReflection.extend([self._service, health])
         self._server = _Server(self._interceptor, services)
+        self._libraries.attach()
         await self._server.start(sock=sock, backlog=_BACKLOG)
 
     def resolve_admins(self) -> None:
@@ -78,6 +83,7 @@ class ControlServer:
         self._server.close()
         await self._interceptor.hang_up(deadline - loop.time())
         await self._server.wait_closed()
+        self._libraries.detach()
 
 
 class _Server(Server):
@@ -88,10 +94,6 @@ class _Server(Server):
     """
 
     def __init__(self, interceptor: Interceptor, services: Collection[Any]) -> None:
-        # At level "info" grpclib logs every client that closes early, as `localechoctl wait` does;
-        # at "debug" hpack logs every header.
-        for library in ("grpclib", "hpack"):
-            logging.getLogger(library).setLevel(logging.WARNING)
         window = WINDOW_BYTES
         super().__init__(
             [],

@@ -8,7 +8,8 @@ rows and events that a non-administrator may not see.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Protocol, TypeVar
 
 from grpclib.const import Status
@@ -18,10 +19,13 @@ from grpclib.server import Stream
 from localechod.control.caller import current
 from localechod.control.convert import to_wire
 from localechod.control.event_history import EventHistory
-from localechod.control.messages import DaemonInfo, ReloadReport
+from localechod.control.messages import ControlStatus, DaemonInfo, ReloadReport
+from localechod.control.slices import sliced
+from localechod.control.turns import Turns
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
+from localechod.echo.peer_log import PeerLog
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.localsocket.peer import pid_namespace
 
@@ -29,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Supervisor(Protocol):
@@ -39,12 +44,25 @@ class Supervisor(Protocol):
         """The bus of all events."""
         ...
 
+    @property
+    def peer_log(self) -> PeerLog:
+        """Where log lines go that a peer can cause."""
+        ...
+
     def status(self, names: Collection[str] = ()) -> list[EndpointStatus]:
         """Return all, or the named, endpoints; raise UnknownEndpointError."""
         ...
 
-    def peers(self, name: str | None) -> list[PeerRow]:
-        """Return the peers of one or of all endpoints."""
+    def each_status(self, names: Collection[str] = ()) -> Iterator[EndpointStatus]:
+        """Return the same one by one."""
+        ...
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each endpoint by name."""
+        ...
+
+    def peers(self, name: str | None, uid: int | None) -> Iterator[PeerRow]:
+        """Return the peers of one or of all endpoints, and of one or of all users."""
         ...
 
     def start(self, name: str) -> None:
@@ -86,25 +104,36 @@ class ControlService(ControlBase):
 
     Args:
         daemon: the daemon that they read and change.
+        control: returns the state of the control socket.
         history: past and new events.
+        turns: where a long answer waits after each slice.
     """
 
-    def __init__(self, daemon: Daemon, history: EventHistory) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        control: Callable[[], ControlStatus],
+        history: EventHistory,
+        turns: Turns,
+    ) -> None:
         self._daemon = daemon
+        self._control = control
         self._history = history
+        self._turns = turns
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
     async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
         """Return the daemon and all, or the named, endpoints."""
         request = await _request(stream)
         # Each name once: a request of 64 KiB has space for the same name ten thousand times.
-        rows = self._daemon.supervisor.status(list(dict.fromkeys(request.names)))
-        await stream.send_message(
-            pb.StatusReply(
-                daemon=to_wire(self._daemon.info(), pb.Daemon),
-                endpoints=[to_wire(row, pb.Endpoint) for row in rows],
-            )
+        rows = self._daemon.supervisor.each_status(list(dict.fromkeys(request.names)))
+        reply = pb.StatusReply(
+            daemon=to_wire(self._daemon.info(), pb.Daemon),
+            control=to_wire(self._control(), pb.ControlSocket),
         )
+        async for row in self._sliced(rows):
+            reply.endpoints.append(to_wire(row, pb.Endpoint))
+        await stream.send_message(reply)
 
     async def Start(self, stream: Stream[pb.EndpointRequest, pb.EndpointReply]) -> None:
         """Start an endpoint."""
@@ -131,12 +160,11 @@ class ControlService(ControlBase):
         """Return the connected peers: all to an administrator, else those of the caller's uid."""
         request = await _request(stream)
         caller = current()
-        rows = [
-            to_wire(row, pb.Peer)
-            for row in self._daemon.supervisor.peers(request.endpoint or None)
-            if caller.admin or row.uid == caller.credentials.uid
-        ]
-        await stream.send_message(pb.PeersReply(peers=rows, pid_namespace=pid_namespace()))
+        uid = None if caller.admin else caller.credentials.uid
+        reply = pb.PeersReply(pid_namespace=pid_namespace())
+        async for row in self._sliced(self._daemon.supervisor.peers(request.endpoint or None, uid)):
+            reply.peers.append(to_wire(row, pb.Peer))
+        await stream.send_message(reply)
 
     async def Events(self, stream: Stream[pb.EventsRequest, pb.Event]) -> None:
         """Send past events, then new ones until the caller or the daemon ends the stream."""
@@ -146,7 +174,7 @@ class ControlService(ControlBase):
             # It tells the caller that no later event will be missed. A caller that wants to see
             # the events of its next call waits for it first.
             await stream.send_initial_metadata()
-            for event in filter(_visible, past):
+            async for event in self._sliced(filter(_visible, past)):
                 await stream.send_message(to_wire(event, pb.Event))
             if not request.follow:
                 return
@@ -155,6 +183,7 @@ class ControlService(ControlBase):
                     message = to_wire(event, pb.Event)
                     message.dropped, subscription.dropped = subscription.dropped, 0
                     await stream.send_message(message)
+                    await asyncio.sleep(0)  # many may be queued, and sending need not wait
         finally:
             subscription.close()
 
@@ -162,6 +191,10 @@ class ControlService(ControlBase):
         """Return the effective configuration."""
         await _request(stream)
         await stream.send_message(pb.ConfigReply(toml=self._daemon.config_text()))
+
+    def _sliced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        """Yield the items; after each slice of them the caller waits for their turn."""
+        return sliced(items, partial(self._turns.wait, current().credentials.uid))
 
     async def _change(
         self,

@@ -29,8 +29,8 @@ EXIT_STATUS = "localechod-exit-status"
 # which the error repeats, may be longer than that.
 LIMIT = 1000
 
-_ERRORS: dict[int, type[LocalechodError]] = {
-    kind.exit_status: kind
+_ERRORS: dict[str, type[LocalechodError]] = {
+    str(kind.exit_status): kind
     for kind in (
         LocalechodError,
         UsageError,
@@ -75,10 +75,10 @@ def error_of(
         address: the server's.
     """
     text, hint, number = (metadata.get(key) for key in (TEXT, HINT, EXIT_STATUS))
-    if isinstance(text, bytes) and isinstance(hint, bytes) and str(number).isdecimal():
-        kind = _ERRORS.get(int(str(number)), LocalechodError)
+    if isinstance(text, bytes) and isinstance(hint, bytes) and number is not None:
+        kind = _ERRORS.get(str(number), LocalechodError)
         return kind(_text(text), _text(hint))
-    cause = printable(message or status.name)
+    cause = printable(cut(message or status.name))
     if status is Status.UNAVAILABLE:
         return ConnectionLostError(f"control call failed: {cause}: {address}")
     if status is Status.PERMISSION_DENIED:
@@ -90,4 +90,4 @@ def error_of(
 
 
 def _text(text: bytes) -> str:
-    return printable_lines(text.decode("utf-8", "backslashreplace"))
+    return printable_lines(cut(text.decode("utf-8", "backslashreplace"), 3 * LIMIT))

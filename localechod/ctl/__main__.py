@@ -6,6 +6,7 @@ took a tenth of the time of `localechoctl status` while they were loaded, and a 
 
 import gc
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -13,17 +14,37 @@ from typing import NoReturn
 # Objects; `status` makes forty thousand. Long commands, such as events and bench, are collected.
 _FIRST_COLLECTION = 50_000
 
+_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored
+        signal.signal(signal.SIGINT, _exit_at_once)
     gc.set_threshold(_FIRST_COLLECTION)
     _prepare_streams()
     # Imported after that, because loading it is most of the work.
     from localechod.ctl.app import run  # noqa: PLC0415 - see above
 
+    if signal.getsignal(signal.SIGINT) is _exit_at_once:
+        signal.signal(signal.SIGINT, _interrupt)
     status = run(sys.argv[1:])
     gc.freeze()  # leaves nothing to the interpreter's last collection
     sys.exit(status)
+
+
+def _exit_at_once(_number: int, _frame: object) -> None:
+    """Handle Ctrl-C while modules are loaded, where an exception would be a traceback."""
+    os._exit(_INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Handle Ctrl-C as Python does by default.
+
+    asyncio replaces the default handler, and no other, by one that cancels a task. A connect that
+    waits for space in a backlog would not notice.
+    """
+    raise KeyboardInterrupt
 
 
 def _prepare_streams() -> None:

@@ -21,4 +21,6 @@ def endpoint_names(ctx: typer.Context, incomplete: str) -> list[str]:
     except LocalechodError:
         return []
     taken = ctx.params.get("names") or ()
-    return [name for name in names if name.startswith(incomplete) and name not in taken]
+    # The shell shows them on a terminal, so names with control characters are left out.
+    known = filter(str.isprintable, names)
+    return [name for name in known if name.startswith(incomplete) and name not in taken]

@@ -1,6 +1,8 @@
 """Targets of commands: an address, or the name of an endpoint, looked up in the catalog."""
 
+import os
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +21,10 @@ from localechod.errors import (
     UsageError,
 )
 from localechod.host import runtime
+from localechod.localsocket import notation
 from localechod.localsocket.address import Address
 from localechod.localsocket.connect import Connected, connect
+from localechod.localsocket.entry import is_socket
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
 
@@ -98,19 +102,35 @@ def resolve(text: str, options: Options) -> Target:
     entry = find(text, options)
     if entry is not None:
         return replace(_from_entry(entry), name=text)
-    address = Address.parse(text)
+    address = Address.checked(read_address(text))
+    absolute = os.path.abspath(address.path)  # noqa: PTH100 - Path.resolve() would follow links
+    written = "@" + os.fsdecode(address.raw[1:]) if address.is_abstract else absolute
     try:
-        entry = next((e for e in endpoints(options).values() if e.path == text), None)
+        entry = next((e for e in endpoints(options).values() if e.path == written), None)
     except LocalechodError:
         entry = None  # an address does without the catalog
     return Target(address) if entry is None else _from_entry(entry)
+
+
+def read_address(text: str) -> bytes:
+    """Return the socket's name that an address stands for, as in sun_path.
+
+    Where it stands for more than one, the choice is printed to standard error.
+
+    Raises:
+        UsageError: as `localsocket.notation.read` says.
+    """
+    name = notation.read(text)
+    if name.remark:
+        sys.stderr.write(f"({name.remark})\n")
+    return name.raw
 
 
 def find(text: str, options: Options, *, configured: bool = False) -> CatalogEntry | None:
     """Look an endpoint up by its name.
 
     Returns:
-        None where the text is an address: it has a "/" in it or begins with "@".
+        None where the text is an address, as `localsocket.notation.is_address` says.
 
     Args:
         text: the target that the user named.
@@ -121,16 +141,21 @@ def find(text: str, options: Options, *, configured: bool = False) -> CatalogEnt
         UsageError: no endpoint has that name.
         LocalechodError: as `endpoints` says.
     """
-    if "/" in text or text.startswith("@"):
+    if not text or notation.is_address(text):
         return None
     options.announce()
-    known = endpoints(options, configured=configured)
+    try:
+        known = endpoints(options, configured=configured)
+    except DaemonNotRunningError:
+        if not is_socket(text):
+            raise
+        known = {}
     if text not in known:
         names = ", ".join(map(escape, known)) or "none"
-        raise UsageError(
-            f"no endpoint is named {escape(text)}",
-            f"the endpoints are: {names}; an address has a / in it or begins with @",
-        )
+        hint = f"the endpoints are: {names}; an address has a / in it or begins with @"
+        if is_socket(text):
+            hint = f"there is {shlex.quote('./' + escape(text))}, with a / in it"
+        raise UsageError(f"no endpoint is named {escape(text)}", hint)
     return known[text]
 
 

@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Imports leave nothing to collect. A collection during them takes 15 of 150 ms; later, modules
     # add 10 ms to every full collection, in which no client is served.
     gc.disable()
+    # asyncio and grpclib go without ssl where it cannot be imported. OpenSSL takes 4 MiB and 5 ms,
+    # and nothing encrypts a local socket.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
     # After the options: `--help` and `--version` need none of it.
     from localechod.daemon.start import check, run  # noqa: PLC0415
 

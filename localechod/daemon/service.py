@@ -141,6 +141,7 @@ class Service:
             config="" if self._launch.file is None else str(self._launch.file),
             runtime_dir=str(self._launch.directory),
             restart_needed=list(self._restart_needed),
+            log_lines_left_out_total=self.supervisor.peer_log.left_out,
         )
 
     def config_text(self) -> str:

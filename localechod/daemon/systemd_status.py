@@ -27,7 +27,7 @@ async def tell_status(
 
 def summary(supervisor: Supervisor, remark: str = "") -> str:
     """Return one line: the endpoints by state, and the fault of the service itself, if any."""
-    states = [status.state for status in supervisor.status()]
+    states = list(supervisor.states().values())
     serving = states.count("listening") + states.count("degraded")
     troubled = [state for state in ("degraded", "failed", "stopped") if state in states]
     parts = [f"{serving} of {len(states)} endpoints listening"]

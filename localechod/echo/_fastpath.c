@@ -11,7 +11,7 @@
 
 PyObject *str_serve, *str_handler_failed, *str_take, *str_on_sent, *str_fail, *str_end, *str_closed;
 
-PyTypeObject *flow_type;
+PyTypeObject *flow_type, *totals_type;
 
 static const struct {
 	PyObject **text;
@@ -61,9 +61,12 @@ static int fill(PyObject *module)
 		if (PyModule_AddIntConstant(module, constants[at].name, constants[at].value) < 0)
 			return -1;
 	}
+	totals_type = make_totals_type(module);
 	flow_type = make_flow_type(module);
 	poller_type = make_poller_type(module);
-	if (!flow_type || !poller_type || PyModule_AddType(module, flow_type) < 0)
+	if (!totals_type || !flow_type || !poller_type)
+		return -1;
+	if (PyModule_AddType(module, totals_type) < 0 || PyModule_AddType(module, flow_type) < 0)
 		return -1;
 	return PyModule_AddType(module, poller_type);
 }

@@ -37,6 +37,12 @@ enum { PYTHON, CHUNKS, LINES, SEQPACKET };
 /* The states of a crash slot that are written here; see crash_slots.py. */
 enum { BOUNDARY = 1, BUSY = 3, UNSENT = 4 };
 
+/* See Totals in portable/. */
+typedef struct {
+	PyObject_HEAD
+	unsigned long long messages, received_bytes, sent_bytes;
+} Totals;
+
 /* See Flow in portable/, which documents each attribute. */
 typedef struct {
 	PyObject_HEAD
@@ -49,6 +55,7 @@ typedef struct {
 	Py_buffer *slot_byte; /* or NULL */
 	PyObject *prefix;
 	/* These are NULL for None. */
+	Totals *totals;
 	PyObject *port, *slot, *sock, *framer, *unsent, *afterwards;
 } Flow;
 
@@ -58,8 +65,9 @@ typedef struct Poller Poller;
 /* Interned names of the methods that are called. */
 extern PyObject *str_serve, *str_handler_failed, *str_take, *str_on_sent, *str_fail, *str_end, *str_closed;
 
-extern PyTypeObject *flow_type;
+extern PyTypeObject *flow_type, *totals_type;
 
+PyTypeObject *make_totals_type(PyObject *module);
 PyTypeObject *make_flow_type(PyObject *module);
 PyTypeObject *make_poller_type(PyObject *module);
 
@@ -68,6 +76,9 @@ PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now);
 
 /* Forget a descriptor that is about to be closed, which takes it out of the epoll. */
 void forget(Poller *poller, int fd);
+
+/* Seconds of CLOCK_MONOTONIC. */
+double monotonic(void);
 
 PyObject *answer_datagrams(PyObject *module, PyObject *args);
 

@@ -119,6 +119,25 @@ static Py_ssize_t receive_record(Flow *flow, int *end)
 	return size;
 }
 
+/* Count for the flow, and for its endpoint. */
+
+static void count_received(Flow *flow, Py_ssize_t size, Py_ssize_t messages)
+{
+	flow->received += size;
+	flow->fast_messages += messages;
+	if (flow->totals) {
+		flow->totals->received_bytes += size;
+		flow->totals->messages += messages;
+	}
+}
+
+static void count_sent(Flow *flow, Py_ssize_t size)
+{
+	flow->sent += size;
+	if (flow->totals)
+		flow->totals->sent_bytes += size;
+}
+
 PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now)
 {
 	Py_ssize_t prefix_size, count = 1, size, length, sent;
@@ -172,15 +191,14 @@ PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now)
 		reply = replies;
 	}
 	flow->active_at = now;
-	flow->received += size;
-	flow->fast_messages += count;
+	count_received(flow, size, count);
 	/* Before the reply: the send wakes the client, so a kill is most likely right after it. */
 	mark(flow, length > flow->atomic_size ? UNSENT : BOUNDARY);
 	sent = send(flow->fd, reply, length, MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
 		return failed(flow);
 	if (sent > 0)
-		flow->sent += sent;
+		count_sent(flow, sent);
 	if (sent != length)
 		return unsent(flow, reply, length, sent);
 	if (length > flow->atomic_size)

@@ -64,6 +64,24 @@ static PyObject *get_prefix(Flow *flow, void *closure)
 	return Py_NewRef(flow->prefix);
 }
 
+static int set_totals(Flow *flow, PyObject *value, void *closure)
+{
+	Totals *before = flow->totals;
+
+	if (value && value != Py_None && !PyObject_TypeCheck(value, totals_type)) {
+		PyErr_SetString(PyExc_TypeError, "totals are a Totals");
+		return -1;
+	}
+	flow->totals = value && value != Py_None ? (Totals *)Py_NewRef(value) : NULL;
+	Py_XDECREF((PyObject *)before);
+	return 0;
+}
+
+static PyObject *get_totals(Flow *flow, void *closure)
+{
+	return Py_NewRef(flow->totals ? (PyObject *)flow->totals : Py_None);
+}
+
 /* An attribute that is an int with bounds; the numbers are in its closure. */
 struct bounds {
 	const char *name;
@@ -155,11 +173,13 @@ static PyObject *like(Flow *model, PyObject *args)
 	flow->prefix = Py_NewRef(model->prefix);
 	Py_XINCREF(model->port);
 	flow->port = model->port;
+	Py_XINCREF((PyObject *)model->totals);
+	flow->totals = model->totals;
 	return (PyObject *)flow;
 }
 
 #define OBJECTS(flow) \
-	{&(flow)->port, &(flow)->slot, &(flow)->sock, &(flow)->framer, \
+	{(PyObject **)&(flow)->totals, &(flow)->port, &(flow)->slot, &(flow)->sock, &(flow)->framer, \
 	 &(flow)->unsent, &(flow)->afterwards}
 
 static int traverse(Flow *flow, visitproc visit, void *arg)
@@ -222,6 +242,7 @@ static PyGetSetDef properties[] = {
 	{"kind", (getter)get_int, (setter)set_int, NULL, (void *)&kind_bounds},
 	{"prefix", (getter)get_prefix, (setter)set_prefix, NULL, NULL},
 	{"read_size", (getter)get_read_size, (setter)set_read_size, NULL, NULL},
+	{"totals", (getter)get_totals, (setter)set_totals, NULL, NULL},
 	{"slot_byte", (getter)get_slot_byte, (setter)set_slot_byte, NULL, NULL},
 	{NULL},
 };

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from localechod.echo.counters import Counters
 from localechod.echo.reactor import Reactor
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import wrap_activated
@@ -100,8 +101,8 @@ class ActivatedSocket:
                 self._reactor.unregister(self._sock.fileno())
                 self._pause_timer = self._reactor.loop.call_later(_PAUSE, self._watch)
                 return
-            self._counters.errors["endpoint_stopped"] += 1
+            self._counters.errors[Reason.ENDPOINT_STOPPED] += 1
 
     def failed(self, _error: Exception) -> None:
         """See Handler: the client whose turn it was has been accepted, and is closed."""
-        self._counters.errors["internal_error"] += 1
+        self._counters.errors[Reason.INTERNAL_ERROR] += 1

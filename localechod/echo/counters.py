@@ -2,62 +2,32 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol
+
+from localechod.echo.fastpath import Totals
+
+_NAMES = ("accepted", "messages", "received_bytes", "restarts", "sent_bytes")
 
 
-class Counting(Protocol):
-    """A connection, which counts its own messages and bytes."""
-
-    @property
-    def messages(self) -> int:
-        """How many messages it has answered."""
-        ...
-
-    @property
-    def received(self) -> int:
-        """How many bytes it has read."""
-        ...
-
-    @property
-    def sent(self) -> int:
-        """How many bytes it has written."""
-        ...
-
-
-class Counters:
+class Counters(Totals):
     """Totals since the service started; a stop or reload of the endpoint does not reset them.
 
-    The messages and bytes of a connection are added when it has closed.
+    They are current at any time: a connection counts here as well as for itself.
     """
 
-    __slots__ = ("accepted", "errors", "messages", "received_bytes", "restarts", "sent_bytes")
+    __slots__ = ("accepted", "errors", "restarts")
 
     def __init__(self) -> None:
+        super().__init__()
         self.accepted = 0
-        self.messages = 0
-        self.received_bytes = 0
-        self.sent_bytes = 0
         self.restarts = 0
         self.errors: Counter[str] = Counter()
 
     def freeze(self) -> dict[str, int]:
         """Return the totals by name, without the errors."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "errors"}
+        return {name: getattr(self, name) for name in _NAMES}
 
     def thaw(self, totals: Mapping[str, int], errors: Mapping[str, int]) -> None:
         """Continue from these totals."""
         for name, total in totals.items():
             setattr(self, name, total)
         self.errors.update(errors)
-
-    def add(self, connection: Counting) -> None:
-        """Add the messages and bytes of a connection."""
-        self.messages += connection.messages
-        self.received_bytes += connection.received
-        self.sent_bytes += connection.sent
-
-    def copy(self) -> "Counters":
-        """Return an independent copy."""
-        copied = Counters()
-        copied.thaw(self.freeze(), self.errors)
-        return copied

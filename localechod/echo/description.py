@@ -10,13 +10,12 @@ from localechod.echo.status import EndpointStatus
 from localechod.localsocket.filecheck import File
 
 if TYPE_CHECKING:
-    from localechod.echo.counters import Counters
     from localechod.echo.endpoint import Endpoint
 
 
-def describe(endpoint: "Endpoint", counters: "Counters", connections: int) -> EndpointStatus:
-    """Return the status of an endpoint with these totals and so many open connections."""
-    config = endpoint.config
+def describe(endpoint: "Endpoint", connections: int) -> EndpointStatus:
+    """Return the status of an endpoint with so many open connections."""
+    config, counters = endpoint.config, endpoint.counters
     mode, owner, group = _file(endpoint)
     return EndpointStatus(
         name=config.name,

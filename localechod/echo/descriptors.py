@@ -5,14 +5,11 @@ from collections.abc import Collection, Iterable
 
 from localechod.config import Config, EndpointConfig
 from localechod.errors import ConfigError
+from localechod.limits import RESERVED_DESCRIPTORS
 
 # Of the service itself: standard streams, log, epoll, wake-up pipe, lock, pid file, two inotify
 # instances, control socket with its directory and file, the watchdog's pair of sockets.
 _OWN = 16
-
-# Descriptors that are reserved: the control plane may need about a hundred for its connections, and
-# calls and look-ups open some. Of a small limit, a quarter is reserved.
-_RESERVE = 128
 
 # Fewer clients for each endpoint than this, on average, are worth a warning.
 _FEW = 8
@@ -28,7 +25,7 @@ def limit() -> int:
 
 def ceiling(of: int) -> int:
     """Return the lowest descriptor under a limit that no client may have."""
-    return of - min(_RESERVE, of // 4)
+    return of - min(RESERVED_DESCRIPTORS, of // 4)
 
 
 def taken_by(endpoints: Iterable[EndpointConfig], activated: Collection[str] = ()) -> int:

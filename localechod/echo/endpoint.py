@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.activated import ActivatedSocket
@@ -17,6 +17,9 @@ from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
 from localechod.localsocket.bind import Bound, Request
+
+# The kind of trouble that clients cause.
+ACCEPT = "accept"
 
 
 class Endpoint:
@@ -112,7 +115,7 @@ class Endpoint:
         known = self._troubles.get(kind)
         self._troubles[kind] = error
         if known is None or known.text != error.text:
-            self._transition(Trigger.TROUBLE, error)
+            self._transition(Trigger.TROUBLE, error, by_peers=kind == ACCEPT)
         self.error = error
 
     def has_trouble(self, kind: str) -> bool:
@@ -126,7 +129,7 @@ class Endpoint:
         if self._troubles:
             self.error = next(iter(self._troubles.values()))
         else:
-            self._transition(Trigger.RECOVERED)
+            self._transition(Trigger.RECOVERED, by_peers=kind == ACCEPT)
 
     def _bind(self) -> Opened:
         try:
@@ -204,7 +207,6 @@ class Endpoint:
             if fits and isinstance(self._server, Listener):
                 self._server.thaw(sock, connection)
             else:
-                self.counters.add(connection)
                 hang_up(sock)
 
     def configure(self, config: EndpointConfig) -> None:
@@ -223,14 +225,13 @@ class Endpoint:
         if self._server is not None:
             await self._server.drain()
 
-    def peers(self) -> list[PeerRow]:
-        """Describe the connected clients."""
-        return [] if self._server is None else self._server.peers()
+    def peers(self, uid: int | None) -> Iterator[PeerRow]:
+        """Describe the connected clients of a user, or of all."""
+        return iter(()) if self._server is None else self._server.peers(uid)
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        totals = self.counters if self._server is None else self._server.totals()
-        return describe(self, totals, connections=self.connections)
+        return describe(self, self.connections)
 
     @property
     def connections(self) -> int:
@@ -241,14 +242,16 @@ class Endpoint:
         """Note that the listener cannot accept connections, or (no reason) can again."""
         if reason:
             error = LocalechodError(reason, "connections are accepted as others close")
-            self.set_trouble("accept", error)
+            self.set_trouble(ACCEPT, error)
         else:
-            self.clear_trouble("accept")
+            self.clear_trouble(ACCEPT)
 
-    def _transition(self, trigger: Trigger, error: LocalechodError | None = None) -> None:
+    def _transition(
+        self, trigger: Trigger, error: LocalechodError | None = None, *, by_peers: bool = False
+    ) -> None:
         self.state = after(self.state, trigger)
         self.error = error
         text = (
             f"{self.state} on {self.config.address}" if error is None else f"{self.state}: {error}"
         )
-        self._context.endpoint_log.state(self.state, text)
+        self._context.endpoint_log.state(self.state, text, by_peers=by_peers)

@@ -1,12 +1,11 @@
 """Reports what happens to an endpoint: as an event and in the log, in the same words."""
 
 import logging
-import time
 
 from localechod.accounts import user_name
 from localechod.echo.events import Event, EventBus
 from localechod.echo.lifecycle import State
-from localechod.echo.ratelimit import LineLimit, RateLimit
+from localechod.echo.peer_log import NOBODY, PeerLog, Topic
 from localechod.localsocket.peer import Credentials
 from localechod.text import escape
 
@@ -31,72 +30,80 @@ _SHOWN = 200
 
 
 class EndpointLog:
-    """The events and log lines of one endpoint."""
+    """The events and log lines of one endpoint.
 
-    def __init__(self, endpoint: str, bus: EventBus) -> None:
+    Args:
+        endpoint: its name.
+        bus: of its events.
+        peer_log: where lines go that a peer can cause.
+    """
+
+    def __init__(self, endpoint: str, bus: EventBus, peer_log: PeerLog) -> None:
         self._endpoint = endpoint
         self._bus = bus
-        self._refusals = RateLimit()
-        self._defects = RateLimit()
-        self._messages = LineLimit()
-
-    def state(self, state: State, text: str) -> None:
-        """Report that the endpoint has changed its state."""
-        log.log(
-            _LEVELS[state],
-            "%s: %s",
-            self._endpoint,
-            text,
-            extra={
-                "fields": {
-                    "ENDPOINT": self._endpoint,
-                    "STATE": str(state),
-                    "MESSAGE_ID": MESSAGE_STATE,
-                }
-            },
+        self._peer_log = peer_log
+        prefix = f"{endpoint}: "
+        self._states = {
+            state: Topic(name=f"{prefix}state", level=level, prefix=prefix, pause=0)
+            for state, level in _LEVELS.items()
+        }
+        self._refused = Topic(name=f"{prefix}refused", prefix=prefix)
+        self._defect = Topic(name=f"{prefix}defect", level=logging.ERROR, prefix=prefix)
+        self._received = Topic(
+            name=f"{prefix}received", level=logging.INFO, prefix="Receive: ", pause=0
         )
+
+    def state(self, state: State, text: str, *, by_peers: bool = False) -> None:
+        """Report that the endpoint has changed its state.
+
+        Args:
+            state: the new one.
+            text: one line.
+            by_peers: whether clients can cause it, over and over: each change is an event, but not
+                always a line in the log.
+        """
+        fields = {
+            "ENDPOINT": self._endpoint,
+            "STATE": str(state),
+            "MESSAGE_ID": MESSAGE_STATE,
+        }
+        if by_peers:
+            self._peer_log.write(self._states[state], NOBODY, lambda: text, fields)
+        else:
+            log.log(_LEVELS[state], "%s: %s", self._endpoint, text, extra={"fields": fields})
         self._bus.publish(Event("state", self._endpoint, text, state=str(state)))
 
     def refused(self, peer: Credentials, why: str) -> None:
         """Report that a peer was refused; for each user at most every ten seconds, with a count."""
-        more = self._refusals.note(peer.uid, time.monotonic())
-        if more is None:
-            return
-        text = f"refused {user_name(peer.uid)} (uid {peer.uid}, pid {peer.pid}): {why}{more}"
-        log.warning(
-            "%s: %s",
-            self._endpoint,
-            text,
-            extra={
-                "fields": {
-                    "ENDPOINT": self._endpoint,
-                    "PEER_PID": peer.pid,
-                    "PEER_UID": peer.uid,
-                    "MESSAGE_ID": MESSAGE_REFUSED,
-                }
+        text = self._peer_log.write(
+            self._refused,
+            peer.uid,
+            lambda: f"refused {user_name(peer.uid)} (uid {peer.uid}, pid {peer.pid}): {why}",
+            {
+                "ENDPOINT": self._endpoint,
+                "PEER_PID": peer.pid,
+                "PEER_UID": peer.uid,
+                "MESSAGE_ID": MESSAGE_REFUSED,
             },
         )
-        self._bus.publish(Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid))
+        if text is not None:
+            event = Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid)
+            self._bus.publish(event)
 
     def defect(self, error: Exception) -> None:
         """Report an exception that nothing expected; at most every ten seconds, with a count."""
-        more = self._defects.note(0, time.monotonic())
-        if more is not None:
-            log.error("%s: internal error%s", self._endpoint, more, exc_info=error)
+        self._peer_log.write(self._defect, NOBODY, lambda: "internal error", error=error)
 
-    def received(self, message: bytes) -> None:
-        """Log a message that an endpoint with `log_messages` has received; this is no event.
-
-        Ten in a second; the next line has the number of those left out.
-        """
-        more = self._messages.note(time.monotonic())
-        if more is None:
-            return
-        cut = " ..." if len(message) > _SHOWN else ""
-        log.info(
-            "Receive: %s%s%s",
-            escape(message[:_SHOWN].rstrip(b"\n")),
-            cut,
-            more,
-            extra={"fields": {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED}},
+    def received(self, message: bytes, uid: int) -> None:
+        """Log a message that an endpoint with `log_messages` has received; this is no event."""
+        self._peer_log.write(
+            self._received,
+            uid,
+            lambda: _shown(message),
+            {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED},
         )
+
+
+def _shown(message: bytes) -> str:
+    cut = " ..." if len(message) > _SHOWN else ""
+    return escape(message[:_SHOWN].rstrip(b"\n")) + cut

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from localechod.echo.status import Event
+from localechod.limits import EVENTS
 
 __all__ = ["Event", "EventBus", "Subscription"]  # publishers import Event from here
 
@@ -52,7 +53,7 @@ class EventBus:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
 
-    def subscribe(self, size: int = 256) -> Subscription:
+    def subscribe(self, size: int = EVENTS) -> Subscription:
         """Return a new subscription that holds at most `size` unread events."""
         subscription = Subscription(self, size)
         self._subscriptions.add(subscription)

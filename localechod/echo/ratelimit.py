@@ -1,90 +1,79 @@
-"""Rate limiting of repeated log lines and events: per user, and in all. No I/O."""
+"""Which log lines are written that peers can cause: limits for each user, and in all. No I/O.
 
+A client can be refused a hundred thousand times a second. That must not displace other lines from
+the journal, nor take the time that others are served in.
+"""
+
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-# Seconds between two lines about the same user.
-PAUSE = 10.0
+from localechod.limits import LOG_LINES, LOG_LINES_PER_USER, LOG_PAUSE, USER_ENTRIES
 
-# Lines about messages in a second: more would displace other lines from the journal, and each takes
-# as long as the reply to some dozens of messages.
-LINES = 10
-
-# Users with an entry of their own at a time; all others share one entry.
-USERS = 256
-
-
+K = TypeVar("K")
 T = TypeVar("T")
 
 
-def user_key(table: dict[int | None, T], uid: int, is_due: Callable[[T], bool]) -> int | None:
-    """Return the key of a user's entry, or None, that of the shared one if the table is full.
+def table_key(table: dict[K | None, T], key: K, is_due: Callable[[T], bool]) -> K | None:
+    """Return the key of an entry, or None, that of the shared one if the table is full.
 
     Args:
-        table: entries by uid; those of other users are removed if it is full.
-        uid: whose entry it is.
+        table: entries by key; some of them are removed if it is full.
+        key: of the entry, which need not be there yet.
         is_due: whether an entry makes no difference any more.
     """
-    if uid in table or len(table) < USERS:
-        return uid
-    due = [key for key, entry in table.items() if is_due(entry)]
-    for key in due:
-        del table[key]
-    return uid if due else None
+    if key in table or len(table) < USER_ENTRIES:
+        return key
+    due = [each for each, entry in table.items() if is_due(entry)]
+    for each in due:
+        del table[each]
+    return key if due else None
 
 
 @dataclass(slots=True)
 class _Entry:
-    told: float
+    told: float = -math.inf
     untold: int = 0
 
 
-class RateLimit:
-    """Decides whether a refusal is reported: the first one of a user, then one in each PAUSE.
+class LineLimit:
+    """Decides whether a line is written, and counts those that are left out.
 
-    A client can be refused a hundred thousand times a second. That must not displace other messages
-    from the journal or from an event queue.
+    Attributes:
+        left_out: how many lines were left out.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[int | None, _Entry] = {}
+        self.left_out = 0
+        self._entries: dict[tuple[str, int] | None, _Entry] = {}
+        self._newest: deque[tuple[float, int]] = deque(maxlen=LOG_LINES)
 
-    def note(self, uid: int, now: float) -> str | None:
-        """Count a refusal; return None if it is not reported, else a text to append to the line.
+    def note(self, topic: str, uid: int, pause: float, now: float) -> str | None:
+        """Return a text to append to a line, or None for a line that is left out.
 
         Args:
-            uid: the user who was refused.
+            topic: what it is about; lines that were left out are counted by topic and user.
+            uid: the user who has caused it.
+            pause: seconds that have to pass after the last line about this topic and user.
             now: monotonic seconds.
         """
-        key = user_key(self._entries, uid, lambda entry: now - entry.told >= PAUSE)
+        key = table_key(self._entries, (topic, uid), lambda entry: now - entry.told >= LOG_PAUSE)
         entry = self._entries.get(key)
-        if entry is not None and now - entry.told < PAUSE:
+        if entry is None:
+            entry = self._entries[key] = _Entry()
+        if now - entry.told < pause or not self._has_space(uid, now):
             entry.untold += 1
+            self.left_out += 1
             return None
-        self._entries[key] = _Entry(now)
-        return f" (and {entry.untold} times since the last line)" if entry and entry.untold else ""
+        self._newest.append((now, uid))
+        untold, entry.told, entry.untold = entry.untold, now, 0
+        return f" (and {untold} more since the last line)" if untold else ""
 
-
-class LineLimit:
-    """Allows LINES lines in a second, and counts those left out."""
-
-    def __init__(self) -> None:
-        self._second = 0.0
-        self._lines = 0
-        self._untold = 0
-
-    def note(self, now: float) -> str | None:
-        """Return None for a line that is left out, else a text to append to it.
-
-        Args:
-            now: monotonic seconds.
-        """
-        if now - self._second >= 1.0:
-            self._second, self._lines = now, 0
-        if self._lines >= LINES:
-            self._untold += 1
-            return None
-        self._lines += 1
-        untold, self._untold = self._untold, 0
-        return f" (and {untold} messages that are not shown)" if untold else ""
+    def _has_space(self, uid: int, now: float) -> bool:
+        newest = self._newest
+        if len(newest) == LOG_LINES and now - newest[0][0] < 1.0:
+            return False
+        own = sum(user == uid and now - at < 1.0 for at, user in newest)
+        return own < LOG_LINES_PER_USER

@@ -13,8 +13,9 @@ import socket
 
 from localechod.echo import descriptors
 from localechod.echo.fastpath import Handler, Poller
+from localechod.echo.peer_log import NOBODY, PeerLog, Topic
 
-log = logging.getLogger("localechod.echo")
+_UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
 
 class Reactor(Poller):
@@ -24,6 +25,7 @@ class Reactor(Poller):
         loop: the event loop that waits by it; eventloop.py sets it.
         ceiling: the lowest reserved descriptor. The system allocates the lowest free number, so
             clients get those below.
+        peer_log: where lines go that a peer can cause; all children share one.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -33,6 +35,7 @@ class Reactor(Poller):
         self._above = parent
         self.ceiling = descriptors.ceiling(descriptors.limit())
         self._tight = True
+        self.peer_log: PeerLog = PeerLog() if parent is None else parent.peer_log
         if parent is not None:
             self.loop = parent.loop
 
@@ -64,17 +67,19 @@ class Reactor(Poller):
         """Let a handler end what it cannot serve; everything else goes on."""
         try:
             handler.failed(error)
-        except Exception:
-            log.exception("descriptor %d is not served any more", fd)
+        except Exception as another:  # noqa: BLE001 - whatever it is, the others are served
+            text = f"descriptor {fd} is not served any more"
+            self.peer_log.write(_UNSERVED, NOBODY, lambda: text, error=another)
             if fd in self:
                 self.unregister(fd)
 
 
 class Pulse:
-    """The watchdog's probe of the data plane: a byte that has to come back through the epoll.
+    """The watchdog's probe of the data plane: a byte that has to be read by way of the epoll.
 
     An event loop that runs its timers may still have stopped serving its sockets, so a timer alone
-    proves nothing.
+    proves nothing. The byte does not wait behind asyncio's own events, of which one is handled at a
+    time: clients of the control socket can cause very many.
     """
 
     def __init__(self, reactor: Reactor) -> None:
@@ -82,12 +87,14 @@ class Pulse:
         self._ours, self._echo = socket.socketpair()
         self._ours.setblocking(False)
         self._echo.setblocking(False)
+        self._answered: asyncio.Future[None] | None = None
         reactor.register(self._echo.fileno(), select.EPOLLIN, self)
 
     async def beat(self) -> None:
-        """Return when the byte has come back; the caller sets the deadline."""
-        await self._reactor.loop.sock_sendall(self._ours, b"?")
-        await self._reactor.loop.sock_recv(self._ours, 1)
+        """Return when the byte has been read; the caller sets the deadline."""
+        self._answered = self._reactor.loop.create_future()
+        self._ours.send(b"?")
+        await self._answered
 
     def close(self) -> None:
         """Close both ends."""
@@ -96,8 +103,10 @@ class Pulse:
         self._echo.close()
 
     def serve(self, _events: int) -> None:
-        """Send the byte back; see Handler."""
-        self._echo.send(self._echo.recv(1))
+        """Read the byte, and have `beat` return; see Handler."""
+        self._echo.recv(1)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
 
     def failed(self, error: Exception) -> None:
         """Let the watchdog end the service: without this probe nothing shows that it is well."""

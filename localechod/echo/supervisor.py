@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from localechod.config import Changes, Config, EndpointConfig
@@ -12,6 +12,7 @@ from localechod.echo.bind_permission import BindPermission
 from localechod.echo.binding import Opened, Owner
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
+from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.events import EventBus
@@ -54,12 +55,14 @@ class Supervisor:
         self, config: Config, reactor: Reactor, owner: Owner, store: SocketStore, *, dropped: bool
     ) -> None:
         self.events = EventBus()
+        self.peer_log = reactor.peer_log
         self._reactor = reactor
         self._owner = owner
         self._store = store
         self._crash_keeper = CrashKeeper(reactor.loop, store, config.service.crash_keep)
         self._crash_keeper.reserve(len(config.endpoints))
         self._buffers = BufferBudget()
+        self._proof_budget = ProofBudget()
         self._endpoints: dict[str, Endpoint] = {}
         self._permission = BindPermission(self._endpoints, dropped=dropped)
         self._monitor = Monitor(reactor, _watches(), self._permission.allows)
@@ -126,16 +129,33 @@ class Supervisor:
         Raises:
             UnknownEndpointError: one of the names is not configured.
         """
-        return [self._named(name).status() for name in names or self._endpoints]
+        return list(self.each_status(names))
 
-    def peers(self, name: str | None = None) -> list[PeerRow]:
-        """Describe the clients that are connected to this endpoint, or to any.
+    def each_status(self, names: Collection[str] = ()) -> Iterator[EndpointStatus]:
+        """Describe these endpoints, or all, each as the iterator comes to it.
+
+        Raises:
+            UnknownEndpointError: one of the names is not configured.
+        """
+        chosen = [self._named(name) for name in names or self._endpoints]
+        return (endpoint.status() for endpoint in chosen)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each endpoint by name."""
+        return {name: str(endpoint.state) for name, endpoint in self._endpoints.items()}
+
+    def peers(self, name: str | None = None, uid: int | None = None) -> Iterator[PeerRow]:
+        """Describe the clients that are connected now, each as the iterator comes to it.
+
+        Args:
+            name: an endpoint; None: all.
+            uid: the user whose clients they are; None: all.
 
         Raises:
             UnknownEndpointError: the name is not configured.
         """
-        chosen = self._endpoints.values() if name is None else [self._named(name)]
-        return [row for endpoint in chosen for row in endpoint.peers()]
+        chosen = list(self._endpoints.values()) if name is None else [self._named(name)]
+        return (row for endpoint in chosen for row in endpoint.peers(uid))
 
     def start(self, name: str) -> None:
         """Bind an endpoint again; as by systemctl, one that serves already is left alone.
@@ -187,8 +207,7 @@ class Supervisor:
             ConfigError: it takes more descriptors than there are; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
-        connections = sum(endpoint.connections for endpoint in self._endpoints.values())
-        prepared = self._reload.prepare(changes, config, connections)
+        prepared = self._reload.prepare(changes, config, self._connections())
         self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
         self._reload.apply(prepared)
 
@@ -209,6 +228,9 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             self.stop(name)
             endpoint.close()
+
+    def _connections(self) -> int:
+        return sum(endpoint.connections for endpoint in self._endpoints.values())
 
     def _start(self, endpoint: Endpoint) -> None:
         endpoint.counters.restarts += 1
@@ -235,10 +257,11 @@ class Supervisor:
         context = Context(
             reactor=child,
             counters=Counters(),
-            endpoint_log=EndpointLog(config.name, self.events),
+            endpoint_log=EndpointLog(config.name, self.events, self.peer_log),
             store=self._store,
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,
+            proof_budget=self._proof_budget,
         )
         return Endpoint(config, context, self._owner)
 

@@ -11,15 +11,11 @@ decision is uncertain.
 
 import enum
 import stat
-import struct
 from dataclasses import dataclass, replace
 
-from localechod.accounts import group_name, user_name
 from localechod.explain.client import Client
+from localechod.explain.inode import GROUP, GROUP_OBJ, MASK, OTHER, USER, Acl, AclEntry, Node
 
-# linux/posix_acl_xattr.h: a header with the version, then tag, permissions and id of each entry
-_VERSION, _HEADER, _ENTRY = 2, struct.Struct("<I"), struct.Struct("<HHI")
-_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 # An id that no user has. In an ACL it stands for an id that our user namespace does not map.
 _UNMAPPED = 2**32 - 1
 
@@ -30,27 +26,10 @@ class Want(enum.IntEnum):
     WRITE = 2
     SEARCH = 1
 
-
-@dataclass(frozen=True, slots=True)
-class AclEntry:
-    """One entry of a POSIX ACL; `id` is used for named users and groups only."""
-
-    tag: int
-    bits: int
-    id: int
-
-
-Acl = tuple[AclEntry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """The attributes of a file or directory that the permission check uses."""
-
-    mode: int
-    uid: int
-    gid: int
-    acl: Acl | None = None
+    @property
+    def letter(self) -> str:
+        """The letter of chmod(1) and setfacl(1)."""
+        return "w" if self is Want.WRITE else "x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +46,6 @@ class Ruling:
     allowed: bool
     why: str
     certain: bool = True
-
-
-def parse_acl(packed: bytes) -> Acl:
-    """Parse the extended attribute system.posix_acl_access.
-
-    Raises:
-        ValueError: the version is not 2, the only one so far, or the attribute is truncated.
-    """
-    if len(packed) < _HEADER.size or _HEADER.unpack_from(packed) != (_VERSION,):
-        raise ValueError("not a POSIX ACL of version 2")
-    body = packed[_HEADER.size :]
-    if len(body) % _ENTRY.size:
-        raise ValueError("a truncated POSIX ACL")
-    return tuple(AclEntry(*entry) for entry in _ENTRY.iter_unpack(body))
 
 
 def decide(node: Node, client: Client, want: Want) -> Ruling:
@@ -104,7 +69,7 @@ def _readings(node: Node, client: Client) -> list[Node]:
 
 def _acl_readings(acl: Acl, uid: int, gid: int) -> list[Acl]:
     """Return an ACL for each entry with an unmapped id, in which that id is the client's."""
-    shown = {_USER: uid, _GROUP: gid}
+    shown = {USER: uid, GROUP: gid}
     return [
         (*acl[:place], replace(entry, id=shown[entry.tag]), *acl[place + 1 :])
         for place, entry in enumerate(acl)
@@ -143,26 +108,27 @@ def _by_bits(node: Node, client: Client, want: Want) -> Ruling:
     if node.acl is not None and node.mode & stat.S_IRWXG:
         return _by_acl(node, node.acl, client, want)
     if node.gid in client.groups:
-        return _ruling(node.mode >> 3, want, f"by the bits for group {group_name(node.gid)}")
+        return _ruling(node.mode >> 3, want, f"by the bits for group {client.group_name(node.gid)}")
     return _ruling(node.mode, want, "by the bits for others")
 
 
 def _by_acl(node: Node, acl: Acl, client: Client, want: Want) -> Ruling:
-    mask = next((entry.bits for entry in acl if entry.tag == _MASK), 7)
+    mask = next((entry.bits for entry in acl if entry.tag == MASK), 7)
     member = False
     for entry in acl:
-        if entry.tag == _USER and entry.id == client.uid:
-            return _masked(entry, mask, want, f"by its ACL for user {user_name(entry.id)}")
-        if entry.tag in {_GROUP_OBJ, _GROUP}:
-            gid = node.gid if entry.tag == _GROUP_OBJ else entry.id
+        if entry.tag == USER and entry.id == client.uid:
+            return _masked(entry, mask, want, f"by its ACL for user {client.user_name(entry.id)}")
+        if entry.tag in {GROUP_OBJ, GROUP}:
+            gid = node.gid if entry.tag == GROUP_OBJ else entry.id
             if gid in client.groups:
                 member = True
                 # One group with the permission is enough; the mask then decides.
                 if entry.bits & want:
-                    return _masked(entry, mask, want, f"by its ACL for group {group_name(gid)}")
+                    why = f"by its ACL for group {client.group_name(gid)}"
+                    return _masked(entry, mask, want, why)
     if member:
         return Ruling(allowed=False, why="by its ACL for the groups of the client")
-    other = next((entry.bits for entry in acl if entry.tag == _OTHER), 0)
+    other = next((entry.bits for entry in acl if entry.tag == OTHER), 0)
     return _ruling(other, want, "by its ACL for others")
 
 

@@ -2,11 +2,34 @@
 
 import errno
 import os
+import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from localechod.explain.access import Want
+from localechod.explain.remedy import NONE, Remedy, advice
+from localechod.explain.walk import Step
+
+SERVER, FORMER = "server", "former"
+"""Checks: the server attends to its socket; the client is connected to a former one."""
+
+_AFTER = {SERVER: "nobody answers: ", FORMER: ""}
+
 Result = Literal["ok", "problem", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A permission that the client lacks.
+
+    Attributes:
+        step: the inode.
+        want: the permission; None for a link that fs.protected_symlinks does not let it follow.
+    """
+
+    step: Step
+    want: Want | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +40,32 @@ class Check:
         name: the kind of check, one word.
         result: "ok", "problem", or "unknown" where the check could not be made.
         detail: what was found, one escaped line.
-        number: the errno of connect(2). Of a problem: what connect returns because of it. Of an
-            unknown result: what it would return if there were a problem. 0 where the check cannot
-            decide, and only helps to understand another one.
-        remedy: how to solve the problem, or "". It is shown if this check decides.
+        number: the errno of connect(2), or of another call that comes first; negative: the number
+            of the signal that ends the client instead. Of a problem: what follows from it. Of an
+            unknown result: what would follow from a problem. 0 where the check cannot decide, and
+            only helps to understand another one.
+        remedy: what helps, where no permission is missing. It is shown if this check decides; that
+            of a problem without an errno is shown in place of that of the check which it explains.
         decides: for an unknown result, whether connect depends on it.
+        denial: the missing permission. Its remedy is found by `solve`.
+        call: the system call that fails.
     """
 
     name: str
     result: Result
     detail: str
     number: int = 0
-    remedy: str = ""
+    remedy: Remedy = NONE
     decides: bool = True
+    denial: Denial | None = None
+    call: str = "connect"
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether the verdict is this check's, unless an earlier one decides."""
+        return (self.result == "unknown" and self.decides) or (
+            self.result == "problem" and self.number != 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +73,15 @@ class Verdict:
     """The conclusion from all checks.
 
     Attributes:
-        number: the errno of connect(2); 0 for success; None where it is unknown.
+        number: the errno of connect(2), or of another call that comes first; 0 for success; None
+            where it is unknown; negative: the number of the signal that ends the client instead.
         text: the conclusion, one escaped line.
-        remedy: how to solve the problem, or "".
+        remedy: what helps.
     """
 
     number: int | None
     text: str
-    remedy: str
+    remedy: Remedy = NONE
 
 
 def ok(name: str, detail: str) -> Check:
@@ -52,18 +89,57 @@ def ok(name: str, detail: str) -> Check:
     return Check(name, "ok", detail)
 
 
-def conclude(checks: Sequence[Check]) -> Verdict:
-    """Return the verdict: the first problem that has an errno decides, in the kernel's order.
+def deciding(checks: Sequence[Check]) -> int | None:
+    """Return the index of the check that decides; None where connect works.
 
-    An unknown result that comes before it decides as well: then the verdict is unknown.
+    That is the first problem that has an errno, in the kernel's order, or an unknown result that
+    comes before it.
     """
+    return next((place for place, check in enumerate(checks) if check.is_decisive), None)
+
+
+def conclude(checks: Sequence[Check], remedy: Remedy | None = None) -> Verdict:
+    """Return the verdict.
+
+    Args:
+        checks: in the kernel's order.
+        remedy: what helps; None for the remedy of the check that decides.
+    """
+    place = deciding(checks)
+    if place is None:
+        return _success(checks, remedy or NONE)
+    check = checks[place]
+    found = own_remedy(checks, place) if remedy is None else remedy
+    if check.result == "unknown":
+        text = f"unknown: cannot tell whether connect works: {check.detail}"
+        return Verdict(None, text, found)
+    if check.number < 0:
+        ended = signal.Signals(-check.number)
+        text = f"{check.call} ends the client: {ended.name} ({-check.number}): {check.detail}"
+        return Verdict(check.number, text, found)
+    cause = f"{os.strerror(check.number)} ({check.number})"
+    kind = "a non-blocking connect" if check.number == errno.EAGAIN else check.call
+    return Verdict(check.number, f"{kind} fails: {cause}: {check.detail}", found)
+
+
+def _success(checks: Sequence[Check], remedy: Remedy) -> Verdict:
+    """Return the verdict where connect works, with the first problem that comes after it."""
     for check in checks:
-        if check.result == "unknown" and check.decides:
-            text = f"unknown: cannot tell whether connect works: {check.detail}"
-            remedy = f"use --probe to find out; if that fails: {check.remedy}"
-            return Verdict(None, text, remedy if check.number else check.remedy)
-        if check.result == "problem" and check.number:
-            cause = f"{os.strerror(check.number)} ({check.number})"
-            kind = "a non-blocking connect" if check.number == errno.EAGAIN else "connect"
-            return Verdict(check.number, f"{kind} fails: {cause}: {check.detail}", check.remedy)
-    return Verdict(0, "connect works", "")
+        if check.result == "problem" and check.name in _AFTER:
+            text = f"connect works, but {_AFTER[check.name]}{check.detail}"
+            return Verdict(0, text, replace(check.remedy, caveats=remedy.caveats))
+    return Verdict(0, "connect works", remedy)
+
+
+def own_remedy(checks: Sequence[Check], place: int) -> Remedy:
+    """Return the remedy of one check, or that of an earlier problem which explains it."""
+    check = checks[place]
+    explaining = (
+        each.remedy
+        for each in checks[:place]
+        if each.result == "problem" and not each.number and each.remedy.text
+    )
+    found = next(explaining, check.remedy)
+    if check.result == "unknown" and check.number:
+        return advice(f"use --probe to find out; if that fails: {found.text}")
+    return found

@@ -6,21 +6,25 @@ is a frequent reason for a denied connect.
 """
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localechod.accounts import find_user, groups_of, user_name, user_of
+from localechod.accounts import find_user, group_name, groups_of, user_name, user_of
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.host.procfs import (
     CAP_DAC_OVERRIDE,
     CAP_DAC_READ_SEARCH,
+    IdRange,
     capabilities,
+    id_inside,
     parse_id_map,
     parse_status,
 )
 from localechod.text import escape
 
 _NO_ID = 2**32 - 1  # the only number that is not a valid id (chown(2))
+_NUMBERS = re.compile(r"(\d{1,10})(?::(\d{1,10}(?:,\d{1,10})*))?\Z", re.ASCII)
 _OVERFLOW = Path("/proc/sys/kernel/overflowuid"), Path("/proc/sys/kernel/overflowgid")
 
 Ids = tuple[range, ...]
@@ -44,6 +48,9 @@ class Client:
         pid: the process; None for a user.
         overflow_ids: the uid and gid that our own user namespace shows for every id that it does
             not map; None where it maps all ids.
+        is_foreign: our account database does not name its ids: it is in another user or pid
+            namespace, has other account files, or has no account. Then numbers are shown.
+        gid_map: our gids and those of the client's user namespace; empty where they are the same.
     """
 
     uid: int
@@ -55,11 +62,30 @@ class Client:
     gids: Ids
     pid: int | None = None
     overflow_ids: tuple[int, int] | None = None
+    is_foreign: bool = False
+    gid_map: tuple[IdRange, ...] = ()
 
     @property
     def name(self) -> str:
         """The user's name, escaped, or their uid."""
-        return user_name(self.uid)
+        return self.user_name(self.uid)
+
+    @property
+    def called(self) -> str:
+        """The user in a sentence: their name, or "uid" and the number."""
+        return f"uid {self.uid}" if self.is_foreign else self.name
+
+    def user_name(self, uid: int) -> str:
+        """Return the name of any user, escaped, or the number where names do not apply."""
+        return str(uid) if self.is_foreign else user_name(uid)
+
+    def group_name(self, gid: int) -> str:
+        """Return the name of any group, escaped, or the number where names do not apply."""
+        return str(gid) if self.is_foreign else group_name(gid)
+
+    def gid_inside(self, gid: int) -> int | None:
+        """Return the number of a group in the client's user namespace; None: it has none."""
+        return id_inside(gid, self.gid_map) if self.gid_map else gid
 
     def is_mapped(self, uid: int, gid: int) -> bool:
         """Whether the client's user namespace maps both owner and group of a file."""
@@ -89,36 +115,72 @@ def of_process(pid: int) -> Client:
     effective = capabilities(fields, "CapEff")
     uid = int(fields["Uid"].split()[3])
     groups = frozenset(map(int, [fields["Gid"].split()[3], *fields["Groups"].split()]))
+    is_foreign = user_of(uid) is None or not shares_accounts(pid)
     return Client(
         uid=uid,
         groups=groups,
-        login_groups=_login_groups(uid),
+        login_groups=frozenset() if is_foreign else _login_groups(uid),
         dac_override=bool(effective & CAP_DAC_OVERRIDE),
         dac_read_search=bool(effective & CAP_DAC_READ_SEARCH),
         uids=uids,
         gids=gids,
         pid=pid,
         overflow_ids=_overflow_ids(),
+        is_foreign=is_foreign,
+        gid_map=_gid_map(pid),
     )
 
 
-def of_user(text: str) -> Client:
+def of_user(text: str, pid: int | None = None) -> Client:
     """Look up a user by name or uid, with the credentials that their next login has.
 
     Root has the capabilities of our own bounding set, the most that it can have in this session.
+
+    Args:
+        text: a name, or NUMBER[:GID[,GID...]]. A number needs no account. It then has these groups
+            only, as the user of a container has.
+        pid: the process in whose namespaces the user is; None: our own.
 
     Raises:
         UsageError: there is no such user.
     """
     account = find_user(text)
-    if account is None:
-        raise UsageError(f"no such user: {escape(text)}", "see getent passwd")
-    groups = groups_of(account)
-    bounding = _bounding() if account.pw_uid == 0 else 0
+    if account is not None:
+        groups = groups_of(account)
+        client = _of_ids(account.pw_uid, groups, groups)
+        foreign = pid is not None and not shares_accounts(pid)
+        return replace(client, is_foreign=foreign, login_groups=frozenset() if foreign else groups)
+    numbers = _NUMBERS.match(text)
+    ids = [int(each) for each in re.findall(r"\d+", text)] if numbers else []
+    if not ids or max(ids) >= _NO_ID:
+        raise UsageError(
+            f"no such user: {escape(text)}", "see getent passwd, or give UID[:GID[,GID...]]"
+        )
+    return replace(_of_ids(ids[0], frozenset(ids[1:]), frozenset()), is_foreign=True)
+
+
+def shares_accounts(pid: int) -> bool:
+    """Whether the names of our account database are those of a process.
+
+    That is so in our own user and pid namespace, with our files of accounts. A service with mounts
+    of its own has them; a container has others.
+    """
+    if pid == os.getpid():
+        return True
+    ours, theirs = Path("/proc/self"), Path("/proc") / str(pid)
+    same = ["ns/user", "ns/pid", "root/etc/passwd", "root/etc/group"]
+    try:
+        return all((theirs / each).samefile(ours / each) for each in same)
+    except OSError:  # a file is missing on one side, or the process is hidden from us
+        return False
+
+
+def _of_ids(uid: int, groups: frozenset[int], login_groups: frozenset[int]) -> Client:
+    bounding = _bounding() if uid == 0 else 0
     return Client(
-        uid=account.pw_uid,
+        uid=uid,
         groups=groups,
-        login_groups=groups,
+        login_groups=login_groups,
         dac_override=bool(bounding & CAP_DAC_OVERRIDE),
         dac_read_search=bool(bounding & CAP_DAC_READ_SEARCH),
         uids=_mapped_ids("self", "uid_map"),
@@ -143,6 +205,11 @@ def _mapped_ids(pid: int | str, name: str) -> Ids:
     return tuple(
         range(first, first + line.count) for first, line in zip(firsts, lines, strict=True)
     )
+
+
+def _gid_map(pid: int) -> tuple[IdRange, ...]:
+    text, own = ((Path("/proc") / str(each) / "gid_map").read_bytes() for each in (pid, "self"))
+    return () if text == own else parse_id_map(text)
 
 
 def _overflow_ids() -> tuple[int, int] | None:

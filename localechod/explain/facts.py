@@ -7,27 +7,47 @@ and the labels of a security module.
 
 import errno
 import os
-import socket
+import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import mounts, netns, security, units
+from localechod.explain import (
+    abstract_names,
+    ancestry,
+    former,
+    listings,
+    liveness,
+    magic_links,
+    mounts,
+    not_sockets,
+    places,
+    sandbox,
+    security,
+    units,
+)
+from localechod.explain.abstract_names import Elsewhere
+from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
+from localechod.explain.listings import Listing, is_connection, reachable
+from localechod.explain.liveness import Liveness
+from localechod.explain.magic_links import Inspector
+from localechod.explain.not_sockets import Content
 from localechod.explain.processes import HoldingProcess, holding_processes
+from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
 from localechod.explain.walk import Walk, walk_path
-from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained
 
 LONGEST = 108  # sizeof(sockaddr_un.sun_path)
 
-_ATTEMPTS = 4
+_COMMANDS = "setfacl", "usermod"
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PROTECTED_SYMLINKS = Path("/proc/sys/fs/protected_symlinks")
 
@@ -41,36 +61,19 @@ class Question:
         type: a socket.SOCK_*, or None for the type of the socket that is found.
         client: the credentials to check with.
         pid: the process whose namespaces, root and working directory to use; None: our own.
+        filters: read its seccomp filters, which stops it for a moment.
     """
 
     name: bytes
     type: int | None
     client: Client
     pid: int | None = None
+    filters: bool = False
 
     @property
     def is_abstract(self) -> bool:
         """True for an abstract name, which has no file."""
         return self.name.startswith(b"\0")
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The sockets of an address, from the kernel's lists.
-
-    Attributes:
-        sockets: the sockets that are bound as this file, or to this abstract name.
-        failure: why the list could not be read, or "".
-        other_pid: a process of the network namespace in which they were found; None where that
-            is the namespace of the question.
-        unsearched: the number of network namespaces that could not be entered; None where some
-            may be hidden.
-    """
-
-    sockets: tuple[DiagSocket, ...] = ()
-    failure: str = ""
-    other_pid: int | None = None
-    unsearched: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,12 @@ class Facts:
         unreadable: the number of processes whose descriptors could not be read.
         contained: we are in a pid namespace, outside of which there may be other processes.
         protected_links: fs.protected_symlinks is on.
+        family: the client's process and its ancestors; empty where the client is a user.
+        absent: those of the commands that a remedy may have which are not installed.
+        elsewhere: of an abstract name that is not bound, where it is.
+        content: of a file that is no socket, what is in it.
+        former: the client's connections to a socket that had the name before.
+        inspector: the client, as the links in /proc/PID see it; None where there is none.
     """
 
     question: Question
@@ -92,6 +101,14 @@ class Facts:
     activation: SocketUnit | None = None
     security: Security = field(default_factory=lambda: Security(""))
     protected_links: bool = False
+    family: tuple[Relative, ...] = ()
+    absent: frozenset[str] = frozenset()
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    liveness: Liveness = field(default_factory=Liveness)
+    former: int = 0
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    content: Content = field(default_factory=Content)
+    inspector: Inspector | None = None
 
 
 def gather(question: Question) -> Facts:
@@ -103,15 +120,37 @@ def gather(question: Question) -> Facts:
     """
     if len(question.name) > LONGEST:
         return Facts(question)
+    inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
+    facts = _facts(question)
+    found = facts.listing
+    main = reachable(found.sockets, question.type, abstract=question.is_abstract)
+    seen = liveness.look(
+        main, [each.pid for each in facts.holders], found.other_pid or question.pid
+    )
+    return replace(facts, sandbox=inside, liveness=seen, former=_former(facts))
+
+
+def _facts(question: Question) -> Facts:
     if question.is_abstract:
-        return _with_processes(Facts(question, listing=_by_name(question)), b"")
+        facts = Facts(question, listing=listings.by_name(question.name, question.pid))
+        if not facts.listing.sockets and not facts.listing.failure:
+            facts = replace(facts, elsewhere=abstract_names.search(question.name, question.pid))
+        return _with_processes(facts, b"")
     try:
         with ExitStack() as closing:
             walk = _walk(question, closing)
+            jumps = any(step.owner for step in walk.steps)
             facts = Facts(
-                question, walk, _by_file(question, walk), protected_links=_protects_symlinks()
+                question,
+                walk,
+                _listing(walk, question.pid),
+                protected_links=_protects_symlinks(),
+                inspector=magic_links.inspector(question.client) if jumps else None,
             )
-            return _with_processes(facts, _path_for_us(question, walk))
+            path = _path_for_us(question, walk)
+            if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
+                facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
+            return _with_processes(facts, path)
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
@@ -125,9 +164,12 @@ def gather(question: Question) -> Facts:
         ) from None
 
 
-def is_connection(each: DiagSocket) -> bool:
-    """True for a stream or seqpacket socket that has a peer."""
-    return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
+def _former(facts: Facts) -> int:
+    question, end = facts.question, facts.walk.end if facts.walk else None
+    if question.pid is None or question.is_abstract:
+        return 0
+    path = end.path if end else question.name
+    return former.count(question.pid, path, (end.device, end.inode) if end else None)
 
 
 def _walk(question: Question, closing: ExitStack) -> Walk:
@@ -136,7 +178,15 @@ def _walk(question: Question, closing: ExitStack) -> Walk:
     root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
     closing.callback(os.close, root)
     closing.callback(os.close, start)
-    return walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
+    return places.locate(walk, question.pid)
+
+
+def _listing(walk: Walk, pid: int | None) -> Listing:
+    end = walk.end
+    if end is None or not stat.S_ISSOCK(end.node.mode):
+        return Listing()
+    return listings.by_file(end.device, end.inode, pid)
 
 
 def _protects_symlinks() -> bool:
@@ -144,55 +194,6 @@ def _protects_symlinks() -> bool:
         return _PROTECTED_SYMLINKS.read_bytes().strip() == b"1"
     except OSError:  # the kernel has no such setting, and so no such protection
         return False
-
-
-def _by_name(question: Question) -> Listing:
-    try:
-        found = netns.run_inside(question.pid, lambda: diag.named(question.name))
-    except OSError as error:
-        return Listing(failure=_reason(error))
-    return Listing(tuple(found))
-
-
-def _by_file(question: Question, walk: Walk) -> Listing:
-    end = walk.end
-    if end is None or not stat.S_ISSOCK(end.node.mode):
-        return Listing()
-
-    def ask() -> list[DiagSocket]:
-        return diag.bound_to(end.device, end.inode)
-
-    try:
-        found = netns.run_inside(question.pid, ask)
-    except OSError as error:
-        return Listing(failure=_reason(error))
-    return Listing(tuple(found)) if found else _search_namespaces(question, ask)
-
-
-def _search_namespaces(question: Question, ask: Callable[[], list[DiagSocket]]) -> Listing:
-    """Search all other network namespaces that can be entered.
-
-    Processes start and end meanwhile, so the search is repeated until no namespace is new.
-    """
-    known = {netns.identity(question.pid or os.getpid())}
-    closed = 0
-    for _ in range(_ATTEMPTS):
-        there = netns.survey()
-        new = {number: pid for number, pid in there.pids.items() if number not in known}
-        if not new:
-            return Listing(unsearched=closed if there.complete else None)
-        for number, pid in new.items():
-            try:
-                found = netns.run_inside(pid, ask)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # the process has ended; others may be in the same namespace
-            except OSError:
-                closed += 1
-            else:
-                if found:
-                    return Listing(tuple(found), other_pid=pid)
-            known.add(number)
-    return Listing(unsearched=None)
 
 
 def _with_processes(facts: Facts, file: bytes) -> Facts:
@@ -209,6 +210,8 @@ def _with_processes(facts: Facts, file: bytes) -> Facts:
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
         security=security.read_labels(client, tuple(sorted(holders)), file),
+        family=ancestry.of_process(facts.question.client.pid or 0),
+        absent=frozenset(each for each in _COMMANDS if not shutil.which(each, path=_ROOTS_PATH)),
     )
 
 

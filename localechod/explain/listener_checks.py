@@ -8,13 +8,23 @@ whether the socket listens.
 import errno
 import socket
 
+from localechod.explain.abstract_names import check_unbound
 from localechod.explain.check import Check, ok
-from localechod.explain.facts import Facts, is_connection
+from localechod.explain.facts import Facts
+from localechod.explain.listings import accepts, is_connection, reachable
+from localechod.explain.liveness_checks import check_server
 from localechod.explain.processes import HoldingProcess, describe
-from localechod.localsocket import diag
+from localechod.explain.remedy import advice
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
+
+_START = advice("start the server, which replaces the file")
+_START_ANEW = advice("start the server")
+_SAME_MOUNT = advice(
+    "have the server bind its socket in a directory that both sides have from the same mount, such "
+    "as a bind mount of the host's directory or a volume"
+)
 
 
 def check_listener(facts: Facts) -> list[Check]:
@@ -22,7 +32,7 @@ def check_listener(facts: Facts) -> list[Check]:
     listing = facts.listing
     if listing.failure:
         detail = f"cannot read the kernel's list of sockets: {listing.failure}"
-        checks = [Check("listener", "unknown", detail, remedy="use --probe to find out")]
+        checks = [Check("listener", "unknown", detail, remedy=advice("use --probe to find out"))]
     elif not listing.sockets:
         checks = [_unbound(facts)]
     else:
@@ -33,55 +43,33 @@ def check_listener(facts: Facts) -> list[Check]:
 
 
 def reachable_socket(facts: Facts) -> DiagSocket | None:
-    """Return the socket that a connect reaches; None where there is none.
-
-    Each socket type has its own abstract names. Where the question has no type, it is the first
-    socket that accepts, in the order in which `localechoctl send` tries the types.
-    """
-    candidates, asked = facts.listing.sockets, facts.question.type
-    if facts.question.is_abstract and asked is not None:
-        candidates = tuple(each for each in candidates if each.type == asked)
-    return min(candidates, key=_rank, default=None)
-
-
-def _rank(each: DiagSocket) -> tuple[bool, int]:
-    return not _accepts(each), list(TYPE_NAMES).index(each.type)
-
-
-def _accepts(each: DiagSocket) -> bool:
-    """Whether the socket accepts connections or datagrams at all."""
-    if each.type == socket.SOCK_DGRAM:
-        return True
-    return each.state == diag.STATE_LISTEN and not each.is_shut
+    """Return the socket that a connect reaches; None where there is none."""
+    question = facts.question
+    return reachable(facts.listing.sockets, question.type, abstract=question.is_abstract)
 
 
 def _unbound(facts: Facts) -> Check:
     """Check a file or name for which no socket was found."""
     if facts.question.is_abstract:
-        return Check(
-            "listener",
-            "problem",
-            "no socket is bound to this name in this network namespace",
-            errno.ECONNREFUSED,
-            "start the server, or check from its network namespace with --pid",
-        )
+        return check_unbound(facts.elsewhere)
     unsearched = facts.listing.unsearched
     mount = facts.walk.end.mount if facts.walk and facts.walk.end else None
-    deleted = mount is not None and mount.is_deleted
-    remedy = (
-        "mount the directory instead of the file; for now, restart the container"
-        if deleted
-        else "start the server, which replaces the file, or remove the file"
-    )
+    if unsearched == 0 and mount is not None and mount.hides_binds:
+        detail = (
+            f"no socket is bound to this file, as seen through this mount ({escape(mount.kind)}): "
+            "a socket is bound and connected through the same mount"
+        )
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, _SAME_MOUNT)
     if unsearched == 0:
+        deleted = mount is not None and mount.is_deleted
         cause = "bound another file" if deleted else "ended without removing the file"
         detail = f"no process holds the socket: the server {cause}"
-        return Check("listener", "problem", detail, errno.ECONNREFUSED, remedy)
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, _START)
     hidden = (
         "other containers" if unsearched is None else _count(unsearched, "other network namespace")
     )
     detail = f"no holder found, but {hidden} could not be searched"
-    return Check("listener", "unknown", detail, errno.ECONNREFUSED, remedy)
+    return Check("listener", "unknown", detail, errno.ECONNREFUSED, _START)
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:
@@ -95,7 +83,7 @@ def _other_type(facts: Facts) -> Check:
         "problem",
         f"the name belongs to a {'/'.join(types)} socket; each socket type has its own names",
         errno.ECONNREFUSED,
-        f"use --type {types[0]}",
+        advice(f"use --type {types[0]}"),
     )
 
 
@@ -105,28 +93,30 @@ def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
     checks = [_listener(facts, main, wrong=wrong)]
     if wrong:
         detail = f"it is a {TYPE_NAMES[main.type]} socket, not {TYPE_NAMES[asked or 0]}"
-        remedy = f"connect with a {TYPE_NAMES[main.type]} socket"
+        remedy = advice(f"connect with a {TYPE_NAMES[main.type]} socket")
         return [*checks, Check("type", "problem", detail, errno.EPROTOTYPE, remedy)]
-    checks.append(ok("type", TYPE_NAMES[main.type]))
+    checks += [ok("type", TYPE_NAMES[main.type]), *check_server(facts, main)]
     if main.type == socket.SOCK_DGRAM:
         return [*checks, _peer(main)]
-    return [*checks, _queue(main)] if _accepts(main) else checks
+    return [*checks, _queue(main)] if accepts(main) else checks
 
 
 def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     who = _first_holder(facts.holders)
-    if _accepts(main):
+    if accepts(main):
         return ok("listener", "bound" if main.type == socket.SOCK_DGRAM else f"listening{who}")
     if is_connection(main):
         detail = "no process listens any more; only connections that it accepted remain"
         if wrong and len(facts.listing.sockets) == 1:
             # The kernel finds a socket that was bound and then connected by its name, and
             # compares its type; it does not find an accepted socket. Both look the same here.
-            return Check("listener", "unknown", detail, errno.ECONNREFUSED, "start the server")
-        return Check("listener", "problem", detail, errno.ECONNREFUSED, "start the server")
+            return Check("listener", "unknown", detail, errno.ECONNREFUSED, _START_ANEW)
+        return Check("listener", "problem", detail, errno.ECONNREFUSED, _START_ANEW)
     number = errno.EPROTOTYPE if wrong else errno.ECONNREFUSED
     detail = f"bound, but not listening{who}: the server is starting, or has shut it down"
-    return Check("listener", "problem", detail, number, "wait for the server, or read its log")
+    return Check(
+        "listener", "problem", detail, number, advice("wait for the server, or read its log")
+    )
 
 
 def _first_holder(holders: tuple[HoldingProcess, ...]) -> str:
@@ -139,7 +129,9 @@ def _queue(main: DiagSocket) -> Check:
     if main.queue <= main.backlog:
         return ok("queue", waiting)
     detail = f"{waiting}: full; a blocking connect waits until the server accepts"
-    remedy = "find out why the server does not accept; a larger backlog only delays the problem"
+    remedy = advice(
+        "find out why the server does not accept; a larger backlog only delays the problem"
+    )
     return Check("queue", "problem", detail, errno.EAGAIN, remedy)
 
 
@@ -147,7 +139,9 @@ def _peer(main: DiagSocket) -> Check:
     if not main.has_peer:
         return ok("peer", "receives datagrams from every process that may write to it")
     detail = "connected, so it receives datagrams from its own peer only"
-    return Check("peer", "problem", detail, errno.EPERM, "the server must not connect its socket")
+    return Check(
+        "peer", "problem", detail, errno.EPERM, advice("the server must not connect its socket")
+    )
 
 
 def _holders(facts: Facts) -> Check:
@@ -164,7 +158,7 @@ def _holders(facts: Facts) -> Check:
         else "no process holds it: its descriptor is being passed, or the kernel keeps it"
     )
     detail = hidden or nowhere
-    return Check("holders", "unknown", detail, remedy="run as root", decides=False)
+    return Check("holders", "unknown", detail, remedy=advice("run explain as root"), decides=False)
 
 
 def _activation(facts: Facts) -> list[Check]:
@@ -195,6 +189,6 @@ def _security(facts: Facts) -> list[Check]:
     detail = f"{module.module}: {', '.join(labels)}"
     if module.is_open:
         return [ok("security", f"{detail}: not confined")]
-    remedy = "look for the denial in the audit log (ausearch -m avc, journalctl -k)"
+    remedy = advice("look for the denial in the audit log (ausearch -m avc, journalctl -k)")
     detail += ": the policy may deny it"
     return [Check("security", "unknown", detail, errno.EACCES, remedy)]

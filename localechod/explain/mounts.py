@@ -20,6 +20,8 @@ class Mount:
         point: the mount point.
         kind: the type of the file system, unescaped: that of FUSE has a part that its user chose.
         read_only: the file system itself is read-only, not only this mount of it.
+        is_locked: the file system or this mount of it is read-only, so no mode can be changed
+            through it.
     """
 
     device: int
@@ -27,11 +29,20 @@ class Mount:
     point: bytes
     kind: str
     read_only: bool
+    is_locked: bool = False
 
     @property
     def ignores_modes(self) -> bool:
         """True where permissions do not depend on the modes that stat(2) shows."""
         return self.kind.startswith(_WITH_OWN_RIGHTS)
+
+    @property
+    def hides_binds(self) -> bool:
+        """True where a socket may be bound by way of another mount or machine, unseen through this.
+
+        A socket is found by its inode, and these file systems have inodes of their own.
+        """
+        return self.kind == "overlay" or self.kind.startswith((*_WITH_OWN_RIGHTS, "virtiofs"))
 
     @property
     def is_deleted(self) -> bool:
@@ -54,15 +65,17 @@ def parse(text: bytes) -> dict[int, Mount]:
     # Not splitlines(): the kernel does not escape a carriage return in a mount point.
     for line in filter(None, text.split(b"\n")):
         front, _, back = line.partition(b" - ")
-        number, _, device, root, point = front.split(b" ")[:5]
+        number, _, device, root, point, own = front.split(b" ")[:6]
         kind, _, options = back.split(b" ", 2)
         major, _, minor = device.partition(b":")
+        read_only = b"ro" in options.split(b" ")[-1].split(b",")
         found[int(number)] = Mount(
             device=os.makedev(int(major), int(minor)),
             root=_unescaped(root),
             point=_unescaped(point),
             kind=kind.decode("ascii", "replace"),
-            read_only=b"ro" in options.split(b" ")[-1].split(b","),
+            read_only=read_only,
+            is_locked=read_only or b"ro" in own.split(b","),
         )
     return found
 

@@ -82,6 +82,40 @@ def run_inside(pid: int | None, action: Callable[[], T]) -> T:
     return results[0]
 
 
+def collect(action: Callable[[], T]) -> tuple[list[T], int | None]:
+    """Run a function in each network namespace that can be entered, in our own first.
+
+    Returns:
+        What it returned, and the number of namespaces that could not be searched; None where some
+        may be hidden.
+
+    Raises:
+        OSError: the function raised it in our own namespace.
+    """
+    results, closed = [action()], 0
+    there = survey()
+    ours = identity(os.getpid())
+    for number, pid in there.pids.items():
+        if number == ours:
+            continue
+        try:
+            results.append(run_inside(pid, action))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # its last process has ended
+        except OSError:
+            closed += 1
+    return results, closed if there.complete else None
+
+
+def unsearched(count: int | None) -> str:
+    """Return how many other network namespaces were not searched, as a clause; "" for none."""
+    if count is None:
+        return "network namespaces outside of this container were not searched"
+    if count > 1:
+        return f"{count} other network namespaces were not searched"
+    return "1 other network namespace was not searched" if count else ""
+
+
 def _enter(pid: int) -> None:
     with Path(f"/proc/{pid}/ns/net").open("rb") as namespace:
         libc = ctypes.CDLL(None, use_errno=True)

@@ -6,22 +6,24 @@ then whether the file is a socket.
 """
 
 import errno
-import shlex
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
 
-from localechod.accounts import group_name, user_name
-from localechod.explain.access import Node, Ruling, Want, decide
-from localechod.explain.check import Check, ok
+from localechod.explain import not_sockets, shell
+from localechod.explain.access import Want, decide
+from localechod.explain.check import Check, Denial, ok
 from localechod.explain.client import Client
 from localechod.explain.facts import LONGEST, Facts, Question
+from localechod.explain.inode import Node
+from localechod.explain.jump_checks import check_jump
+from localechod.explain.not_sockets import Content
+from localechod.explain.remedy import Remedy, advice
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
 
-_AS_ROOT = "run as root, or use --probe"
-_OUTSIDE = "run outside this user namespace, with --pid"
+_AS_ROOT = advice("run explain as root, or use --probe")
+_OUTSIDE = advice("run explain outside this user namespace, with --pid")
 
 
 def check_name(question: Question) -> Check:
@@ -30,17 +32,17 @@ def check_name(question: Question) -> Check:
     if question.is_abstract:
         if length > LONGEST:
             detail = f"{length} bytes with the leading NUL; the limit is {LONGEST}"
-            return Check("name", "problem", detail, errno.EINVAL, "choose a shorter name")
+            return Check("name", "problem", detail, errno.EINVAL, advice("choose a shorter name"))
         return ok("name", f"abstract, {length} of {LONGEST} bytes")
     if length > LONGEST:
         detail = f"{length} bytes; the limit for a socket's path is {LONGEST - 1}"
-        return Check("name", "problem", detail, errno.EINVAL, "choose a shorter directory")
+        return Check("name", "problem", detail, errno.EINVAL, advice("choose a shorter directory"))
     if length == LONGEST:
         detail = (
             f"{length} bytes: Linux accepts it without a terminating NUL, but most programs and "
             f"languages accept at most {LONGEST - 1}"
         )
-        return Check("name", "unknown", detail, remedy="choose a shorter directory")
+        return Check("name", "unknown", detail, remedy=advice("choose a shorter directory"))
     shown = f"{length} of {LONGEST - 1} bytes"
     if question.name.startswith(b"/"):
         return ok("name", shown)
@@ -55,6 +57,9 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     for step in walk.steps:
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
+        elif step.owner and facts.inspector:
+            name = question.client.name
+            checks.append(check_jump(step.path, step.owner, facts.inspector, name))
         elif step.path not in seen:
             seen.add(step.path)
             checks.append(_directory(step, question))
@@ -63,14 +68,21 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if walk.end is None:
         return [*checks, _failed_lookup(facts, walk)]
-    checks += [_last_component(walk.end, question.client), _permission(walk.end, question)]
+    checks += [
+        _last_component(walk.end, question.client, facts.content),
+        _permission(walk.end, question),
+    ]
     return [*checks, *_mount(walk.end, walk.steps)]
 
 
-def listing(node: Node) -> str:
-    """Show mode, owner and group as ``ls -l`` does, with its "+" for an ACL."""
+def listing(node: Node, client: Client) -> str:
+    """Show mode, owner and group as ``ls -l`` does, with its "+" for an ACL.
+
+    They are named as the client names them: by number where our accounts do not apply to it.
+    """
     plus = "+" if node.acl is not None else ""
-    return f"{stat.filemode(node.mode)}{plus} {user_name(node.uid)} {group_name(node.gid)}"
+    owner, group = client.user_name(node.uid), client.group_name(node.gid)
+    return f"{stat.filemode(node.mode)}{plus} {owner} {group}"
 
 
 def _link(step: Step, client: Client, *, protected: bool) -> Check:
@@ -84,10 +96,11 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
         return Check(
             "symlink",
             "problem",
-            f"{detail}, owned by {user_name(step.node.uid)}: in a sticky directory, only links "
-            "that the client or the directory's owner owns are followed (fs.protected_symlinks)",
+            f"{detail}, owned by {client.user_name(step.node.uid)}: in a sticky directory, only "
+            "links that the client or the directory's owner owns are followed "
+            "(fs.protected_symlinks)",
             errno.EACCES,
-            "use the path of the link's target",
+            denial=Denial(step, None),
         )
     if client.overflow_ids and step.node.uid == client.overflow_ids[0]:
         return _unmapped("symlink", f"follow {detail}", client)
@@ -95,7 +108,7 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
 
 
 def _directory(step: Step, question: Question) -> Check:
-    shown = f"{escape(step.path)} ({listing(step.node)})"
+    shown = f"{escape(step.path)} ({listing(step.node, question.client)})"
     if step.mount and step.mount.ignores_modes:
         return _decided_by_server("directory", f"{shown}, {escape(step.mount.kind)}")
     ruling = decide(step.node, question.client, Want.SEARCH)
@@ -103,15 +116,14 @@ def _directory(step: Step, question: Question) -> Check:
         return _unmapped("directory", f"enter {shown}", question.client)
     if ruling.allowed:
         return ok("directory", shown)
-    detail = f"{question.client.name} may not enter {shown}, {ruling.why}"
-    remedy = _remedy(step, question, Want.SEARCH, "x")
-    return Check("directory", "problem", detail, errno.EACCES, remedy)
+    detail = f"{question.client.called} may not enter {shown}, {ruling.why}"
+    return Check("directory", "problem", detail, errno.EACCES, denial=Denial(step, Want.SEARCH))
 
 
 def _failed_lookup(facts: Facts, walk: Walk) -> Check:
     where = escape(walk.stopped_at)
     if walk.number == errno.ENOENT and not walk.last:
-        remedy = "start the server if it creates that directory, or correct the path"
+        remedy = advice("start the server if it creates that directory, or correct the path")
         return Check("directory", "problem", f"{where} does not exist", errno.ENOENT, remedy)
     if walk.number == errno.ENOENT:
         dangling = any(step.parent is not None for step in walk.steps)
@@ -123,19 +135,22 @@ def _failed_lookup(facts: Facts, walk: Walk) -> Check:
         errno.ELOOP: (f"too many symbolic links, perhaps a loop: {where}", "correct the links"),
         errno.ENAMETOOLONG: (f"a component of the path is too long: {where}", "correct the links"),
     }
-    detail, remedy = causes[walk.number]
-    return Check("directory", "problem", detail, walk.number, remedy)
+    detail, text = causes[walk.number]
+    return Check("directory", "problem", detail, walk.number, advice(text))
 
 
-def _start_remedy(facts: Facts) -> str:
+def _start_remedy(facts: Facts) -> Remedy:
     unit = facts.activation
     if unit is not None:
-        return f"systemctl start {escape(unit.name)}, which listens there"
-    return "start the server, or find out where it listens: localechoctl sockets --listening"
+        name = escape(unit.name)
+        return advice(f"start {name}, which listens there", f"systemctl start {shell.word(name)}")
+    return advice(
+        "start the server, or find out where it listens: localechoctl sockets --listening"
+    )
 
 
-def _last_component(end: Step, client: Client) -> Check:
-    shown = f"{kind(end.node.mode)} ({listing(end.node)})"
+def _last_component(end: Step, client: Client, content: Content) -> Check:
+    shown = f"{kind(end.node.mode)} ({listing(end.node, client)})"
     if stat.S_ISSOCK(end.node.mode):
         return ok("file", shown)
     read_only = end.mount is not None and end.mount.read_only
@@ -145,7 +160,8 @@ def _last_component(end: Step, client: Client) -> Check:
         number = errno.EACCES  # the kernel checks permission first
     else:
         number = errno.ECONNREFUSED
-    return Check("file", "problem", f"{shown}, not a socket", number, "correct the path")
+    more, remedy = not_sockets.describe(content, end.path)
+    return Check("file", "problem", f"{shown}, not a socket{more}", number, remedy)
 
 
 def _permission(end: Step, question: Question) -> Check:
@@ -156,42 +172,11 @@ def _permission(end: Step, question: Question) -> Check:
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)
     if not ruling.allowed:
-        detail = f"{client.name} may not write to it, {ruling.why}, and connect needs that"
-        remedy = _remedy(end, question, Want.WRITE, "w")
-        return Check("permission", "problem", detail, errno.EACCES, remedy)
+        detail = f"{client.called} may not write to it, {ruling.why}, and connect needs that"
+        return Check("permission", "problem", detail, errno.EACCES, denial=Denial(end, Want.WRITE))
     read_only = "; a read-only file system does not prevent connect"
     note = read_only if end.mount and end.mount.read_only else ""
-    return ok("permission", f"{client.name} may write to it, {ruling.why}{note}")
-
-
-def _remedy(step: Step, question: Question, want: Want, letter: str) -> str:
-    """Return how to grant a missing permission; the smallest change comes first."""
-    node, client = step.node, question.client
-    fresh = decide(node, replace(client, groups=client.groups | client.login_groups), want)
-    if fresh.allowed:
-        who = "log in again" if question.pid is None else f"restart process {question.pid}"
-        return f"{who}: the group database lists {client.name} in a permitted group ({fresh.why})"
-    path = shlex.quote(escape(step.path))
-    if _group_has_right(node, want):
-        group = group_name(node.gid)
-        command = f"usermod -aG {group} {client.name}"
-        return f"add {client.name} to group {group} ({command}) and log in again"
-    return f"setfacl -m u:{client.name}:{letter} {path}, or for everybody chmod o+{letter} {path}"
-
-
-def _group_has_right(node: Node, want: Want) -> bool:
-    """Whether the file's group has the permission, so that a new member gets it too."""
-    member = Client(
-        -1,
-        frozenset({node.gid}),
-        frozenset(),
-        dac_override=False,
-        dac_read_search=False,
-        uids=(),
-        gids=(),
-    )
-    ruling: Ruling = decide(node, member, want)
-    return ruling.allowed and node.gid != 0
+    return ok("permission", f"{client.called} may write to it, {ruling.why}{note}")
 
 
 def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
@@ -203,14 +188,14 @@ def _mount(end: Step, steps: Sequence[Step]) -> list[Check]:
             "a bind mount of a file that was removed at its source: a server that binds again "
             "creates another file, which is not visible here"
         )
-        remedy = "mount the directory instead of the file; for now, restart the container"
+        remedy = advice("mount the directory instead of the file; for now, restart the container")
         return [Check("mount", "problem", detail, remedy=remedy)]
     return [ok("mount", f"bind-mounted from {escape(end.mount.root)}")]
 
 
 def _unmapped(name: str, what: str, client: Client) -> Check:
     detail = (
-        f"whether {client.name} may {what} depends on its owner and group, "
+        f"whether {client.called} may {what} depends on its owner and group, "
         "which are not mapped in this user namespace"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
@@ -218,4 +203,6 @@ def _unmapped(name: str, what: str, client: Client) -> Check:
 
 def _decided_by_server(name: str, detail: str) -> Check:
     text = f"{detail}: its server checks permissions, regardless of the modes shown"
-    return Check(name, "unknown", text, errno.EACCES, "ask the administrator of that server")
+    return Check(
+        name, "unknown", text, errno.EACCES, advice("ask the administrator of that server")
+    )

@@ -13,18 +13,20 @@ from typing import NoReturn
 
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain.facts import Question
+from localechod.explain.magic_links import inspector
 from localechod.host.procfs import (
-    CAP_DAC_OVERRIDE,
-    CAP_DAC_READ_SEARCH,
     IdRange,
+    capabilities,
     id_inside,
     parse_id_map,
+    parse_status,
 )
 from localechod.localsocket.types import TYPES
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _PR_SET_KEEPCAPS = 8  # prctl(2)
+_NO_GROUP = 65534  # a process has a gid; Debian's nogroup stands for none
 _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
 
 
@@ -85,18 +87,19 @@ def _take_identity(question: Question) -> None:
     client = question.client
     libc = ctypes.CDLL(None, use_errno=True)
     uid, groups = client.uid, sorted(client.groups)
+    # All of them: whether it may follow a link in /proc/PID depends on more than one.
+    wanted = inspector(client).effective & _permitted()
     # Groups first, because a user namespace may forbid setgroups(2). They stay the same inside.
     os.setgroups(groups)
-    os.setresgid(groups[0], groups[0], groups[0])
+    gid = groups[0] if groups else _NO_GROUP
+    os.setresgid(gid, gid, gid)
     if question.pid is not None:
         id_map = parse_id_map(Path(f"/proc/{question.pid}/uid_map").read_bytes())
         if _enter_namespaces(libc, question.pid):
             uid = _uid_inside(uid, id_map)
     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setresuid(uid, uid, uid)
-    override = CAP_DAC_OVERRIDE * client.dac_override
-    search = CAP_DAC_READ_SEARCH * client.dac_read_search
-    _set_capabilities(libc, override | search)
+    _set_capabilities(libc, wanted)
 
 
 def _enter_namespaces(libc: ctypes.CDLL, pid: int) -> bool:
@@ -136,10 +139,16 @@ def _uid_inside(uid: int, id_map: tuple[IdRange, ...]) -> int:
     return inside
 
 
-def _set_capabilities(libc: ctypes.CDLL, capabilities: int) -> None:
+def _permitted() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    return capabilities(parse_status(status), "CapPrm")
+
+
+def _set_capabilities(libc: ctypes.CDLL, wanted: int) -> None:
     """Make exactly these capabilities permitted and effective (capset(2))."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    blocks = (ctypes.c_uint32 * 6)(capabilities, capabilities, 0, 0, 0, 0)
+    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+    blocks = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _check(libc.capset(ctypes.byref(header), ctypes.byref(blocks)))
 
 

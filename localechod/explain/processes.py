@@ -1,6 +1,6 @@
 """The processes that hold a socket, with the names of their users and their systemd units."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from localechod.accounts import user_name
@@ -29,13 +29,18 @@ class HoldingProcess:
 def holding_processes(
     sockets: Sequence[DiagSocket],
 ) -> tuple[dict[int, list[HoldingProcess]], int]:
-    """Find the processes that hold these sockets.
+    """Find the processes that hold these sockets; see `processes_of`."""
+    return processes_of({each.inode for each in sockets})
+
+
+def processes_of(inodes: Collection[int]) -> tuple[dict[int, list[HoldingProcess]], int]:
+    """Find the processes that hold the sockets with these inodes, in any network namespace.
 
     Returns:
         The processes of each socket by the socket's inode, and the number of processes whose
         descriptors could not be read.
     """
-    table = find_holders({each.inode for each in sockets})
+    table = find_holders(inodes)
     by_pid = {each.pid: each for holders in table.holders.values() for each in holders}
     processes = {
         pid: HoldingProcess(pid, user_name(each.uid), each.command, units.unit_of(pid))

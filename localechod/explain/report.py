@@ -1,15 +1,17 @@
 """The report about one address: every check, the holders, the verdict and the remedy."""
 
+import errno
 import os
-import stat
 from dataclasses import dataclass, replace
 
 from localechod.explain.check import Check, Verdict, conclude, ok
-from localechod.explain.facts import LONGEST, Facts, Question, gather
-from localechod.explain.listener_checks import check_listener, reachable_socket
-from localechod.explain.path_checks import check_name, check_path
+from localechod.explain.checks import every_check
+from localechod.explain.facts import Facts, Question, gather
+from localechod.explain.listener_checks import reachable_socket
 from localechod.explain.probe import probe
 from localechod.explain.processes import HoldingProcess
+from localechod.explain.remedy import none
+from localechod.explain.solve import solve
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
 
@@ -24,6 +26,7 @@ class Report:
     Attributes:
         type: "stream", "datagram" or "seqpacket": the type of the question, or else the socket's
             own; None where there is neither.
+        served: whether somebody answers a client that connects; None: not known.
     """
 
     question: Question
@@ -31,6 +34,7 @@ class Report:
     checks: tuple[Check, ...]
     holders: tuple[HoldingProcess, ...]
     verdict: Verdict
+    served: bool | None = None
 
     @property
     def exit_status(self) -> int:
@@ -55,31 +59,21 @@ def explain(question: Question, *, probing: bool = False) -> Report:
 
 
 def judge(facts: Facts) -> Report:
-    """Make every check, from the facts alone."""
+    """Judge the facts."""
     question = facts.question
-    checks = [check_name(question)]
-    if facts.walk is not None:
-        checks += check_path(facts, facts.walk)
-    if _may_be_served(facts):
-        checks += check_listener(facts)
+    checks = every_check(facts)
     kind = question.type
     if kind is None and facts.listing.sockets and (main := reachable_socket(facts)):
         kind = main.type
+    verdict = conclude(checks, solve(facts, checks))
     return Report(
         question,
         None if kind is None else TYPE_NAMES[kind],
-        tuple(checks),
+        checks,
         facts.holders,
-        conclude(checks),
+        verdict,
+        facts.liveness.is_served if verdict.number in {0, errno.EAGAIN} else None,
     )
-
-
-def _may_be_served(facts: Facts) -> bool:
-    """Whether a socket may be bound: the name is a valid abstract one, or a socket file exists."""
-    if facts.question.is_abstract:
-        return len(facts.question.name) <= LONGEST
-    end = facts.walk.end if facts.walk else None
-    return end is not None and stat.S_ISSOCK(end.node.mode)
 
 
 def _probed(report: Report, number: int) -> Report:
@@ -93,7 +87,11 @@ def _probed(report: Report, number: int) -> Report:
     if verdict.number != number:
         expected = [each for each in report.checks if number and each.number == number]
         reason = replace(expected[0], result="problem") if expected else check
-        verdict = conclude([reason])
+        if reason.denial is not None:
+            unknown = report.verdict.text
+            reason = replace(reason, remedy=none(f"an earlier result is {unknown}"))
+        # Problems without an errno stay: one may explain the reason, and have its remedy.
+        verdict = conclude([*(each for each in report.checks if not each.is_decisive), reason])
     return replace(report, checks=(*report.checks, check), verdict=verdict)
 
 

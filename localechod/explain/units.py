@@ -68,6 +68,23 @@ def socket_unit(*addresses: str) -> SocketUnit | None:
     return find_socket_unit(listing, addresses)
 
 
+def settings(unit: str, *names: str) -> dict[str, str]:
+    """Ask systemd for settings of a unit, as it shows them (systemctl(1), show).
+
+    Returns:
+        Those that have a value; none where systemd does not run, does not answer, or has no such
+        unit.
+    """
+    if not unit or not _SYSTEMD.is_dir():
+        return {}
+    try:
+        shown = _systemctl("show", f"--property={','.join(names)}", "--", unit)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    lines = (line.partition("=") for line in shown.splitlines())
+    return {name: value for name, _, value in lines if value}
+
+
 def _systemctl(*words: str) -> str:
     done = subprocess.run(
         ["systemctl", *words],

@@ -11,14 +11,16 @@ import os
 import stat
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from localechod.explain import mounts
-from localechod.explain.access import Acl, Node, parse_acl
+from localechod.explain import magic_links, mounts
+from localechod.explain.inode import Acl, Node, parse_acl
+from localechod.explain.magic_links import Owner
 from localechod.explain.mounts import Mount
 
 _FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAXSYMLINKS = 40  # linux/namei.h
+_PROC_ROOT_INO = 1  # linux/proc_ns.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,9 @@ class Step:
         target: the target of a symbolic link; b"" otherwise.
         parent: the directory of a link that is the last component of its path, for
             fs.protected_symlinks; None otherwise.
+        has_acls: its file system has POSIX ACLs.
+        ours: the path by which our own processes change its mode; b"" where none does.
+        owner: of a link in /proc/PID, the process; None otherwise.
     """
 
     path: bytes
@@ -39,6 +44,14 @@ class Step:
     device: int = 0
     target: bytes = b""
     parent: Node | None = None
+    has_acls: bool = True
+    ours: bytes = b""
+    owner: Owner | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The identity of the inode."""
+        return self.device, self.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,7 @@ class _Walker:
         self._stack = [(start, b"")]
         self._pending: deque[bytes] = deque()
         self._steps: list[Step] = []
+        self._links = 0
 
     def go(self, path: bytes) -> Walk:
         try:
@@ -101,7 +115,6 @@ class _Walker:
     def _go(self, path: bytes) -> Step:
         pending = self._pending
         must_be_directory = self._begin(path)
-        links = 0
         end: int | None = None
         while pending:
             name = pending.popleft()
@@ -113,12 +126,8 @@ class _Walker:
                 self._ascend()
                 continue
             where = shown + (b"" if shown in {b"", b"/"} else b"/") + name
-            found = self._open(name, here, where)
-            step = self._step(found, where)
+            found, step = self._look_up(name, here, where)
             if stat.S_ISLNK(step.node.mode):
-                links += 1
-                if links > _MAXSYMLINKS:
-                    raise _EndedError(errno.ELOOP, where)
                 last = not pending
                 target = self._follow(found, step, last=last)
                 directory = self._begin(target)
@@ -132,6 +141,21 @@ class _Walker:
         if end is None:
             end, shown = self._stack[-1]
         return self._step(end, shown or b".")
+
+    def _look_up(self, name: bytes, here: int, where: bytes) -> tuple[int, Step]:
+        """Open a component. It is a symbolic link only if the rest of the path follows from it."""
+        found = self._open(name, here, where)
+        step = self._step(found, where)
+        if not stat.S_ISLNK(step.node.mode):
+            return found, step
+        self._links += 1
+        if self._links > _MAXSYMLINKS:
+            raise _EndedError(errno.ELOOP, where)
+        if step.mount is None or step.mount.kind != "proc":
+            return found, step
+        found = self._jump(name, here, step)
+        self._stack = []  # ".." leads to the real parent of the directory
+        return found, self._step(found, where)
 
     def _begin(self, path: bytes) -> bool:
         """Put a path before the pending components; return whether it must be a directory."""
@@ -159,12 +183,24 @@ class _Walker:
         return descriptor
 
     def _follow(self, link: int, step: Step, *, last: bool) -> bytes:
-        if step.mount and step.mount.kind == "proc":
-            raise _EndedError("a link in /proc has another target for each process", step.path)
         target = os.readlink(b"", dir_fd=link)
         parent = self._step(self._stack[-1][0], b"").node if last else None
-        self._steps.append(Step(step.path, step.node, step.mount, target=target, parent=parent))
+        self._steps.append(replace(step, target=target, parent=parent))
         return target
+
+    def _jump(self, name: bytes, here: int, step: Step) -> int:
+        """Follow a link of a process in /proc: the file to which the kernel jumps has no path."""
+        owner = None if os.fstat(here).st_ino == _PROC_ROOT_INO else magic_links.owner(here)
+        if owner is None:
+            raise _EndedError("a link in /proc has another target for each process", step.path)
+        self._steps.append(replace(step, owner=owner))
+        try:
+            descriptor = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=here)
+        except OSError as error:
+            raise _EndedError(_reason(error), step.path) from None
+        self._closing.callback(os.close, descriptor)
+        self._known = mounts.parse(magic_links.mountinfo(here)) | self._known
+        return descriptor
 
     def _step(self, descriptor: int, shown: bytes) -> Step:
         try:
@@ -172,24 +208,25 @@ class _Walker:
         except OSError as error:  # FUSE: only its owner may stat it, or its server has ended
             raise _EndedError(_reason(error), shown) from None
         link = stat.S_ISLNK(status.st_mode)
-        acl = None if link else _acl(descriptor, shown)
+        acl, has_acls = (None, False) if link else _acl(descriptor, shown)
         node = Node(status.st_mode, status.st_uid, status.st_gid, acl)
         mount = mounts.of_descriptor(descriptor, self._known)
         device = mount.device if mount else status.st_dev
-        return Step(shown, node, mount, status.st_ino, device)
+        return Step(shown, node, mount, status.st_ino, device, has_acls=has_acls)
 
 
 def _reason(error: OSError) -> str:
     return f"{error.strerror} ({error.errno})"
 
 
-def _acl(descriptor: int, shown: bytes) -> Acl | None:
+def _acl(descriptor: int, shown: bytes) -> tuple[Acl | None, bool]:
+    """Return the ACL, and whether the file system has any."""
     try:
         # By path, because fgetxattr(2) refuses an O_PATH descriptor.
         packed = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
-    except OSError:  # ENODATA: no ACL; EOPNOTSUPP: the file system has no ACLs
-        return None
+    except OSError as error:  # ENODATA: no ACL; EOPNOTSUPP: the file system has no ACLs
+        return None, error.errno == errno.ENODATA
     try:
-        return parse_acl(packed)
+        return parse_acl(packed), True
     except ValueError as error:
         raise _EndedError(str(error), shown) from None

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from logging.handlers import SysLogHandler
 from pathlib import Path
 
 from localechod.errors import UsageError
@@ -85,6 +84,9 @@ def _handler(target: str) -> logging.Handler:
         handler: logging.Handler = JournalHandler(send)
         handler.setFormatter(OneLine("%(message)s"))
     elif target == "syslog":
+        # Here: the module imports pickle and queue, which the journal does not need.
+        from logging.handlers import SysLogHandler  # noqa: PLC0415
+
         facility = SysLogHandler.LOG_DAEMON
         handler = SysLogHandler(str(SYSLOG), facility)
         handler.setFormatter(OneLine("localechod[%(process)d]: %(message)s"))

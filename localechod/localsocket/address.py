@@ -30,26 +30,35 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "/absolute/path" or "@name".
+        """Read "/absolute/path" or "@name", the forms of a configuration.
 
         Relative paths are refused although the kernel accepts them: what they name depends on the
-        working directory.
+        working directory. `localsocket.notation` reads what people type and paste.
 
         Raises:
-            UsageError: empty, relative, the path of a directory, too long, or with a NUL byte.
+            UsageError: relative, not encodable, or as for `checked`.
         """
-        if not text:
-            raise UsageError("the address is empty", "give an absolute path or @name")
         if "\0" in text:
             raise UsageError(f"address {escape(text)}: a name cannot contain a NUL byte")
-        if text.startswith("@"):
-            return cls(_abstract(text))
-        if not text.startswith("/"):
+        if text and not text.startswith(("/", "@")):
             raise UsageError(
                 f"address {escape(text)}: the path is relative",
                 "give an absolute path, or @name for an abstract socket",
             )
-        return cls(_path(text))
+        raw = _encode(text)
+        return cls.checked(b"\0" + raw[1:] if text.startswith("@") else raw)
+
+    @classmethod
+    def checked(cls, raw: bytes) -> Self:
+        """Return the address, if it is one that a socket can have.
+
+        Raises:
+            UsageError: empty, the path of a directory, too long, or a path with a NUL byte.
+        """
+        if not raw:
+            raise UsageError("the address is empty", "give an absolute path or @name")
+        (_check_abstract if raw.startswith(b"\0") else _check_path)(raw)
+        return cls(raw)
 
     @property
     def is_abstract(self) -> bool:
@@ -77,29 +86,27 @@ def _encode(text: str) -> bytes:
         raise UsageError(f"address {escape(text)}: not a name in this locale's encoding") from error
 
 
-def _abstract(text: str) -> bytes:
-    raw = b"\0" + _encode(text[1:])
+def _check_abstract(raw: bytes) -> None:
     if len(raw) == 1:
         raise UsageError("address @: the abstract name is empty", "write @ and then a name")
     if len(raw) > _SUN_PATH:
         raise UsageError(
-            f"address {escape(text)}: {len(raw)} bytes with the leading NUL; "
+            f"address {escape(raw)}: {len(raw)} bytes with the leading NUL; "
             f"the limit for a socket's name is {_SUN_PATH}",
             "choose a shorter name",
         )
-    return raw
 
 
-def _path(text: str) -> bytes:
-    raw = _encode(text)
+def _check_path(raw: bytes) -> None:
+    if b"\0" in raw:
+        raise UsageError(f"address {escape(raw)}: a path cannot contain a NUL byte")
     if raw.rpartition(b"/")[2] in {b"", b".", b".."}:
         raise UsageError(
-            f"address {escape(text)}: the path names a directory", "add the name of the socket"
+            f"address {escape(raw)}: the path names a directory", "add the name of the socket"
         )
     if len(raw) > _LONGEST_PATH:
         raise UsageError(
-            f"address {escape(text)}: {len(raw)} bytes; "
+            f"address {escape(raw)}: {len(raw)} bytes; "
             f"the limit for a socket's path is {_LONGEST_PATH}",
             "choose a shorter directory",
         )
-    return raw

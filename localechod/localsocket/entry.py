@@ -7,6 +7,7 @@ a mode. As long as it is open, no other file can get its inode number.
 """
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class PinnedEntry:
         On overlayfs with mixed layers and on btrfs, stat(2) returns another one for each layer or
         subvolume. /proc/self/mountinfo has the right one; without /proc, st_dev is used.
         """
-        return _file_system(self.descriptor) or self.status.st_dev, self.status.st_ino
+        return _diag_identity(self.descriptor)
 
     @property
     def handle(self) -> str:
@@ -109,6 +110,32 @@ class DirectoryEntry:
     def close(self) -> None:
         """Close the directory."""
         os.close(self.directory)
+
+
+def is_socket(path: str | bytes) -> bool:
+    """Whether a path leads to a socket that we can see; links are followed."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - it may be in bytes
+    except (OSError, ValueError):  # ValueError: the path has a NUL byte
+        return False
+
+
+def diag_identity(path: bytes) -> tuple[int, int]:
+    """Return `PinnedEntry.diag_identity` of the file that a path leads to; links are followed.
+
+    Raises:
+        OSError: it does not exist, or may not be reached.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return _diag_identity(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _diag_identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return _file_system(descriptor) or status.st_dev, status.st_ino
 
 
 def _file_system(descriptor: int) -> int | None:

@@ -8,13 +8,12 @@ import errno
 import os
 import socket
 import stat
-from contextlib import closing
 from pathlib import Path
 
 from localechod.accounts import group_name, user_name
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
-from localechod.localsocket.entry import DirectoryEntry
+from localechod.localsocket.entry import diag_identity
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
 
@@ -210,9 +209,7 @@ def _known(address: Address) -> list[diag.DiagSocket]:
     """Ask UNIX_DIAG about an address; a symbolic link is followed, as connect(2) does."""
     if address.is_abstract:
         return diag.named(address.raw)
-    real = Address(os.fsencode(Path(address.path).resolve()))
-    with closing(DirectoryEntry.open(real)) as entry, closing(entry.pin()) as pinned:
-        return diag.bound_to(*pinned.diag_identity)
+    return diag.bound_to(*diag_identity(address.raw))
 
 
 def _directories(path: Path) -> list[Path]:

@@ -56,6 +56,12 @@ def find_holders(socket_inodes: Collection[int]) -> HolderTable:
     return HolderTable(found, unreadable)
 
 
+def holds(socket_inodes: Collection[int]) -> bool:
+    """Whether this process has a descriptor of each of these sockets."""
+    own = set(_descriptors(os.getpid())) if socket_inodes else ()
+    return all(f"socket:[{inode}]" in own for inode in socket_inodes)
+
+
 def is_contained() -> bool:
     """Whether we are in a pid namespace outside of which there may be other processes."""
     try:

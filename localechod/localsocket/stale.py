@@ -4,6 +4,9 @@ A socket file outlives its process, so every server finds its own old files. A r
 alone does not prove that a socket is dead: a server between its bind and its listen refuses as
 well, and so does a file that is not a socket. A file is removed only if it refuses *and* UNIX_DIAG
 does not list its device and inode. Any other file stays, and the error names its holder.
+
+Connections that this process has accepted do not count. Their listener was closed for a new one,
+because its file had been moved; the file is dead also if it is moved back.
 """
 
 import enum
@@ -17,6 +20,7 @@ from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import kind, listing
+from localechod.localsocket.holders import holds
 from localechod.localsocket.peer import Credentials, command, credentials
 
 _HELP = "stop that process or choose another address"
@@ -89,7 +93,7 @@ def _obstacle(found: PinnedEntry) -> str:
             "are removed: move it or choose another path"
         )
     try:
-        known, unlisted = diag.bound_to(*found.diag_identity), ""
+        known, unlisted = _holding(found), ""
     except OSError as error:
         known, unlisted = None, error.strerror or str(error)
     answer, server = (0, None) if known else _probe(found)
@@ -113,6 +117,19 @@ def _obstacle(found: PinnedEntry) -> str:
     )
 
 
+def _holding(found: PinnedEntry) -> list[diag.DiagSocket]:
+    """List the sockets that were bound as this file, unless all are our own connections."""
+    known = diag.bound_to(*found.diag_identity)
+    if all(map(_is_accepted, known)) and holds([each.inode for each in known]):
+        return []
+    return known
+
+
+def _is_accepted(each: diag.DiagSocket) -> bool:
+    """Whether it is a connection, which has the name of its listener."""
+    return each.state == diag.STATE_ESTABLISHED and each.type != socket.SOCK_DGRAM
+
+
 def _remove(found: PinnedEntry) -> str:
     """Remove a dead socket file; return why where that fails."""
     try:
@@ -128,10 +145,8 @@ def _remove(found: PinnedEntry) -> str:
 
 def _describe_holder(known: list[diag.DiagSocket], found: PinnedEntry | None = None) -> str:
     """Name the processes that hold the sockets of one address, by the best source available."""
-    # An accepted connection has the name of its listener, which is the one to describe.
-    main = min(known, key=lambda each: each.state == diag.STATE_ESTABLISHED)
-    left_over = main.state == diag.STATE_ESTABLISHED and main.type != socket.SOCK_DGRAM
-    what = "a connection that was accepted through it" if left_over else "it"
+    main = min(known, key=_is_accepted)  # of a listener and its connections, the listener
+    what = "a connection that was accepted through it" if _is_accepted(main) else "it"
     holders = diag.holders(main.inode)
     if holders:
         first, others = holders[0], len(holders) - 1

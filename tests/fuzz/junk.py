@@ -11,13 +11,15 @@ import h2.config
 import h2.connection
 from hypothesis import strategies as st
 
+from tests.unit import http2_frames
+from tests.unit.http2_frames import PREFACE, REQUEST, frame, settings
+
 # What one sendmsg(2) carries: bytes, and the kinds of the descriptors that go with them.
 Parcel: TypeAlias = tuple[bytes, tuple[str, ...]]
 
 DESCRIPTORS = ("null", "pipe", "pair", "memory", "directory", "itself")
 
 _CLIENT = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 METHODS = (
     *(f"/localechod.v1.Control/{name}" for name in ("Status", "Start", "Stop", "Reload", "Peers")),
     "/localechod.v1.Control/Events",
@@ -35,10 +37,6 @@ messages = st.one_of(
 )
 passed = st.lists(st.sampled_from(DESCRIPTORS), max_size=8).map(tuple)
 parcels: st.SearchStrategy[list[Parcel]] = st.lists(st.tuples(messages, passed), max_size=6)
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def call(
@@ -63,18 +61,27 @@ def call(
 
 # For the control socket: bytes, frames of all kinds after a good preface, calls with bad messages.
 frames = st.builds(
-    _frame,
+    frame,
     st.integers(min_value=0, max_value=12),
-    st.integers(min_value=0, max_value=255),
-    st.sampled_from([0, 1, 2, 3, 0x7FFFFFFF, 0xFFFFFFFF]),
     st.binary(max_size=60),
+    st.sampled_from([0, 1, 2, 3, 0x7FFFFFFF, 0xFFFFFFFF]),
+    st.integers(min_value=0, max_value=255),
+)
+# Calls whose fields are missing, or have odd values.
+odd_fields = st.builds(
+    lambda changed, left: {name: value for name, value in changed.items() if name not in left},
+    st.dictionaries(
+        st.sampled_from([*REQUEST, "grpc-timeout", "content-length", "x-bin", "A"]),
+        st.sampled_from([*REQUEST.values(), "", "0n", "1S", "5", "GET", "\xff", "\0"]),
+        max_size=2,
+    ).map(lambda changes: REQUEST | changes),
+    st.lists(st.sampled_from([*REQUEST]), max_size=2),
 )
 requests = st.one_of(
     st.binary(max_size=300),
     st.builds(lambda rest: PREFACE + rest, st.binary(max_size=200)),
-    st.builds(
-        lambda rest: PREFACE + _frame(4, 0, 0, b"") + b"".join(rest), st.lists(frames, max_size=6)
-    ),
+    st.builds(lambda rest: PREFACE + settings() + b"".join(rest), st.lists(frames, max_size=6)),
+    st.builds(lambda fields: PREFACE + settings() + http2_frames.call(1, fields), odd_fields),
     st.builds(
         call,
         st.sampled_from(METHODS),

@@ -1,6 +1,7 @@
 """Whatever bytes and descriptors come: nothing breaks, nothing grows, everyone else is served."""
 
 import asyncio
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -27,12 +28,26 @@ ENDPOINTS: dict[str, dict[str, object]] = {
 ASKED = ("line", "chunk", "sequence", "datagram")
 
 
+class Tracebacks(logging.Handler):
+    """Adds every traceback that is logged to the problems."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__()
+        self._problems = problems
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._problems.append(self.format(record))
+
+
 class Junk(RuleBasedStateMachine):
     """One service; a client of each kind stays connected while others throw things."""
 
     @initialize()
     def begin(self) -> None:
         self.world = World(ENDPOINTS)
+        self.tracebacks = Tracebacks(self.world.problems)
+        logging.getLogger("grpclib").addHandler(self.tracebacks)
         self.loyal = [Client(self.world, name) for name in ASKED]
         self.all_is_well()
         self.world.settle()
@@ -44,7 +59,7 @@ class Junk(RuleBasedStateMachine):
         tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}  # that is our own waiting
         descriptors, threads = inventory()
         own = descriptors - self.world.stored()  # older connections are kept for a crash
-        return (own, threads), len(tasks), len(self.world.supervisor.peers())
+        return (own, threads), len(tasks), len(list(self.world.supervisor.peers()))
 
     @rule(name=st.sampled_from(list(ENDPOINTS)), parcels=junk.parcels, ending=junk.endings)
     def throw(self, name: str, parcels: list[junk.Parcel], ending: str) -> None:
@@ -96,6 +111,7 @@ class Junk(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
+            logging.getLogger("grpclib").removeHandler(self.tracebacks)
             for client in self.loyal:
                 client.end()
             self.world.end()

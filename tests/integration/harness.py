@@ -69,11 +69,7 @@ class Daemon:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end: for what must not start, and for what ends at once."""
         return subprocess.run(
-            [*self.launcher, *self.command(*arguments)],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
+            self.command(*arguments), capture_output=True, text=True, timeout=DEADLINE, check=False
         )
 
     def start(self, *arguments: str) -> "Daemon":
@@ -84,13 +80,13 @@ class Daemon:
         """
         with ExitStack() as stack, self.log.open("ab") as log:
             notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-            notify.bind(f"\0localechod-test-{os.getpid()}-{self.directory.name}")
+            notify.bind(self.notified)
             self.process = subprocess.Popen(
                 [*self.launcher, *self.command(*arguments)],
                 env={
                     **os.environ,
                     **self.environment,
-                    "NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}",
+                    "NOTIFY_SOCKET": f"@{self.notified[1:]}",
                 },
                 stderr=log,
             )
@@ -104,6 +100,11 @@ class Daemon:
                     raise AssertionError(f"the daemon {state}:\n{self.log.read_text('utf-8')}")
                 message = notify.recv(4096)
         return self
+
+    @property
+    def notified(self) -> str:
+        """The abstract address to which it sends notifications; nobody has it after `start`."""
+        return f"\0localechod-test-{os.getpid()}-{self.directory.name}"
 
     @property
     def pid(self) -> int:
@@ -154,6 +155,12 @@ class Daemon:
     def errors(self, name: str) -> dict[str, int]:
         """Return what an endpoint has counted as errors, by reason."""
         errors: dict[str, int] = self.row(name)["errors"]
+        return errors
+
+    def control_errors(self) -> dict[str, int]:
+        """Return what the control socket has counted as errors, by reason."""
+        control = json.loads(self.ctl("status", "--json").stdout)["control"]
+        errors: dict[str, int] = control["errors"]
         return errors
 
     def connect(self, name: str, kind: int = socket.SOCK_STREAM) -> socket.socket:

@@ -55,7 +55,9 @@ def test_status_has_every_field_of_the_contract(daemon: Daemon) -> None:
         "config": str(daemon.config),
         "runtime_dir": str(daemon.runtime),
         "restart_needed": [],
+        "log_lines_left_out_total": 0,
     }
+    assert shown["control"] == {"connections": 1, "errors": {}}
     assert shown["endpoints"][0] == {
         "name": "a",
         "type": "stream",

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from tests.integration.harness import (
     DEADLINE,
@@ -177,79 +176,6 @@ def test_when_somebody_else_gives_descriptors_back_it_recovers_too(daemon: Daemo
             other.close()
         assert events.state() == "listening"
         assert receive(waiting, 6) == b"Hi, x\n"
-
-
-def crowd(count: int) -> str:
-    """Return endpoints, each with a file: three descriptors."""
-    return "".join(
-        f'[endpoints.e{number}]\ntype = "stream"\nmode = "0666"\n' for number in range(count)
-    )
-
-
-def opened(pid: int) -> dict[str, int]:
-    """Return a process's descriptors by the file that each leads to."""
-    descriptors(pid)  # skips the test where they cannot be listed
-    return {str(link.readlink()): int(link.name) for link in Path(f"/proc/{pid}/fd").iterdir()}
-
-
-def test_a_limit_that_leaves_no_descriptor_for_a_client_is_refused_with_the_figures(
-    daemon: Daemon,
-) -> None:
-    daemon.configure(crowd(1000))
-    daemon.launcher = ["prlimit", "--nofile=3100:3100"]
-    refused = daemon.run()
-    assert (refused.returncode, refused.stdout) == (78, "")
-    assert refused.stderr == (
-        "too few descriptors: the limit is 3100; 1000 endpoints take 3000, the service 16, 128 are "
-        "reserved; raise the limit: LimitNOFILE= in the unit, or `ulimit -n` in the shell\n"
-    )
-    assert not daemon.runtime.exists()
-    checked = daemon.run("--check")
-    assert checked.returncode == 0  # the service may have another limit than this shell
-    assert checked.stderr.startswith("warning: descriptors for 0 clients only: the limit is 3100; ")
-
-
-def test_at_the_lowest_limit_that_is_not_refused_every_endpoint_and_a_client_are_served(
-    daemon: Daemon,
-) -> None:
-    daemon.configure(crowd(1000))
-    daemon.launcher = ["prlimit", "--nofile=3145:3145"]
-    daemon.start()
-    told = daemon.log.read_text(encoding="utf-8")
-    assert "WARNING: descriptors for 1 clients only: the limit is 3145; " in told
-    assert {row["state"] for row in daemon.rows().values()} == {"listening"}
-    files = opened(daemon.pid)
-    assert files[str(daemon.runtime / "control.sock")] < files[daemon.path("e0")]  # bound first
-    with daemon.connect("e999") as client:
-        client.sendall(b"x\n")
-        assert receive(client, 6) == b"Hi, x\n"
-
-
-def test_a_reload_that_takes_more_descriptors_than_there_are_changes_nothing(
-    daemon: Daemon,
-) -> None:
-    daemon.configure(crowd(20))
-    daemon.launcher = ["prlimit", "--nofile=160:160"]
-    daemon.start()
-    with ExitStack() as stack:
-        clients = [stack.enter_context(daemon.connect("e1")) for _ in range(20)]
-        for client in clients:
-            client.sendall(b"x\n")
-            assert receive(client, 6) == b"Hi, x\n"
-        before = descriptors(daemon.pid)
-        daemon.configure(crowd(29))  # 87 and 16 of 120, without the clients
-        refused = daemon.ctl("reload")
-        assert refused.returncode == 78
-        assert "too few descriptors: the limit is 160; 29 endpoints take 87, " in refused.stderr
-        assert ", 20 of connections and moves; nothing was changed; " in refused.stderr
-        assert len(daemon.rows()) == 20
-        assert descriptors(daemon.pid) == before
-        # What takes no more is not refused, however many the clients have.
-        daemon.configure(crowd(20).replace("0666", "0660"))
-        assert daemon.ctl("reload").returncode == 0
-    daemon.configure(crowd(27))
-    until(lambda: daemon.ctl("reload").returncode == 0)
-    assert len(daemon.rows()) == 27
 
 
 def warnings(daemon: Daemon) -> list[str]:

@@ -14,7 +14,7 @@ from localechod.explain.facts import Question
 from localechod.explain.probe import probe
 from localechod.explain.report import explain
 from tests.integration.harness import as_user, needs_root
-from tests.integration.situations import SITUATIONS, Situation
+from tests.integration.situations import SITUATIONS, Situation, namespaces
 from tests.integration.stage import CLONE_NEWNET, NOBODY, Stage, unshare
 
 pytestmark = needs_root
@@ -66,8 +66,19 @@ def test_a_probe_decides_an_unknown_verdict(stage: Stage, monkeypatch: pytest.Mo
     assert explain(question).verdict.number is None
     probed = explain(question, probing=True)
     assert probed.verdict.number == errno.ECONNREFUSED
-    assert probed.verdict.remedy
+    assert probed.verdict.remedy.text
     assert [each.name for each in probed.checks][-1] == "probe"
+
+
+def test_a_probe_of_a_mounted_file_keeps_the_remedy_of_the_mount(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = namespaces.a_bind_mounted_socket_file_whose_server_has_bound_anew(stage)
+    monkeypatch.setattr("localechod.explain.netns.identity", lambda pid: None if pid == 1 else pid)
+    client = of_process(asked.client.pid)
+    probed = explain(Question(asked.name, None, client, asked.client.pid), probing=True)
+    assert probed.verdict.number == errno.ECONNREFUSED
+    assert probed.verdict.remedy.text.startswith("mount the directory instead of the file")
 
 
 def test_an_ordinary_user_can_probe_only_as_themselves(stage: Stage) -> None:

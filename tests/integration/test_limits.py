@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -77,6 +78,29 @@ def test_one_user_over_the_limit_is_closed_at_once_and_told_of(daemon: Daemon) -
         until(lambda: daemon.row("a")["connections"] == 1)
         with daemon.connect("a") as fourth:
             assert ask(fourth) == b"Hi, x\n"
+
+
+@needs_root
+def test_by_default_one_user_cannot_take_all_connections(daemon: Daemon) -> None:
+    daemon.configure(STREAM)
+    daemon.start()
+
+    def connect_often() -> int:
+        refused = 0
+        with ExitStack() as stack:
+            for _ in range(300):
+                sock = stack.enter_context(daemon.connect("a"))
+                try:
+                    refused += ask(sock) != b"Hi, x\n"
+                except OSError:  # closed before the message was sent
+                    refused += 1
+        return refused
+
+    with daemon.connect("a") as other:
+        assert as_user(GAMES, [], connect_often) == 300 - 256
+        assert ask(other) == b"Hi, x\n"
+    row = daemon.row("a")
+    assert (row["accepted_total"], row["errors"]["user_limit"]) == (257, 300 - 256)
 
 
 @needs_root

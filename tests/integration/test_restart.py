@@ -131,6 +131,7 @@ def test_an_edited_file_counts_after_a_restart(manager: Manager) -> None:
 
 
 def test_many_connections_are_handed_over(manager: Manager) -> None:
+    manager.daemon.configure(TWO + "[defaults]\nmax_connections_per_user = 0\n")
     manager.start()
     clients = [manager.daemon.connect("a") for _ in range(600)]
     for client in clients:

@@ -110,11 +110,29 @@ def test_a_removed_socket_is_bound_again_and_connections_stay(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("kind", ["stream", "seqpacket"])
+def test_a_file_that_is_moved_away_and_back_is_replaced_though_clients_came_through_it(
+    daemon: Daemon, place: Path, kind: str
+) -> None:
+    path, number = place / "a", TYPES[kind]
+    daemon.configure(endpoint(path, kind))
+    daemon.start()
+    with daemon.connect(str(path), number) as before:
+        path.rename(place / "b")
+        until(path.exists)
+        (place / "b").rename(path)
+        until(lambda: daemon.row("a")["restarts_total"] == 2)
+        assert daemon.row("a")["state"] == "listening"
+        assert ask(daemon, path, number) == b"Hi, x\n"
+        before.send(b"x\n")
+        assert before.recv(100) == b"Hi, x\n"
+
+
 def test_a_client_in_the_old_backlog_is_served_by_the_new_socket(
     daemon: Daemon, place: Path
 ) -> None:
     path = place / "a"
-    daemon.configure(endpoint(path))
+    daemon.configure(endpoint(path, keys="max_connections_per_user = 0\n"))
     daemon.start()
     os.kill(daemon.pid, signal.SIGSTOP)
     with ExitStack() as stack:

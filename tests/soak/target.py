@@ -34,8 +34,7 @@ KINDS = {
 _WITNESS = """
 import asyncio, os, signal
 def tell(*_):
-    tasks = [task for task in list(asyncio.tasks._all_tasks) if not task.done()]
-    os.write(2, b"tasks: %d.\\n" % len(tasks))
+    os.write(2, b"tasks: %d.\\n" % len(asyncio.all_tasks()))
 signal.signal(signal.SIGUSR2, tell)
 """
 
@@ -140,7 +139,9 @@ def started(connections: int, endpoints: str = "", descriptors_: int = 0) -> Ite
     daemon.launcher = ["prlimit", f"--nofile={needed}:{needed}"]
     (directory / "sitecustomize.py").write_text(_WITNESS, "utf-8")
     daemon.environment["PYTHONPATH"] = f"{directory}:{CHECKOUT}"
-    room = f"max_connections = {max(connections, 1)}\nbacklog = 4096\n"
+    room = (
+        f"max_connections = {max(connections, 1)}\nmax_connections_per_user = 0\nbacklog = 4096\n"
+    )
     daemon.configure(
         f'[endpoints.stream]\ntype = "stream"\nmode = "0666"\n{room}'
         f'[endpoints.sequence]\ntype = "seqpacket"\nmode = "0666"\n{room}'

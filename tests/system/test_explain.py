@@ -69,10 +69,114 @@ def test_a_socket_unit_that_is_stopped_is_the_remedy(lazy: Machine) -> None:
     lazy.run("systemctl", "stop", "lazy.socket")  # and systemd forgets it, until it is named
     report = told(lazy, "explain", LAZY)
     assert report["errno"] == 2
-    assert report["remedy"] == "systemctl start lazy.socket, which listens there"
+    assert report["remedy"] == "start lazy.socket, which listens there"
+    assert report["commands"] == ["systemctl start lazy.socket"]
+
+
+@pytest.fixture
+def carol(lazy: Machine) -> Iterator[Machine]:
+    """The machine with a service of the user carol, and a socket for the group team."""
+    lazy.run("groupadd", "team")
+    lazy.run("useradd", "carol")
+    lazy.run("chgrp", "team", LAZY)
+    lazy.run("chmod", "660", LAZY)
+    start = ("systemd-run", "--quiet", "--unit=carol.service", "--property=User=carol")
+    lazy.run(*start, "sleep", "infinity")
+    yield lazy
+    lazy.run("systemctl", "stop", "carol.service")
+    lazy.run("userdel", "carol")
+    lazy.run("groupdel", "team")
+
+
+def test_a_service_gets_a_group_by_its_account_and_a_restart(carol: Machine) -> None:
+    def explained() -> dict[str, Any]:
+        pid = carol.show("carol.service", "MainPID")
+        report: dict[str, Any] = told(carol, "explain", LAZY, "--pid", pid)
+        return report
+
+    first = explained()
+    added, restarted = first["commands"]
+    assert (added, restarted) == ("usermod -aG team carol", "systemctl restart carol.service")
+    carol.run("bash", "-c", added)
+    second = explained()
+    assert second["commands"] == [restarted]
+    assert "the account database has carol in group team already" in second["remedy"]
+    carol.run("bash", "-c", restarted)
+    assert explained()["errno"] == 0
+
+
+def test_a_permission_set_by_hand_is_set_for_good_in_the_socket_unit(carol: Machine) -> None:
+    carol.run("chgrp", "root", LAZY)
+    report = told(carol, "explain", LAZY, "--as", "carol")
+    assert report["commands"] == [f"setfacl -m u:carol:w {LAZY}"]
+    (caveat,) = (each for each in report["caveats"] if "next bind" in each)
+    assert caveat.endswith("for good: SocketMode= and SocketGroup= of lazy.socket")
 
 
 def test_systemds_own_socket_is_roots_alone(installed: Machine) -> None:
     assert told(installed, "explain", "/run/systemd/private")["errno"] == 0
     report = told(installed, "explain", "/run/systemd/private", "--as", "nobody")
     assert report["errno"] == 13
+
+
+CALLER = f"""
+import pathlib, socket, time
+try:
+    number = socket.socket(socket.AF_UNIX).connect_ex("{RUNTIME}/stream.sock")
+except OSError as error:
+    number = error.errno
+pathlib.Path("/run/caller.errno").write_text(str(number))
+time.sleep(1e6)
+"""
+
+
+@pytest.fixture
+def caller(service: Machine) -> Iterator[Machine]:
+    """The machine with a client that runs as a unit, caller.service."""
+    service.write("/run/caller.py", CALLER)
+    yield service
+    service.run("systemctl", "stop", "caller.service")
+    service.run("rm", "-rf", "/run/systemd/system/caller.service", "/run/caller.py")
+    service.run("rm", "-rf", "/etc/systemd/system/caller.service.d")
+    service.run("systemctl", "daemon-reload")
+
+
+def result_of(machine: Machine) -> int:
+    """Return what the caller got."""
+    machine.run("sh", "-c", "until [ -s /run/caller.errno ]; do sleep 0.1; done")
+    return int(machine.run("cat", "/run/caller.errno"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "remedy"),
+    [
+        ("RestrictAddressFamilies=AF_INET6", 97, "RestrictAddressFamilies=AF_UNIX"),
+        ("RestrictAddressFamilies=~AF_UNIX", 97, "RestrictAddressFamilies=AF_UNIX"),
+        ("SystemCallFilter=~connect\nSystemCallErrorNumber=EPERM", 1, "SystemCallFilter=connect"),
+        (
+            "SystemCallFilter=~@network-io\nSystemCallErrorNumber=EACCES",
+            13,
+            "SystemCallFilter=socket connect",
+        ),
+        ("SystemCallFilter=@system-service\nRestrictAddressFamilies=AF_UNIX", 0, ""),
+    ],
+)
+def test_the_filters_of_a_unit_are_read_and_its_setting_is_the_remedy(
+    caller: Machine, settings: str, number: int, remedy: str
+) -> None:
+    unit = f"[Service]\nExecStart=/usr/bin/python3 /run/caller.py\n{settings}\n"
+    caller.write("/run/systemd/system/caller.service", unit)
+    caller.run("systemctl", "daemon-reload")
+    caller.run("rm", "-f", "/run/caller.errno")
+    caller.run("systemctl", "restart", "caller.service")
+    assert result_of(caller) == number
+    pid = caller.run("systemctl", "show", "--property=MainPID", "--value", "caller.service").strip()
+    words = ("explain", f"{RUNTIME}/stream.sock", "--pid", pid)
+    assert told(caller, *words)["errno"] is None
+    report = told(caller, *words, "--filters")
+    assert report["errno"] == number
+    assert remedy in (report["remedy"] or "")
+    caller.run("rm", "-f", "/run/caller.errno")
+    for command in report["commands"] or ["systemctl restart caller.service"]:
+        caller.run("sh", "-c", command)
+    assert result_of(caller) == 0

@@ -24,6 +24,7 @@ from localechod.control.messages import (
 )
 from localechod.control.server import ControlServer
 from localechod.echo.events import Event, EventBus
+from localechod.echo.peer_log import PeerLog
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.supervisor import UnknownEndpointError
 from tests.unit.loops import new_loop
@@ -69,6 +70,7 @@ class FakeSupervisor:
 
     def __init__(self) -> None:
         self.events = EventBus()
+        self.peer_log = PeerLog()
         self.rows = {name: endpoint(name) for name in ("stream", "datagram")}
         self.failures: dict[str, LocalechodError] = {}
         self.connected: list[PeerRow] = []
@@ -79,10 +81,17 @@ class FakeSupervisor:
         self.asked.set()
         return [self._named(name) for name in names or self.rows]
 
-    def peers(self, name: str | None) -> list[PeerRow]:
+    def each_status(self, names: Collection[str] = ()) -> Iterator[EndpointStatus]:
+        return iter(self.status(names))
+
+    def states(self) -> dict[str, str]:
+        return {name: row.state for name, row in self.rows.items()}
+
+    def peers(self, name: str | None, uid: int | None) -> Iterator[PeerRow]:
         if name is not None:
             self._named(name)
-        return [row for row in self.connected if name in {None, row.endpoint}]
+        here = [row for row in self.connected if name in {None, row.endpoint}]
+        return (row for row in here if uid in {None, row.uid})
 
     def start(self, name: str) -> None:
         self._change("start", name, "listening")
@@ -134,6 +143,7 @@ class FakeDaemon:
             config="/etc/localechod/localechod.toml",
             runtime_dir="/run/localechod",
             restart_needed=self.restart_needed,
+            log_lines_left_out_total=self.supervisor.peer_log.left_out,
         )
 
     async def reload(self) -> ReloadReport:

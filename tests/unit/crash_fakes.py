@@ -156,7 +156,7 @@ class Port:
         self.buffers = BufferBudget()
         self.socket_type = 0  # a socket object is there from the beginning
 
-    def observe(self, message: bytes) -> None:
+    def observe(self, message: bytes, uid: int) -> None:
         """Log nothing."""
 
     def failed(self, error: Exception) -> None:

@@ -4,9 +4,10 @@ import errno
 import socket
 import stat
 
-from localechod.explain.access import Acl, Node
 from localechod.explain.client import Client
-from localechod.explain.facts import Facts, Listing, Question
+from localechod.explain.facts import Facts, Question
+from localechod.explain.inode import Acl, Node
+from localechod.explain.listings import Listing
 from localechod.explain.mounts import Mount
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.security import Security
@@ -35,7 +36,8 @@ def step(
     path: str, mode: int, uid: int = 0, gid: int = 0, *, acl: Acl | None = None, mount: Mount = DISK
 ) -> Step:
     """Return one step of a path."""
-    return Step(path.encode(), Node(mode, uid, gid, acl), mount, inode=7, device=1)
+    raw = path.encode()
+    return Step(raw, Node(mode, uid, gid, acl), mount, inode=hash(raw), device=1, ours=raw)
 
 
 def link(path: str, target: str, uid: int, parent: Node | None) -> Step:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_new_catalog_replaces_the_old_and_leaves_no_other_file(sockdir: Path) 
 
 def test_names_of_any_bytes_survive_and_the_file_stays_ascii(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
-    entry = CatalogEntry("odd", "stream", '/run/\udcff\n\x1b"é', "line", 1)
+    entry = CatalogEntry("odd", "stream", '/run/\udcff\n\x1b"é', "line", 2)
     write(path, [entry])
     assert read(path)["odd"] == entry
     assert path.read_bytes().isascii()
@@ -106,6 +107,31 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("record_size", 2**62, "an endpoint's record_size is"),
+        ("path", "/" + "x" * 200, "address .*: 201 bytes"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(
+    sockdir: Path, field: str, value: object, reason: str
+) -> None:
+    path = sockdir / "endpoints.json"
+    row = {"name": "x", "type": "stream", "path": "/x", "framing": "", "record_size": 2}
+    path.write_text(json.dumps({"endpoints": [row | {field: value}]}))
+    with pytest.raises(LocalechodError, match=reason):
+        read(path)
+
+
+def test_a_file_that_is_too_long_is_not_read(sockdir: Path) -> None:
+    path = sockdir / "endpoints.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(LocalechodError, match="no regular file of at most"):
+        read(path)
+
+
 def test_unknown_fields_are_ignored(sockdir: Path) -> None:
     path = sockdir / "endpoints.json"
     write(path, ENTRIES)
@@ -115,7 +141,7 @@ def test_unknown_fields_are_ignored(sockdir: Path) -> None:
     assert read(path)["stream"] == ENTRIES[0]
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo"])
+@pytest.mark.parametrize("kind", ["link", "fifo", "fifo with a writer"])
 def test_a_link_or_fifo_at_its_path_is_neither_followed_nor_waited_for(
     sockdir: Path, kind: str
 ) -> None:
@@ -125,5 +151,8 @@ def test_a_link_or_fifo_at_its_path_is_neither_followed_nor_waited_for(
         path.symlink_to("elsewhere.json")
     else:
         os.mkfifo(path)
-    with pytest.raises(LocalechodError, match="read failed: "):
-        read(path)
+    with ExitStack() as stack:
+        if kind == "fifo with a writer":
+            stack.callback(os.close, os.open(path, os.O_RDWR))
+        with pytest.raises(LocalechodError, match="read failed: "):
+            read(path)

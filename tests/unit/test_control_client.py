@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control import call, client, connect, events
+from localechod.control import call, channel, client, connect, events
 from localechod.control.client import Client
 from localechod.control.connect import ConnectionLostError
 from localechod.control.events import EventClient
@@ -91,13 +91,13 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
         listening.listen()
         original = connect.connected
 
-        def closed(address: Address) -> socket.socket:
-            sock = original(address)
+        def closed(address: Address, seconds: float | None = None) -> socket.socket:
+            sock = original(address, seconds)
             listening.accept()[0].close()
             return sock
 
         with pytest.MonkeyPatch.context() as patch:
-            for each in (events, connect):
+            for each in (channel, connect):
                 patch.setattr(each, "connected", closed)
             for _ in range(20):
                 with pytest.raises(ConnectionLostError, match="closed before the reply"):

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterable
 
-from localechod.control.event_history import REMEMBERED, EventHistory
+from localechod.control.event_history import EventHistory
 from localechod.echo.events import Event, EventBus
+from localechod.limits import EVENTS
 from tests.unit.control_fakes import LoopFactory, on_each_loop, run
 
 pytestmark = on_each_loop
@@ -58,7 +59,7 @@ def test_the_history_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> No
         bus = EventBus()
         history = EventHistory(bus)
         watcher = history.watch(0)[1]
-        for number in range(REMEMBERED + 10):
+        for number in range(EVENTS + 10):
             bus.publish(event(number))
         await texts(watcher, 1)
         past, _ = history.watch(10_000)
@@ -66,7 +67,7 @@ def test_the_history_is_bounded_and_keeps_the_newest(factory: LoopFactory) -> No
         await history.close()
         return len(past), past[0].text, [e.text for e in newest]
 
-    assert run(factory, main) == (REMEMBERED, "10", ["264", "265"])
+    assert run(factory, main) == (EVENTS, "10", ["264", "265"])
 
 
 def test_a_slow_watcher_is_told_how_many_events_are_missing(factory: LoopFactory) -> None:
@@ -74,7 +75,7 @@ def test_a_slow_watcher_is_told_how_many_events_are_missing(factory: LoopFactory
         bus = EventBus()
         history = EventHistory(bus)
         watcher = history.watch(0)[1]
-        for number in range(REMEMBERED + 7):
+        for number in range(EVENTS + 7):
             bus.publish(event(number))  # more than the pump itself can hold
         await texts(watcher, 1)
         before = watcher.dropped

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control import events
+from localechod.control import channel
 from localechod.control.connect import connected
 from localechod.control.events import EventClient
 from localechod.localsocket.address import Address
@@ -20,17 +20,17 @@ def test_grpclib_connects_and_makes_its_protocol_by_our_hooks(
     path = sockdir / "control.sock"
     used = []
 
-    def connecting(address: Address) -> socket.socket:
+    def connecting(address: Address, seconds: float | None = None) -> socket.socket:
         used.append("_create_connection")
-        return connected(address)
+        return connected(address, seconds)
 
-    class Protocol(events._Protocol):
+    class Protocol(channel._Protocol):
         def data_received(self, data: bytes) -> None:
             used.append("_protocol_factory")
             super().data_received(data)
 
-    monkeypatch.setattr(events, "connected", connecting)
-    monkeypatch.setattr(events, "_Protocol", Protocol)
+    monkeypatch.setattr(channel, "connected", connecting)
+    monkeypatch.setattr(channel, "_Protocol", Protocol)
 
     async def main() -> None:
         async with served(path, FakeDaemon()), EventClient(str(path)) as client:

@@ -2,26 +2,28 @@
 
 import pytest
 
-from localechod.control.limits import (
+from localechod.control.limits import CallerLimits, Excess
+from localechod.echo import ratelimit
+from localechod.echo.reasons import Reason
+from localechod.limits import (
     BURST_BYTES,
     BYTES_PER_SECOND,
     CALLS_PER_USER,
-    CONNECTIONS,
-    CONNECTIONS_PER_USER,
-    CallerLimits,
+    CONTROL_CONNECTIONS,
+    CONTROL_CONNECTIONS_PER_USER,
 )
-from localechod.echo import ratelimit
 
 
 def filled(limits: CallerLimits, uid: int) -> None:
-    for _ in range(CONNECTIONS_PER_USER):
+    for _ in range(CONTROL_CONNECTIONS_PER_USER):
         assert not limits.connect(uid)
 
 
 def test_a_users_limit_does_not_affect_others() -> None:
     limits = CallerLimits({0})
     filled(limits, 1000)
-    assert limits.connect(1000) == "uid 1000 has 16 control connections already"
+    text = "uid 1000 has 16 control connections already"
+    assert limits.connect(1000) == Excess(Reason.USER_LIMIT, text)
     assert not limits.connect(1001)
 
 
@@ -33,12 +35,14 @@ def test_a_disconnect_permits_another_connection() -> None:
     assert limits.connect(1000)
 
 
-def test_beyond_the_total_each_user_gets_one_and_root_and_the_daemon_itself_any_number() -> None:
+def test_beyond_the_total_each_user_gets_two_and_root_and_the_daemon_itself_any_number() -> None:
     limits = CallerLimits({0, 990})
-    for uid in range(1000, 1000 + CONNECTIONS // CONNECTIONS_PER_USER):
+    for uid in range(1000, 1000 + CONTROL_CONNECTIONS // CONTROL_CONNECTIONS_PER_USER):
         filled(limits, uid)
     assert not limits.connect(2000)
-    assert limits.connect(2000) == "there are 64 control connections already"
+    assert not limits.connect(2000)
+    text = "there are 64 control connections already"
+    assert limits.connect(2000) == Excess(Reason.TOTAL_LIMIT, text)
     assert not limits.connect(2001)
     for uid in (0, 990):
         assert not limits.connect(uid)
@@ -51,19 +55,12 @@ def test_the_privileged_have_a_limit_of_their_own() -> None:
     assert limits.connect(0)
 
 
-def test_an_excess_is_reported_once_until_the_user_disconnects() -> None:
-    limits = CallerLimits({0})
-    filled(limits, 1000)
-    assert [limits.should_report(1000) for _ in range(3)] == [True, False, False]
-    limits.disconnect(1000)
-    assert limits.should_report(1000)
-
-
 def test_calls_are_counted_per_user() -> None:
     limits = CallerLimits({0})
     for _ in range(CALLS_PER_USER):
         assert not limits.call(1000)
-    assert limits.call(1000) == "uid 1000 has 64 calls under way already"
+    text = "uid 1000 has 64 calls under way already"
+    assert limits.call(1000) == Excess(Reason.CALL_LIMIT, text)
     assert not limits.call(1001)
     limits.end_call(1000)
     assert not limits.call(1000)
@@ -72,7 +69,8 @@ def test_calls_are_counted_per_user() -> None:
 def test_bytes_are_limited_by_user_and_come_back_with_time() -> None:
     limits = CallerLimits({0})
     assert not limits.spend(1000, BURST_BYTES, 5.0)
-    assert limits.spend(1000, 1, 5.0) == "uid 1000 sends more than 8192 bytes a second"
+    text = "uid 1000 sends more than 8192 bytes a second"
+    assert limits.spend(1000, 1, 5.0) == Excess(Reason.BYTE_LIMIT, text)
     assert not limits.spend(1001, BURST_BYTES, 5.0)
     assert not limits.spend(1000, BYTES_PER_SECOND // 2, 6.0)
     assert limits.spend(1000, BYTES_PER_SECOND, 6.0)
@@ -88,7 +86,7 @@ def test_a_flood_is_not_held_against_a_user_for_long() -> None:
 
 
 def test_the_table_of_budgets_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratelimit, "USERS", 3)
+    monkeypatch.setattr(ratelimit, "USER_ENTRIES", 3)
     limits = CallerLimits({0})
     for uid in range(1000, 1010):
         assert not limits.spend(uid, 10, 5.0)

@@ -14,10 +14,10 @@ from grpclib.exceptions import GRPCError
 
 from localechod.control.access import METHOD_RIGHTS, Right
 from localechod.control.connect import ConnectionLostError
-from localechod.control.limits import CALLS_PER_USER
 from localechod.control.server import ControlServer
 from localechod.control.wire import control_pb2 as pb
 from localechod.errors import DaemonNotRunningError, LocalechodError
+from localechod.limits import CALLS_PER_USER
 from tests.integration.harness import needs_root
 from tests.unit.control_fakes import (
     NOBODY,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from localechod.control.wire import control_pb2 as pb
 from localechod.echo.events import Event
 from localechod.echo.status import PeerRow
 from localechod.errors import ConfigError, LocalechodError, SocketError, UsageError
+from localechod.limits import ANSWER_ROWS
 from localechod.localsocket.peer import pid_namespace
 from tests.unit.control_fakes import (
     NOBODY,
@@ -290,3 +291,33 @@ def test_following_ends_when_the_daemon_does(factory: LoopFactory, path: Path) -
             await closing
 
     run(factory, main)
+
+
+def test_a_long_answer_lets_everything_else_run_in_between(
+    factory: LoopFactory, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slices(count: int) -> int:
+        async def main() -> int:
+            daemon = FakeDaemon()
+            turns = at_first = at_last = 0
+
+            def connected() -> Iterator[PeerRow]:
+                nonlocal at_first, at_last
+                at_first = turns
+                for _ in range(count):
+                    at_last = turns
+                    yield peer("stream", OWN_UID)
+
+            monkeypatch.setattr(daemon.supervisor, "peers", lambda _name, _uid: connected())
+            async with served(path, daemon), ThreadedClient(str(path)) as client:
+                call = asyncio.ensure_future(client.peers())
+                while not call.done():
+                    turns += 1
+                    await asyncio.sleep(0)
+                assert len((await call).peers) == count
+            return at_last - at_first
+
+        return run(factory, main)
+
+    assert slices(ANSWER_ROWS) == 0
+    assert slices(100 * ANSWER_ROWS) >= 99

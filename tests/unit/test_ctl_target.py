@@ -113,7 +113,35 @@ def test_an_endpoints_address_has_its_type_and_framing(options: Options, sockdir
     assert resolve("@stream", options).framing == "auto"
 
 
-@pytest.mark.parametrize("text", ["./stream", "a/b", "/", "@", "/" + "x" * 200])
+def test_an_endpoints_address_is_recognized_in_any_form(
+    options: Options, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sockdir)
+    for text in (f"unix://{sockdir}/article.sock", "./article.sock", "unix:article.sock"):
+        assert resolve(text, options).record_size == 512, text
+    assert resolve("unix-abstract:letters", options).type == "datagram"
+
+
+def test_the_choice_from_a_list_is_printed(
+    options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = resolve("unix:path=/x/a;unix:path=/x/b", options)
+    assert found.address == Address(b"/x/a")
+    assert capsys.readouterr().err == "(address 1 of 2: /x/a)\n"
+
+
+def test_a_socket_in_the_working_directory_is_hinted_at(
+    options: Options, sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sockdir)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("x.sock")
+    for asked in (options, Options(f"{sockdir}/nowhere/control.sock")):  # without a catalog, too
+        with pytest.raises(UsageError, match=r"no endpoint is named x.sock; there is \./x.sock,"):
+            resolve("x.sock", asked)
+
+
+@pytest.mark.parametrize("text", ["", "/", "@", "unix:", "./", "/" + "x" * 200])
 def test_an_impossible_address_is_a_usage_error(text: str, options: Options) -> None:
     with pytest.raises(UsageError):
         resolve(text, options)

@@ -20,6 +20,7 @@ from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.framed import StreamConnection
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
+from localechod.limits import UNCOUNTED_BYTES
 from localechod.localsocket.peer import credentials
 
 KIB = 1024
@@ -40,8 +41,8 @@ class Port:
         self.buffers = BufferBudget()
         self.here: list[Connection] = []
 
-    def observe(self, message: bytes) -> None:
-        assert not message
+    def observe(self, message: bytes, uid: int) -> None:
+        raise AssertionError((message, uid))
 
     socket_type = int(socket.SOCK_STREAM)
 
@@ -63,7 +64,7 @@ class Port:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
-    monkeypatch.setattr(module, "LIMIT", 100 * KIB)
+    monkeypatch.setattr(module, "BUFFERED_BYTES", 100 * KIB)
     reactor = Reactor()
     loop = EventLoop(reactor)
     port = Port(reactor)
@@ -71,7 +72,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     for connection in list(port.here):
         connection.close_now()
     assert port.buffers._total == 0
-    assert not port.buffers._sizes
+    assert not port.buffers._users
     loop.close()
 
 
@@ -129,9 +130,9 @@ def test_bytes_from_the_previous_process_count(port: Port) -> None:
 
 def test_little_is_not_counted(port: Port) -> None:
     with closing(port.client()) as client:
-        client.send(b"x" * module.SMALL)
+        client.send(b"x" * UNCOUNTED_BYTES)
         port.here[0].serve(0)
-    assert not port.buffers._sizes
+    assert not port.buffers._users
 
 
 class Owner:
@@ -148,7 +149,7 @@ class Owner:
 def test_the_user_who_has_most_is_evicted_and_not_the_largest_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LIMIT", 100 * KIB)
+    monkeypatch.setattr(module, "BUFFERED_BYTES", 100 * KIB)
     budget = BufferBudget()
     alice, mallory = Owner(budget, 1), [Owner(budget, 2) for _ in range(4)]
     budget.report(alice, 40 * KIB)

@@ -1,48 +1,51 @@
-"""How many descriptors a configuration takes: what is refused, and what is worth a warning."""
+"""How many descriptors a configuration takes, compared with what a limit leaves."""
 
 from pathlib import Path
 
 import pytest
 
 from localechod import config
-from localechod.config import Config
-from localechod.echo.descriptors import Plan, ceiling
+from localechod.echo.descriptors import Plan, ceiling, taken_by
 from localechod.errors import ConfigError
 
-
-def endpoints(count: int, kind: str = "stream", path: str = "/run/x") -> Config:
-    text = "".join(
-        f'[endpoints.e{number}]\ntype = "{kind}"\npath = "{path}{number}"\n'
-        for number in range(count)
-    )
-    return config.parse(f"version = 1\n{text}", Path("/run"), "test")
-
-
-def test_a_file_takes_three_an_abstract_name_one_and_an_activated_socket_one_more() -> None:
-    whole = Plan(endpoints(10, path="@"), 1000).clients
-    assert whole - Plan(endpoints(10), 1000).clients == 20
-    assert whole - Plan(endpoints(10, path="@"), 1000, ["e1", "other"]).clients == 1
+TEXT = """
+version = 1
+[endpoints.path]
+type = "stream"
+[endpoints.off]
+type = "seqpacket"
+enabled = false
+[endpoints.abstract]
+type = "datagram"
+path = "@x"
+"""
 
 
-def test_the_limits_edge_is_one_client() -> None:
-    Plan(endpoints(10), 62).require()  # 47, without the quarter that is reserved
-    with pytest.raises(ConfigError) as caught:
-        Plan(endpoints(10), 61).require()
-    assert caught.value.exit_status == 78
-    assert str(caught.value) == (
-        "too few descriptors: the limit is 61; 10 endpoints take 30, the service 16, 15 are "
-        "reserved; raise the limit: LimitNOFILE= in the unit, or `ulimit -n` in the shell"
-    )
-    Plan(endpoints(10, "datagram"), 61).require()  # it has no connections
+def plan(limit: int, activated: tuple[str, ...] = (), others: int = 0) -> Plan:
+    return Plan(config.parse(TEXT, Path("/run/x"), "text"), limit, activated, others)
 
 
-def test_few_clients_for_each_endpoint_are_worth_a_warning() -> None:
-    assert ceiling(20_000) == 19_872
-    assert Plan(endpoints(5000), 20_000).warning() == (
-        "descriptors for 4856 clients only: the limit is 20000; 5000 endpoints take 15000, the "
-        "service 16, 128 are reserved; raise the limit: LimitNOFILE= in the unit, or `ulimit -n` "
-        "in the shell"
-    )
-    assert not Plan(endpoints(5000), 65_536).warning()
-    assert not Plan(endpoints(2), 1024).warning()
-    assert not Plan(endpoints(100, "datagram"), 512).warning()
+def test_a_path_takes_three_a_name_one_and_an_activated_one_more() -> None:
+    found = config.parse(TEXT, Path("/run/x"), "text").endpoints
+    assert taken_by(found.values()) == 7
+    assert taken_by(found.values(), ("path", "abstract")) == 9
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(64, 48), (512, 384), (1024, 896), (65536, 65408)])
+def test_a_quarter_of_a_small_limit_is_reserved(limit: int, expected: int) -> None:
+    assert ceiling(limit) == expected
+
+
+def test_at_least_one_client_must_fit() -> None:
+    # 24 of 31 are not reserved: 16 of the service itself, 7 of the endpoints, one client.
+    plan(31).require()
+    with pytest.raises(ConfigError, match="limit is 30; 3 endpoints take 7, the service 16, 7 are"):
+        plan(30).require()
+    with pytest.raises(ConfigError, match=", 1 of connections and moves"):
+        plan(31, others=1).require()
+
+
+def test_few_clients_are_a_warning_and_many_are_none() -> None:
+    assert plan(1024).warning() == ""
+    assert plan(40).warning().startswith("descriptors for 7 clients only: the limit is 40; ")
+    assert plan(8).warning().startswith("descriptors for 0 clients only: ")

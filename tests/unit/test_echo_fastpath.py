@@ -55,7 +55,8 @@ class Stage:
         model = kind.model(self)  # type: ignore[arg-type]
         self.connection: Connection = model.begin(ours.detach(), 1, 2, 3)
 
-    def observe(self, message: bytes) -> None:
+    def observe(self, message: bytes, uid: int) -> None:
+        assert uid == self.connection.uid
         self.seen.append(message)
 
     @property
@@ -79,7 +80,7 @@ class Stage:
             return b""
 
     def close(self) -> None:
-        if self.connection.fd >= 0:
+        if hasattr(self, "connection") and self.connection.fd >= 0:
             self.connection.close()
         self.client.close()
 
@@ -288,6 +289,25 @@ def test_a_callback_may_close_the_next_connection(stages: Stages) -> None:
     stages.reactor.turn()
     assert first.seen == second.seen == [b"left"]
     assert second.connection.messages == 0
+
+
+def test_lines_whose_replies_exceed_the_buffer_are_answered_by_python(stages: Stages) -> None:
+    stage = stages(prefix="x" * 255)
+    expected = (b"x" * 255 + b"\n") * 1200
+    found = stage.ask(b"\n" * 1200)
+    while len(found) < len(expected):  # more than a socket takes at once
+        stage.reactor.turn()
+        found += stage.client.recv(1 << 20)
+    assert found == expected
+
+
+def test_a_connection_that_only_the_poller_has_ends(stages: Stages) -> None:
+    stage = stages()
+    del stage.connection
+    stage.client.shutdown(socket.SHUT_WR)
+    stage.reactor.turn()
+    assert stage.client.recv(1) == b""
+    assert stage.seen == [b"left"]
 
 
 def test_values_longer_than_the_buffers_are_refused(stages: Stages) -> None:

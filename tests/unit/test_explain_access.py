@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from localechod.explain.access import AclEntry, Node, Want, decide, parse_acl
+from localechod.explain.access import Want, decide
+from localechod.explain.inode import AclEntry, Node, parse_acl
 from tests.unit.explain_fakes import client
 
 HEADER = struct.pack("<I", 2)

@@ -53,10 +53,23 @@ def test_a_uid_without_an_account_has_no_login_groups(monkeypatch: pytest.Monkey
     assert client._login_groups(4_000_000_000) == frozenset()
 
 
-@pytest.mark.parametrize("text", ["nosuch", "4000000000", "99999999999999999999", "a\0b", "\n"])
+@pytest.mark.parametrize(
+    "text", ["nosuch", "4294967295", "99999999999999999999", "5:", "5:x", "a\0b", "\n"]
+)
 def test_an_unknown_user_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="no such user"):
         of_user(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"), [("4000000000", frozenset()), ("5:60,50", frozenset((60, 50)))]
+)
+def test_a_uid_with_groups_needs_no_account_and_is_shown_as_a_number(
+    text: str, groups: frozenset[int]
+) -> None:
+    found = of_user(text)
+    assert (found.groups, found.login_groups, found.is_foreign) == (groups, frozenset(), True)
+    assert (found.name, found.group_name(0)) == (str(found.uid), "0")
 
 
 def test_a_process_that_has_ended_is_a_usage_error() -> None:

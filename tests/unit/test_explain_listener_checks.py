@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from localechod.explain.check import Check
-from localechod.explain.facts import Listing
+from localechod.explain.listings import Listing
 from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.security import Security
@@ -24,7 +24,7 @@ def check(report: Report, name: str) -> Check:
 
 def test_without_a_problem_every_holder_is_named() -> None:
     report = judge(docker(MEMBER))
-    assert (report.verdict.number, report.verdict.remedy, report.exit_status) == (0, "", 0)
+    assert (report.verdict.number, report.verdict.remedy.text, report.exit_status) == (0, "", 0)
     assert {each.result for each in report.checks} == {"ok"}
     assert check(report, "holders").detail == (
         "systemd (1, root, init.scope); dockerd (812, root, docker.service)"
@@ -61,7 +61,7 @@ def test_a_deleted_bind_mount_has_its_own_remedy() -> None:
     facts = replace(docker(MEMBER, listing=Listing()), walk=walk(end=end))
     report = judge(facts)
     assert report.verdict.number == errno.ECONNREFUSED
-    assert report.verdict.remedy.startswith("mount the directory instead of the file")
+    assert report.verdict.remedy.text.startswith("mount the directory instead of the file")
     assert check(report, "mount").result == "problem"
     # While its server runs, the deleted file accepts connections like any other.
     assert judge(replace(facts, listing=Listing((listener(),)))).verdict.number == 0

@@ -16,7 +16,9 @@ TABLE = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
 def test_a_table_is_read_with_its_optional_fields_and_escapes() -> None:
     found = mounts.parse(TABLE)
     assert list(found) == [22, 27, 90, 91, 92]
-    assert found[27] == mounts.Mount(os.makedev(254, 0), b"/", b"/", "ext4", read_only=True)
+    assert found[27] == mounts.Mount(
+        os.makedev(254, 0), b"/", b"/", "ext4", read_only=True, is_locked=True
+    )
     assert found[90].point == b"/mnt/with blank"
     assert [number for number, mount in found.items() if mount.is_deleted] == [90]
     assert [number for number, mount in found.items() if mount.ignores_modes] == [91, 92]

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2] / "localechod"
 
 # From the ground up; a module may import from its own floor's room and from floors below.
 FLOORS = [
-    ["errors", "text", "__init__"],
+    ["errors", "limits", "text", "__init__"],
     ["accounts"],
     ["localsocket"],
     ["host"],

@@ -150,17 +150,36 @@ def test_several_holders_are_counted(sockdir: Path) -> None:
         assert " and 1 more hold it: " in refused(path)
 
 
+CONNECTED = """
+listener, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+client.connect(path)
+accepted = listener.accept()[0]
+listener.close()
+"""
+
+
 def test_connections_that_outlived_their_listener_are_described_as_such(sockdir: Path) -> None:
+    path = sockdir / "s"
+    with running(CONNECTED, path):
+        assert "holds a connection that was accepted through it: " in refused(path)
+    remove_dead(path)
+
+
+def test_our_own_connections_do_not_keep_the_file_of_a_closed_listener(sockdir: Path) -> None:
     path = sockdir / "s"
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(path))
         listener.listen()
         client.connect(str(path))
-        accepted, _ = listener.accept()
-        listener.close()
-        assert "holds a connection that was accepted through it: " in refused(path)
-        accepted.close()
-    remove_dead(path)
+        with listener.accept()[0] as accepted:
+            assert "holds it" in refused(path)
+            listener.close()
+            remove_dead(path)
+            assert not path.exists()
+            client.send(b"x")
+            assert accepted.recv(2) == b"x"
 
 
 @needs_root

@@ -13,15 +13,32 @@ class StatusRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("daemon", "endpoints")
+    __slots__ = ("daemon", "endpoints", "control")
     DAEMON_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     daemon: Daemon
     endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
-    def __init__(self, daemon: _Optional[_Union[Daemon, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
+    control: ControlSocket
+    def __init__(self, daemon: _Optional[_Union[Daemon, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., control: _Optional[_Union[ControlSocket, _Mapping]] = ...) -> None: ...
+
+class ControlSocket(_message.Message):
+    __slots__ = ("connections", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    connections: int
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, connections: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Daemon(_message.Message):
-    __slots__ = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir", "restart_needed")
+    __slots__ = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir", "restart_needed", "log_lines_left_out_total")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +47,7 @@ class Daemon(_message.Message):
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_DIR_FIELD_NUMBER: _ClassVar[int]
     RESTART_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    LOG_LINES_LEFT_OUT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     user: str
@@ -38,7 +56,8 @@ class Daemon(_message.Message):
     config: str
     runtime_dir: str
     restart_needed: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., user: _Optional[str] = ..., uid: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., config: _Optional[str] = ..., runtime_dir: _Optional[str] = ..., restart_needed: _Optional[_Iterable[str]] = ...) -> None: ...
+    log_lines_left_out_total: int
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., user: _Optional[str] = ..., uid: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., config: _Optional[str] = ..., runtime_dir: _Optional[str] = ..., restart_needed: _Optional[_Iterable[str]] = ..., log_lines_left_out_total: _Optional[int] = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections", "accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total", "errors", "error", "hint", "restarts_total")

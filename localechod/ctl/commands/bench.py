@@ -38,7 +38,7 @@ def bench(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         str | None,
         typer.Argument(
             metavar="[TARGET]",
-            help="An endpoint's name, an absolute path, or @NAME; without it, compare transports.",
+            help="An endpoint's name, a path, or @NAME; without it, compare transports.",
             autocompletion=endpoint_names,
             show_default=False,
         ),

@@ -50,14 +50,16 @@ def events(
 
 
 async def _past(options: Options, show: "Show") -> None:
+    """Show past events after all have come: a pager that waits is no reason for a timeout."""
     from localechod.control.events import EventClient  # noqa: PLC0415 - `--help` does without
 
     async with (
         EventClient(options.control_path()) as client,
         client.events(follow=False, recent=RECENT) as received,
     ):
-        async for one in received:
-            show(one)
+        past = [one async for one in received]
+    for one in past:
+        show(one)
 
 
 async def _follow(options: Options, show: "Show") -> None:

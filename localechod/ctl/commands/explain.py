@@ -13,11 +13,12 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
-from localechod.ctl.target import endpoints, find
+from localechod.ctl.target import endpoints, find, read_address
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
 from localechod.explain.client import Client, of_process, of_user
 from localechod.explain.facts import Question
+from localechod.explain.remedy import Remedy
 from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
@@ -26,6 +27,7 @@ Type = Literal["stream", "datagram", "seqpacket"]
 
 _COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 _RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
+_INDENT = 9  # of the verdict and the remedy, whose labels are shorter
 _NARROWEST = 60
 _LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
 
@@ -35,13 +37,13 @@ class _Socket:
     """A socket to explain.
 
     Attributes:
-        address: a path, or "@name".
+        address: as in sun_path: a path, or a NUL and an abstract name.
         type: "stream", "datagram", "seqpacket", or "" for any.
         name: the endpoint's, escaped, or "".
         is_control: it is the daemon's control socket.
     """
 
-    address: str
+    address: bytes
     type: str = ""
     name: str = ""
     is_control: bool = False
@@ -59,7 +61,12 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--as", metavar="USER", help="Check for a new login of this user.")
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="USER",
+            help="Check for a new login of this user; UID[:GID,...] needs no account.",
+        ),
     ] = None,
     pid: Annotated[
         int | None,
@@ -71,6 +78,12 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     ] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Connect as well; without it, nothing is changed.")
+    ] = False,
+    filters: Annotated[
+        bool,
+        typer.Option(
+            "--filters", help="Read the process's seccomp filters, which stops it for a moment."
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -87,11 +100,13 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         localechoctl explain /run/app/app.sock --pid 4242 --probe
         localechoctl explain
     """
+    if filters and pid is None:
+        raise UsageError("--filters: no process is given", "use it with --pid")
     client = _client(user, pid)
     asked = TYPES[kind] if kind else None
     sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
     reports = [
-        (each, answer.explain(_question(each, asked, client, pid), probing=probe))
+        (each, answer.explain(_question(each, asked, client, pid, filters), probing=probe))
         for each in sockets
     ]
     if target is None:
@@ -112,9 +127,12 @@ def as_json(report: Report) -> dict[str, Any]:
         "path": shown_name(report.question),
         "as": report.question.client.name,
         "type": report.type,
-        "errno": report.verdict.number,
+        "errno": None if (report.verdict.number or 0) < 0 else report.verdict.number,
         "verdict": report.verdict.text,
-        "remedy": report.verdict.remedy or None,
+        "served": report.served,
+        "remedy": report.verdict.remedy.text or None,
+        "commands": list(report.verdict.remedy.commands),
+        "caveats": list(report.verdict.remedy.caveats),
         "checks": [
             {"name": check.name, "result": check.result, "detail": check.detail}
             for check in report.checks
@@ -134,7 +152,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_text(report: Report, name: str = "") -> str:
     """Return a report as text."""
     question = report.question
-    who = f"as {question.client.name}"
+    who = f"as {question.client.called}"
     where = f", seen from process {question.pid}" if question.pid is not None else ""
     heading = f"{shown_name(question)} ({who}{where})"
     lines = [f"{name}: {heading}" if name else heading, ""]
@@ -144,14 +162,28 @@ def as_text(report: Report, name: str = "") -> str:
         first, *rest = _wrapped(check.detail, _RESULT + _NAME + 4)
         lines += [f"{result}  {check.name:<{_NAME}}  {first}", *rest]
     lines += ["", *_labelled("verdict", report.verdict.text)]
-    if report.verdict.remedy:
-        lines += _labelled("remedy", report.verdict.remedy)
+    lines += _remedy(report.verdict.remedy)
     return "\n".join(lines)
 
 
-def _labelled(label: str, text: str) -> list[str]:
-    first, *rest = _wrapped(text, 9)
-    return [f"{label + ':':<8} {first}", *rest]
+def _remedy(remedy: Remedy, label: str = "remedy") -> list[str]:
+    """Show each step, below it its command, which is never broken, and what to know before."""
+    lines = _labelled(label, remedy.reason) if remedy.reason else []
+    many = len(remedy.actions) > 1
+    for number, action in enumerate(remedy.actions, 1):
+        lines += _labelled(label if number == 1 else "", action.text, f"{number}. " if many else "")
+        lines += [" " * (_INDENT + 3 * many) + action.command] if action.command else []
+    if remedy.alternative is not None:
+        lines += _remedy(remedy.alternative, "or")
+    for caveat in remedy.caveats:
+        lines += _labelled("caveat", caveat)
+    return lines
+
+
+def _labelled(label: str, text: str, number: str = "") -> list[str]:
+    first, *rest = _wrapped(text, _INDENT + len(number))
+    front = f"{label}:" if label else ""
+    return [f"{front:<{_INDENT}}{number}{first}", *rest]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
@@ -172,22 +204,18 @@ def _client(user: str | None, pid: int | None) -> Client:
         raise UsageError(f"--pid {pid}: not a process id", "see ps -e")
     if user is None:
         return of_process(pid or os.getpid())
-    return of_user(user)
+    return of_user(user, pid)
 
 
 def _named(text: str, options: Options) -> _Socket:
-    if not text:
-        raise UsageError("the address is empty", "give a path, @NAME, or an endpoint's name")
-    if text == "@":
-        raise UsageError("address @: the abstract name is empty", "write @ and then a name")
     entry = find(text, options, configured=True)
-    return _Socket(text) if entry is None else _of_endpoint(entry)
+    return _Socket(read_address(text)) if entry is None else _of_endpoint(entry)
 
 
 def _all(options: Options) -> list[_Socket]:
     """Return the control socket and every endpoint; report a broken configuration."""
     options.announce()
-    control = _Socket(options.control_path(), "stream", "control socket", is_control=True)
+    control = _Socket(_raw(options.control_path()), "stream", "control socket", is_control=True)
     try:
         return [control, *map(_of_endpoint, endpoints(options, configured=True).values())]
     except LocalechodError as error:
@@ -196,11 +224,17 @@ def _all(options: Options) -> list[_Socket]:
 
 
 def _of_endpoint(entry: CatalogEntry) -> _Socket:
-    return _Socket(entry.path, entry.type, escape(entry.name))
+    return _Socket(_raw(entry.path), entry.type, escape(entry.name))
 
 
-def _question(asked: _Socket, kind: int | None, client: Client, pid: int | None) -> Question:
-    name = os.fsencode(asked.address)
-    if asked.address.startswith("@"):
-        name = b"\0" + name[1:]
-    return Question(name, kind or (TYPES[asked.type] if asked.type else None), client, pid)
+def _raw(written: str) -> bytes:
+    """Return a name of the configuration or the catalog as in sun_path."""
+    name = os.fsencode(written)
+    return b"\0" + name[1:] if written.startswith("@") else name
+
+
+def _question(
+    asked: _Socket, kind: int | None, client: Client, pid: int | None, filters: bool
+) -> Question:
+    type_ = kind or (TYPES[asked.type] if asked.type else None)
+    return Question(asked.address, type_, client, pid, filters)

@@ -107,6 +107,10 @@ def _errors(report: "StatusReport") -> list[Sample]:
     ]
 
 
+def _control_errors(report: "StatusReport") -> list[Sample]:
+    return [Sample(count, {"reason": reason}) for reason, count in report.control.errors.items()]
+
+
 # Information and state are gauges, as in nearly every exporter. OpenMetrics has types for both, but
 # readers of the older Prometheus format refuse the whole text because of them.
 FAMILIES = (
@@ -133,5 +137,26 @@ FAMILIES = (
     ),
     Family("localechod_sent_bytes", "counter", "bytes", "Bytes sent.", _of("sent_bytes_total")),
     Family("localechod_errors", "counter", "", "Errors by reason.", _errors),
+    Family(
+        "localechod_log_lines_left_out",
+        "counter",
+        "",
+        "Log lines that peers have caused and that were not written.",
+        lambda report: [Sample(report.daemon.log_lines_left_out_total, {})],
+    ),
+    Family(
+        "localechod_control_connections",
+        "gauge",
+        "",
+        "Connections to the control socket now.",
+        lambda report: [Sample(report.control.connections, {})],
+    ),
+    Family(
+        "localechod_control_errors",
+        "counter",
+        "",
+        "Errors of the control socket by reason.",
+        _control_errors,
+    ),
     Family("localechod_restarts", "counter", "", "Starts after the first.", _of("restarts_total")),
 )

@@ -1,4 +1,4 @@
-"""localechoctl peers: the connected peers."""
+"""localechoctl peers: the peers of our endpoints, of any local socket, or of a process."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +8,11 @@ from localechod.accounts import user_name
 from localechod.ctl import render
 from localechod.ctl.commands.status import duration
 from localechod.ctl.completion import endpoint_names
+from localechod.ctl.options import Options
 from localechod.ctl.session import client
+from localechod.ctl.target import find, read_address
+from localechod.localsocket.address import Address
+from localechod.localsocket.notation import is_address
 from localechod.localsocket.peer import command, pid_namespace
 
 if TYPE_CHECKING:
@@ -19,28 +23,55 @@ _HEADERS = ("ENDPOINT", "PID", "USER", "COMMAND", "CONNECTED", "MESSAGES", "IN",
 
 def peers(
     ctx: typer.Context,
-    name: Annotated[
+    target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
-            help="One endpoint; by default all.",
+            metavar="[TARGET]",
+            help="An endpoint's name, a path, or @NAME; by default all endpoints.",
             show_default=False,
             autocompletion=endpoint_names,
         ),
     ] = None,
+    pid: Annotated[
+        int | None, typer.Option(metavar="PID", help="Only connections of this process.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the connected peers; non-administrators see only their own connections.
+    """Show the connected peers of localechod's endpoints, of any local socket, or of a process.
 
+    Of an endpoint, the daemon tells its peers; non-administrators see only their own connections.
     Pid and user are those of the time when the peer connected, from the kernel. The pid is 0 where
     the daemon cannot see it. The command is looked up now; it is unknown where the process has
     ended or is hidden, or where the daemon runs in another container.
 
+    Of a path, of @NAME or with --pid, the kernel tells the connections, and the processes are those
+    that hold them now. TO-SERVER and TO-CLIENT are the bytes that are not read yet; UNREAD and SENT
+    are those that the process, and its peer, has not read. A waiting connection is not accepted
+    yet; one that is passed on is held by a process that does not listen, or by several. Senders
+    that do not connect their datagram socket are not seen. Only root sees the processes of others.
+
     Examples:
         localechoctl peers stream
-        localechoctl peers --json
+        localechoctl peers /run/docker.sock
+        localechoctl peers --pid 4242 --json
     """
-    report = client(ctx.obj).peers(name)
+    if pid is None and (target is None or not is_address(target)):
+        _show_endpoints(ctx.obj, target, json=json)
+        return
+    # The daemon's own peers need neither the kernel's list nor the processes of this host.
+    from localechod.ctl import connections  # noqa: PLC0415 - see above
+
+    raw = None if target is None else _raw(target, ctx.obj)
+    connections.show(connections.find(raw, pid), pid, json=json)
+
+
+def _raw(target: str, options: Options) -> bytes:
+    entry = find(target, options)
+    return read_address(target) if entry is None else Address.parse(entry.path).raw
+
+
+def _show_endpoints(options: Options, name: str | None, *, json: bool) -> None:
+    report = client(options).peers(name)
     same = report.pid_namespace == pid_namespace()
     rows = [(row, command(row.pid) if same else "") for row in report.peers]
     if json:

@@ -24,7 +24,7 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         str,
         typer.Argument(
             metavar="TARGET",
-            help="An endpoint's name, an absolute path, or @NAME.",
+            help="An endpoint's name, a path, or @NAME.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
@@ -57,9 +57,9 @@ def send(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Send messages to a local socket and print each reply on a line.
 
-    TARGET with a / or a leading @ is an address; anything else is the name of an endpoint of
-    localechod, which must be running. Replies are printed as they come; on a terminal, control
-    characters are shown as escapes.
+    TARGET with a / or a leading @ is an address, as are the forms of other programs, such as
+    unix:path=/x; anything else is the name of an endpoint of localechod, which must be running.
+    Replies are printed as they come; on a terminal, control characters are shown as escapes.
 
     Framing auto is the endpoint's own. Any other stream socket is sent a line; its reply ends at a
     newline, a NUL or a pause, and the rest of a 4096-byte record is dropped.
@@ -91,4 +91,4 @@ def _converse(
         conversation = Conversation(connected.sock, exchange, path, timeout)
         for message in messages:
             for reply in conversation.ask(message):
-                show(reply.hex().encode() if hexadecimal else reply)
+                show(reply, hexadecimal=hexadecimal)

@@ -1,17 +1,17 @@
 """localechoctl sockets: every local socket of this host, and the processes that hold it."""
 
-import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import typer
 
 from localechod.accounts import is_number, uid_of, user_name
 from localechod.ctl import render
-from localechod.errors import LocalechodError, UsageError
+from localechod.ctl.listing import process_as_json, uninspected, unlisted
+from localechod.ctl.matching import matcher
+from localechod.errors import UsageError
 from localechod.explain import netns
 from localechod.explain.processes import HoldingProcess, describe, holding_processes
 from localechod.localsocket import diag
@@ -33,7 +33,7 @@ def sockets(
         str | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="Only paths that match, with * and ? as in a shell; @... is abstract.",
+            help="A path, @NAME, or a pattern of names, with * and ? as in a shell.",
             show_default=False,
         ),
     ] = None,
@@ -50,26 +50,29 @@ def sockets(
     """Show the local sockets of this host, and all processes that hold them.
 
     For a listener, QUEUE is the number of connections that wait to be accepted, and BACKLOG their
-    limit. For other sockets, QUEUE is the bytes to be read, and BACKLOG the bytes sent that the
-    peer has not read. Only sockets of this network namespace are listed. Only root sees the
-    processes of other users.
+    limit. For other sockets, QUEUE is the bytes to be read, and BACKLOG the memory of what the
+    peer has not read. For datagrams, QUEUE counts the next one only: the kernel tells no more.
+
+    A path finds the socket of that file under any name. Only sockets of this network namespace are
+    listed. Only root sees the processes of other users.
 
     Examples:
         localechoctl sockets --listening
+        localechoctl sockets /var/run/docker.sock
         localechoctl sockets '/run/docker*'
         localechoctl sockets --type datagram --user root --json
     """
+    chosen = None if pattern is None else matcher(pattern)
     try:
         listed = diag.sockets()
     except OSError as error:
-        cause = f"listing failed: {error.strerror} ({error.errno})"
-        raise LocalechodError(cause, "it needs UNIX_DIAG in the kernel, and AF_NETLINK") from None
+        raise unlisted(error) from None
     wanted = [
         each
         for each in listed
         if (kind is None or TYPE_NAMES.get(each.type) == kind)
         and (not listening or _waits(each))
-        and (pattern is None or fnmatchcase(_name(each) or "", pattern))
+        and (chosen is None or chosen(each))
     ]
     held, unreadable = holding_processes(wanted)
     if user is not None:
@@ -82,9 +85,7 @@ def sockets(
         render.emit(as_text([(each, held[each.inode]) for each in wanted]))
     sys.stdout.flush()
     if unreadable:
-        count = "1 process" if unreadable == 1 else f"{unreadable} processes"
-        more = "; root sees more" if os.geteuid() else ""
-        sys.stderr.write(f"{count} could not be inspected{more}\n")
+        sys.stderr.write(f"{uninspected(unreadable)}\n")
     if not wanted and (others := _other_namespaces()):
         sys.stderr.write(f"no such socket in this network namespace; {others}\n")
 
@@ -92,12 +93,7 @@ def sockets(
 def _other_namespaces() -> str:
     """Return which network namespaces were not searched; a path works across all of them."""
     there = netns.survey()
-    others = len(there.pids) - 1
-    if not there.complete:
-        return "network namespaces outside of this container were not searched"
-    if others > 1:
-        return f"{others} other network namespaces were not searched"
-    return "1 other network namespace was not searched" if others else ""
+    return netns.unsearched(len(there.pids) - 1 if there.complete else None)
 
 
 def as_json(each: DiagSocket, holders: Sequence[HoldingProcess]) -> dict[str, Any]:
@@ -109,15 +105,7 @@ def as_json(each: DiagSocket, holders: Sequence[HoldingProcess]) -> dict[str, An
         "inode": each.inode,
         "queue": each.queue,
         "backlog": each.backlog,
-        "holders": [
-            {
-                "pid": holder.pid,
-                "user": holder.user,
-                "command": holder.command or None,
-                "unit": holder.unit or None,
-            }
-            for holder in holders
-        ],
+        "holders": [process_as_json(holder) for holder in holders],
     }
 
 

@@ -57,14 +57,18 @@ def status(
 
 def as_json(report: "StatusReport") -> dict[str, Any]:
     """Return the report in the documented form; the manual lists its fields as well."""
-    daemon = ("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir")
+    daemon = (
+        *("version", "pid", "user", "uid", "uptime_seconds", "config", "runtime_dir"),
+        *("restart_needed", "log_lines_left_out_total"),
+    )
     endpoint = (
         *("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections"),
         *("accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total"),
         *("errors", "error", "restarts_total"),
     )
     return {
-        "daemon": {name: getattr(report.daemon, name) for name in (*daemon, "restart_needed")},
+        "daemon": {name: getattr(report.daemon, name) for name in daemon},
+        "control": {"connections": report.control.connections, "errors": report.control.errors},
         "endpoints": [{name: getattr(row, name) for name in endpoint} for row in report.endpoints],
     }
 
@@ -72,6 +76,8 @@ def as_json(report: "StatusReport") -> dict[str, Any]:
 def as_text(report: "StatusReport") -> str:
     """Return the report as text: the daemon, then a row and some lines for each endpoint."""
     lines = _daemon(report.daemon)
+    if report.control.errors:
+        lines += _wrapped(f"control socket: errors: {_counts(report.control.errors)}", "")
     if not report.endpoints:
         return "\n".join([*lines, "", "no endpoints are configured"])
     rows = [_row(endpoint) for endpoint in report.endpoints]
@@ -104,6 +110,8 @@ def _daemon(info: "DaemonInfo") -> list[str]:
     if info.restart_needed:
         keys = ", ".join(info.restart_needed)
         lines += _wrapped(render.colour(f"restart needed for {keys}", "yellow"), "")
+    if info.log_lines_left_out_total:
+        lines.append(f"left out of the log: {info.log_lines_left_out_total} lines about peers")
     return lines
 
 
@@ -123,13 +131,16 @@ def _details(endpoint: "EndpointStatus") -> list[str]:
     owner = f"{endpoint.owner}:{endpoint.group} {endpoint.mode}" if endpoint.mode else "abstract"
     lines = [f"{_INDENT}{endpoint.path}  {owner}"]
     if endpoint.errors:
-        counts = ", ".join(f"{reason} {count}" for reason, count in endpoint.errors.items())
-        lines += _wrapped(f"errors: {counts}", _INDENT)
+        lines += _wrapped(f"errors: {_counts(endpoint.errors)}", _INDENT)
     if endpoint.error:
         lines += _wrapped(endpoint.error, _INDENT)
     if endpoint.hint:
         lines += _wrapped(f"hint: {endpoint.hint}", _INDENT)
     return lines
+
+
+def _counts(errors: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in errors.items())
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,20 +67,27 @@ class _Wait:
         """
         try:
             async with asyncio.timeout(seconds):
-                await self._persist()
+                await self._persist(time.monotonic() + seconds)
         except TimeoutError:
             raise LocalechodError(f"wait timed out after {seconds:g} s: {self._missing}") from None
 
-    async def _persist(self) -> None:
+    async def _persist(self, deadline: float) -> None:
         # `--help` does without grpclib.
-        from localechod.control.connect import ConnectionLostError  # noqa: PLC0415 - see above
+        from localechod.control.connect import (  # noqa: PLC0415 - see above
+            LOOK_SECONDS,
+            ConnectionLostError,
+        )
         from localechod.control.events import EventClient  # noqa: PLC0415 - see above
 
         delay = ReconnectDelay()
         refusals = 0
         while True:
             try:
-                async with EventClient(self._options.control_path()) as client:
+                path = self._options.control_path()
+                left = deadline - time.monotonic()
+                if left <= 0:  # connecting blocks the loop, so the timeout may come late
+                    raise TimeoutError
+                async with EventClient(path, min(left, LOOK_SECONDS)) as client:
                     if await self._watch(client):
                         return
             except (DaemonNotRunningError, ConnectionLostError) as error:

@@ -1,10 +1,14 @@
 """Messages of `send` on standard input, in hex, and replies on standard output."""
 
+import codecs
 import sys
 from collections.abc import Iterator
 
 from localechod.errors import UsageError
-from localechod.text import escape
+from localechod.text import escape, escape_all
+
+# Bytes that are converted at a time: escapes take up to thirty times the memory.
+_PIECE = 1 << 16
 
 
 def lines() -> Iterator[bytes]:
@@ -27,9 +31,17 @@ def unhex(text: bytes) -> bytes:
         ) from None
 
 
-def show(reply: bytes) -> None:
-    """Print a reply at once: raw for a program, escaped for a terminal."""
-    if sys.stdout.isatty():
-        reply = escape(reply).encode("utf-8", "backslashreplace")
-    sys.stdout.buffer.write(reply + b"\n")
+def show(reply: bytes, *, hexadecimal: bool) -> None:
+    """Print a reply at once: in hex, raw for a program, or escaped for a terminal."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    terminal = sys.stdout.isatty()
+    for start in range(0, len(reply), _PIECE):
+        piece = reply[start : start + _PIECE]
+        if hexadecimal:
+            piece = piece.hex().encode()
+        elif terminal:
+            text = decoder.decode(piece, final=start + _PIECE >= len(reply))
+            piece = escape_all(text).encode("utf-8", "backslashreplace")
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.write(b"\n")
     sys.stdout.flush()

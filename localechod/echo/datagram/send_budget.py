@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from localechod.echo.reasons import Reason
 from localechod.localsocket import diag
 
 # The send buffer to ask for, in bytes; the kernel doubles it, and grants net.core.wmem_max at most.
@@ -112,11 +113,11 @@ class SendBudget:
             size: bytes of the reply.
 
         Returns:
-            "unread_replies": earlier replies to this sender are unread. "queue_full": the send
+            UNREAD_REPLIES: earlier replies to this sender are unread. QUEUE_FULL: the send
             buffer has no space for this sender.
         """
         if not size and not self._may_hide(sender):
-            return "queue_full"
+            return Reason.QUEUE_FULL
         self.slack -= send_cost(size)
         if self.slack < 0 and (reason := self._careful(sender, send_cost(size))):
             return reason
@@ -142,14 +143,14 @@ class SendBudget:
             if receiver.unread or receiver.trust <= 0:
                 self._look(sender, receiver)
             if receiver.unread:
-                return "unread_replies"
+                return Reason.UNREAD_REPLIES
             receiver.trust -= cost
         if receiver is None and sender not in self._invisible:
             if sender in self._unlisted:
-                return "queue_full"
+                return Reason.QUEUE_FULL
             _remember(self._unlisted, sender)
         limit = self._limit(sender, receiver)
-        return "queue_full" if limit and used + cost > limit * self._share else ""
+        return Reason.QUEUE_FULL if limit and used + cost > limit * self._share else ""
 
     def _limit(self, sender: str | bytes, receiver: _Receiver | None) -> int:
         """Return how many shares may be taken after the reply; 0: as many as the kernel allows."""

@@ -12,7 +12,7 @@ from localechod.errors import LocalechodError
 
 # Incremented when a field below changes its meaning. A snapshot of another version is not read: its
 # connections are closed, which their clients can see, and no byte is misread.
-VERSION = 3
+VERSION = 4
 _MAGIC = b"localechod-state"
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
 
 
 class EndpointSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint: its configuration, its counters, and its connections."""
+    """One endpoint: its configuration, its counters with those of its connections, and these."""
 
     config: EndpointConfig
     counters: dict[str, int]

@@ -3,6 +3,8 @@
 import sys
 from typing import Any, Self
 
+from localechod.echo.portable.totals import Totals
+
 
 class Flow:
     """The part of a connection that the compiled part knows.
@@ -23,6 +25,7 @@ class Flow:
         received, sent: bytes, whichever part has read and written them.
         accepted_at, active_at: when the connection was accepted, and when it last read or wrote;
             monotonic seconds.
+        totals: of the endpoint; every flow adds to them what it counts.
         port: the listener that has accepted it.
         _sock: the socket object, as soon as something needs one; else None. The descriptor may
             have duplicates in other processes only if there is one.
@@ -32,7 +35,7 @@ class Flow:
     __slots__ = (
         *("active_at", "accepted_at", "atomic_size", "events", "fast_messages", "fd", "gid"),
         *("kind", "limit", "pid", "prefix", "read_size", "received", "sent", "slot_byte"),
-        *("uid", "afterwards", "framer", "port", "slot", "_sock", "unsent"),
+        *("uid", "afterwards", "framer", "port", "slot", "_sock", "totals", "unsent"),
     )
 
     fd: int
@@ -41,6 +44,7 @@ class Flow:
     limit: int
     read_size: int
     prefix: bytes
+    totals: Totals | None
     port: Any
     slot: Any
     framer: Any
@@ -57,6 +61,7 @@ class Flow:
         self.accepted_at = self.active_at = 0.0
         self.atomic_size = sys.maxsize
         self.slot_byte: memoryview | None = None
+        self.totals = None
         self.port = self.slot = self._sock = self.framer = None
         self.unsent = self.afterwards = None
 
@@ -75,4 +80,5 @@ class Flow:
         flow.accepted_at = flow.active_at = now
         flow.kind, flow.events, flow.port = self.kind, self.events, self.port
         flow.read_size, flow.limit, flow.prefix = self.read_size, self.limit, self.prefix
+        flow.totals = self.totals
         return flow

@@ -6,6 +6,7 @@ from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.limits import AllowList, UserLimit
+from localechod.echo.reasons import Reason
 from localechod.localsocket.peer import Credentials, credentials
 
 
@@ -38,13 +39,14 @@ class Admission:
             OSError: the supplementary groups cannot be read.
         """
         if not self._allow.everyone and not self._allow.admits(peer := _peer(fd)):
-            return self._refuse(peer, "not_allowed", "not in allow")
+            return self._refuse(peer, Reason.NOT_ALLOWED, "not in allow")
         if not self._users.admits(uid):
             peer = Credentials(pid, uid, gid, frozenset((gid,)))
-            return self._refuse(peer, "user_limit", f"has {self._users.limit} connections already")
+            why = f"has {self._users.limit} connections already"
+            return self._refuse(peer, Reason.USER_LIMIT, why)
         return True
 
-    def _refuse(self, peer: Credentials, reason: str, why: str) -> bool:
+    def _refuse(self, peer: Credentials, reason: Reason, why: str) -> bool:
         self._counters.errors[reason] += 1
         self._endpoint_log.refused(peer, why)
         return False

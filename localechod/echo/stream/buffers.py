@@ -1,16 +1,10 @@
 """The memory that all connections together may use for incomplete messages and unsent replies."""
 
-from collections import Counter
+import heapq
 from typing import Protocol
 
 from localechod.echo.persist.crash_marks import MarkedFlow
-
-# Bytes. The kernel kills a process that uses too much memory, and then nobody is served.
-LIMIT = 256 << 20
-
-# Bytes of a connection that are not counted: no more than the connection itself costs, and most
-# connections never buffer more.
-SMALL = 16 << 10
+from localechod.limits import BUFFERED_BYTES, UNCOUNTED_BYTES
 
 
 class BufferOwner(Protocol):
@@ -26,6 +20,41 @@ class BufferOwner(Protocol):
         ...
 
 
+class _UserBuffers:
+    """What one user has buffered, with the largest owner at hand.
+
+    The heap has an entry for each size that was reported. Those that are not true any more are
+    removed when they come up, or when they are more than the others.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.sizes: dict[BufferOwner, int] = {}
+        self._heap: list[tuple[int, int, BufferOwner]] = []
+        self._serial = 0  # compared where sizes are equal, as owners have no order
+
+    def set(self, owner: BufferOwner, size: int) -> None:
+        self.total += size - self.sizes.pop(owner, 0)
+        if size:
+            self.sizes[owner] = size
+            self._push(owner, size)
+        if len(self._heap) > 2 * len(self.sizes) + 16:
+            self._heap.clear()
+            for each, known in self.sizes.items():
+                self._push(each, known)
+
+    def largest(self) -> BufferOwner:
+        while True:
+            negative, _, owner = self._heap[0]
+            if self.sizes.get(owner) == -negative:
+                return owner
+            heapq.heappop(self._heap)
+
+    def _push(self, owner: BufferOwner, size: int) -> None:
+        self._serial += 1
+        heapq.heappush(self._heap, (-size, self._serial, owner))
+
+
 class BufferBudget:
     """Counts the bytes that are buffered, by user.
 
@@ -37,26 +66,29 @@ class BufferBudget:
     """
 
     def __init__(self) -> None:
-        self._sizes: dict[BufferOwner, int] = {}
-        self._users: Counter[int] = Counter()
+        self._users: dict[int, _UserBuffers] = {}
         self._total = 0
 
     def __contains__(self, owner: BufferOwner) -> bool:
-        return owner in self._sizes
+        user = self._users.get(owner.uid)
+        return user is not None and owner in user.sizes
 
     def report(self, owner: BufferOwner, size: int) -> None:
         """Set how many bytes an owner has buffered; it may be evicted before this returns."""
-        more = size - self._sizes.pop(owner, 0)
-        self._total += more
-        self._users[owner.uid] += more
-        if size:
-            self._sizes[owner] = size
-        elif not self._users[owner.uid]:
+        user = self._users.get(owner.uid)
+        if user is None:
+            user = self._users[owner.uid] = _UserBuffers()
+        self._total -= user.total
+        user.set(owner, size)
+        self._total += user.total
+        if not user.total:
             del self._users[owner.uid]
-        while self._total > LIMIT:
-            user = max(self._users, key=self._users.__getitem__)
-            theirs = [each for each in self._sizes if each.uid == user]
-            max(theirs, key=self._sizes.__getitem__).evict()
+        while self._total > BUFFERED_BYTES:
+            max(self._users.values(), key=_total).largest().evict()
+
+
+def _total(user: _UserBuffers) -> int:
+    return user.total
 
 
 class BufferedFlow(MarkedFlow):
@@ -71,7 +103,7 @@ class BufferedFlow(MarkedFlow):
     def account(self) -> None:
         """Report the buffered bytes, after they may have changed; may close this connection."""
         size = self.buffered()
-        size = size if size > SMALL else 0
+        size = size if size > UNCOUNTED_BYTES else 0
         if self.fd >= 0:
             self._budget().report(self, size)
 

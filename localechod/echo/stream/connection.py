@@ -20,6 +20,7 @@ from typing import Self
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import COMPILED, PYTHON
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
@@ -56,6 +57,7 @@ class Connection(BufferedFlow):
         """Return a connection without a descriptor, for all others to be like."""
         model = cls()
         model.port = port
+        model.totals = port.counters
         model.configure(port.config)
         return model
 
@@ -183,7 +185,7 @@ class Connection(BufferedFlow):
 
     def evict(self) -> None:
         """Close: all connections together have buffered too much, and this one most."""
-        self.port.counters.errors["memory_limit"] += 1
+        self.port.counters.errors[Reason.MEMORY_LIMIT] += 1
         self.close()
 
     def discard_input(self) -> bool:
@@ -238,6 +240,7 @@ class Connection(BufferedFlow):
             return
         if sent > 0:
             self.sent += sent
+            self.port.counters.sent_bytes += sent
         if sent != len(reply) or self.unsent is not None or self.afterwards is not None:
             self.on_sent(reply, sent)
 

@@ -4,13 +4,15 @@ import errno
 import socket
 from contextlib import suppress
 
+from localechod.echo.reasons import Reason
+
 # Bytes of a read, at most.
 READ_SIZE = 65536
 
 _BROKEN = {
-    errno.EPIPE: "broken_pipe",
-    errno.ECONNRESET: "connection_reset",
-    errno.EMSGSIZE: "reply_too_long",
+    errno.EPIPE: Reason.BROKEN_PIPE,
+    errno.ECONNRESET: Reason.CONNECTION_RESET,
+    errno.EMSGSIZE: Reason.REPLY_TOO_LONG,
 }
 
 

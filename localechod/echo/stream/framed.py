@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -10,10 +11,9 @@ from localechod.config import EndpointConfig
 from localechod.echo.fastpath import CHUNKS, COMPILED, LINES, PYTHON
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, UNSENT
 from localechod.echo.persist.snapshot import ConnectionSnapshot
-from localechod.echo.stream.buffers import SMALL
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import READ_SIZE
-from localechod.echo.stream.port import Port
 from localechod.echo.stream.resync import ResyncFramer, rest
 from localechod.framing import (
     ChunkFramer,
@@ -22,9 +22,14 @@ from localechod.framing import (
     MessageTooLongError,
     RecordFramer,
 )
+from localechod.limits import UNCOUNTED_BYTES
 
 # Bytes of the replies to one read, at most: a read of newlines alone grows by the prefix for each.
 _REPLY_LIMIT = 1 << 20
+
+# Bytes of one read where each message is logged, or counted as not logged, which takes Python some
+# microseconds: 64 KiB of newlines would keep all others waiting for a tenth of a second.
+_LOGGED_READ = 4096
 
 # The compiled part knows no framing "record".
 _KINDS = {"line": LINES, "chunk": CHUNKS, "record": PYTHON}
@@ -48,7 +53,7 @@ class StreamConnection(Connection):
         self.prefix, self.limit = config.prefix_bytes, config.max_message
         before = self.framer
         if before is not None:
-            framer = _framer(config, self.port)
+            framer = self._framer(config)
             if not isinstance(before, ResyncFramer):
                 framer.pending, framer.messages = before.pending, before.messages
                 self.framer = framer
@@ -73,7 +78,7 @@ class StreamConnection(Connection):
             self._need_framer().pending = state.pending
         super().thaw(state)
         if state.skip:
-            self._skip(_framer(self.port.config, self.port), state.skip)
+            self._skip(self._framer(self.port.config), state.skip)
             self.set_kind()
 
     def record_state(self, size: int = 0) -> None:
@@ -110,8 +115,17 @@ class StreamConnection(Connection):
 
     def _need_framer(self) -> Framer | ResyncFramer:
         if self.framer is None:
-            self.framer = _framer(self.port.config, self.port)
+            self.framer = self._framer(self.port.config)
         return self.framer
+
+    def _framer(self, config: EndpointConfig) -> Framer:
+        observe = partial(self.port.observe, uid=self.uid) if config.log_messages else None
+        prefix, limit = config.prefix_bytes, config.max_message
+        if config.framing == "line":
+            return LineFramer(prefix, limit, observe)
+        if config.framing == "record":
+            return RecordFramer(prefix, limit, config.record_size, observe)
+        return ChunkFramer(prefix, observe)
 
     def _fast_kind(self) -> int:
         config, framer = self.port.config, self.framer
@@ -144,17 +158,22 @@ class StreamConnection(Connection):
     def take(self, data: bytes) -> None:
         """See Connection."""
         self.active_at = self.port.reactor.now
+        counters = self.port.counters
         self.received += len(data)
+        counters.received_bytes += len(data)
         framer = self._need_framer()
+        before = framer.messages
         try:
             if self.port.config.framing == "record":
                 reply = self._feed_record(framer, data)
             else:
                 reply = framer.feed(data)
         except MessageTooLongError as error:
-            self.port.counters.errors["too_long"] += 1
+            counters.messages += framer.messages - before
+            counters.errors[Reason.TOO_LONG] += 1
             self._send_last(error.replies, self.close)
             return
+        counters.messages += framer.messages - before
         slot = self.slot
         if slot is not None:
             # Before the reply: the send wakes the client, so a kill is most likely right after it.
@@ -166,8 +185,8 @@ class StreamConnection(Connection):
             self.send(reply)
         if slot is not None and len(reply) > slot.atomic_size:
             self.record_state()
-        # Only in these cases can the pending bytes have grown past SMALL.
-        if not reply or len(data) > SMALL or self in self.port.buffers:
+        # Only in these cases can the pending bytes have grown past UNCOUNTED_BYTES.
+        if not reply or len(data) > UNCOUNTED_BYTES or self in self.port.buffers:
             self.account()
         if COMPILED:
             self.set_kind()
@@ -177,16 +196,17 @@ class StreamConnection(Connection):
         dropped = framer.dropped
         reply = framer.feed(data)
         if framer.dropped != dropped:
-            self.port.counters.errors["too_long"] += framer.dropped - dropped
+            self.port.counters.errors[Reason.TOO_LONG] += framer.dropped - dropped
         return reply
 
     def end(self) -> None:
         """See Connection; the rest is answered before."""
         framer = self._need_framer()
-        dropped = framer.dropped
+        dropped, before = framer.dropped, framer.messages
         reply = framer.finish()
+        self.port.counters.messages += framer.messages - before
         if framer.dropped != dropped:
-            self.port.counters.errors["incomplete"] += 1
+            self.port.counters.errors[Reason.INCOMPLETE] += 1
         self._send_last(reply, self.close_now)
 
     def _send_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
@@ -202,16 +222,9 @@ class StreamConnection(Connection):
         return super().buffered() + (0 if self.framer is None else len(self.framer.pending))
 
 
-def _framer(config: EndpointConfig, port: Port) -> Framer:
-    observe = port.observe if config.log_messages else None
-    if config.framing == "line":
-        return LineFramer(config.prefix_bytes, config.max_message, observe)
-    if config.framing == "record":
-        return RecordFramer(config.prefix_bytes, config.max_message, config.record_size, observe)
-    return ChunkFramer(config.prefix_bytes, observe)
-
-
 def _read_size(config: EndpointConfig) -> int:
     if config.framing == "chunk":
         return min(READ_SIZE, config.max_message)
+    if config.log_messages:
+        return _LOGGED_READ
     return max(4096, min(READ_SIZE, _REPLY_LIMIT // (1 + len(config.prefix_bytes))))

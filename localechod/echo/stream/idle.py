@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection
 
 from localechod.echo.counters import Counters
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
 
 
@@ -55,6 +56,6 @@ class IdleSweep:
     def _close_idle(self) -> None:
         due = time.monotonic() - self._timeout
         for connection in [c for c in self._connections if c.active_at <= due]:
-            self._counters.errors["idle_timeout"] += 1
+            self._counters.errors[Reason.IDLE_TIMEOUT] += 1
             connection.close()
         self._schedule()

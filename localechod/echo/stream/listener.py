@@ -5,13 +5,13 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
-from localechod.echo.counters import Counters
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.admission import Admission
 from localechod.echo.stream.connection import Connection
@@ -80,16 +80,10 @@ class Listener:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def peers(self) -> list[PeerRow]:
-        """Describe every connected client."""
-        return [connection.row() for connection in self._connections]
-
-    def totals(self) -> Counters:
-        """Return the endpoint's counters, with those of the open connections added."""
-        totals = self.counters.copy()
-        for connection in self._connections:
-            totals.add(connection)
-        return totals
+    def peers(self, uid: int | None) -> Iterator[PeerRow]:
+        """Describe the connected clients of a user, or of all."""
+        here = list(self._connections)  # some may leave before the iterator comes to them
+        return (each.row() for each in here if uid is None or each.uid == uid)
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply settings that need no other socket; `allow` applies to new connections."""
@@ -104,7 +98,6 @@ class Listener:
     def connection_closed(self, connection: Connection) -> None:
         """See Port; accept again if the listener waited for a connection to close."""
         self._connections.discard(connection)
-        self.counters.add(connection)
         self._admission.left(connection.uid)
         self.crash_keeper.forget(connection)
         if not self._connections:
@@ -114,7 +107,7 @@ class Listener:
 
     def failed(self, error: Exception) -> None:
         """See Port, and Handler: a defect in `serve` is treated like a failed accept."""
-        self.counters.errors["internal_error"] += 1
+        self.counters.errors[Reason.INTERNAL_ERROR] += 1
         self._endpoint_log.defect(error)
 
     def shut(self) -> None:
@@ -185,6 +178,7 @@ class Listener:
                     return
             while True:
                 hang_up(self._sock.accept()[0])
+                self.counters.errors[Reason.ENDPOINT_STOPPED] += 1
 
     def serve(self, _events: int) -> None:
         """Accept clients; see Handler."""
@@ -213,7 +207,7 @@ class Listener:
     def _accept_failed(self, error: OSError) -> None:
         # ECONNABORTED and the like concern one client that has gone; the next accept may succeed.
         if error.errno in _LASTING:
-            self.counters.errors["accept_failed"] += 1
+            self.counters.errors[Reason.ACCEPT_FAILED] += 1
             self._pause()
             self._pause_timer = self.reactor.loop.call_later(_PAUSE, self._pause_over)
             self._in_trouble = True

@@ -18,7 +18,7 @@ class Port(Protocol):
     Attributes:
         socket_type: SOCK_STREAM or SOCK_SEQPACKET.
         config: the endpoint's settings; Connection.configure is called when they change.
-        counters: the endpoint's, for errors; the connection counts its own messages and bytes.
+        counters: the endpoint's: a connection counts there what it counts for itself, and errors.
         crash_keeper: has to be told when the connection ends.
         buffers: has to be told how much the connection has buffered.
     """
@@ -30,8 +30,8 @@ class Port(Protocol):
     crash_keeper: CrashKeeper
     buffers: BufferBudget
 
-    def observe(self, message: bytes) -> None:
-        """Log a message, on an endpoint with `log_messages`."""
+    def observe(self, message: bytes, uid: int) -> None:
+        """Log a message of a user, on an endpoint with `log_messages`."""
         ...
 
     def failed(self, error: Exception) -> None:

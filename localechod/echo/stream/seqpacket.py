@@ -7,6 +7,7 @@ import socket
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import LONGEST_READ, PYTHON, SEQPACKET
+from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
 
 # Space for struct ucred with its header alone (CMSG_SPACE(3) rounds up). The kernel closes passed
@@ -68,13 +69,16 @@ class SeqpacketConnection(Connection):
     def take(self, record: bytes) -> None:
         """See Connection."""
         self.active_at = self.port.reactor.now
+        counters = self.port.counters
         self.received += len(record)
+        counters.received_bytes += len(record)
         if len(record) > self.limit:
-            self.port.counters.errors["too_long"] += 1
+            counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
-            self.port.observe(record)
+            self.port.observe(record, self.uid)
         self.fast_messages += 1
+        counters.messages += 1
         self.send(self.prefix + record)
 
     def _record_or_end(self) -> bytes | None:
@@ -89,6 +93,6 @@ class SeqpacketConnection(Connection):
     def fail(self, error: OSError) -> None:
         """See Connection; a reply too long for the socket is dropped, and the connection stays."""
         if error.errno == errno.EMSGSIZE:
-            self.port.counters.errors["reply_too_long"] += 1
+            self.port.counters.errors[Reason.REPLY_TOO_LONG] += 1
         else:
             super().fail(error)
