@@ -135,8 +135,18 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         super().__init__(self._handler, made.config, made.h2_config)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Identify and count the peer; close the connection at once if it is over a limit."""
+        """Identify and count the peer; close the connection at once if it is over a limit.
+
+        asyncio goes on with a connection for which this raises, for want of memory or descriptors:
+        it would be in no table, and a stop would wait for it.
+        """
         self.transport = cast("asyncio.Transport", transport)
+        try:
+            self._enter(transport)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._abandon(error)
+
+    def _enter(self, transport: asyncio.BaseTransport) -> None:
         who = self._handler.credentials = peer_of(transport)
         limits = self._interceptor.limits
         excess = limits.spend(who.uid, CONNECTION_BYTES, time.monotonic())
@@ -153,6 +163,16 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         """Report why the connection is not served, and end it."""
         self._interceptor.refuse(self._handler.credentials, "connection", *excess)
         self.transport.abort()
+
+    def _abandon(self, error: Exception) -> None:
+        """Report a defect; close and forget the connection that it has left half made."""
+        self.transport.abort()
+        self._handler.close()
+        lost = self._interceptor.connections.pop(self.transport, None)
+        if lost is not None:
+            self._interceptor.limits.disconnect(self._handler.credentials.uid)
+            lost.set_result(None)
+        self._interceptor.defect(error)
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Return where to read to."""

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from localechod import config
@@ -29,7 +29,7 @@ from localechod.errors import ConfigError, LocalechodError, UsageError
 from localechod.host import logs, privileges, runtime, systemd
 from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
-from localechod.host.pidfile import PidFile, check_root_owned
+from localechod.host.pidfile import PidFile, open_root_owned
 from localechod.host.privileges import Identity
 
 log = logging.getLogger("localechod.daemon")
@@ -74,7 +74,6 @@ def run(options: argparse.Namespace) -> int:
             "--detach under systemd: systemd would lose track of the daemon",
             "use Type=notify without it",
         )
-    runtime.prepare(directory, identity)
     locks = _lock(directory, identity, options)
     preserve = [lock.fileno() for lock in locks] + inherited.descriptors()
     background = Background.start(detach=options.detach, preserve=preserve)
@@ -151,17 +150,22 @@ def _identity(loaded: Config) -> Identity:
 
 
 def _lock(directory: Path, identity: Identity | None, options: argparse.Namespace) -> list[PidFile]:
-    """Lock the runtime directory and the pid file, before anything else changes."""
+    """Prepare the runtime directory; lock it and the pid file before anything else changes."""
     owner = None if identity is None else identity.uid
-    locks = [PidFile.acquire(directory / runtime.LOCK, owner=owner)]
-    pid_file = options.pid_file
-    if pid_file is None and options.detach:
-        pid_file = SYSTEM_PID_FILE if identity else directory / "localechod.pid"
-    if pid_file is not None:
-        path = Path(pid_file).absolute()
-        if identity is not None:
-            check_root_owned(path.parent)
-        locks.append(PidFile.acquire(path))
+    with ExitStack() as undo:
+        prepared = runtime.prepare(directory, identity)
+        undo.callback(os.close, prepared)
+        locks = [PidFile.acquire(directory / runtime.LOCK, directory=prepared, owner=owner)]
+        pid_file = options.pid_file
+        if pid_file is None and options.detach:
+            pid_file = SYSTEM_PID_FILE if identity else directory / "localechod.pid"
+        if pid_file is not None:
+            path = Path(pid_file).absolute()
+            parent = None
+            if identity is not None:
+                parent = open_root_owned(path.parent)
+                undo.callback(os.close, parent)
+            locks.append(PidFile.acquire(path, directory=parent))
     return locks
 
 

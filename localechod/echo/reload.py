@@ -146,15 +146,22 @@ class Reload:
         """Bind at their new paths the endpoints that move, before any socket is closed."""
         opened: dict[str, Bound] = {}
         with ExitStack() as undo:
-            for name in changes.rebound:
-                endpoint = config.endpoints[name]
-                moves = endpoint.path != self._endpoints[name].config.path
-                if moves and endpoint.enabled and self._is_up(name):
-                    bound = opened[name] = open_socket(endpoint, self._owner)
-                    undo.callback(bound.sock.close)
-                    undo.callback(bound.remove)
+            for name in self._moved(changes, config):
+                bound = opened[name] = open_socket(config.endpoints[name], self._owner)
+                undo.callback(bound.sock.close)
+                undo.callback(bound.remove)
             undo.pop_all()
         return opened
+
+    def _moved(self, changes: Changes, config: Config) -> list[str]:
+        """Return the endpoints that serve and get another path."""
+        return [
+            name
+            for name in changes.rebound
+            if config.endpoints[name].path != self._endpoints[name].config.path
+            and config.endpoints[name].enabled
+            and self._is_up(name)
+        ]
 
     def _refuse_to_move_activated(self, config: Config) -> None:
         for name, endpoint in self._endpoints.items():
@@ -176,7 +183,7 @@ class Reload:
         """
         activated = [name for name, each in self._endpoints.items() if each.activated is not None]
         before = taken_by((each.config for each in self._endpoints.values()), activated)
-        moved = taken_by(config.endpoints[name] for name in changes.rebound)
+        moved = taken_by(config.endpoints[name] for name in self._moved(changes, config))
         if taken_by(config.endpoints.values(), activated) + moved > before:
             try:
                 Plan(config, limit(), activated, connections + moved).require()

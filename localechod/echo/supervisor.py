@@ -31,6 +31,12 @@ from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
 
+# EMFILE of inotify_init(2) is about instances too; at the start, descriptors have been counted.
+_INSTANCES = (
+    "; raise the limit, which is for all programs of this user: sysctl "
+    "fs.inotify.max_user_instances"
+)
+
 
 class UnknownEndpointError(UsageError):
     """There is no endpoint of that name."""
@@ -266,8 +272,9 @@ def _watches() -> Watches:
     except OSError as error:
         log.warning(
             "inotify_init failed: %s (%d): socket files that are removed or changed will not be "
-            "noticed",
+            "noticed%s",
             error.strerror,
             error.errno or 0,
+            _INSTANCES if error.errno == errno.EMFILE else "",
         )
         return NullWatcher()

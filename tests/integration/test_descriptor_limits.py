@@ -4,7 +4,7 @@ import json
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tests.integration.harness import Daemon, receive, until
 
@@ -78,6 +78,25 @@ def test_a_reload_to_more_than_there_are_changes_nothing(daemon: Daemon) -> None
     daemon.configure(endpoints(11))
     assert daemon.ctl("reload").returncode == 0
     assert len(daemon.rows()) == 11
+
+
+def test_a_reload_that_takes_no_more_is_not_refused_however_many_the_clients_have(
+    daemon: Daemon,
+) -> None:
+    daemon.configure(endpoints(20))
+    with limited(160):
+        daemon.start()
+    with ExitStack() as stack:
+        for _ in range(30):
+            client = stack.enter_context(daemon.connect("e1"))
+            client.sendall(b"x\n")
+            assert receive(client, 6) == b"Hi, x\n"
+        daemon.configure(endpoints(29))  # 87 and 16 of 120, without the clients
+        refused = daemon.ctl("reload")
+        assert refused.returncode == 78
+        assert ", 30 of connections and moves; nothing was changed; " in refused.stderr
+        daemon.configure(endpoints(20, "0660"))  # bound again in the same place
+        assert daemon.ctl("reload").returncode == 0
 
 
 def test_the_control_socket_is_there_before_the_endpoints(daemon: Daemon) -> None:

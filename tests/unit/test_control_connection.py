@@ -116,6 +116,37 @@ def test_one_connection_too_many_is_closed_at_once_and_logged_once(
     assert "has 16 control connections already" in record.message
 
 
+@pytest.mark.parametrize("step", ["peer_of", "_Known"], ids=["at first", "at last"])
+def test_a_connection_that_cannot_be_made_is_closed_and_delays_no_stop(
+    factory: LoopFactory,
+    sockdir: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    path = sockdir / "control.sock"
+
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    async def main() -> None:
+        async with served(path, FakeDaemon()):
+            with monkeypatch.context() as patched:
+                patched.setattr(connection, step, fail)
+                for _ in range(CONTROL_CONNECTIONS_PER_USER + 1):
+                    reader, writer = await asyncio.open_unix_connection(str(path))
+                    writer.write(b"PRI * HTTP/2.0")
+                    with suppress(ConnectionResetError):
+                        await reader.read()  # to the end
+                    writer.close()
+            async with ThreadedClient(str(path)) as client:
+                assert (await client.status()).endpoints, "none of them counts any more"
+
+    run(factory, main)
+    (record,) = caplog.records
+    assert record.message == "control connection: internal error"
+
+
 WHOLE = message(pb.StatusRequest(names=["stream"]).SerializeToString())
 
 
