@@ -1,7 +1,9 @@
 /* Reads from a connection and answers it, as long as nothing out of the ordinary happens. */
 #include "_fastpath.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { LONGEST_REPLY = 1 << 18 };
@@ -54,12 +56,15 @@ static PyObject *unsent(Flow *flow, const char *reply, Py_ssize_t size, Py_ssize
 	return result;
 }
 
-/* At end of file nothing is unread or unsent. A socket that has been passed on is closed by Python. */
+/*
+ * At end of file nothing is unread or unsent. A socket that has been passed on is closed by Python,
+ * and so is one whose peer has not read all: it lingers.
+ */
 static PyObject *ended(Poller *poller, Flow *flow)
 {
-	int fd = flow->fd;
+	int fd = flow->fd, queued = 0;
 
-	if (flow->sock)
+	if (flow->sock || (ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0))
 		return PyObject_CallMethodObjArgs((PyObject *)flow, str_end, NULL);
 	forget(poller, fd);
 	close(fd);

@@ -189,8 +189,11 @@ static int is_ordinary(const struct turn *turn, const struct slot *slot,
 	return ordinary;
 }
 
+/* Space for the time only where it comes, or passed descriptors would have it: see portable/. */
 static void prepare(const struct turn *turn, int count, const char *prefix)
 {
+	size_t control = turn->fresh < 0 ? CMSG_SPACE(sizeof(struct ucred)) : sizeof slots->control;
+
 	for (int at = 0; at < count; at++) {
 		struct slot *slot = &slots[at];
 		struct msghdr *message = &incoming[at].msg_hdr;
@@ -200,7 +203,7 @@ static void prepare(const struct turn *turn, int count, const char *prefix)
 		*message = (struct msghdr){
 			.msg_name = &slot->from, .msg_namelen = sizeof slot->from,
 			.msg_iov = &slot->in, .msg_iovlen = 1,
-			.msg_control = &slot->control, .msg_controllen = sizeof slot->control,
+			.msg_control = &slot->control, .msg_controllen = control,
 		};
 		memcpy(slot->data - turn->prefix_size, prefix, turn->prefix_size);
 	}

@@ -163,6 +163,10 @@ class Port:
         """Let the test fail."""
         raise error
 
+    def linger(self, sock: socket.socket, _uid: int) -> None:
+        """See stream.port.Port."""
+        sock.close()
+
     def connection_closed(self, connection: Connection) -> None:
         """Do nothing."""
 

@@ -49,6 +49,10 @@ class Port:
     def failed(self, error: Exception) -> None:
         raise error
 
+    def linger(self, sock: socket.socket, _uid: int) -> None:
+        """See stream.port.Port."""
+        sock.close()
+
     def connection_closed(self, connection: Connection) -> None:
         self.here.remove(connection)
 

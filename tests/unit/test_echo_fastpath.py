@@ -66,6 +66,10 @@ class Stage:
     def failed(self, error: Exception) -> None:
         self.seen.append(type(error))
 
+    def linger(self, sock: socket.socket, uid: int) -> None:
+        assert uid == self.connection.uid
+        sock.close()
+
     def connection_closed(self, _connection: Connection) -> None:
         self.seen.append(b"left")
         if self.companion is not None:

@@ -119,8 +119,8 @@ class DatagramServer:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._send_budget = SendBudget(self._sock)
         self._name = self._sock.getsockname()
-        self._fresh = 0.0
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, bound.address.is_abstract)
+        self._fresh = 0.0 if bound.address.is_abstract else -1.0
         self._proven_senders = ProvenSenders(
             self._sock, self._reactor.loop, self._reactor.ceiling, self._proof_budget
         )

@@ -34,11 +34,13 @@ AnswerDatagrams: TypeAlias = Callable[
     [socket.socket, bytes, int, int, int, Names, int, Names, dict[bytes, Proof], float], Answered
 ]
 
-# Control data has space for these alone, as in seqpacket.py: the kernel closes passed descriptors
-# that do not fit.
+# Control data has space for these alone, and for the time only where it comes, first: the kernel
+# closes passed descriptors that do not fit, as in seqpacket.py. To close them here could block, as
+# their file systems choose.
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
 _TIMESPEC = struct.Struct("ll")
-_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_UCRED.size)
+_UNSTAMPED = socket.CMSG_SPACE(_UCRED.size)
+_STAMPED = socket.CMSG_SPACE(_TIMESPEC.size) + _UNSTAMPED
 
 # asm-generic/socket.h. Each datagram then has the time at which it was sent; socket(7).
 SO_TIMESTAMPNS = 35
@@ -56,7 +58,7 @@ def answer_datagrams(
     _at_once: int,
     _ours: Names,
     _proofs: dict[bytes, Proof],
-    _fresh: float,
+    fresh: float,
 ) -> Answered:
     """Read one datagram, for the caller to answer.
 
@@ -73,7 +75,8 @@ def answer_datagrams(
         _at_once: how many datagrams to read by one system call.
         _ours: the names of our own endpoints, which are not answered.
         _proofs: of senders, by name; see datagram/proven_senders.py.
-        _fresh: seconds within which a datagram is answered without a proof.
+        fresh: seconds within which a datagram is answered without a proof; negative where the
+            socket has no SO_TIMESTAMPNS.
 
     Returns:
         The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
@@ -82,7 +85,9 @@ def answer_datagrams(
         answered.
     """
     try:
-        message, ancillary, _flags, sender = sock.recvmsg(limit + 1, _ANCILLARY)
+        message, ancillary, _flags, sender = sock.recvmsg(
+            limit + 1, _UNSTAMPED if fresh < 0 else _STAMPED
+        )
     except BlockingIOError:
         return 0, 0, 0, slack, (), ()
     except OSError as error:

@@ -24,6 +24,7 @@ from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
+from localechod.echo.stream.lingering import has_unread
 from localechod.echo.stream.port import Port
 
 
@@ -193,14 +194,19 @@ class Connection(BufferedFlow):
         return bool(os.read(self.fd, READ_SIZE))
 
     def close_now(self) -> None:
-        """Close at once; the peer gets ECONNRESET if bytes are unread."""
+        """Close at once; the peer gets ECONNRESET if we have not read all of its bytes.
+
+        Where the peer has not read all of ours, the socket stays open until it has (`lingering`).
+        """
         if self.slot is not None:
             self.port.crash_keeper.leave(self)
         self.kind = PYTHON
         # close(2) would do it as well, unless systemd's store has a duplicate.
         if self.fd in self.port.reactor:
             self.port.reactor.unregister(self.fd)
-        if self._sock is None:
+        if has_unread(self.fd):
+            self.port.linger(self.sock, self.uid)
+        elif self._sock is None:
             os.close(self.fd)
         else:
             self._sock.close()

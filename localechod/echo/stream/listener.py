@@ -18,6 +18,7 @@ from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
+from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.localsocket.bind import Bound
 
@@ -67,6 +68,7 @@ class Listener:
             self._model = SeqpacketConnection.model(self)
         self._accepts = 1
         self._admission = Admission(config, context.counters, context.endpoint_log)
+        self._lingering = Lingering(context.reactor.loop, self._lingered)
         self._idle = IdleSweep(context.reactor.loop, self._connections, context.counters)
         self._idle.configure(config.idle_timeout)
         self._open = True
@@ -94,6 +96,24 @@ class Listener:
             connection.configure(config)
         self._idle.configure(config.idle_timeout)
         self._accept_again()
+
+    def linger(self, sock: socket.socket, uid: int) -> None:
+        """See Port; it keeps its place, of the endpoint's and of its user's."""
+        if self._open:
+            self._admission.entered(uid)
+            self._lingering.add(sock, uid)
+        else:
+            sock.close()
+
+    def _lingered(self, uid: int) -> None:
+        self._admission.left(uid)
+        if not self._accepting:
+            self._accept_again()
+
+    def _places(self) -> int:
+        """Return how many more connections there may be."""
+        taken = len(self._connections) + len(self._lingering)
+        return self.config.max_connections - taken
 
     def connection_closed(self, connection: Connection) -> None:
         """See Port; accept again if the listener waited for a connection to close."""
@@ -123,6 +143,7 @@ class Listener:
         self._open = False
         self._stop_accepting()
         self._idle.stop()
+        self._lingering.close()
         self._bound.remove()
         self._sock.close()
 
@@ -173,7 +194,7 @@ class Listener:
             return
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RD)
-            while len(self._connections) < self.config.max_connections:
+            while self._places() > 0:
                 if not self.reactor.accept(self._sock, self._admit, 1, self.reactor.ceiling):
                     return
             while True:
@@ -184,7 +205,7 @@ class Listener:
         """Accept clients; see Handler."""
         # In trouble, to find out whether another client waits.
         most = _ACCEPTS if self._in_trouble else self._accepts
-        most = min(most, self.config.max_connections - len(self._connections))
+        most = min(most, self._places())
         if most <= 0:
             self._pause()
             self._accept_recovered()
@@ -248,11 +269,7 @@ class Listener:
         self._accept_again()
 
     def _accept_again(self) -> None:
-        if (
-            self._accepting
-            or not self._open
-            or len(self._connections) >= self.config.max_connections
-        ):
+        if self._accepting or not self._open or self._places() <= 0:
             return
         if self._pause_timer is not None:
             self._pause_timer.cancel()

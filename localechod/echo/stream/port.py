@@ -1,5 +1,6 @@
 """What a connection needs of the listener that accepted it."""
 
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 from localechod.config import EndpointConfig
@@ -36,6 +37,10 @@ class Port(Protocol):
 
     def failed(self, error: Exception) -> None:
         """Count and report a defect."""
+        ...
+
+    def linger(self, sock: socket.socket, uid: int) -> None:
+        """Take the socket of a connection that ends, whose peer has unread replies."""
         ...
 
     def connection_closed(self, connection: "Connection") -> None:
