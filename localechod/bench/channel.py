@@ -119,9 +119,12 @@ class Channel:
         reply = bytearray()
         written = self.send(request, 0)
         deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0 and self._wait(
-            min(_QUIET, left) if reply and written else left, to_write=not written
+        while self._wait(
+            _QUIET if reply and written else max(0, deadline - time.monotonic()),
+            to_write=not written,
         ):
+            if time.monotonic() > deadline:
+                raise self.timed_out(timeout)
             # Read before everything is written: a server may reply to the part that it has read.
             written = written or self.flush(request)
             try:
@@ -138,7 +141,7 @@ class Channel:
             if len(reply) > len(request) + _SURPLUS:
                 hint = f"not an echo server: it replied {len(reply)} bytes to {len(request)}"
                 raise SocketError("receive", errno.EMSGSIZE, self.path, hint)
-        if not reply or left <= 0:
+        if not reply:
             raise self.timed_out(timeout)
         self.due.clear()
         return bytes(reply)

@@ -8,36 +8,38 @@ It binds DIRECTORY/NAME for each name in BEHAVIOURS, prints a line, and serves u
 import os
 import random
 import select
+import signal
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import RequestReceived, StreamReset
+from tests.integration.hostile_frames import (
+    BEGUN,
+    CONTINUATION,
+    DATA,
+    GOAWAY,
+    HEADERS,
+    HELLO,
+    PING,
+    PUSH,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW,
+    Grpc,
+    field,
+    frame,
+    message,
+)
 
 Behaviour = Callable[[socket.socket], object]
 
 DRIP = 0.05  # seconds from one byte to the next
 _NAN = struct.pack("<d", float("nan"))
-
-
-def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
-    """Return an HTTP/2 frame (RFC 9113, 4.1)."""
-    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
-    return head + payload
-
-
-DATA, HEADERS, RST_STREAM, SETTINGS, PUSH = 0, 1, 3, 4, 5
-PING, GOAWAY, WINDOW, CONTINUATION = 6, 7, 8, 9
-HELLO = frame(SETTINGS)
-# :status 200 and content-type application/grpc (RFC 7541), which begin a reply.
-BEGUN = HELLO + frame(HEADERS, 4, 1, b"\x88\x0f\x10\x10application/grpc")
 
 
 def send(data: bytes) -> Behaviour:
@@ -110,57 +112,6 @@ def descriptors(sock: socket.socket) -> None:
     silent(sock)
 
 
-class Grpc:
-    """A gRPC server's side of a connection, by h2; it keeps to flow control."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
-        self.h2.initiate_connection()
-        self.method = ""
-        while not self.method:
-            self.read()
-        headers = [(":status", "200"), ("content-type", "application/grpc")]
-        self.h2.send_headers(1, headers)
-
-    def read(self) -> None:
-        """Take what has come."""
-        self.sock.sendall(self.h2.data_to_send())
-        data = self.sock.recv(1 << 16)
-        if not data:
-            raise ConnectionError
-        for event in self.h2.receive_data(data):
-            if isinstance(event, RequestReceived):
-                path = next(value for name, value in event.headers or () if name == b":path")
-                self.method = path.decode().rpartition("/")[2]
-            elif isinstance(event, StreamReset):
-                raise ConnectionError
-        self.sock.sendall(self.h2.data_to_send())
-
-    def write(self, data: bytes) -> None:
-        """Send data, as far as the client's window allows at a time."""
-        at = 0
-        while at < len(data):
-            size = min(self.h2.local_flow_control_window(1), self.h2.max_outbound_frame_size)
-            if size <= 0:
-                self.read()
-                continue
-            self.h2.send_data(1, data[at : at + size])
-            at += size
-            self.sock.sendall(self.h2.data_to_send())
-
-    def end(self, *trailers: tuple[str, str]) -> None:
-        """End the call with these trailers."""
-        self.h2.send_headers(1, trailers, end_stream=True)
-        self.sock.sendall(self.h2.data_to_send())
-        silent(self.sock)
-
-
-def message(data: bytes) -> bytes:
-    """Return a message with its gRPC head."""
-    return struct.pack(">BI", 0, len(data)) + data
-
-
 def reply(data: Callable[[str], bytes], *trailers: tuple[str, str]) -> Behaviour:
     """Send data that depends on the method, then trailers; by default status 0."""
 
@@ -188,11 +139,6 @@ def endless(first: bytes, data: bytes) -> Behaviour:
             grpc.write(data * (1 + (1 << 16) // len(data)))
 
     return behave
-
-
-def field(number: int, data: bytes) -> bytes:
-    """Return a protobuf field of bytes."""
-    return bytes((number << 3 | 2, len(data))) + data
 
 
 def rows(method: str) -> bytes:
@@ -275,29 +221,20 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 def serve(directory: Path) -> None:
-    """Bind all sockets, then serve each connection in a thread."""
-    listeners = {}
-    for name in BEHAVIOURS:
+    """Bind all sockets, and serve each in a thread."""
+    for name, behave in BEHAVIOURS.items():
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(directory / name))
         listener.listen(64)
-        listeners[listener.fileno()] = listener, name
+        threading.Thread(target=_accept, args=(listener, behave), daemon=True).start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    for sock, name in _clients(listeners):
-        threading.Thread(target=_run, args=(sock, BEHAVIOURS[name]), daemon=True).start()
+    signal.pause()
 
 
-def _clients(
-    listeners: dict[int, tuple[socket.socket, str]],
-) -> Iterator[tuple[socket.socket, str]]:
-    poll = select.poll()
-    for descriptor in listeners:
-        poll.register(descriptor, select.POLLIN)
+def _accept(listener: socket.socket, behave: Behaviour) -> None:
     while True:
-        for descriptor, _ in poll.poll():
-            listener, name = listeners[descriptor]
-            yield listener.accept()[0], name
+        threading.Thread(target=_run, args=(listener.accept()[0], behave), daemon=True).start()
 
 
 def _run(sock: socket.socket, behave: Behaviour) -> None:

@@ -79,16 +79,24 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             process.kill()
 
 
-def localechoctl(words: Sequence[str], directory: Path, seconds: float = LONGEST) -> Ended:
+def localechoctl(
+    words: Sequence[str], directory: Path, seconds: float = LONGEST, deadline: float = SECONDS
+) -> Ended:
     """Run a command in a forked process, which has all modules already.
 
     The status is None where it did not end within so many seconds, and was killed.
+
+    Args:
+        words: its arguments.
+        directory: where its output is kept.
+        seconds: how long it may run.
+        deadline: seconds of a control call.
     """
     out, err = directory / "out", directory / "err"
     before = resident(os.getpid())
     pid = os.fork()
     if not pid:
-        _run(words, out, err)
+        _run(words, out, err, deadline)
     ended = os.pidfd_open(pid)
     in_time = bool(select.select([ended], [], [], seconds)[0])
     os.close(ended)
@@ -103,7 +111,7 @@ def localechoctl(words: Sequence[str], directory: Path, seconds: float = LONGEST
     )
 
 
-def _run(words: Sequence[str], out: Path, err: Path) -> NoReturn:
+def _run(words: Sequence[str], out: Path, err: Path, deadline: float) -> NoReturn:
     status = 99
     try:
         for number, path in ((1, out), (2, err)):
@@ -111,8 +119,8 @@ def _run(words: Sequence[str], out: Path, err: Path) -> NoReturn:
         sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
         patch = pytest.MonkeyPatch()
         for module in (client, connect, events):
-            patch.setattr(module, "LOOK_SECONDS", SECONDS)
-        patch.setattr(client, "CHANGE_SECONDS", SECONDS)
+            patch.setattr(module, "LOOK_SECONDS", deadline)
+        patch.setattr(client, "CHANGE_SECONDS", deadline)
         sys.argv = ["localechoctl", *words]
         main()
     except SystemExit as leaving:
@@ -155,6 +163,17 @@ def test_a_control_server_keeps_no_command_and_fills_no_memory(
         assert localechoctl(words, sockdir).status == 0
     else:
         check(localechoctl(words, sockdir))
+
+
+@pytest.mark.parametrize("name", ["status", "peers", "events", "events --follow"])
+def test_a_reply_without_end_is_refused_by_its_length_long_before_the_deadline(
+    name: str, servers: Path, sockdir: Path
+) -> None:
+    words = ("--control", str(servers / "endless-message"), *name.split())
+    ended = localechoctl(words, sockdir, deadline=10 * LONGEST)
+    check(ended)
+    assert "control call failed: Message too long (90): " in ended.err
+    assert ended.memory < 32 << 20
 
 
 @pytest.mark.parametrize("behaviour", NO_ECHO)

@@ -1,6 +1,7 @@
 """The load generator with servers that reply correctly, wrongly, late, in pieces or not at all."""
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -177,3 +178,31 @@ def test_a_lost_reply_on_one_of_several_channels_is_reported() -> None:
         loaded = load(channels, timeout=0.5)
         with pytest.raises(SocketError, match=r"no reply within 0\.5 s"):
             loaded.round(0.1)
+
+
+def test_a_first_reply_much_longer_than_its_request_is_refused() -> None:
+    def endless(sock: socket.socket) -> None:
+        with suppress(ConnectionError):
+            while True:
+                sock.sendall(b"x" * (1 << 16))
+
+    with (
+        connected(after(0, endless)) as channels,
+        pytest.raises(SocketError, match=r"Message too long \(90\): /x; not an echo server"),
+    ):
+        load(channels)
+
+
+@pytest.mark.parametrize("echoed", [0, 1])
+def test_bytes_that_never_complete_a_reply_do_not_extend_the_time(echoed: int) -> None:
+    def drip(sock: socket.socket) -> None:
+        with suppress(ConnectionError):
+            while True:
+                sock.sendall(b"a")
+                select.select([], [], [], 0.005)
+
+    with (
+        connected(after(echoed, drip)) as channels,
+        pytest.raises(SocketError, match=r"receive failed: Connection timed out \(110\): /x"),
+    ):
+        load(channels, size=4096, timeout=0.3).round(20)

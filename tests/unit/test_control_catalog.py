@@ -112,6 +112,7 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(
     [
         ("record_size", 2**62, "an endpoint's record_size is"),
         ("path", "/" + "x" * 200, "address .*: 201 bytes"),
+        ("path", "/\ud800", "not a name in this locale's encoding"),
     ],
 )
 def test_a_value_out_of_range_is_refused(
@@ -141,14 +142,20 @@ def test_unknown_fields_are_ignored(sockdir: Path) -> None:
     assert read(path)["stream"] == ENTRIES[0]
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "fifo with a writer"])
-def test_a_link_or_fifo_at_its_path_is_neither_followed_nor_waited_for(
+@pytest.mark.parametrize(
+    "kind", ["link", "link to itself", "directory", "fifo", "fifo with a writer"]
+)
+def test_another_file_at_its_path_is_neither_followed_nor_waited_for(
     sockdir: Path, kind: str
 ) -> None:
     path = sockdir / "endpoints.json"
     if kind == "link":
         write(sockdir / "elsewhere.json", ENTRIES)
         path.symlink_to("elsewhere.json")
+    elif kind == "link to itself":
+        path.symlink_to(path.name)
+    elif kind == "directory":
+        path.mkdir()
     else:
         os.mkfifo(path)
     with ExitStack() as stack:

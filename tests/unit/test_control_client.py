@@ -104,6 +104,21 @@ def test_a_connection_that_is_closed_at_once_is_one_line(ask: Ask, sockdir: Path
                     ask(path)
 
 
+@pytest.mark.parametrize(
+    ("make", "hint"), [(os.mkfifo, "it is a FIFO, not a socket"), (os.mkdir, "it is a directory")]
+)
+def test_a_file_of_another_type_means_no_daemon_and_is_named(
+    ask: Ask, sockdir: Path, make: Callable[[Path], None], hint: str
+) -> None:
+    path = sockdir / "control.sock"
+    make(path)
+    with pytest.raises(
+        DaemonNotRunningError, match=r"connect failed: Connection refused"
+    ) as caught:
+        ask(path)
+    assert caught.value.hint.startswith(hint)
+
+
 def test_a_stale_socket_means_no_daemon(ask: Ask, sockdir: Path) -> None:
     path = sockdir / "control.sock"
     with socket.socket(socket.AF_UNIX) as stale:

@@ -89,3 +89,9 @@ def test_hostile_keys_and_lists_arrive_printable() -> None:
 
 def test_escaped_text_is_not_escaped_twice() -> None:
     assert printable(r"/run/\n\\x") == r"/run/\n\\x"
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1e300, 1e11])
+def test_seconds_that_no_clock_shows_are_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="time"):
+        from_wire(pb.Event(time=seconds), Event)

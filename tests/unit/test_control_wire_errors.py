@@ -53,7 +53,7 @@ def test_without_our_metadata_the_status_decides() -> None:
     assert str(error) == "no"
 
 
-@pytest.mark.parametrize("number", ["", "-1", "abc", "99", "0"])
+@pytest.mark.parametrize("number", ["", "-1", "abc", "99", "0", "9" * 5000])
 def test_an_exit_status_that_no_error_has_becomes_failure(number: str) -> None:
     metadata: dict[str, str | bytes] = {TEXT: b"text", HINT: b"", EXIT_STATUS: number}
     assert error_of(Status.INTERNAL, "text", metadata, ADDRESS).exit_status == 1
@@ -88,3 +88,9 @@ def test_long_text_is_cut_for_metadata_with_a_note() -> None:
     arrived = error_of(Status.INTERNAL, None, metadata, ADDRESS)
     assert arrived.text.endswith("xxx ... (cut)")
     assert arrived.hint.endswith("yyy ... (cut)")
+
+
+def test_long_text_of_a_foreign_server_is_cut() -> None:
+    sent: dict[str, str | bytes] = {TEXT: b"x" * 60_000, HINT: b"y" * 60_000, EXIT_STATUS: "1"}
+    assert len(str(error_of(Status.INTERNAL, None, sent, ADDRESS))) < 7000
+    assert len(str(error_of(Status.INTERNAL, "x" * 60_000, {}, ADDRESS))) < 2000

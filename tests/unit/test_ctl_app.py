@@ -239,6 +239,11 @@ def test_the_tab_key_completes_endpoints_from_the_catalog(sockdir: Path) -> None
     assert complete(f"{ctl} stop stream s") == ["seqpacket"]
 
 
+def test_the_tab_key_offers_no_name_with_control_characters(sockdir: Path) -> None:
+    write_catalog(sockdir, "s\x1b[2J", "s\nforged", "stream")
+    assert complete(f"localechoctl --control {sockdir}/control.sock send s") == ["stream"]
+
+
 def test_the_tab_key_offers_nothing_without_a_catalog(sockdir: Path) -> None:
     assert complete(f"localechoctl --control {sockdir}/control.sock send s") == []
 

@@ -268,3 +268,13 @@ def test_on_a_terminal_results_are_coloured_and_lines_as_wide_as_it(
         os.close(master)
     assert lines[2].startswith("\033[32mok\033[0m       name        ")
     assert any(line.startswith("\033[31mproblem\033[0m  permission") for line in lines)
+
+
+def test_an_endpoint_of_a_type_that_this_program_does_not_know_is_explained(
+    listening: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog(listening.parent, later=listening)
+    file = listening.parent / runtime.CATALOG
+    file.write_text(file.read_text("utf-8").replace('"stream"', '"later"'), encoding="utf-8")
+    assert app.run(["--control", str(listening), "explain", "later"]) == 0
+    assert capsys.readouterr().out.startswith(f"later: {listening}")

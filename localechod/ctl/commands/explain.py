@@ -236,5 +236,5 @@ def _raw(written: str) -> bytes:
 def _question(
     asked: _Socket, kind: int | None, client: Client, pid: int | None, filters: bool
 ) -> Question:
-    type_ = kind or (TYPES[asked.type] if asked.type else None)
+    type_ = kind or TYPES.get(asked.type)
     return Question(asked.address, type_, client, pid, filters)
