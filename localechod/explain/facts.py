@@ -19,6 +19,7 @@ from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import (
     abstract_names,
     ancestry,
+    dead_mounts,
     listings,
     magic_links,
     mounts,
@@ -31,6 +32,7 @@ from localechod.explain import (
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
+from localechod.explain.dead_mounts import DeadMount
 from localechod.explain.listings import Listing
 from localechod.explain.magic_links import Inspector
 from localechod.explain.not_sockets import Content
@@ -88,6 +90,7 @@ class Facts:
         elsewhere: of an abstract name that is not bound, where it is.
         content: of a file that is no socket, what is in it.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
+        dead_mount: the mount of a removed directory at which the path ends; None where it does not.
     """
 
     question: Question
@@ -105,6 +108,7 @@ class Facts:
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
+    dead_mount: DeadMount | None = None
 
 
 def gather(question: Question) -> Facts:
@@ -136,6 +140,7 @@ def _facts(question: Question) -> Facts:
                 _listing(walk, question.pid),
                 protected_links=_protects_symlinks(),
                 inspector=magic_links.inspector(question.client) if jumps else None,
+                dead_mount=dead_mounts.find(walk, question.name, question.pid),
             )
             path = _path_for_us(question, walk)
             if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):

@@ -13,6 +13,7 @@ from localechod.explain import not_sockets, shell
 from localechod.explain.access import Want, decide
 from localechod.explain.check import Check, Denial, ok
 from localechod.explain.client import Client
+from localechod.explain.dead_mounts import check_dead_mount
 from localechod.explain.facts import LONGEST, Facts, Question
 from localechod.explain.inode import Node
 from localechod.explain.jump_checks import check_jump
@@ -67,7 +68,8 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
         detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     if walk.end is None:
-        return [*checks, _failed_lookup(facts, walk)]
+        dead = check_dead_mount(facts.dead_mount)
+        return [*checks, *dead, _failed_lookup(facts, walk)]
     checks += [
         _last_component(walk.end, question.client, facts.content),
         _permission(walk.end, question),

@@ -48,6 +48,24 @@ def parse_cgroup(text: str) -> str:
     return ""
 
 
+def service_of(pid: int) -> str:
+    """Return the service of systemd's system instance that a process is in; "" where it has none.
+
+    Its cgroup has to be the one that systemd has made for that service: the name alone may be that
+    of a cgroup which a user has made.
+    """
+    unit = unit_of(pid)
+    if not unit.endswith(".service"):
+        return ""
+    group = settings(unit, "ControlGroup").get("ControlGroup", "")
+    try:
+        text = (Path("/proc") / str(pid) / "cgroup").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    paths = (line.split(":", 2)[2] for line in text.split("\n") if line)
+    return unit if group and any(f"{path}/".startswith(f"{group}/") for path in paths) else ""
+
+
 def socket_unit(*addresses: str) -> SocketUnit | None:
     """Ask systemd which unit listens at one of these addresses ("/path" or "@name").
 
