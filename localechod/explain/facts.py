@@ -19,6 +19,7 @@ from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import (
     abstract_names,
     ancestry,
+    confinement,
     dead_mounts,
     listings,
     magic_links,
@@ -32,6 +33,7 @@ from localechod.explain import (
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
+from localechod.explain.confinement import Confinement
 from localechod.explain.dead_mounts import DeadMount
 from localechod.explain.listings import Listing
 from localechod.explain.magic_links import Inspector
@@ -91,6 +93,8 @@ class Facts:
         content: of a file that is no socket, what is in it.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
         dead_mount: the mount of a removed directory at which the path ends; None where it does not.
+        confinement: the setting of the client's service that hides files; None where there is none.
+        outside: the same facts as from our own root directory, where there is such a setting.
     """
 
     question: Question
@@ -109,6 +113,8 @@ class Facts:
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
     dead_mount: DeadMount | None = None
+    confinement: Confinement | None = None
+    outside: "Facts | None" = None
 
 
 def gather(question: Question) -> Facts:
@@ -145,7 +151,13 @@ def _facts(question: Question) -> Facts:
             path = _path_for_us(question, walk)
             if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
                 facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
-            return _with_processes(facts, path)
+            facts = _with_processes(facts, path)
+            confined = confinement.find(walk, question.pid)
+            if confined is not None:
+                absolute = question.name.startswith(b"/")
+                outside = _facts(replace(question, pid=None)) if absolute else None
+                facts = replace(facts, confinement=confined, outside=outside)
+            return facts
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
