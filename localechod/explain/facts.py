@@ -17,10 +17,10 @@ from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import (
+    absence,
     abstract_names,
     ancestry,
     confinement,
-    dead_mounts,
     listings,
     magic_links,
     mounts,
@@ -30,11 +30,11 @@ from localechod.explain import (
     security,
     units,
 )
+from localechod.explain.absence import Absence
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.confinement import Confinement
-from localechod.explain.dead_mounts import DeadMount
 from localechod.explain.listings import Listing
 from localechod.explain.magic_links import Inspector
 from localechod.explain.not_sockets import Content
@@ -92,7 +92,7 @@ class Facts:
         elsewhere: of an abstract name that is not bound, where it is.
         content: of a file that is no socket, what is in it.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
-        dead_mount: the mount of a removed directory at which the path ends; None where it does not.
+        absence: what is known where a path leads to no listener.
         confinement: the setting of the client's service that hides files; None where there is none.
         outside: the same facts as from our own root directory, where there is such a setting.
     """
@@ -112,7 +112,7 @@ class Facts:
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
-    dead_mount: DeadMount | None = None
+    absence: Absence = field(default_factory=Absence)
     confinement: Confinement | None = None
     outside: "Facts | None" = None
 
@@ -146,8 +146,10 @@ def _facts(question: Question) -> Facts:
                 _listing(walk, question.pid),
                 protected_links=_protects_symlinks(),
                 inspector=magic_links.inspector(question.client) if jumps else None,
-                dead_mount=dead_mounts.find(walk, question.name, question.pid),
             )
+            if not facts.listing.sockets:
+                missing = absence.inspect(question.name, question.pid, walk)
+                facts = replace(facts, absence=missing)
             path = _path_for_us(question, walk)
             if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
                 facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))

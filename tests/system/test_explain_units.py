@@ -53,6 +53,13 @@ class Pair:
     def await_server(self) -> None:
         self.machine.run("sh", "-c", "until [ -e /run/served ]; do sleep 0.1; done")
 
+    def restart(self, name: str, command: str) -> None:
+        """Run a command that restarts a unit, and wait as after its start."""
+        self.machine.run("rm", "-f", RESULT if name == "caller" else "/run/served")
+        self.machine.run("sh", "-c", command)
+        if name == "server":
+            self.await_server()
+
     def result(self) -> int:
         """Return what the caller's connect got."""
         self.machine.run("sh", "-c", f"until [ -s {RESULT} ]; do sleep 0.1; done")
@@ -151,22 +158,73 @@ def test_a_runtime_directory_that_is_made_anew_is_kept_and_mounted_again(pair: P
     pair.start("server", path, "RuntimeDirectory=app")
     pair.start("caller", path, "TemporaryFileSystem=/run\nBindPaths=/run/app")
     assert pair.result() == 0
-    pair.machine.run("rm", "-f", "/run/served")
-    pair.machine.run("systemctl", "restart", "server.service")
-    pair.await_server()
+    pair.restart("server", "systemctl restart server.service")
     report = pair.explained(path)
     assert report["errno"] == 2
     assert "removed at its source" in problem(report, "mount")
     assert "give server.service the setting RuntimeDirectoryPreserve=yes" in report["remedy"]
     server, caller = report["commands"]
     assert caller == "systemctl restart caller.service"
-    pair.machine.run("rm", "-f", "/run/served")
-    pair.machine.run("sh", "-c", server)
-    pair.await_server()
-    pair.machine.run("rm", "-f", RESULT)
-    pair.machine.run("sh", "-c", caller)
+    pair.restart("server", server)
+    pair.restart("caller", caller)
     assert pair.result() == 0
-    pair.machine.run("rm", "-f", "/run/served")
-    pair.machine.run("systemctl", "restart", "server.service")  # which keeps its directory now
-    pair.await_server()
+    pair.restart("server", "systemctl restart server.service")  # which keeps its directory now
     assert pair.explained(path)["errno"] == 0
+
+
+def test_a_server_with_a_tmp_of_its_own_is_named_and_gets_the_shared_one(pair: Pair) -> None:
+    pair.start("server", TMP, "PrivateTmp=yes")
+    pair.start("caller", TMP)
+    report = pair.explained(TMP)
+    assert (pair.result(), report["errno"]) == (2, 2)
+    assert "server.service) listens under this name, but in another" in problem(report, "elsewhere")
+    (command,) = report["commands"]
+    pair.restart("server", command)
+    pair.restart("caller", "systemctl restart caller.service")
+    assert pair.result() == 0
+
+
+def test_a_server_and_a_client_with_a_tmp_each_both_get_the_shared_one(pair: Pair) -> None:
+    pair.start("server", TMP, "PrivateTmp=yes")
+    pair.start("caller", TMP, "PrivateTmp=yes")
+    report = pair.explained(TMP)
+    assert (pair.result(), report["errno"]) == (2, 2)
+    server, caller = report["commands"]
+    pair.restart("server", server)
+    pair.restart("caller", caller)
+    assert pair.result() == 0
+    assert "JoinsNamespaceOf=" in report["remedy"]
+
+
+def test_a_service_whose_file_was_removed_is_restarted(pair: Pair) -> None:
+    pair.start("server", "/run/app/s")
+    pair.machine.run("rm", "/run/app/s")
+    pair.start("caller", "/run/app/s")
+    report = pair.explained("/run/app/s")
+    assert (pair.result(), report["errno"]) == (2, 2)
+    assert report["commands"] == ["systemctl restart server.service"]
+    pair.restart("server", *report["commands"])
+    assert pair.explained("/run/app/s")["errno"] == 0
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_socket_unit_whose_file_was_removed_binds_again(pair: Pair, *, running: bool) -> None:
+    machine = pair.machine
+    machine.write("/run/systemd/system/server.socket", "[Socket]\nListenStream=/run/app/s\n")
+    machine.write(
+        "/run/systemd/system/server.service", "[Service]\nExecStart=/bin/sleep infinity\n"
+    )
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "server.socket")
+    if running:
+        machine.run("systemctl", "start", "server.service")
+    machine.run("rm", "/run/app/s")
+    pair.start("caller", "/run/app/s")
+    report = pair.explained("/run/app/s")
+    assert (pair.result(), report["errno"]) == (2, 2)
+    assert "restart server.socket" in report["remedy"]
+    for command in report["commands"]:
+        machine.run("sh", "-c", command)
+    assert pair.explained("/run/app/s")["errno"] == 0
+    machine.run("systemctl", "stop", "server.socket", "server.service")
+    machine.run("rm", "/run/systemd/system/server.socket")

@@ -14,10 +14,13 @@ import pytest
 
 from localechod.ctl import app
 from localechod.ctl.commands.explain import as_json, as_text
+from localechod.explain.absence import Absence
 from localechod.explain.ancestry import Relative
+from localechod.explain.beside import Beside
 from localechod.explain.dead_mounts import DeadMount
 from localechod.explain.facts import Facts
 from localechod.explain.listings import Listing
+from localechod.explain.lost import Lost
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.report import judge
 from localechod.explain.security import Security
@@ -63,8 +66,15 @@ PAGES = {
     ),
     "mount": replace(
         missing(),
-        dead_mount=DeadMount(b"/run", b"/run/docker", "docker.service", "caller.service"),
+        absence=Absence(DeadMount(b"/run", b"/run/docker", "docker.service", "caller.service")),
     ),
+    "lost": replace(
+        missing(),
+        absence=Absence(
+            lost=Lost(0, DOCKERD, "mount namespace", unit="docker.service", private_tmp=True)
+        ),
+    ),
+    "beside": replace(missing(), absence=Absence(beside=(Beside(b"/run/docker/docker.sock", 0),))),
     "session": docker(client(login_groups=(50,)), family=FAMILY),
 }
 
