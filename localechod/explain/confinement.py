@@ -112,5 +112,8 @@ def _setting(values: dict[str, str], point: bytes, mount: Mount | None) -> str:
 
 
 def path_of(word: str) -> bytes:
-    """Return the path of a word in a list: it may have the prefixes "-" and "+", and options."""
-    return os.fsencode(word.lstrip("-+").partition(":")[0].rstrip("/"))
+    """Return the path of a word in a list, as systemd mounts it: without a link.
+
+    It may have the prefixes "-" and "+", and options.
+    """
+    return os.fsencode(Path(word.lstrip("-+").partition(":")[0]).resolve())

@@ -22,6 +22,7 @@ from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 
 _MOST_ENTRIES = 1000
+_MOST_SOCKETS = 10
 
 Place = Literal["gone", "renamed", "covered", "mount namespace", "root directory", "unknown"]
 
@@ -66,9 +67,10 @@ def find(name: bytes, pid: int | None, walk: Walk) -> Lost | None:
     end = walk.end
 
     def ask() -> list[DiagSocket]:
-        return [each for each in diag.sockets() if each.name in names and _accepts(each)]
+        return [sock for each in sorted(names) for sock in diag.named(each) if _accepts(sock)]
 
-    sockets = _everywhere(ask)
+    # Root's come first: any user may have made thousands of the others.
+    sockets = sorted(_everywhere(ask), key=lambda each: each.uid != 0)[:_MOST_SOCKETS]
     others = [s for s in sockets if end is None or not s.is_bound_to(end.device, end.inode)]
     held, _ = holding_processes(others) if others else ({}, 0)
     found = [_located(each, held[each.inode], pid, walk) for each in others]

@@ -17,6 +17,7 @@ from localechod.ctl.commands.explain import as_json, as_text
 from localechod.explain.absence import Absence
 from localechod.explain.ancestry import Relative
 from localechod.explain.beside import Beside
+from localechod.explain.confinement import Confinement
 from localechod.explain.dead_mounts import DeadMount
 from localechod.explain.facts import Facts
 from localechod.explain.listings import Listing
@@ -73,6 +74,17 @@ PAGES = {
         absence=Absence(
             lost=Lost(0, DOCKERD, "mount namespace", unit="docker.service", private_tmp=True)
         ),
+    ),
+    "confined": replace(
+        missing(),
+        confinement=Confinement(
+            b"/run",
+            is_closed=True,
+            unit="caller.service",
+            setting="InaccessiblePaths",
+            value="/run /srv",
+        ),
+        outside=docker(),
     ),
     "beside": replace(missing(), absence=Absence(beside=(Beside(b"/run/docker/docker.sock", 0),))),
     "session": docker(client(login_groups=(50,)), family=FAMILY),
