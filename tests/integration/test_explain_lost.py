@@ -142,6 +142,21 @@ def test_a_server_with_other_mounts_is_named_and_a_shared_directory_helps(stage:
     assert (asked.kernel(), asked.explain().verdict.number) == (0, 0)
 
 
+def test_a_file_that_its_server_does_not_see_either_is_not_said_to_be_there(stage: Stage) -> None:
+    place = stage.folder("a")
+
+    def lose() -> None:
+        unshare(CLONE_NEWNS)
+        mount("-t", "tmpfs", "tmpfs", place)
+        stage.listener("a/s")
+        (place / "s").unlink()
+
+    stage.process(lose)
+    report = stage.ask("a/s").explain()
+    assert check_of(report, "elsewhere").detail.endswith("where its file is cannot be told")
+    assert report.verdict.remedy.commands == ()
+
+
 def test_a_server_in_another_root_and_network_namespace_is_named(stage: Stage) -> None:
     stage.folder("root/run")
 
@@ -228,8 +243,9 @@ def test_an_unprivileged_caller_is_told_of_a_listener_but_not_where_it_is(stage:
 def test_a_listener_beside_the_path_is_a_hint(stage: Stage, listening: str, asked: str) -> None:
     stage.folder("docker")
     stage.listener(listening)
-    with stage.bind("stale.sock"):
-        pass
+    stage.listener("lost.sock")  # its name leads to another file
+    (stage.directory / "lost.sock").unlink()
+    stage.stale("lost.sock")
     text = stage.ask(asked).explain().verdict.remedy.text
     assert text.endswith(f"; beside it listens {stage.directory / listening} (root)")
 

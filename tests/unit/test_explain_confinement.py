@@ -55,14 +55,14 @@ def test_a_setting_is_named_if_both_the_mount_and_the_unit_have_it(
     [
         ended("/srv"),  # a file system of that kind, which no setting has made
         ended(TMP, PRIVATE, "ext4"),
-        ended("/srv", b"/a//deleted"),  # another cause
+        ended("/var/a", b"/a//deleted"),  # another cause
     ],
 )
 def test_a_mount_that_no_setting_makes_is_not_blamed(
     monkeypatch: pytest.MonkeyPatch, walked: Walk
 ) -> None:
     monkeypatch.setattr(units, "service_of", lambda _: "caller.service")
-    monkeypatch.setattr(units, "settings", lambda *_: {"PrivateTmp": "no"})
+    monkeypatch.setattr(units, "settings", lambda *_: {"TemporaryFileSystem": "/var/a"})
     assert confinement.find(walked, os.getpid()) is None
     assert confinement.find(walked, None) is None
 
