@@ -2,12 +2,12 @@
 
 import os
 import re
-import socket
 import stat
 from dataclasses import dataclass
 
 from localechod.accounts import user_name
 from localechod.explain import netns
+from localechod.explain.lost import accepts
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.text import escape
@@ -45,7 +45,8 @@ def find(name: bytes, pid: int | None) -> tuple[Beside, ...]:
         listed = netns.run_inside(pid, diag.sockets)
     except OSError:  # a hint is missing
         return ()
-    by_path = {each.name: each for each in listed if each.name and each.name != name}
+    listening = (each for each in listed if accepts(each) and each.name != name)
+    by_path = {each.name: each for each in listening if each.name}
     ranks = {path: _rank(path, name) for path in by_path}
     similar = sorted((rank, path) for path, rank in ranks.items() if rank)
     root = b"" if pid is None else b"/proc/%d/root" % pid
@@ -59,7 +60,7 @@ def show(found: tuple[Beside, ...]) -> str:
         f"{escape(each.path)} ({'?' if each.uid is None else user_name(each.uid)})"
         for each in found
     )
-    return f"beside it listens {', '.join(shown)}" if found else ""
+    return f"listeners nearby: {', '.join(shown)}" if found else ""
 
 
 def _rank(path: bytes, name: bytes) -> int:
@@ -77,11 +78,7 @@ def _stem(base: bytes) -> bytes:
 
 
 def _is_there(path: bytes, sock: DiagSocket) -> bool:
-    """Whether the socket accepts, and its name leads to its file."""
-    if sock.device is None or sock.is_shut:
-        return False
-    if sock.state != diag.STATE_LISTEN and (sock.type != socket.SOCK_DGRAM or sock.has_peer):
-        return False
+    """Whether the name of a socket leads to its file."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -28,18 +28,17 @@ def check_confinement(facts: Facts) -> list[Check]:
         "InaccessiblePaths= or ProtectHome="
     )
     if found.unit:
-        effect = _EFFECTS.get(found.setting, "{} is inaccessible").format(where)
-        if found.setting == "ProtectHome" and not found.is_closed:
-            effect = f"{where} is an empty file system of its own"
+        effect = "{} is inaccessible" if found.is_closed else _EFFECTS[found.setting]
         cause = f"{found.unit} has the setting {found.setting}={escape(found.value)}"
         remedy = advice(f"have {found.unit} see {where}: its setting {found.setting}=")
-        return [Check("sandbox", "problem", f"{cause}: {effect}", remedy=remedy)]
+        return [Check("sandbox", "problem", f"{cause}: {effect.format(where)}", remedy=remedy)]
     detail = f"{where} is made inaccessible, as systemd does it for a service"
     return [Check("sandbox", "problem", detail, remedy=remedy)]
 
 
 _EFFECTS = {
     "PrivateTmp": "{} is a directory of its own",
+    "ProtectHome": "{} is an empty file system of its own",
     "TemporaryFileSystem": "{} is an empty file system of its own",
     "RootDirectory": "it has another root directory",
     "RootImage": "it has another root directory",

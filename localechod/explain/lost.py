@@ -67,7 +67,7 @@ def find(name: bytes, pid: int | None, walk: Walk) -> Lost | None:
     end = walk.end
 
     def ask() -> list[DiagSocket]:
-        return [sock for each in sorted(names) for sock in diag.named(each) if _accepts(sock)]
+        return [sock for each in sorted(names) for sock in diag.named(each) if accepts(sock)]
 
     # Root's come first: any user may have made thousands of the others.
     sockets = sorted(_everywhere(ask), key=lambda each: each.uid != 0)[:_MOST_SOCKETS]
@@ -78,18 +78,18 @@ def find(name: bytes, pid: int | None, walk: Walk) -> Lost | None:
     return min(found, key=lambda lost: lost.place == "unknown", default=None)
 
 
+def accepts(each: DiagSocket) -> bool:
+    """Whether it has a file, and accepts connections or datagrams."""
+    listens = each.type == socket.SOCK_DGRAM or each.state == diag.STATE_LISTEN
+    return listens and each.device is not None and not each.is_shut
+
+
 def _everywhere(ask: Callable[[], list[DiagSocket]]) -> list[DiagSocket]:
     try:
         found, _ = netns.collect(ask)
     except OSError:  # without the kernel's list, nothing is known
         return []
     return list({each.inode: each for part in found for each in part}.values())
-
-
-def _accepts(each: DiagSocket) -> bool:
-    """Whether it has a file, and accepts connections or datagrams."""
-    listens = each.type == socket.SOCK_DGRAM or each.state == diag.STATE_LISTEN
-    return listens and each.device is not None and not each.is_shut
 
 
 def _located(sock: DiagSocket, holders: list[HoldingProcess], pid: int | None, walk: Walk) -> Lost:

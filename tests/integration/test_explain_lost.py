@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -242,12 +243,15 @@ def test_an_unprivileged_caller_is_told_of_a_listener_but_not_where_it_is(stage:
 )
 def test_a_listener_beside_the_path_is_a_hint(stage: Stage, listening: str, asked: str) -> None:
     stage.folder("docker")
-    stage.listener(listening)
+    listener = stage.listener(listening)
+    client = stage.stack.enter_context(socket.socket(socket.AF_UNIX))
+    client.connect(str(stage.directory / listening))
+    stage.stack.enter_context(listener.accept()[0])  # which has the name of the listener
     stage.listener("lost.sock")  # its name leads to another file
     (stage.directory / "lost.sock").unlink()
     stage.stale("lost.sock")
     text = stage.ask(asked).explain().verdict.remedy.text
-    assert text.endswith(f"; beside it listens {stage.directory / listening} (root)")
+    assert text.endswith(f"; listeners nearby: {stage.directory / listening} (root)")
 
 
 def test_at_most_three_listeners_are_hints_and_the_most_similar_is_first(stage: Stage) -> None:
@@ -255,4 +259,4 @@ def test_at_most_three_listeners_are_hints_and_the_most_similar_is_first(stage: 
         stage.listener(name)
     text = stage.ask("app.sock").explain().verdict.remedy.text
     where = stage.directory
-    assert text.endswith(f"listens {where}/app.socket (root), {where}/a (root), {where}/b (root)")
+    assert text.endswith(f"nearby: {where}/app.socket (root), {where}/a (root), {where}/b (root)")
