@@ -40,6 +40,10 @@ USER_ENTRIES = 256
 CONTROL_CONNECTIONS = 64
 CONTROL_CONNECTIONS_PER_USER = 16
 
+# Connections of each user beyond the total. Two, because a client may connect before the end of its
+# user's last client has been read.
+CONTROL_CONNECTIONS_SPARE = 2
+
 # Calls under way, for each user: on one connection there may be many.
 CALLS_PER_USER = 64
 
@@ -55,8 +59,8 @@ BURST_BYTES = REQUEST_BYTES + 32 * 1024
 BYTES_PER_SECOND = 8 * 1024
 CONNECTION_BYTES = 512
 
-# Bytes that are read at a time, and handled before traffic has its turn: about fifty small frames.
-READ_BYTES = 1024
+# Bytes that are read at a time, and handled before traffic has its turn: a dozen small frames.
+READ_BYTES = 256
 
 # Rows of an answer, after which traffic has a turn; they take about as long as one turn of it.
 ANSWER_ROWS = 32

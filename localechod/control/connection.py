@@ -55,6 +55,7 @@ class CredentialsHandler(AbstractHandler):
 
     def __init__(self, inner: AbstractHandler) -> None:
         self._inner = inner
+        self._releases: dict[Stream, Callable[[], None]] = {}
         self.credentials: Credentials
 
     def accept(
@@ -77,15 +78,26 @@ class CredentialsHandler(AbstractHandler):
         headers = [field for field in headers if field[0] != "grpc-timeout"]
         # The id is not None: the client has opened the stream.
         stream.buffer = BoundedBuffer(partial(stream.connection.ack, cast("int", stream.id)))
+        self._releases[stream] = release_stream
         token = CREDENTIALS.set(self.credentials)
         try:
-            self._inner.accept(stream, headers, release_stream)
+            self._inner.accept(stream, headers, partial(self._release, stream))
         finally:
             CREDENTIALS.reset(token)
 
     def cancel(self, stream: Stream) -> None:
-        """Cancel the call of a stream that the client has reset."""
+        """Cancel the call of a stream that the client has reset, and release the stream.
+
+        grpclib's task releases it at its end, but not if it is cancelled before it has begun. Each
+        HEADERS with RST_STREAM in one read would leave 4 KiB, for as long as the client stays.
+        """
         self._inner.cancel(stream)
+        self._release(stream)
+
+    def _release(self, stream: Stream) -> None:
+        release = self._releases.pop(stream, None)
+        if release is not None:
+            release()
 
     def close(self) -> None:
         """Cancel every call of this connection."""
@@ -123,8 +135,18 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         super().__init__(self._handler, made.config, made.h2_config)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Identify and count the peer; close the connection at once if it is over a limit."""
+        """Identify and count the peer; close the connection at once if it is over a limit.
+
+        asyncio goes on with a connection for which this raises, for want of memory or descriptors:
+        it would be in no table, and a stop would wait for it.
+        """
         self.transport = cast("asyncio.Transport", transport)
+        try:
+            self._enter(transport)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._abandon(error)
+
+    def _enter(self, transport: asyncio.BaseTransport) -> None:
         who = self._handler.credentials = peer_of(transport)
         limits = self._interceptor.limits
         excess = limits.spend(who.uid, CONNECTION_BYTES, time.monotonic())
@@ -141,6 +163,16 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
         """Report why the connection is not served, and end it."""
         self._interceptor.refuse(self._handler.credentials, "connection", *excess)
         self.transport.abort()
+
+    def _abandon(self, error: Exception) -> None:
+        """Report a defect; close and forget the connection that it has left half made."""
+        self.transport.abort()
+        self._handler.close()
+        lost = self._interceptor.connections.pop(self.transport, None)
+        if lost is not None:
+            self._interceptor.limits.disconnect(self._handler.credentials.uid)
+            lost.set_result(None)
+        self._interceptor.defect(error)
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Return where to read to."""

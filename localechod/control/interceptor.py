@@ -1,6 +1,7 @@
 """The interceptor of the control server: it authorizes, limits and tracks every call."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -15,9 +16,10 @@ from localechod.control.access import METHOD_RIGHTS, Admins, decide
 from localechod.control.caller import CALLER, CREDENTIALS, Caller
 from localechod.control.limits import CallerLimits
 from localechod.control.messages import ControlStatus
+from localechod.control.turns import Turns
 from localechod.control.wire_errors import cut, metadata_of
 from localechod.echo.events import Event
-from localechod.echo.peer_log import PeerLog, Topic
+from localechod.echo.peer_log import NOBODY, PeerLog, Topic
 from localechod.echo.reasons import Reason
 from localechod.echo.supervisor import UnknownEndpointError
 from localechod.errors import ConfigError, LocalechodError, NotPermittedError, UsageError
@@ -43,6 +45,7 @@ UNREADABLE = {
 }
 
 _REFUSED = Topic(name="control")
+_DEFECT = Topic(name="control defect", level=logging.ERROR, prefix="control connection: ")
 
 Method = Callable[[Stream[Any, Any]], Awaitable[None]]
 
@@ -74,6 +77,7 @@ class Interceptor:
         self.errors: Counter[str] = Counter()
         self.closing = False
         self._publish = publish
+        self.turns = Turns()
         self._peer_log = peer_log
 
     def refuse(self, who: Credentials, method: str, reason: Reason, why: str) -> None:
@@ -103,6 +107,11 @@ class Interceptor:
     def status(self) -> ControlStatus:
         """Describe the control socket."""
         return ControlStatus(connections=len(self.connections), errors=dict(self.errors))
+
+    def defect(self, error: Exception) -> None:
+        """Count and report an exception that nothing expected."""
+        self.errors[Reason.INTERNAL_ERROR] += 1
+        self._peer_log.write(_DEFECT, NOBODY, lambda: "internal error", error=error)
 
     async def hang_up(self, grace: float) -> None:
         """Close every connection, after the peers have read what was sent to them.
@@ -136,6 +145,7 @@ class Interceptor:
         self.calls.add(task)
         task.add_done_callback(self.calls.discard)
         try:
+            await self.turns.wait(who.uid)
             await self._decided(who, method, function, stream)
         except LocalechodError as error:
             status = next(status for kind, status in STATUS if isinstance(error, kind))

@@ -13,6 +13,7 @@ from localechod.limits import (
     CALLS_PER_USER,
     CONTROL_CONNECTIONS,
     CONTROL_CONNECTIONS_PER_USER,
+    CONTROL_CONNECTIONS_SPARE,
 )
 
 
@@ -46,8 +47,9 @@ class _Budget:
 class CallerLimits:
     """Counts connections, calls and bytes, and refuses those over the limits.
 
-    The total does not count the privileged users (root and the daemon's own), nor the first
-    connection of a user. Otherwise four users at their own limit could lock out all others.
+    The total does not count the privileged users (root and the daemon's own), nor does it refuse
+    the first two connections of a user. Otherwise four users at their own limit could lock out all
+    others.
 
     Args:
         privileged: uids that the total does not count.
@@ -82,8 +84,9 @@ class CallerLimits:
         if self._connections[uid] >= CONTROL_CONNECTIONS_PER_USER:
             text = f"uid {uid} has {CONTROL_CONNECTIONS_PER_USER} control connections already"
             return Excess(Reason.USER_LIMIT, text)
-        # Every user gets one: a few users with all of theirs must not keep the others out.
-        if uid not in self._privileged and others >= CONTROL_CONNECTIONS and self._connections[uid]:
+        # Every user gets some: a few users with all of theirs must not keep the others out.
+        spare = self._connections[uid] < CONTROL_CONNECTIONS_SPARE
+        if uid not in self._privileged and others >= CONTROL_CONNECTIONS and not spare:
             text = f"there are {CONTROL_CONNECTIONS} control connections already"
             return Excess(Reason.TOTAL_LIMIT, text)
         self._connections[uid] += 1

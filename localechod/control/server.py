@@ -56,7 +56,8 @@ class ControlServer:
         """Serve on a listening stream socket, which is closed by `close`."""
         self._history = EventHistory(self._daemon.supervisor.events)
         supervisor = self._daemon.supervisor
-        self._service = ControlService(self._daemon, self._interceptor.status, self._history)
+        inner = self._interceptor
+        self._service = ControlService(self._daemon, inner.status, self._history, inner.turns)
         health = EndpointHealth(supervisor.states, self._history)
         services = ServerReflection.extend([self._service, health])
         self._server = _Server(self._interceptor, services)

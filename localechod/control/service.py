@@ -8,7 +8,8 @@ rows and events that a non-administrator may not see.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Protocol, TypeVar
 
 from grpclib.const import Status
@@ -20,6 +21,7 @@ from localechod.control.convert import to_wire
 from localechod.control.event_history import EventHistory
 from localechod.control.messages import ControlStatus, DaemonInfo, ReloadReport
 from localechod.control.slices import sliced
+from localechod.control.turns import Turns
 from localechod.control.wire import control_pb2 as pb
 from localechod.control.wire.control_grpc import ControlBase
 from localechod.echo.events import Event, EventBus
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Supervisor(Protocol):
@@ -103,14 +106,20 @@ class ControlService(ControlBase):
         daemon: the daemon that they read and change.
         control: returns the state of the control socket.
         history: past and new events.
+        turns: where a long answer waits after each slice.
     """
 
     def __init__(
-        self, daemon: Daemon, control: Callable[[], ControlStatus], history: EventHistory
+        self,
+        daemon: Daemon,
+        control: Callable[[], ControlStatus],
+        history: EventHistory,
+        turns: Turns,
     ) -> None:
         self._daemon = daemon
         self._control = control
         self._history = history
+        self._turns = turns
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
 
     async def Status(self, stream: Stream[pb.StatusRequest, pb.StatusReply]) -> None:
@@ -122,7 +131,7 @@ class ControlService(ControlBase):
             daemon=to_wire(self._daemon.info(), pb.Daemon),
             control=to_wire(self._control(), pb.ControlSocket),
         )
-        async for row in sliced(rows):
+        async for row in self._sliced(rows):
             reply.endpoints.append(to_wire(row, pb.Endpoint))
         await stream.send_message(reply)
 
@@ -153,7 +162,7 @@ class ControlService(ControlBase):
         caller = current()
         uid = None if caller.admin else caller.credentials.uid
         reply = pb.PeersReply(pid_namespace=pid_namespace())
-        async for row in sliced(self._daemon.supervisor.peers(request.endpoint or None, uid)):
+        async for row in self._sliced(self._daemon.supervisor.peers(request.endpoint or None, uid)):
             reply.peers.append(to_wire(row, pb.Peer))
         await stream.send_message(reply)
 
@@ -165,7 +174,7 @@ class ControlService(ControlBase):
             # It tells the caller that no later event will be missed. A caller that wants to see
             # the events of its next call waits for it first.
             await stream.send_initial_metadata()
-            async for event in sliced(filter(_visible, past)):
+            async for event in self._sliced(filter(_visible, past)):
                 await stream.send_message(to_wire(event, pb.Event))
             if not request.follow:
                 return
@@ -182,6 +191,10 @@ class ControlService(ControlBase):
         """Return the effective configuration."""
         await _request(stream)
         await stream.send_message(pb.ConfigReply(toml=self._daemon.config_text()))
+
+    def _sliced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        """Yield the items; after each slice of them the caller waits for their turn."""
+        return sliced(items, partial(self._turns.wait, current().credentials.uid))
 
     async def _change(
         self,

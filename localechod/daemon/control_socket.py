@@ -33,14 +33,11 @@ class ControlSocket:
         self._bound: Bound | None = None
         self._server: ControlServer | None = None
 
-    async def open(
-        self, daemon: Daemon, config: ControlConfig, owner: Owner, stored: Sequence[int]
-    ) -> str:
-        """Serve on it. If that fails, the endpoints serve without it.
+    def open(self, config: ControlConfig, owner: Owner, stored: Sequence[int]) -> str:
+        """Bind it; clients wait until `serve`. If that fails, the endpoints serve without it.
 
         Args:
-            daemon: the object of the calls.
-            config: its path, its mode, and the administrators.
+            config: its path and its mode.
             owner: owner of its file.
             stored: descriptors of the socket that an earlier process has bound.
 
@@ -63,9 +60,18 @@ class ControlSocket:
             return failure
         self._bound = bound
         self._store.keep(CONTROL, bound.sock.fileno())
-        self._server = ControlServer(daemon, admins=config.admins, own_uid=os.geteuid())
-        await self._server.start(bound.sock)
         return ""
+
+    async def serve(self, daemon: Daemon, admins: Sequence[str]) -> None:
+        """Answer calls, if it could be bound.
+
+        Args:
+            daemon: the object of the calls.
+            admins: the administrators; see ControlConfig.
+        """
+        if self._bound is not None:
+            self._server = ControlServer(daemon, admins=admins, own_uid=os.geteuid())
+            await self._server.start(self._bound.sock)
 
     def resolve_admins(self) -> None:
         """Look the administrators' names up again."""

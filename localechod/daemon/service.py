@@ -74,6 +74,12 @@ class Service:
             owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
             cleanup.callback(crash.forget, self._store)
+            # Before the endpoints, which may take all descriptors: an administrator can ask why.
+            cleanup.callback(self._control.remove)
+            cleanup.push_async_callback(self._control.close)
+            self._control_failure = self._control.open(
+                self._config.control, owner, self._launch.control
+            )
             self.supervisor = Supervisor(
                 self._config, self._reactor, owner, keeper, dropped=self._launch.dropped
             )
@@ -81,11 +87,7 @@ class Service:
             self.supervisor.thaw(self._launch.states, self._launch.sockets)
             restart.discard(self._store)
             self._refuse_to_serve_nothing()
-            cleanup.callback(self._control.remove)
-            cleanup.push_async_callback(self._control.close)
-            self._control_failure = await self._control.open(
-                self, self._config.control, owner, self._launch.control
-            )
+            await self._control.serve(self, self._config.control.admins)
             self._write_catalog(cleanup)
             self._in_background(
                 tell_status(self._notifier, self.supervisor, self._what_is_wrong), cleanup

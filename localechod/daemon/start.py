@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from localechod import config
@@ -21,6 +21,7 @@ from localechod.daemon.activation import Passed
 from localechod.daemon.inherited import inherit
 from localechod.daemon.launch import Launch
 from localechod.daemon.service import Service
+from localechod.echo import descriptors
 from localechod.echo.binding import Owner, open_privileged
 from localechod.echo.eventloop import EventLoop
 from localechod.echo.reactor import Reactor
@@ -28,7 +29,7 @@ from localechod.errors import ConfigError, LocalechodError, UsageError
 from localechod.host import logs, privileges, runtime, systemd
 from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
-from localechod.host.pidfile import PidFile, check_root_owned
+from localechod.host.pidfile import PidFile, open_root_owned
 from localechod.host.privileges import Identity
 
 log = logging.getLogger("localechod.daemon")
@@ -43,7 +44,9 @@ def check(file: str | None, runtime_dir: str | None) -> int:
         ConfigError: it is not valid.
     """
     loaded = config.load(runtime.config_file(file), runtime.runtime_directory(runtime_dir))
-    for warning in config.warnings(loaded):
+    # The service may have another limit than this shell, so too small a one is no error here.
+    plan = descriptors.Plan(loaded, descriptors.limit())
+    for warning in filter(None, [*config.warnings(loaded), plan.warning()]):
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - a report, not a log
     print(config.dump(loaded), end="")  # noqa: T201
     return 0
@@ -62,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     state = restart.read_state(inherited.state)
     passed = activation.describe(inherited.activated)
     loaded, remark, matched = _configuration(file, directory, inherited.config, passed)
+    plan = descriptors.Plan(loaded, descriptors.limit(), matched)
+    plan.require()
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -69,7 +74,6 @@ def run(options: argparse.Namespace) -> int:
             "--detach under systemd: systemd would lose track of the daemon",
             "use Type=notify without it",
         )
-    runtime.prepare(directory, identity)
     locks = _lock(directory, identity, options)
     preserve = [lock.fileno() for lock in locks] + inherited.descriptors()
     background = Background.start(detach=options.detach, preserve=preserve)
@@ -77,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
         for lock in locks:
             lock.write_pid()
-        for warning in config.warnings(loaded):
+        for warning in filter(None, [*config.warnings(loaded), plan.warning()]):
             log.warning("%s", warning)
         store = Store(notifier)
         slots = crash.memory(inherited.crash_slots, store)
@@ -146,17 +150,22 @@ def _identity(loaded: Config) -> Identity:
 
 
 def _lock(directory: Path, identity: Identity | None, options: argparse.Namespace) -> list[PidFile]:
-    """Lock the runtime directory and the pid file, before anything else changes."""
+    """Prepare the runtime directory; lock it and the pid file before anything else changes."""
     owner = None if identity is None else identity.uid
-    locks = [PidFile.acquire(directory / runtime.LOCK, owner=owner)]
-    pid_file = options.pid_file
-    if pid_file is None and options.detach:
-        pid_file = SYSTEM_PID_FILE if identity else directory / "localechod.pid"
-    if pid_file is not None:
-        path = Path(pid_file).absolute()
-        if identity is not None:
-            check_root_owned(path.parent)
-        locks.append(PidFile.acquire(path))
+    with ExitStack() as undo:
+        prepared = runtime.prepare(directory, identity)
+        undo.callback(os.close, prepared)
+        locks = [PidFile.acquire(directory / runtime.LOCK, directory=prepared, owner=owner)]
+        pid_file = options.pid_file
+        if pid_file is None and options.detach:
+            pid_file = SYSTEM_PID_FILE if identity else directory / "localechod.pid"
+        if pid_file is not None:
+            path = Path(pid_file).absolute()
+            parent = None
+            if identity is not None:
+                parent = open_root_owned(path.parent)
+                undo.callback(os.close, parent)
+            locks.append(PidFile.acquire(path, directory=parent))
     return locks
 
 

@@ -77,6 +77,9 @@ PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now);
 /* Forget a descriptor that is about to be closed, which takes it out of the epoll. */
 void forget(Poller *poller, int fd);
 
+/* Seconds of CLOCK_MONOTONIC. */
+double monotonic(void);
+
 PyObject *answer_datagrams(PyObject *module, PyObject *args);
 
 #endif

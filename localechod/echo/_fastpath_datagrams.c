@@ -8,19 +8,26 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
-enum { MOST_AT_ONCE = 32 };
+enum {
+	MOST_AT_ONCE = 32,
+	LONGEST_MARKER = 64, /* one that is longer proves nothing */
+	NO_USER = 65534, /* as in proven_senders.py */
+};
 
 /* A datagram. Its reply is the bytes that were received, after a prefix in the same memory. */
 static struct slot {
 	char prefix[LONGEST_PREFIX];
 	char data[LONGEST_READ];
 	struct sockaddr_un from;
-	/* For the credentials alone: the kernel closes passed descriptors that do not fit. */
+	/* For these two alone: the kernel closes passed descriptors that do not fit. */
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(struct ucred))];
+		char space[CMSG_SPACE(2 * sizeof(long)) + CMSG_SPACE(sizeof(struct ucred))];
 	} control;
+	struct ucred peer;
+	double sent_at;
 	struct iovec in, out;
 } slots[MOST_AT_ONCE];
 
@@ -30,6 +37,8 @@ static struct mmsghdr incoming[MOST_AT_ONCE], outgoing[MOST_AT_ONCE];
 struct turn {
 	Py_ssize_t prefix_size, limit, slack, messages, received, sent;
 	PyObject *answered, *failures, *rest; /* the lists are NULL while they are empty */
+	PyObject *ours, *proofs;
+	double fresh;
 };
 
 /* A name as Python's recvmsg has it: bytes for an abstract one, text for a path, None for none. */
@@ -61,22 +70,49 @@ static int append(PyObject **list, PyObject *item)
 	return failed;
 }
 
+/* The sender's credentials (nobody's without such a message), and when it sent (0: unknown). */
+static void read_control(struct slot *slot, struct mmsghdr *message)
+{
+	struct msghdr *head = &message->msg_hdr;
+	long stamp[2]; /* seconds and nanoseconds */
+
+	slot->peer = (struct ucred){0, -1, -1};
+	slot->sent_at = 0;
+	for (struct cmsghdr *each = CMSG_FIRSTHDR(head); each; each = CMSG_NXTHDR(head, each)) {
+		if (each->cmsg_level != SOL_SOCKET)
+			continue;
+		if (each->cmsg_type == SCM_CREDENTIALS && each->cmsg_len >= CMSG_LEN(sizeof slot->peer))
+			memcpy(&slot->peer, CMSG_DATA(each), sizeof slot->peer);
+		if (each->cmsg_type == SO_TIMESTAMPNS && each->cmsg_len >= CMSG_LEN(sizeof stamp)) {
+			memcpy(stamp, CMSG_DATA(each), sizeof stamp);
+			slot->sent_at = stamp[0] + stamp[1] / 1e9;
+		}
+	}
+}
+
+/* Whether a datagram was sent less than so many seconds ago. */
+static int is_fresh(const struct slot *slot, double fresh)
+{
+	struct timespec time;
+	double age;
+
+	if (fresh <= 0 || slot->sent_at <= 0)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &time);
+	age = time.tv_sec + time.tv_nsec / 1e9 - slot->sent_at;
+	return age >= 0 && age < fresh;
+}
+
 /* Leave a datagram to Python: the message, its sender's credentials and name. */
 static int leave(struct turn *turn, const struct slot *slot, const struct mmsghdr *message)
 {
-	struct ucred peer = {0, -1, -1};
 	PyObject *name = name_of(&slot->from, message->msg_hdr.msg_namelen);
 	Py_ssize_t size = message->msg_len;
 
 	if (!name)
 		return -1;
-	/* Nobody's, if another control message took their place: with SO_TIMESTAMP, its time. */
-	if (message->msg_hdr.msg_controllen >= CMSG_LEN(sizeof peer)
-	    && slot->control.header.cmsg_level == SOL_SOCKET
-	    && slot->control.header.cmsg_type == SCM_CREDENTIALS)
-		memcpy(&peer, CMSG_DATA(&slot->control.header), sizeof peer);
-	return append(&turn->rest, Py_BuildValue("y#(iII)N", slot->data, size, peer.pid, peer.uid,
-						peer.gid, name));
+	return append(&turn->rest, Py_BuildValue("y#(iII)Nd", slot->data, size, slot->peer.pid,
+						slot->peer.uid, slot->peer.gid, name, slot->sent_at));
 }
 
 /* As send_cost in send_budget.py: bytes that a reply takes of the send buffer, or fewer. */
@@ -86,37 +122,71 @@ static Py_ssize_t cost(Py_ssize_t size)
 }
 
 /* Remember the name of a sender that is answered: 1; 0 for one name too many; -1: an exception. */
-static int remember(PyObject *answered, const struct slot *slot, socklen_t length)
+static int remember(PyObject *answered, PyObject *name)
 {
-	PyObject *name = name_of(&slot->from, length);
-	int known;
-
-	if (!name)
-		return -1;
 	if (PySet_Size(answered) < MOST_NAMES)
-		known = PySet_Add(answered, name) < 0 ? -1 : 1;
-	else
-		known = PySet_Contains(answered, name);
-	Py_DECREF(name);
-	return known;
+		return PySet_Add(answered, name) < 0 ? -1 : 1;
+	return PySet_Contains(answered, name);
+}
+
+/*
+ * Whether a name is that of its sender's own socket, as proven_senders.py has proven: 1, 0, or -1
+ * with an exception.
+ */
+static int is_proven(PyObject *proofs, PyObject *name, const struct slot *slot,
+		     const struct mmsghdr *message)
+{
+	PyObject *proof = PyDict_GetItemWithError(proofs, name);
+	const struct sockaddr *address = (const struct sockaddr *)&slot->from;
+	socklen_t length = message->msg_hdr.msg_namelen;
+	const char *marker;
+	char unread[LONGEST_MARKER];
+	Py_ssize_t size;
+	unsigned uid;
+	int probe;
+	double until;
+
+	if (!proof)
+		return PyErr_Occurred() ? -1 : 0;
+	if (!PyArg_ParseTuple(proof, "iy#Id", &probe, &marker, &size, &uid, &until))
+		return -1;
+	if (slot->peer.uid != uid || (uid == NO_USER && !slot->peer.pid) || monotonic() >= until)
+		return 0;
+	if (connect(probe, address, length) < 0)
+		return !size && errno == EPERM;
+	return size && recv(probe, unread, sizeof unread, MSG_PEEK | MSG_DONTWAIT) == size
+	       && !memcmp(unread, marker, size);
 }
 
 /*
  * Whether a datagram can be answered here: 1, 0, or -1 with an exception. Not one from a path, which
  * may name another socket by now (pinned_senders.py), nor with an empty reply, which hides others
- * (send_budget.py).
+ * (send_budget.py), nor one that comes from an endpoint of ours.
  */
 static int is_ordinary(const struct turn *turn, const struct slot *slot,
 		       const struct mmsghdr *message)
 {
 	socklen_t named = message->msg_hdr.msg_namelen;
 	Py_ssize_t length = turn->prefix_size + message->msg_len;
+	PyObject *name;
+	int ordinary;
 
 	if (named <= offsetof(struct sockaddr_un, sun_path) || slot->from.sun_path[0])
 		return 0;
 	if (message->msg_len > turn->limit || !length || cost(length) > turn->slack)
 		return 0;
-	return remember(turn->answered, slot, named);
+	name = name_of(&slot->from, named);
+	if (!name)
+		return -1;
+	ordinary = PySet_Contains(turn->ours, name);
+	if (ordinary >= 0)
+		ordinary = !ordinary;
+	if (ordinary > 0 && !is_fresh(slot, turn->fresh))
+		ordinary = is_proven(turn->proofs, name, slot, message);
+	if (ordinary > 0)
+		ordinary = remember(turn->answered, name);
+	Py_DECREF(name);
+	return ordinary;
 }
 
 static void prepare(const struct turn *turn, int count, const char *prefix)
@@ -161,12 +231,10 @@ static int transmit(int fd, int first, int count)
 	return size < 0 ? -1 : 1;
 }
 
-/* Send the replies to the first datagrams; -1: an exception. */
-static int reply(struct turn *turn, int fd, int count)
+/* Send the replies to the datagrams from `at` on, as far as `end`; -1: an exception. */
+static int reply(struct turn *turn, int fd, int at, int end)
 {
-	int at = 0;
-
-	for (int each = 0; each < count; each++) {
+	for (int each = at; each < end; each++) {
 		struct slot *slot = &slots[each];
 		Py_ssize_t length = turn->prefix_size + incoming[each].msg_len;
 
@@ -178,8 +246,8 @@ static int reply(struct turn *turn, int fd, int count)
 		turn->messages++;
 		turn->received += incoming[each].msg_len;
 	}
-	while (at < count) {
-		int sent = transmit(fd, at, count - at);
+	while (at < end) {
+		int sent = transmit(fd, at, end - at);
 
 		if (sent < 0) {
 			if (append(&turn->failures, PyLong_FromLong(errno)) < 0)
@@ -197,7 +265,7 @@ static int reply(struct turn *turn, int fd, int count)
 /* Receive datagrams and answer the ordinary ones: whether to go on; -1: an exception. */
 static int answer(struct turn *turn, int fd, int most, const char *prefix)
 {
-	int count, ordinary = 0, known = 1;
+	int count, ordinary = 0, replied = 0, known = 1;
 
 	prepare(turn, most, prefix);
 	count = receive(fd, most);
@@ -205,14 +273,22 @@ static int answer(struct turn *turn, int fd, int most, const char *prefix)
 		return 0;
 	if (count < 0)
 		return append(&turn->failures, PyLong_FromLong(errno));
+	for (int at = 0; at < count; at++)
+		read_control(&slots[at], &incoming[at]);
 	/* After the first that is left to Python all others are, so that replies stay in order. */
 	while (ordinary < count && known > 0) {
 		known = is_ordinary(turn, &slots[ordinary], &incoming[ordinary]);
 		if (known > 0)
 			turn->slack -= cost(turn->prefix_size + incoming[ordinary].msg_len);
 		ordinary += known > 0;
+		/* A proof holds now: its reply does not wait for those of other senders. */
+		if (turn->fresh <= 0 && known > 0) {
+			if (reply(turn, fd, replied, ordinary) < 0)
+				return -1;
+			replied = ordinary;
+		}
 	}
-	if (known < 0 || reply(turn, fd, ordinary) < 0)
+	if (known < 0 || reply(turn, fd, replied, ordinary) < 0)
 		return -1;
 	for (int at = ordinary; at < count; at++) {
 		if (leave(turn, &slots[at], &incoming[at]) < 0)
@@ -228,8 +304,9 @@ PyObject *answer_datagrams(PyObject *module, PyObject *args)
 	PyObject *sock, *none, *result = NULL;
 	int fd, most, at_once, more = 1;
 
-	if (!PyArg_ParseTuple(args, "Oy#ninO!i", &sock, &prefix, &turn.prefix_size, &turn.limit, &most,
-			      &turn.slack, &PySet_Type, &turn.answered, &at_once))
+	if (!PyArg_ParseTuple(args, "Oy#ninO!iO!O!d", &sock, &prefix, &turn.prefix_size, &turn.limit,
+			      &most, &turn.slack, &PySet_Type, &turn.answered, &at_once, &PySet_Type,
+			      &turn.ours, &PyDict_Type, &turn.proofs, &turn.fresh))
 		return NULL;
 	fd = PyObject_AsFileDescriptor(sock);
 	if (fd < 0)

@@ -47,9 +47,6 @@ static inline Poller *root_of(Poller *poller)
 	return poller->root ? poller->root : poller;
 }
 
-/* Seconds of CLOCK_MONOTONIC. */
-double monotonic(void);
-
 /* In _fastpath_table.c. -1, or NULL without "no exception": an exception. */
 struct entry *entry_of(Poller *poller, int fd); /* NULL, no exception: it is not registered */
 int control(int operation, int fd, struct entry *entry);

@@ -44,13 +44,15 @@ def request(config: EndpointConfig, owner: Owner) -> Request:
     Raises:
         ConfigError: the owner has no account here.
     """
+    uid = owner.uid if config.user is None else _known("user", config.user, uid_of)
     return Request(
         address=config.address,
         type=TYPES[config.type],
         mode=config.bits,
-        uid=owner.uid if config.user is None else _known("user", config.user, uid_of),
+        uid=uid,
         gid=owner.gid if config.group is None else _known("group", config.group, gid_of),
         backlog=config.backlog,
+        trusted=frozenset({owner.uid, uid}) if config.bind_as == "root" else None,
     )
 
 

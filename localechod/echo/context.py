@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from localechod.echo.counters import Counters
+from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
 from localechod.echo.reactor import Reactor
@@ -18,6 +19,7 @@ class Context:
         counters, endpoint_log: of this endpoint.
         store: keeps sockets for the next process.
         crash_keeper: decides which connections are in the store.
+        proof_budget: what the datagram endpoints share.
         buffers: the memory that the connections of all endpoints may use.
     """
 
@@ -27,3 +29,4 @@ class Context:
     store: SocketStore
     crash_keeper: CrashKeeper
     buffers: BufferBudget
+    proof_budget: ProofBudget

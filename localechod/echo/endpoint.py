@@ -231,7 +231,12 @@ class Endpoint:
 
     def status(self) -> EndpointStatus:
         """Describe the endpoint."""
-        return describe(self, 0 if self._server is None else len(self._server))
+        return describe(self, self.connections)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return 0 if self._server is None else len(self._server)
 
     def _accept_trouble(self, reason: str) -> None:
         """Note that the listener cannot accept connections, or (no reason) can again."""

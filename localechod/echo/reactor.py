@@ -8,13 +8,12 @@ compares its speed with that of others.
 import asyncio
 import logging
 import os
-import resource
 import select
 import socket
 
+from localechod.echo import descriptors
 from localechod.echo.fastpath import Handler, Poller
 from localechod.echo.peer_log import NOBODY, PeerLog, Topic
-from localechod.limits import RESERVED_DESCRIPTORS
 
 _UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
@@ -34,8 +33,7 @@ class Reactor(Poller):
     def __init__(self, parent: "Reactor | None" = None, busy_poll: float = 0.0) -> None:
         super().__init__(parent, busy_poll)
         self._above = parent
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.ceiling = limit - min(RESERVED_DESCRIPTORS, limit // 4)
+        self.ceiling = descriptors.ceiling(descriptors.limit())
         self._tight = True
         self.peer_log: PeerLog = PeerLog() if parent is None else parent.peer_log
         if parent is not None:
@@ -77,10 +75,11 @@ class Reactor(Poller):
 
 
 class Pulse:
-    """The watchdog's probe of the data plane: a byte that has to come back through the epoll.
+    """The watchdog's probe of the data plane: a byte that has to be read by way of the epoll.
 
     An event loop that runs its timers may still have stopped serving its sockets, so a timer alone
-    proves nothing.
+    proves nothing. The byte does not wait behind asyncio's own events, of which one is handled at a
+    time: clients of the control socket can cause very many.
     """
 
     def __init__(self, reactor: Reactor) -> None:
@@ -88,12 +87,14 @@ class Pulse:
         self._ours, self._echo = socket.socketpair()
         self._ours.setblocking(False)
         self._echo.setblocking(False)
+        self._answered: asyncio.Future[None] | None = None
         reactor.register(self._echo.fileno(), select.EPOLLIN, self)
 
     async def beat(self) -> None:
-        """Return when the byte has come back; the caller sets the deadline."""
-        await self._reactor.loop.sock_sendall(self._ours, b"?")
-        await self._reactor.loop.sock_recv(self._ours, 1)
+        """Return when the byte has been read; the caller sets the deadline."""
+        self._answered = self._reactor.loop.create_future()
+        self._ours.send(b"?")
+        await self._answered
 
     def close(self) -> None:
         """Close both ends."""
@@ -102,8 +103,10 @@ class Pulse:
         self._echo.close()
 
     def serve(self, _events: int) -> None:
-        """Send the byte back; see Handler."""
-        self._echo.send(self._echo.recv(1))
+        """Read the byte, and have `beat` return; see Handler."""
+        self._echo.recv(1)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
 
     def failed(self, error: Exception) -> None:
         """Let the watchdog end the service: without this probe nothing shows that it is well."""

@@ -60,6 +60,16 @@ class Reason(StrEnum):
         "endpoints",
         "a datagram from a socket without an address cannot be answered",
     )
+    UNPROVEN_SENDER = (
+        "unproven_sender",
+        "endpoints",
+        "the sender's abstract name is not proven to be that of a socket of its user",
+    )
+    OWN_ENDPOINT = (
+        "own_endpoint",
+        "endpoints",
+        "the sender has the name of a datagram endpoint of this daemon",
+    )
     RECEIVER_GONE = "receiver_gone", "endpoints", "the sender's socket is no longer there"
     WRONG_TYPE = "wrong_type", "endpoints", "the sender's path leads to a socket of another type"
     PERMISSION_DENIED = (
@@ -81,7 +91,7 @@ class Reason(StrEnum):
     TOTAL_LIMIT = (
         "total_limit",
         "control",
-        "all users together have 64 connections, and this user has one",
+        "all users together have 64 connections, and this user has two",
     )
     CALL_LIMIT = "call_limit", "control", "the caller's user has 64 calls under way"
     BYTE_LIMIT = (

@@ -13,9 +13,11 @@ from localechod.config import Changes, Config, EndpointConfig
 from localechod.echo.activated import REMEDY
 from localechod.echo.bind_permission import BindPermission, NeedsRestartError
 from localechod.echo.binding import Owner, open_socket
+from localechod.echo.descriptors import Plan, limit, taken_by
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.lifecycle import State
 from localechod.echo.monitor import Monitor
+from localechod.errors import ConfigError
 from localechod.localsocket.bind import Bound
 
 log = logging.getLogger("localechod.echo")
@@ -61,18 +63,21 @@ class Reload:
         self._owner = owner
         self._create = create
 
-    def prepare(self, changes: Changes, config: Config) -> Prepared:
+    def prepare(self, changes: Changes, config: Config, connections: int) -> Prepared:
         """Do everything that can be refused.
 
         Args:
             changes: how the new configuration differs from that in force.
             config: the new configuration.
+            connections: how many clients are connected.
 
         Raises:
             NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
+            ConfigError: it takes more descriptors than there are; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
         self._refuse_to_move_activated(config)
+        self._require_descriptors(changes, config, connections)
         self._permission.require(self._to_bind(changes, config))
         with ExitStack() as undo:
             added = {}
@@ -141,15 +146,22 @@ class Reload:
         """Bind at their new paths the endpoints that move, before any socket is closed."""
         opened: dict[str, Bound] = {}
         with ExitStack() as undo:
-            for name in changes.rebound:
-                endpoint = config.endpoints[name]
-                moves = endpoint.path != self._endpoints[name].config.path
-                if moves and endpoint.enabled and self._is_up(name):
-                    bound = opened[name] = open_socket(endpoint, self._owner)
-                    undo.callback(bound.sock.close)
-                    undo.callback(bound.remove)
+            for name in self._moved(changes, config):
+                bound = opened[name] = open_socket(config.endpoints[name], self._owner)
+                undo.callback(bound.sock.close)
+                undo.callback(bound.remove)
             undo.pop_all()
         return opened
+
+    def _moved(self, changes: Changes, config: Config) -> list[str]:
+        """Return the endpoints that serve and get another path."""
+        return [
+            name
+            for name in changes.rebound
+            if config.endpoints[name].path != self._endpoints[name].config.path
+            and config.endpoints[name].enabled
+            and self._is_up(name)
+        ]
 
     def _refuse_to_move_activated(self, config: Config) -> None:
         for name, endpoint in self._endpoints.items():
@@ -162,6 +174,21 @@ class Reload:
                     "it; nothing was changed",
                     f"make the same change by `systemctl edit localechod.socket`, then `{REMEDY}`",
                 )
+
+    def _require_descriptors(self, changes: Changes, config: Config, connections: int) -> None:
+        """Refuse a reload that takes more descriptors than there are.
+
+        An endpoint that moves has two sockets for a while. A reload that takes no more descriptors
+        than the configuration in force is not refused, however many its clients have.
+        """
+        activated = [name for name, each in self._endpoints.items() if each.activated is not None]
+        before = taken_by((each.config for each in self._endpoints.values()), activated)
+        moved = taken_by(config.endpoints[name] for name in self._moved(changes, config))
+        if taken_by(config.endpoints.values(), activated) + moved > before:
+            try:
+                Plan(config, limit(), activated, connections + moved).require()
+            except ConfigError as error:
+                raise ConfigError(f"{error.text}; nothing was changed", error.hint) from None
 
     def _is_up(self, name: str) -> bool:
         return self._endpoints[name].state is not State.STOPPED

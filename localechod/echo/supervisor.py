@@ -12,6 +12,7 @@ from localechod.echo.bind_permission import BindPermission
 from localechod.echo.binding import Opened, Owner
 from localechod.echo.context import Context
 from localechod.echo.counters import Counters
+from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.events import EventBus
@@ -29,6 +30,12 @@ from localechod.localsocket.bind import Bound
 from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")
+
+# EMFILE of inotify_init(2) is about instances too; at the start, descriptors have been counted.
+_INSTANCES = (
+    "; raise the limit, which is for all programs of this user: sysctl "
+    "fs.inotify.max_user_instances"
+)
 
 
 class UnknownEndpointError(UsageError):
@@ -55,6 +62,7 @@ class Supervisor:
         self._crash_keeper = CrashKeeper(reactor.loop, store, config.service.crash_keep)
         self._crash_keeper.reserve(len(config.endpoints))
         self._buffers = BufferBudget()
+        self._proof_budget = ProofBudget()
         self._endpoints: dict[str, Endpoint] = {}
         self._permission = BindPermission(self._endpoints, dropped=dropped)
         self._monitor = Monitor(reactor, _watches(), self._permission.allows)
@@ -196,9 +204,10 @@ class Supervisor:
 
         Raises:
             NeedsRestartError: part of it needs root or another socket unit; nothing was changed.
+            ConfigError: it takes more descriptors than there are; nothing was changed.
             LocalechodError: an endpoint could not be bound at its new path; nothing was changed.
         """
-        prepared = self._reload.prepare(changes, config)
+        prepared = self._reload.prepare(changes, config, self._connections())
         self._crash_keeper.reserve(len(config.endpoints))  # before a new endpoint stores its socket
         self._reload.apply(prepared)
 
@@ -219,6 +228,9 @@ class Supervisor:
         for name, endpoint in self._endpoints.items():
             self.stop(name)
             endpoint.close()
+
+    def _connections(self) -> int:
+        return sum(endpoint.connections for endpoint in self._endpoints.values())
 
     def _start(self, endpoint: Endpoint) -> None:
         endpoint.counters.restarts += 1
@@ -249,6 +261,7 @@ class Supervisor:
             store=self._store,
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,
+            proof_budget=self._proof_budget,
         )
         return Endpoint(config, context, self._owner)
 
@@ -259,8 +272,9 @@ def _watches() -> Watches:
     except OSError as error:
         log.warning(
             "inotify_init failed: %s (%d): socket files that are removed or changed will not be "
-            "noticed",
+            "noticed%s",
             error.strerror,
             error.errno or 0,
+            _INSTANCES if error.errno == errno.EMFILE else "",
         )
         return NullWatcher()

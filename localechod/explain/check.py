@@ -4,12 +4,17 @@ import errno
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from localechod.explain.access import Want
 from localechod.explain.remedy import NONE, Remedy, advice
 from localechod.explain.walk import Step
+
+SERVER, FORMER = "server", "former"
+"""Checks: the server attends to its socket; the client is connected to a former one."""
+
+_AFTER = {SERVER: "nobody answers: ", FORMER: ""}
 
 Result = Literal["ok", "problem", "unknown"]
 
@@ -102,7 +107,7 @@ def conclude(checks: Sequence[Check], remedy: Remedy | None = None) -> Verdict:
     """
     place = deciding(checks)
     if place is None:
-        return Verdict(0, "connect works", remedy or NONE)
+        return _success(checks, remedy or NONE)
     check = checks[place]
     found = own_remedy(checks, place) if remedy is None else remedy
     if check.result == "unknown":
@@ -115,6 +120,15 @@ def conclude(checks: Sequence[Check], remedy: Remedy | None = None) -> Verdict:
     cause = f"{os.strerror(check.number)} ({check.number})"
     kind = "a non-blocking connect" if check.number == errno.EAGAIN else check.call
     return Verdict(check.number, f"{kind} fails: {cause}: {check.detail}", found)
+
+
+def _success(checks: Sequence[Check], remedy: Remedy) -> Verdict:
+    """Return the verdict where connect works, with the first problem that comes after it."""
+    for check in checks:
+        if check.result == "problem" and check.name in _AFTER:
+            text = f"connect works, but {_AFTER[check.name]}{check.detail}"
+            return Verdict(0, text, replace(check.remedy, caveats=remedy.caveats))
+    return Verdict(0, "connect works", remedy)
 
 
 def own_remedy(checks: Sequence[Check], place: int) -> Remedy:

@@ -6,6 +6,7 @@ from localechod.explain.check import Check
 from localechod.explain.confinement_checks import check_confinement
 from localechod.explain.facts import LONGEST, Facts
 from localechod.explain.listener_checks import check_listener
+from localechod.explain.liveness_checks import check_former
 from localechod.explain.path_checks import check_name, check_path
 from localechod.explain.sandbox_checks import check_filters, check_landlock, check_unread
 
@@ -17,7 +18,7 @@ def every_check(facts: Facts) -> tuple[Check, ...]:
         checks += [*check_confinement(facts), *check_path(facts, facts.walk)]
     if _may_be_served(facts):
         checks += [*check_listener(facts), *check_landlock(facts)]
-    return (*checks, *check_unread(facts))
+    return (*checks, *check_former(facts), *check_unread(facts))
 
 
 def _may_be_served(facts: Facts) -> bool:

@@ -8,10 +8,8 @@ and the labels of a security module.
 import errno
 import os
 import shutil
-import socket
 import stat
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,9 +19,10 @@ from localechod.explain import (
     abstract_names,
     ancestry,
     confinement,
+    former,
     listings,
+    liveness,
     magic_links,
-    mounts,
     not_sockets,
     places,
     sandbox,
@@ -35,15 +34,15 @@ from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
 from localechod.explain.confinement import Confinement
-from localechod.explain.listings import Listing
+from localechod.explain.listings import Listing, is_connection, reachable
+from localechod.explain.liveness import Liveness
 from localechod.explain.magic_links import Inspector
 from localechod.explain.not_sockets import Content
 from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
-from localechod.explain.walk import Walk, walk_path
-from localechod.localsocket import diag
+from localechod.explain.walk import Walk
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained
 
@@ -91,6 +90,7 @@ class Facts:
         absent: those of the commands that a remedy may have which are not installed.
         elsewhere: of an abstract name that is not bound, where it is.
         content: of a file that is no socket, what is in it.
+        former: the client's connections to a socket that had the name before.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
         absence: what is known where a path leads to no listener.
         confinement: the setting of the client's service that hides files; None where there is none.
@@ -109,6 +109,8 @@ class Facts:
     family: tuple[Relative, ...] = ()
     absent: frozenset[str] = frozenset()
     sandbox: Sandbox = field(default_factory=Sandbox)
+    liveness: Liveness = field(default_factory=Liveness)
+    former: int = 0
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
@@ -127,7 +129,13 @@ def gather(question: Question) -> Facts:
     if len(question.name) > LONGEST:
         return Facts(question)
     inside = sandbox.inspect(question.client.pid, question.type, read=question.filters)
-    return replace(_facts(question), sandbox=inside)
+    facts = _facts(question)
+    found = facts.listing
+    main = reachable(found.sockets, question.type, abstract=question.is_abstract)
+    seen = liveness.look(
+        main, [each.pid for each in facts.holders], found.other_pid or question.pid
+    )
+    return replace(facts, sandbox=inside, liveness=seen, former=_former(facts))
 
 
 def _facts(question: Question) -> Facts:
@@ -137,29 +145,22 @@ def _facts(question: Question) -> Facts:
             facts = replace(facts, elsewhere=abstract_names.search(question.name, question.pid))
         return _with_processes(facts, b"")
     try:
-        with ExitStack() as closing:
-            walk = _walk(question, closing)
-            jumps = any(step.owner for step in walk.steps)
-            facts = Facts(
-                question,
-                walk,
-                _listing(walk, question.pid),
-                protected_links=_protects_symlinks(),
-                inspector=magic_links.inspector(question.client) if jumps else None,
-            )
-            if not facts.listing.sockets:
-                missing = absence.inspect(question.name, question.pid, walk)
-                facts = replace(facts, absence=missing)
-            path = _path_for_us(question, walk)
-            if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
-                facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
-            facts = _with_processes(facts, path)
-            confined = confinement.find(walk, question.pid)
-            if confined is not None:
-                absolute = question.name.startswith(b"/")
-                outside = _facts(replace(question, pid=None)) if absolute else None
-                facts = replace(facts, confinement=confined, outside=outside)
-            return facts
+        walk = places.resolve(question.name, question.pid)
+        jumps = any(step.owner for step in walk.steps)
+        facts = Facts(
+            question,
+            walk,
+            _listing(walk, question.pid),
+            protected_links=_protects_symlinks(),
+            inspector=magic_links.inspector(question.client) if jumps else None,
+        )
+        if not facts.listing.sockets:
+            missing = absence.inspect(question.name, question.pid, walk)
+            facts = replace(facts, absence=missing)
+        path = _path_for_us(question, walk)
+        if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
+            facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
+        return _with_outside(_with_processes(facts, path))
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
@@ -173,19 +174,22 @@ def _facts(question: Question) -> Facts:
         ) from None
 
 
-def is_connection(each: DiagSocket) -> bool:
-    """True for a stream or seqpacket socket that has a peer."""
-    return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
+def _with_outside(facts: Facts) -> Facts:
+    """Add the setting that hides files from the client, and the facts as they are without it."""
+    question = facts.question
+    confined = facts.walk and confinement.find(facts.walk, question.pid)
+    if not confined:
+        return facts
+    outside = _facts(replace(question, pid=None)) if question.name.startswith(b"/") else None
+    return replace(facts, confinement=confined, outside=outside)
 
 
-def _walk(question: Question, closing: ExitStack) -> Walk:
-    process = "self" if question.pid is None else str(question.pid)
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
-    closing.callback(os.close, root)
-    closing.callback(os.close, start)
-    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
-    return places.locate(walk, question.pid)
+def _former(facts: Facts) -> int:
+    question, end = facts.question, facts.walk.end if facts.walk else None
+    if question.pid is None or question.is_abstract:
+        return 0
+    path = end.path if end else question.name
+    return former.count(question.pid, path, (end.device, end.inode) if end else None)
 
 
 def _listing(walk: Walk, pid: int | None) -> Listing:

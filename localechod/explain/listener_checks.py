@@ -10,10 +10,11 @@ import socket
 
 from localechod.explain.abstract_names import check_unbound
 from localechod.explain.check import Check, ok
-from localechod.explain.facts import Facts, is_connection
+from localechod.explain.facts import Facts
+from localechod.explain.listings import accepts, is_connection, reachable
+from localechod.explain.liveness_checks import check_server
 from localechod.explain.processes import HoldingProcess, describe
 from localechod.explain.remedy import advice
-from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
@@ -42,26 +43,9 @@ def check_listener(facts: Facts) -> list[Check]:
 
 
 def reachable_socket(facts: Facts) -> DiagSocket | None:
-    """Return the socket that a connect reaches; None where there is none.
-
-    Each socket type has its own abstract names. Where the question has no type, it is the first
-    socket that accepts, in the order in which `localechoctl send` tries the types.
-    """
-    candidates, asked = facts.listing.sockets, facts.question.type
-    if facts.question.is_abstract and asked is not None:
-        candidates = tuple(each for each in candidates if each.type == asked)
-    return min(candidates, key=_rank, default=None)
-
-
-def _rank(each: DiagSocket) -> tuple[bool, int]:
-    return not _accepts(each), list(TYPE_NAMES).index(each.type)
-
-
-def _accepts(each: DiagSocket) -> bool:
-    """Whether the socket accepts connections or datagrams at all."""
-    if each.type == socket.SOCK_DGRAM:
-        return True
-    return each.state == diag.STATE_LISTEN and not each.is_shut
+    """Return the socket that a connect reaches; None where there is none."""
+    question = facts.question
+    return reachable(facts.listing.sockets, question.type, abstract=question.is_abstract)
 
 
 def _unbound(facts: Facts) -> Check:
@@ -111,15 +95,15 @@ def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
         detail = f"it is a {TYPE_NAMES[main.type]} socket, not {TYPE_NAMES[asked or 0]}"
         remedy = advice(f"connect with a {TYPE_NAMES[main.type]} socket")
         return [*checks, Check("type", "problem", detail, errno.EPROTOTYPE, remedy)]
-    checks.append(ok("type", TYPE_NAMES[main.type]))
+    checks += [ok("type", TYPE_NAMES[main.type]), *check_server(facts, main)]
     if main.type == socket.SOCK_DGRAM:
         return [*checks, _peer(main)]
-    return [*checks, _queue(main)] if _accepts(main) else checks
+    return [*checks, _queue(main)] if accepts(main) else checks
 
 
 def _listener(facts: Facts, main: DiagSocket, *, wrong: bool) -> Check:
     who = _first_holder(facts.holders)
-    if _accepts(main):
+    if accepts(main):
         return ok("listener", "bound" if main.type == socket.SOCK_DGRAM else f"listening{who}")
     if is_connection(main):
         detail = "no process listens any more; only connections that it accepted remain"

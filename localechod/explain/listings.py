@@ -1,12 +1,14 @@
 """The kernel's lists of sockets in the client's network namespace, and in others."""
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localechod.explain import netns
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
+from localechod.localsocket.types import TYPE_NAMES
 
 _ATTEMPTS = 4
 
@@ -90,6 +92,40 @@ def search_others(ask: Callable[[], list[DiagSocket]], pid: int | None) -> Listi
                     return Listing(tuple(found), other_pid=other)
             known.add(number)
     return Listing(unsearched=None)
+
+
+def reachable(
+    sockets: Sequence[DiagSocket], type_: int | None, *, abstract: bool
+) -> DiagSocket | None:
+    """Return the socket that a connect reaches; None where there is none.
+
+    Each socket type has its own abstract names. Without a type, it is the first socket that
+    accepts, in the order in which `localechoctl send` tries the types.
+
+    Args:
+        sockets: those with the name or the file.
+        type_: the client's, socket.SOCK_*, or None.
+        abstract: the name is an abstract one.
+    """
+    if abstract and type_ is not None:
+        sockets = [each for each in sockets if each.type == type_]
+    return min(sockets, key=_rank, default=None)
+
+
+def _rank(each: DiagSocket) -> tuple[bool, int]:
+    return not accepts(each), list(TYPE_NAMES).index(each.type)
+
+
+def accepts(each: DiagSocket) -> bool:
+    """Whether the socket accepts connections or datagrams at all."""
+    if each.type == socket.SOCK_DGRAM:
+        return True
+    return each.state == diag.STATE_LISTEN and not each.is_shut
+
+
+def is_connection(each: DiagSocket) -> bool:
+    """True for a stream or seqpacket socket that has a peer."""
+    return each.type != socket.SOCK_DGRAM and each.state == diag.STATE_ESTABLISHED
 
 
 def _reason(error: OSError) -> str:

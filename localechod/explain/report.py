@@ -1,5 +1,6 @@
 """The report about one address: every check, the holders, the verdict and the remedy."""
 
+import errno
 import os
 from dataclasses import dataclass, replace
 
@@ -64,12 +65,14 @@ def judge(facts: Facts) -> Report:
     kind = question.type
     if kind is None and facts.listing.sockets and (main := reachable_socket(facts)):
         kind = main.type
+    verdict = conclude(checks, solve(facts, checks))
     return Report(
         question,
         None if kind is None else TYPE_NAMES[kind],
         checks,
         facts.holders,
-        conclude(checks, solve(facts, checks)),
+        verdict,
+        facts.liveness.is_served if verdict.number in {0, errno.EAGAIN} else None,
     )
 
 

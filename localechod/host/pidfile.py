@@ -11,11 +11,11 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from localechod.errors import LocalechodError
+from localechod.localsocket.trusted import open_trusted
 from localechod.text import failure, printable
 
 
@@ -27,11 +27,14 @@ class PidFile:
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, path: Path, *, owner: int | None = None) -> "PidFile":
+    def acquire(
+        cls, path: Path, *, directory: int | None = None, owner: int | None = None
+    ) -> "PidFile":
         """Open or create the file, lock it and empty it.
 
         Args:
             path: where; its directory has to exist.
+            directory: a descriptor of this directory; None: the path is looked up.
             owner: uid of the owner (the service's, in its own runtime directory); None: the caller.
                 Only root may give a file to another user.
 
@@ -43,7 +46,8 @@ class PidFile:
             # Mode 0600, not a pid file's usual 0644: flock needs no right to write, so
             # any user that may read the file could hold the lock and keep the daemon from starting.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(path, flags, 0o600)
+            name = path if directory is None else path.name
+            descriptor = os.open(name, flags, 0o600, dir_fd=directory)
         except OSError as error:
             _cannot_open(path, error)
         try:
@@ -91,41 +95,26 @@ class PidFile:
         os.close(self._descriptor)
 
 
-def check_root_owned(directory: Path) -> None:
-    """Refuse a pid file's directory in which any user but root could create a file.
+def open_root_owned(directory: Path) -> int:
+    """Open a pid file's directory, in which no user but root can create a file.
 
-    Every directory of the path counts, those behind symbolic links too. A sticky one such as /tmp
-    is refused as well: another user may have created a file of that name already.
+    A sticky directory such as /tmp is refused: another user may have created a file of that name
+    already. For everything else, see trusted.py.
+
+    Returns:
+        A descriptor with O_PATH.
 
     Raises:
         LocalechodError: a directory is missing, or others than root may write to it.
     """
+    hint = (
+        "a user that can replace the pid file chooses which process root kills later: name "
+        "a file in a directory that only root may write to, such as /run"
+    )
     try:
-        directory.stat()  # a loop of links ends here (ELOOP), not in the walk below
-        steps = [(step, step.stat()) for step in _way_to(directory.absolute())]
+        return open_trusted(directory, "a pid file", sticky=False, hint=hint)
     except OSError as error:
         raise LocalechodError(failure("open", error.errno, error.filename)) from None
-    for step, status in steps:
-        if status.st_uid != 0 or status.st_mode & 0o022:
-            mode = stat.S_IMODE(status.st_mode)
-            raise LocalechodError(
-                f"{printable(str(step))} is not safe for a pid file: others than root may write "
-                f"there (owner {status.st_uid}, mode {mode:04o})",
-                "a user that can replace the pid file chooses which process root kills later: name "
-                "a file in a directory that only root may write to, such as /run",
-            )
-
-
-def _way_to(path: Path) -> Iterator[Path]:
-    here = Path("/")
-    yield here
-    for part in path.parts[1:]:
-        step = here / part
-        if step.is_symlink():
-            yield from _way_to(here / step.readlink())
-            step = step.resolve()
-        here = step
-        yield here
 
 
 def _cannot_open(path: Path, error: OSError) -> NoReturn:

@@ -7,11 +7,13 @@ look at the environment and the uid only, never at which files exist.
 import os
 import stat
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localechod.accounts import user_of
 from localechod.errors import ConfigError, LocalechodError, UsageError
+from localechod.localsocket.trusted import open_trusted
 from localechod.text import failure, printable
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def config_file(
     return default if default is not None and _exists(default) else None
 
 
-def prepare(directory: Path, identity: "Identity | None") -> None:
+def prepare(directory: Path, identity: "Identity | None") -> int:
     """Create the runtime directory for the daemon, or check the one that is there.
 
     With an ``identity`` (as root, before the drop) it is created for that account, with mode 0755:
@@ -112,39 +114,59 @@ def prepare(directory: Path, identity: "Identity | None") -> None:
     An existing directory is never given to another owner. The administrator may have named it by
     mistake (``--runtime-dir /etc``), or another user may have put it there.
 
+    As root, only root may change where the path of the directory above leads, see
+    localsocket/trusted.py; or another user could choose where root makes and gives away a file.
+
+    Returns:
+        A descriptor of the directory, with O_PATH.
+
     Raises:
         LocalechodError: it cannot be created, or the daemon cannot trust or use it.
     """
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        text = failure("mkdir", error.errno, directory)
-        raise LocalechodError(text, _creation_hint(directory)) from None
-    else:
-        if identity is not None:
-            _hand_over(directory, identity)
+    name = directory.name or "."
     owner = os.geteuid() if identity is None else identity.uid
-    check_private(directory, owners=(owner,))
+    with ExitStack() as undo:
+        try:
+            parent = _open_parent(directory, identity)
+            undo.callback(os.close, parent)
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            text = failure("mkdir", error.errno, directory)
+            raise LocalechodError(text, _creation_hint(directory)) from None
+        else:
+            if identity is not None:
+                _hand_over(directory, parent, identity)
+        opened = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        undo.callback(os.close, opened)
+        _refuse(directory, os.fstat(opened), (owner,))
+        return os.dup(opened)
 
 
-def check_private(directory: Path, *, owners: Collection[int] | None = None) -> None:
+def _open_parent(directory: Path, identity: "Identity | None") -> int:
+    if identity is None:
+        return os.open(directory.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    hint = "name one with --runtime-dir whose parent directories belong to root, such as in /run"
+    return open_trusted(directory.parent, "root to make a runtime directory", hint=hint)
+
+
+def check_private(directory: Path) -> None:
     """Refuse a directory in which another user could create a socket.
 
-    Args:
-        directory: it has to exist.
-        owners: the uids that it may belong to; by default our own and root's.
-
     Raises:
-        LocalechodError: it is not a directory (a symbolic link to one is not), belongs to
-            another user, or others than its owner may write to it.
+        LocalechodError: it does not exist, is not a directory (a symbolic link to one is not),
+            belongs to another user than us or root, or others than its owner may write to it.
     """
     try:
         status = directory.lstat()
     except OSError as error:
         raise LocalechodError(failure("open", error.errno, directory)) from None
-    fault, remedy = distrust(status, (os.geteuid(), 0) if owners is None else owners)
+    _refuse(directory, status, (os.geteuid(), 0))
+
+
+def _refuse(directory: Path, status: os.stat_result, owners: Collection[int]) -> None:
+    fault, remedy = distrust(status, owners)
     if fault:
         raise LocalechodError(
             f"runtime directory {printable(str(directory))} cannot be used: it {fault}",
@@ -173,12 +195,11 @@ def _creation_hint(directory: Path, environ: Mapping[str, str] = os.environ) -> 
     return hint
 
 
-def _hand_over(directory: Path, identity: "Identity") -> None:
-    # By descriptor, and only if root still owns it: a user that may write to the parent directory
-    # could have replaced it since mkdir.
+def _hand_over(directory: Path, parent: int, identity: "Identity") -> None:
+    # Only if root still owns it: no other user can have replaced it, but this costs nothing.
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(directory, flags)
+        descriptor = os.open(directory.name, flags, dir_fd=parent)
         try:
             if os.fstat(descriptor).st_uid == os.geteuid():
                 os.fchown(descriptor, identity.uid, identity.gid)

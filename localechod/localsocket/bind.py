@@ -2,8 +2,9 @@
 
 The order of the steps matters, and each has its reason:
 
-1. The directory is opened once. The file that has the name is inspected without following links
-   (`stale`), and only a socket file that is proven dead is removed.
+1. The directory is opened once. Where root binds, only root may change where its path leads
+   (`trusted`), because step 3 looks the path up again. The file that has the name is inspected
+   without following links (`stale`), and only a socket file that is proven dead is removed.
 2. The socket gets mode 0 *before* bind: fchmod on an unbound socket sets the mode that its file
    is created with (less the umask, which cannot take anything from 0). So the umask need not be
    changed, which would affect every other thread, and there is no instant at which another user
@@ -27,12 +28,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from localechod.errors import SocketError
 from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import bind_hint, chmod_hint, chown_hint
+from localechod.localsocket.trusted import open_trusted
+
+_UNSAFE = (
+    "a user that can replace a directory of the path chooses where root makes a file: chown it to "
+    "root and chmod go-w it, or choose another path"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,10 @@ class Request:
     """What to bind. `type` is a socket.SOCK_*; uid and gid -1 leave those that the file has.
 
     For an abstract address, mode, uid and gid are ignored: there is no file.
+
+    Attributes:
+        trusted: users other than root to whom the file's directory may belong; only root may
+            change where its path leads. See trusted.py. None: any directory.
     """
 
     address: Address
@@ -48,6 +60,7 @@ class Request:
     uid: int
     gid: int
     backlog: int
+    trusted: frozenset[int] | None = None
 
 
 class Bound:
@@ -125,6 +138,7 @@ def bind(request: Request) -> Bound:
 
     Raises:
         SocketError: with the step that failed (socket, bind, chown, chmod, listen) and a hint.
+        LocalechodError: another user could change where the path leads.
     """
     address = request.address
     with ExitStack() as undo:
@@ -136,7 +150,7 @@ def bind(request: Request) -> Bound:
             undo.pop_all()
             return Bound(sock, address)
         with _step("bind", address, bind_hint):
-            entry = DirectoryEntry.open(address)
+            entry = _open_directory(request)
             undo.callback(entry.close)
             stale.remove_dead(entry, address)
         sock = _create(request, undo)
@@ -149,6 +163,16 @@ def bind(request: Request) -> Bound:
         _listen(sock, request)
         undo.pop_all()
         return Bound(sock, address, file)
+
+
+def _open_directory(request: Request) -> DirectoryEntry:
+    if request.trusted is None:
+        return DirectoryEntry.open(request.address)
+    path = Path(os.fsdecode(request.address.raw))
+    directory = open_trusted(
+        path.parent, "a socket that root binds", owners=request.trusted, hint=_UNSAFE
+    )
+    return DirectoryEntry(directory, os.fsencode(path.name))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from localechod.localsocket import netlink
@@ -39,6 +39,8 @@ _ANY_STATE = _ANY_COOKIE = 0xFFFFFFFF
 _REQUEST = struct.Struct("=BBHIIIII")
 # unix_diag_msg: family, type, state, pad, inode, cookie[2]
 _MESSAGE = struct.Struct("=BBBBIII")
+
+_DATAGRAMS = (1, socket.SOCK_DGRAM)  # the offset and the value of the type
 
 _ATTEMPTS = 4
 
@@ -136,6 +138,18 @@ def of_inode(inode: int) -> DiagSocket:
     return _query(_ANY_STATE, _SHOW_USUAL, inode=inode)[0]
 
 
+def waiting(inode: int) -> tuple[int, ...]:
+    """Return the inodes of the clients that wait in a listener's queue, the first one first.
+
+    0 stands for a client that has gone. More than a thousand do not fit in the kernel's reply.
+
+    Raises:
+        OSError: as for `sockets`; ENOENT where there is no such socket; EMSGSIZE where they do not
+            fit.
+    """
+    return _query(_ANY_STATE, _SHOW_ICONS, inode=inode)[0].pending
+
+
 def datagrams() -> list[DiagSocket]:
     """List the datagram sockets that have a name; `queue` is the length of the next message.
 
@@ -148,6 +162,24 @@ def datagrams() -> list[DiagSocket]:
     return _query(
         _ANY_STATE, show, lambda each: each.type == socket.SOCK_DGRAM and each.name is not None
     )
+
+
+def datagrams_named(names: Collection[bytes]) -> dict[bytes, DiagSocket]:
+    """Return the datagram sockets that have these abstract names, with their owners.
+
+    No other socket is decoded, so that it takes a fraction of the time of `datagrams`.
+
+    Raises:
+        OSError: as for `sockets`.
+    """
+    found = {}
+    for record in _records(_ANY_STATE, _SHOW_NAME | _SHOW_UID, only=_DATAGRAMS):
+        # net/unix/diag.c puts the name first. A socket without one has another attribute there.
+        length, kind = netlink.ATTRIBUTE.unpack_from(record, _MESSAGE.size)
+        name = record[_MESSAGE.size + netlink.ATTRIBUTE.size : _MESSAGE.size + length]
+        if kind == _NAME and name in names:
+            found[name] = _decode(record)
+    return found
 
 
 def holders(socket_inode: int) -> list[Holder]:
@@ -163,6 +195,18 @@ def _query(
     inode: int = 0,
     large_buffer: bool = False,
 ) -> list[DiagSocket]:
+    records = _records(states, show, inode=inode, large_buffer=large_buffer)
+    return [each for each in map(_decode, records) if wanted(each)]
+
+
+def _records(
+    states: int,
+    show: int,
+    *,
+    inode: int = 0,
+    large_buffer: bool = False,
+    only: tuple[int, int] | None = None,
+) -> list[bytes]:
     """Request the list, and again where the kernel says that it changed meanwhile."""
     with netlink.NetlinkSocket(_NETLINK_SOCK_DIAG) as link:
         if large_buffer:
@@ -171,18 +215,22 @@ def _query(
             list(_request(link, 0, 0, 0))
         for _ in range(_ATTEMPTS):
             try:
-                return [each for each in _request(link, states, show, inode) if wanted(each)]
+                return list(_request(link, states, show, inode, only))
             except InterruptedError:
                 continue
     raise InterruptedError(errno.EINTR, "the list of sockets changed each time it was read")
 
 
 def _request(
-    link: netlink.NetlinkSocket, states: int, show: int, inode: int
-) -> Iterator[DiagSocket]:
+    link: netlink.NetlinkSocket,
+    states: int,
+    show: int,
+    inode: int,
+    only: tuple[int, int] | None = None,
+) -> Iterator[bytes]:
     """Request all sockets in these states, or one of them by its inode."""
     question = _REQUEST.pack(socket.AF_UNIX, 0, 0, states, inode, show, _ANY_COOKIE, _ANY_COOKIE)
-    return map(_decode, link.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode))
+    return link.ask(_SOCK_DIAG_BY_FAMILY, question, dump=not inode, only=only)
 
 
 def _decode(payload: bytes) -> DiagSocket:

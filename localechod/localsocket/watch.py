@@ -13,6 +13,7 @@ machine makes to a shared file system.
 """
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -24,6 +25,8 @@ import inotify_simple
 from inotify_simple import flags
 
 from localechod.localsocket.entry import PinnedEntry
+
+log = logging.getLogger("localechod.localsocket")
 
 # An unlink is reported as a changed link count, because we hold the inode open.
 _OF_FILE = flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF
@@ -83,9 +86,10 @@ class Watcher:
     """
 
     def __init__(self) -> None:
-        self._files = _Instance()
+        self._is_full = False
+        self._files = _Instance(self._full)
         try:
-            self._names = _Instance()
+            self._names = _Instance(self._full)
         except OSError:
             self._files.close()
             raise
@@ -137,6 +141,17 @@ class Watcher:
         self._files.close()
         self._names.close()
 
+    def _full(self) -> None:
+        if not self._is_full:
+            self._is_full = True
+            log.warning(
+                "inotify_add_watch failed: %s (%d): changes of some socket files will not be "
+                "noticed; raise the limit, which is for all programs of this user: sysctl "
+                "fs.inotify.max_user_watches",
+                os.strerror(errno.ENOSPC),
+                errno.ENOSPC,
+            )
+
 
 class NullWatcher:
     """A watcher without events, where inotify is not available."""
@@ -165,22 +180,31 @@ class NullWatcher:
 class _Instance:
     """One inotify instance; it maps each watch to its keys and their names, b"" for any name."""
 
-    def __init__(self) -> None:
+    def __init__(self, full: Callable[[], None]) -> None:
+        self._full = full
         self._inotify = inotify_simple.INotify(nonblocking=True)
         self.descriptor: int = self._inotify.fileno()
         self._watches: dict[int, dict[str, bytes]] = {}
+        self._of_key: dict[
+            str, set[int]
+        ] = {}  # a search of all watches takes long if there are many
 
     def add(self, key: str, path: str, mask: int, name: bytes = b"") -> None:
         """Watch an inode; see inotify_add_watch(2) for the OSError."""
-        watch = self._inotify.add_watch(path, mask)
+        try:
+            watch = self._inotify.add_watch(path, mask)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                self._full()
+            raise
         self._watches.setdefault(watch, {})[key] = name
+        self._of_key.setdefault(key, set()).add(watch)
 
     def forget(self, key: str) -> None:
         """Remove the watches that no other key needs."""
-        for watch in [watch for watch, keys in self._watches.items() if key in keys]:
-            keys = self._watches[watch]
-            del keys[key]
-            if not keys:
+        for watch in self._of_key.pop(key, ()):
+            keys = self._watches.get(watch, {})
+            if keys.pop(key, None) is not None and not keys:
                 del self._watches[watch]
                 with suppress(OSError):  # EINVAL: its inode is gone, and the watch with it
                     self._inotify.rm_watch(watch)

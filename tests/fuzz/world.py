@@ -140,6 +140,7 @@ class World:
                     connection.slot_byte = None  # a view of the memory, which is closed below
                 if endpoint.config.type == "datagram":
                     endpoint._server._pinned_senders.close()  # type: ignore[union-attr] # by its type
+                    endpoint._server._proven_senders.close()  # type: ignore[union-attr] # by its type
             endpoint.close()
         for sock in sockets:
             sock.close()
@@ -228,10 +229,8 @@ class World:
             self.supervisor.begin(opened)
             self.supervisor.thaw(launch.states, launch.sockets)
             restart.discard(self._store)
-            failure = await self.service._control.open(
-                self.service, loaded.control, owner, launch.control
-            )
-            assert not failure
+            assert not self.service._control.open(loaded.control, owner, launch.control)
+            await self.service._control.serve(self.service, loaded.control.admins)
 
         self.do(begin())
 

@@ -80,13 +80,13 @@ class Daemon:
         """
         with ExitStack() as stack, self.log.open("ab") as log:
             notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-            notify.bind(f"\0localechod-test-{os.getpid()}-{self.directory.name}")
+            notify.bind(self.notified)
             self.process = subprocess.Popen(
                 [*self.launcher, *self.command(*arguments)],
                 env={
                     **os.environ,
                     **self.environment,
-                    "NOTIFY_SOCKET": f"@{notify.getsockname()[1:].decode()}",
+                    "NOTIFY_SOCKET": f"@{self.notified[1:]}",
                 },
                 stderr=log,
             )
@@ -100,6 +100,11 @@ class Daemon:
                     raise AssertionError(f"the daemon {state}:\n{self.log.read_text('utf-8')}")
                 message = notify.recv(4096)
         return self
+
+    @property
+    def notified(self) -> str:
+        """The abstract address to which it sends notifications; nobody has it after `start`."""
+        return f"\0localechod-test-{os.getpid()}-{self.directory.name}"
 
     @property
     def pid(self) -> int:

@@ -46,7 +46,7 @@ class Manager:
         (self._bin / "systemctl").write_text(_SYSTEMCTL, encoding="utf-8")
         (self._bin / "systemctl").chmod(0o755)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify.bind(f"\0localechod-test-{os.getpid()}-{daemon.directory.name}")
+        self._notify.bind(daemon.notified)
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
 
@@ -75,7 +75,7 @@ class Manager:
                 env={
                     **os.environ,
                     "PATH": f"{self._bin}:{os.environ['PATH']}",
-                    "NOTIFY_SOCKET": f"@{self._notify.getsockname()[1:].decode()}",
+                    "NOTIFY_SOCKET": f"@{self.daemon.notified[1:]}",
                     "INVOCATION_ID": "1",
                     "LISTEN_FDS": str(len(passed)),
                     "LISTEN_FDNAMES": ":".join(name for name, _ in self.store),

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,9 +18,13 @@ from tests.integration.harness import (
     needs_root,
     until,
 )
+from tests.integration.stage import CLONE_NEWNET, CLONE_NEWUSER, GAMES, unshare
+from tests.integration.stage import DAEMON as ALICE
 
 KIND = socket.SOCK_DGRAM
 DATAGRAMS = '[endpoints.d]\ntype = "datagram"\nmode = "0666"\n'
+# Seconds after which a connected client's proof has ended, however slow the machine.
+ENDED = 0.5
 QUEUE = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text(encoding="ascii"))
 
 
@@ -37,6 +42,49 @@ def sender(daemon: Daemon, name: str | Path = "") -> Iterator[socket.socket]:
 def ask(sock: socket.socket, message: bytes) -> bytes:
     sock.send(message)
     return sock.recv(1 << 20)
+
+
+@contextmanager
+def sockets_of(uid: int) -> Iterator[None]:
+    """Make sockets that belong to another user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def service_of_alice(name: bytes) -> Iterator[socket.socket]:
+    """Yield a socket of another user that has an abstract name here."""
+    with sockets_of(ALICE), socket.socket(socket.AF_UNIX, KIND) as sock:
+        os.seteuid(0)
+        sock.bind(name)
+        sock.setblocking(False)
+        yield sock
+
+
+def send_from_elsewhere(daemon: Daemon, name: bytes, uid: int) -> None:
+    """Send a datagram from a name that is bound in another network namespace."""
+
+    def attack() -> int:
+        unshare(CLONE_NEWNET | (CLONE_NEWUSER if uid else 0))
+        with socket.socket(socket.AF_UNIX, KIND) as sock:
+            sock.bind(name)
+            for _ in range(3):
+                sock.sendto(b"for ever", daemon.path("d"))
+        return 0
+
+    assert as_user(uid, [], attack) == 0
+
+
+def is_silent(sock: socket.socket) -> bool:
+    sock.setblocking(False)
+    try:
+        sock.recv(100)
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager
@@ -295,6 +343,139 @@ def test_the_echo_never_answers_itself(daemon: Daemon, sockdir: Path) -> None:
             assert ask(other, b"next") == b"next"
     row = daemon.row("d")
     assert (row["messages_total"], row["errors"]) == (4, {"receiver_gone": 1})
+
+
+@needs_root
+@pytest.mark.parametrize("uid", [0, GAMES])
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_name_of_another_network_namespace_is_not_answered_in_this_one(
+    either: Daemon, sockdir: Path, *, connected: bool, uid: int
+) -> None:
+    name = f"\0le-test-{sockdir}".encode()
+    either.configure(DATAGRAMS)
+    either.start()
+    with service_of_alice(name) as alice, sender(either) as other:
+        if connected:
+            alice.connect(either.path("d"))
+        send_from_elsewhere(either, name, uid)
+        assert ask(other, b"next") == b"Hi, next"
+        assert is_silent(alice)
+        send_from_elsewhere(either, f"\0nobody-{sockdir}".encode(), uid)
+        assert ask(other, b"next") == b"Hi, next"
+    assert either.errors("d") == {"unproven_sender": 3, "receiver_gone": 3}
+    lines = either.log.read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if "refused" in line and f"uid {uid}," in line]) == 1
+
+
+@needs_root
+def test_an_endpoint_of_this_daemon_is_never_answered(either: Daemon, sockdir: Path) -> None:
+    name = f"le-test-{sockdir}"
+    endpoints = DATAGRAMS + f'prefix = ""\n[endpoints.e]\ntype = "datagram"\npath = "@{name}"\n'
+    either.configure(endpoints + 'prefix = ""\n')
+    with sender(either.start()) as other:
+        send_from_elsewhere(either, f"\0{name}".encode(), GAMES)
+        for _ in range(3):
+            assert ask(other, b"next") == b"next"
+        other.connect(f"\0{name}")
+        assert ask(other, b"next") == b"next"
+    assert either.errors("d") == {"own_endpoint": 3}
+    assert (either.row("e")["messages_total"], either.errors("e")) == (1, {})
+
+
+@needs_root
+@pytest.mark.parametrize("was_answered", [False, True])
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_name_that_another_user_has_taken_over_is_not_answered(
+    either: Daemon, sockdir: Path, *, abstract: bool, connected: bool, was_answered: bool
+) -> None:
+    name, endpoint = f"\0le-test-{sockdir}".encode(), either.path("d")
+    if abstract:
+        endpoint = f"\0le-endpoint-{sockdir}"
+    path = f'path = "{endpoint}"\n'.replace("\0", "@")
+    either.configure(DATAGRAMS.replace('mode = "0666"\n', path if abstract else 'mode = "0666"\n'))
+    either.start()
+    with ExitStack() as stack:
+        other = stack.enter_context(socket.socket(socket.AF_UNIX, KIND))
+        other.settimeout(DEADLINE)
+        other.bind(b"")
+        other.connect(endpoint)
+        with socket.socket(socket.AF_UNIX, KIND) as mallory:
+            mallory.bind(name)
+            if connected:
+                mallory.connect(endpoint)
+            if was_answered:
+                mallory.sendto(b"first", endpoint)
+                assert mallory.recv(100) == b"Hi, first"
+            stack.enter_context(paused(either))
+            mallory.sendto(b"second", endpoint)
+            sent_at = time.monotonic()
+        alice = stack.enter_context(service_of_alice(name))
+        if not was_answered:
+            alice.connect(endpoint)
+        other.send(b"next")
+        until(lambda: time.monotonic() - sent_at > ENDED)
+        os.kill(either.pid, signal.SIGCONT)
+        assert other.recv(100) == b"Hi, next"
+        assert is_silent(alice)
+    assert either.errors("d") == {"unproven_sender": 1}
+
+
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_an_abstract_name_is_answered_over_and_over(
+    either: Daemon, sockdir: Path, *, named: bool, connected: bool
+) -> None:
+    either.configure(DATAGRAMS)
+    either.start()
+    with socket.socket(socket.AF_UNIX, KIND) as sock:
+        sock.settimeout(DEADLINE)
+        sock.bind(f"\0le-test-{sockdir}".encode() if named else b"")
+        if connected:
+            sock.connect(either.path("d"))
+        for number in range(500):
+            sock.sendto(b"%d" % number, either.path("d"))
+            assert sock.recv(100) == b"Hi, %d" % number
+    assert either.errors("d") == {}
+
+
+@needs_root
+def test_a_client_in_a_user_namespace_is_answered(either: Daemon, sockdir: Path) -> None:
+    either.configure(DATAGRAMS)
+    either.start()
+
+    def client() -> int:
+        unshare(CLONE_NEWUSER)
+        with socket.socket(socket.AF_UNIX, KIND) as sock:
+            sock.settimeout(DEADLINE)
+            sock.bind(b"")
+            sock.sendto(b"hello", either.path("d"))
+            return int(sock.recv(100) != b"Hi, hello")
+
+    assert as_user(GAMES, [], client) == 0
+    assert either.errors("d") == {}
+
+
+@needs_root
+def test_a_spoofed_name_costs_its_owner_nothing(either: Daemon, sockdir: Path) -> None:
+    name = f"\0le-test-{sockdir}".encode()
+    either.configure(DATAGRAMS)
+    either.start()
+    with service_of_alice(name) as alice:
+        alice.setblocking(True)
+        alice.settimeout(DEADLINE)
+
+        def serve() -> int:
+            for _ in range(3):
+                alice.sendto(b"hello", either.path("d"))
+                if alice.recv(100) != b"Hi, hello":
+                    return 1
+            return 0
+
+        for _ in range(3):
+            send_from_elsewhere(either, name, GAMES)
+            assert as_user(ALICE, [], serve) == 0
+    assert either.errors("d") == {"unproven_sender": 9}
 
 
 @pytest.mark.parametrize("prefix", ["Hi, ", ""])

@@ -104,8 +104,15 @@ def house(sockdir: Path, stack: ExitStack, storm: str) -> tuple[House, socket.so
     return house, calm
 
 
-def test_a_flood_of_tiny_lines_from_many_clients(sockdir: Path, stack: ExitStack) -> None:
-    there, calm = house(sockdir, stack, 'type = "stream"')
+@pytest.mark.parametrize(
+    ("settings", "once"),
+    [("", READ), ("log_messages = true", 4096)],  # bytes of a read
+    ids=["compiled", "logged"],
+)
+def test_a_flood_of_tiny_lines_from_many_clients(
+    sockdir: Path, stack: ExitStack, settings: str, once: int
+) -> None:
+    there, calm = house(sockdir, stack, f'type = "stream"\n{settings}')
     clients = [stack.enter_context(there.connect("storm")) for _ in range(CLIENTS)]
     there.until(lambda: there.done()[0] == CLIENTS)
     for client in clients:
@@ -113,7 +120,7 @@ def test_a_flood_of_tiny_lines_from_many_clients(sockdir: Path, stack: ExitStack
         with suppress(BlockingIOError):
             client.send(b"\n" * READ)
     _, read, _ = there.during_a_calm_request(calm)
-    assert read <= ROUNDS * CHILD_BATCH * READ
+    assert read <= ROUNDS * CHILD_BATCH * once
     assert there.done()[1] < CLIENTS * READ  # the storm is not over yet
 
 

@@ -95,6 +95,7 @@ def test_a_living_socket_is_never_taken_over_and_the_reason_names_its_process(
         waiting = stack.enter_context(socket.socket(socket.AF_UNIX, STREAM))
         waiting.connect(str(place / "full"))
         before = {name: (place / name).lstat() for name in others}
+        place.chmod(0o1777)  # root binds in no directory that every user may change
         daemon.configure(
             OK + "".join(endpoint(name, place / name, "stream", ROOT) for name in others)
         )
@@ -148,6 +149,7 @@ OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_is_no_socket_is_refused_and_left_alone(
     daemon: Daemon, place: Path, keys: str
 ) -> None:
+    place.chmod(0o1777)  # root binds in no directory that every user may change
     for name, (make, _) in OBSTACLES.items():
         make(place / name)
     before = {path.name: path.lstat() for path in place.iterdir()}

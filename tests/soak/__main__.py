@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 
+from tests.soak.attacks import attacks
 from tests.soak.churn import churn, odd
 from tests.soak.crowd import crowd, exhaustion
 from tests.soak.fuzz import decoders, machines
@@ -13,6 +14,8 @@ from tests.soak.target import Report
 
 def main() -> int:
     """Run everything; return 1 where a bound was broken."""
+    if sys.argv[1:2] == ["attacks"]:
+        return attacks(sys.argv[2:])
     # What the service under fuzz has to say would bury the table.
     logging.getLogger("localechod").addHandler(logging.NullHandler())
     parser = argparse.ArgumentParser(prog="./dev soak", description="Load, faults and fuzz.")

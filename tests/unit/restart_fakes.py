@@ -9,6 +9,7 @@ from localechod import config
 from localechod.daemon import crash, restart
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.binding import Owner
+from localechod.echo.datagram.server import DatagramServer
 from localechod.echo.persist.snapshot import ServiceSnapshot
 from localechod.echo.supervisor import Supervisor
 from localechod.host.fdstore import Store
@@ -84,5 +85,7 @@ def live(
         for endpoint in supervisor._endpoints.values():
             if endpoint._server is not None:
                 endpoint._server._bound.close()
+            if isinstance(endpoint._server, DatagramServer):
+                endpoint._server._proven_senders.close()
 
     run(life(), SECONDS)

@@ -35,10 +35,11 @@ def test_a_disconnect_permits_another_connection() -> None:
     assert limits.connect(1000)
 
 
-def test_beyond_the_total_each_user_gets_one_and_root_and_the_daemon_itself_any_number() -> None:
+def test_beyond_the_total_each_user_gets_two_and_root_and_the_daemon_itself_any_number() -> None:
     limits = CallerLimits({0, 990})
     for uid in range(1000, 1000 + CONTROL_CONNECTIONS // CONTROL_CONNECTIONS_PER_USER):
         filled(limits, uid)
+    assert not limits.connect(2000)
     assert not limits.connect(2000)
     text = "there are 64 control connections already"
     assert limits.connect(2000) == Excess(Reason.TOTAL_LIMIT, text)

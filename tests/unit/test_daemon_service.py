@@ -71,7 +71,8 @@ def test_a_reload_looks_the_administrators_up_again(
             loaded, reactor, owner, EndpointStore(store, launch.slots), dropped=False
         )
         service.supervisor.begin({})
-        assert not await service._control.open(service, loaded.control, owner, ())
+        assert not service._control.open(loaded.control, owner, ())
+        await service._control.serve(service, loaded.control.admins)
         assert service._control._server is not None
         interceptor = service._control._server._interceptor
         assert interceptor.admins.uids == {os.geteuid()}

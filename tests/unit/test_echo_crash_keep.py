@@ -190,6 +190,17 @@ def test_endpoints_come_first(crowd: Crowd, caplog: pytest.LogCaptureFixture) ->
     assert crowd.keeper.told[7:] == ["+d", "+e"]
 
 
+def test_more_endpoints_than_the_store_has_space_for_are_reported(
+    crowd: Crowd, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd.begin(5, others=PLACES + 2)
+    assert caplog.messages[-1] == (
+        f"{PLACES + 2} endpoints are more than the {PLACES} for which systemd's descriptor store "
+        "has space: a restart closes sockets and connections; raise FileDescriptorStoreMax= in "
+        "the unit by 7 or more"
+    )
+
+
 def test_the_next_process_continues_with_its_connections_and_removes_the_others(
     crowd: Crowd,
 ) -> None:

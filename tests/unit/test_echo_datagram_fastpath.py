@@ -5,8 +5,9 @@ import errno
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from localechod.echo.fastpath import (
     AnswerDatagrams,
     datagram_function,
 )
-from localechod.echo.portable.datagrams import Answered, answer_datagrams
+from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Answered, Proof, answer_datagrams
 
 LIMIT = 4096
 PLENTY = 1 << 20
@@ -37,8 +38,13 @@ def many_at_once(
     slack: int,
     answered: set[str | bytes],
     _at_once: int,
+    ours: set[str | bytes],
+    proofs: dict[bytes, Proof],
+    fresh: float,
 ) -> Answered:
-    return fastpath._answer_compiled(sock, prefix, limit, most, slack, answered, 32)
+    return fastpath._answer_compiled(
+        sock, prefix, limit, most, slack, answered, 32, ours, proofs, fresh
+    )
 
 
 EITHER = [
@@ -53,6 +59,7 @@ def server(sockdir: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(sockdir / "server"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setblocking(False)
         yield sock
 
@@ -63,10 +70,13 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def client(stack: ExitStack, server: socket.socket, name: bytes | str = b"") -> socket.socket:
+def client(
+    stack: ExitStack, server: socket.socket, name: bytes | str = b"", *, connected: bool = True
+) -> socket.socket:
     sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     sock.bind(name)  # b"": autobind, unix(7)
-    sock.connect(server.getsockname())
+    if connected:
+        sock.connect(server.getsockname())
     sock.settimeout(10)
     return sock
 
@@ -80,9 +90,12 @@ def ask(
     slack: int = PLENTY,
     answered: set[str | bytes] | None = None,
     limit: int = LIMIT,
+    ours: set[str | bytes] | None = None,
+    proofs: dict[bytes, Proof] | None = None,
+    fresh: float = 60.0,
 ) -> Answered:
     names = set() if answered is None else answered
-    return function(sock, prefix, limit, most, slack, names, 1)
+    return function(sock, prefix, limit, most, slack, names, 1, ours or set(), proofs or {}, fresh)
 
 
 @compiled
@@ -105,6 +118,71 @@ def test_each_sender_gets_its_own_datagram_behind_the_prefix(
         assert answered == {sock.getsockname() for sock in clients}
         for sock, message in zip(clients, messages, strict=True):
             assert sock.recv(LIMIT) == b"Hi, " + message
+
+
+@contextmanager
+def proof(name: bytes, marker: bytes = b"marker", uid: int | None = None) -> Iterator[Proof]:
+    """Yield a proof of a socket that has a name now; with no marker, of a connected client."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)
+        if marker:
+            probe.bind(b"")
+            probe.sendto(marker, probe.getsockname())
+            probe.connect(name)
+        owner = os.getuid() if uid is None else uid
+        yield Proof(probe.fileno(), marker, owner, time.monotonic() + 60)
+
+
+@compiled
+@pytest.mark.parametrize("function", EITHER[:2])
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_proven_sender_is_answered_as_long_as_the_proof_holds(
+    server: socket.socket, stack: ExitStack, function: AnswerDatagrams, *, connected: bool
+) -> None:
+    first = client(stack, server, connected=connected)
+    name = first.getsockname()
+    marker = b"" if connected else b"marker"
+
+    def answered(proof: Proof) -> int:
+        """Send once; return how many datagrams were answered without Python."""
+        first.sendto(b"x", server.getsockname())
+        count, _, _, _, failures, rest = ask(server, function, proofs={name: proof}, fresh=0.0)
+        assert (count + len(rest), failures) == (1, ())
+        return count
+
+    with proof(name, marker) as good, proof(name, marker, uid=os.getuid() + 1) as foreign:
+        assert answered(good) == 1
+        assert answered(foreign) == 0
+        assert answered(good._replace(until=time.monotonic())) == 0
+        assert answered(good._replace(marker=b"another")) == 0
+        assert answered(good) == 1
+        first.close()
+        first = client(stack, server, name, connected=False)
+        assert answered(good) == 0
+
+
+@compiled
+@pytest.mark.parametrize("function", EITHER[:2])
+def test_an_endpoint_of_ours_is_left_to_python(
+    server: socket.socket, stack: ExitStack, function: AnswerDatagrams
+) -> None:
+    sock = client(stack, server)
+    sock.send(b"x")
+    count, *_, rest = ask(server, function, ours={sock.getsockname()})
+    assert (count, len(rest)) == (0, 1)
+
+
+@compiled
+@pytest.mark.parametrize("function", EITHER[:2])
+def test_a_datagram_that_has_waited_takes_a_proof(
+    server: socket.socket, stack: ExitStack, function: AnswerDatagrams
+) -> None:
+    sock = client(stack, server)
+    sock.send(b"x")
+    time.sleep(0.002)
+    count, *_, rest = ask(server, function, fresh=0.001)
+    assert (count, len(rest)) == (0, 1)
+    assert rest[0][3] <= time.time() - 0.002
 
 
 @compiled
@@ -133,7 +211,7 @@ def test_a_datagram_for_python_is_returned_with_its_sender(
     unnamed.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
     unnamed.send(b"x" * LIMIT)
     abstract.send(b"x" * LIMIT * 2)
-    returned = [datagram for _ in range(4) for datagram in ask(server, function)[-1]]
+    returned = [datagram[:3] for _ in range(4) for datagram in ask(server, function)[-1]]
     assert returned == [
         (b"one\0two", ourselves, path),
         (b"", ourselves, abstract.getsockname()),
@@ -202,7 +280,7 @@ def test_in_a_batch_python_gets_all_that_follow_what_it_has_to_handle(
     first.send(b"3")
     count, received, sent, _slack, failures, rest = ask(server, many_at_once)
     assert (count, received, sent, failures) == (1, 1, 1, ())
-    assert [message for message, _peer, _sender in rest] == [b"2", b"3"]
+    assert [message for message, *_ in rest] == [b"2", b"3"]
     assert first.recv(9) == b"1"
 
 
@@ -219,7 +297,7 @@ def test_the_longest_path_has_no_nul_and_is_returned_whole(
     sock.connect(server.getsockname())
     sock.send(b"x")
     (datagram,) = ask(server, function)[-1]
-    assert datagram[-1] == os.fsdecode(path)
+    assert datagram[2] == os.fsdecode(path)
 
 
 @pytest.mark.parametrize("function", EITHER)
@@ -234,13 +312,13 @@ def test_a_passed_descriptor_is_closed_by_the_kernel(
 
 
 @pytest.mark.parametrize("function", EITHER)
-def test_another_control_message_is_not_read_as_credentials(
+def test_another_control_message_is_read_as_no_other(
     server: socket.socket, stack: ExitStack, sockdir: Path, function: AnswerDatagrams
 ) -> None:
     server.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
     client(stack, server, str(sockdir / "client")).send(b"x")
-    ((_message, peer, _sender),) = ask(server, function)[-1]
-    assert peer == (0, 2**32 - 1, 2**32 - 1)
+    ((_message, peer, _sender, sent_at),) = ask(server, function)[-1]
+    assert (peer, sent_at) == ((os.getpid(), os.getuid(), os.getgid()), 0.0)
 
 
 @pytest.mark.parametrize("function", EITHER)
@@ -264,7 +342,7 @@ def test_a_size_that_fits_no_buffer_is_refused(
     server: socket.socket, prefix: bytes, limit: int, at_once: int
 ) -> None:
     with pytest.raises(ValueError, match="fits no buffer"):
-        fastpath._answer_compiled(server, prefix, limit, 1, PLENTY, set(), at_once)
+        fastpath._answer_compiled(server, prefix, limit, 1, PLENTY, set(), at_once, set(), {}, 0.0)
 
 
 @compiled
@@ -276,6 +354,7 @@ def test_bytes_come_back_as_they_were_sent(messages: list[bytes]) -> None:
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as theirs,
     ):
         ours.bind(b"")
+        ours.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         theirs.bind(b"")
         theirs.connect(ours.getsockname())
         theirs.settimeout(10)

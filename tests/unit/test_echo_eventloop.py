@@ -142,6 +142,32 @@ def test_a_handler_that_cannot_even_end_what_it_serves_is_not_served_any_more(
     os.close(fd)
 
 
+def test_the_pulse_does_not_wait_behind_asyncios_events(loop: EventLoop) -> None:
+    pulse = Pulse(loop.reactor)
+    pairs = [socket.socketpair() for _ in range(100)]
+    handled = 0
+
+    def handle() -> None:
+        nonlocal handled
+        handled += 1
+
+    for ours, theirs in pairs:
+        theirs.send(b"?")
+        loop.add_reader(ours, handle)  # it is never read, so that it is always ready
+
+    async def beat() -> int:
+        before = handled
+        await pulse.beat()
+        return handled - before
+
+    assert loop.run_until_complete(asyncio.wait_for(beat(), SECONDS)) < 10
+    pulse.close()
+    for ours, theirs in pairs:
+        loop.remove_reader(ours)
+        ours.close()
+        theirs.close()
+
+
 def test_the_pulse_comes_back_through_the_epoll_of_the_data_plane(loop: EventLoop) -> None:
     pulse = Pulse(loop.reactor)
     loop.run_until_complete(asyncio.wait_for(pulse.beat(), SECONDS))

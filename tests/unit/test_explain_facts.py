@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import facts, lost, netns
+from localechod.explain import facts, lost, netns, places
 from localechod.explain.facts import Question
 from localechod.explain.netns import Namespaces
 from tests.unit.explain_fakes import client
@@ -110,7 +110,7 @@ def test_a_process_that_cannot_be_inspected_is_an_error(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(facts, "walk_path", failing)
+    monkeypatch.setattr(places, "walk_path", failing)
     monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(0))
     monkeypatch.setattr("localechod.explain.mounts.table", lambda _: {})
     with pytest.raises(expected):

@@ -147,11 +147,13 @@ def test_an_existing_directory_keeps_its_owner_and_is_refused_for_it(sockdir: Pa
 def test_a_directory_that_somebody_swapped_is_not_handed_over(sockdir: Path) -> None:
     (sockdir / "theirs").mkdir()
     os.chown(sockdir / "theirs", 1, 1)
-    runtime._hand_over(sockdir / "theirs", NOBODY)
+    parent = os.open(sockdir, os.O_PATH)
+    runtime._hand_over(sockdir / "theirs", parent, NOBODY)
     assert (sockdir / "theirs").stat().st_uid == 1
     (sockdir / "link").symlink_to("theirs")
     with pytest.raises(LocalechodError, match=r"^chown failed: .*: .*/link$"):
-        runtime._hand_over(sockdir / "link", NOBODY)
+        runtime._hand_over(sockdir / "link", parent, NOBODY)
+    os.close(parent)
 
 
 def test_a_directory_that_cannot_be_created_is_told_with_the_way_out(sockdir: Path) -> None:

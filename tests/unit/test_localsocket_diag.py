@@ -205,7 +205,7 @@ class Restless:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def ask(self, *_: object, dump: bool) -> Iterator[bytes]:
+    def ask(self, *_: object, dump: bool, **__: object) -> Iterator[bytes]:
         assert dump
         type(self).questions += 1
         if self.questions <= self.changes:

@@ -3,6 +3,8 @@
 import os
 import select
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -206,3 +208,49 @@ def test_without_inotify_nothing_is_watched(path: Path, file: PinnedEntry) -> No
     assert null.changed() == set()
     assert null.descriptors == ()
     null.close()
+
+
+# Its own user namespace has limits of its own; inotify(7), namespaces(7).
+FULL = """
+import os, socket, sys
+from pathlib import Path
+from localechod.localsocket.address import Address
+from localechod.localsocket.entry import DirectoryEntry
+from localechod.localsocket.watch import Watcher
+watcher = Watcher()
+for name in "abcdefgh":
+    path = Path(sys.argv[1]) / name
+    socket.socket(socket.AF_UNIX).bind(str(path))
+    file = DirectoryEntry.open(Address.parse(str(path))).pin()
+    print(watcher.file(name, path, file))
+"""
+
+
+@needs_root
+def test_without_a_watch_left_it_says_so_once(sockdir: Path) -> None:
+    told = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c",
+         'echo 8 >/proc/sys/user/max_inotify_watches && exec "$0" -c "$1" "$2"',
+         sys.executable, FULL, str(sockdir)],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    watched = told.stdout.split()
+    assert watched[0] == "True"
+    assert watched[-1] == "False"
+    assert told.stderr == (
+        "inotify_add_watch failed: No space left on device (28): changes of some socket files "
+        "will not be noticed; raise the limit, which is for all programs of this user: sysctl "
+        "fs.inotify.max_user_watches\n"
+    )
+
+
+def test_what_is_forgotten_is_found_without_a_search(watcher: Watcher, path: Path) -> None:
+    for number in range(100):
+        watcher.names(f"key{number}", path)
+    watcher.forget("key7")
+    path.unlink()
+    assert watcher.changed() == {f"key{number}" for number in range(100) if number != 7}
+    for number in range(100):
+        watcher.forget(f"key{number}")
+    assert not watcher._names._watches
+    assert not watcher._names._of_key

@@ -20,7 +20,7 @@ OWN = {
 PRIVILEGED = (
     *("User", "Group", "SocketUser", "SocketGroup", "CapabilityBoundingSet", "AmbientCapabilities"),
     *("Protect", "Private", "ReadWritePaths", "ProcSubset", "IPAddressDeny", "RemoveIPC"),
-    *("KeyringMode",),
+    *("KeyringMode", "LogRateLimit"),
 )
 
 

@@ -3,15 +3,18 @@
 import errno
 import select
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.datagram.pinned_senders import PinnedSenders
+from localechod.echo.datagram.proven_senders import ProvenSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
 from localechod.echo.limits import AllowList
 from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
@@ -40,12 +43,24 @@ _UNDELIVERED = {
     errno.EMSGSIZE: Reason.REPLY_TOO_LONG,
 }
 
+# Seconds of proofs in a turn after which it ends, so that names delay no other endpoint for long.
+_PROOFS = 0.001
+
+# Seconds after it was sent within which a datagram is answered without a proof, by an endpoint with
+# an abstract name. Its senders are in its network namespace, so a name can only have passed to
+# another socket since. Less than the start of a program takes, but more than the kernel usually has
+# us wait for a processor: with a millisecond, a busy machine had proofs take a fifth of our time.
+_FRESH = 0.005
+
+_NOT_THEIRS = "the abstract name that a datagram came from is not proven to be its sender's"
+
 
 class DatagramServer:
     """Serves one bound datagram socket."""
 
     def __init__(self, context: Context, config: EndpointConfig, bound: Bound) -> None:
         self._reactor = context.reactor
+        self._proof_budget = context.proof_budget
         self._counters = context.counters
         self._endpoint_log = context.endpoint_log
         self.configure(config)
@@ -81,9 +96,14 @@ class DatagramServer:
         """Answer the datagrams that wait, then close."""
         self.shut()
         # A client that called connect() can go on sending, so their number is limited.
-        self._answer(_LAST)
+        left, more = _LAST, True
+        while left > 0 and more:
+            count, more = self._answer(left)
+            left -= count
         self._reactor.unregister(self._sock.fileno())
         self._pinned_senders.close()
+        self._proven_senders.close()
+        self._proof_budget.ours.discard(self._name)
         self._sock.close()
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
@@ -98,13 +118,30 @@ class DatagramServer:
         self._at_once = 1
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._send_budget = SendBudget(self._sock)
+        self._name = self._sock.getsockname()
+        self._fresh = 0.0
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, bound.address.is_abstract)
+        self._proven_senders = ProvenSenders(
+            self._sock, self._reactor.loop, self._reactor.ceiling, self._proof_budget
+        )
         self._pinned_senders = PinnedSenders(self._reactor.loop, self._reactor.ceiling)
-        self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
+        try:
+            self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
+        except OSError:
+            self._proven_senders.close()
+            raise
+        self._proof_budget.ours.add(self._name)
 
     def serve(self, _events: int) -> int:
         """Answer datagrams; see Handler."""
-        count = self._answer(_BATCH)
-        self._at_once = _BATCH if count >= _MANY else 1
+        count, more = self._answer(_BATCH)
+        if self._proven_senders.seconds < _PROOFS:
+            self._at_once = _BATCH if count >= _MANY else 1
+        else:  # one list is for a whole batch; other proofs are for one sender each
+            self._at_once = _BATCH if self._proven_senders.has_listed else 1
+        if not more and self._bound.address.is_abstract:
+            # All that came before SO_TIMESTAMPNS was set, and has no time of its own, is read.
+            self._fresh = _FRESH
         return count
 
     def failed(self, error: Exception) -> None:
@@ -112,14 +149,27 @@ class DatagramServer:
         self._counters.errors[Reason.INTERNAL_ERROR] += 1
         self._endpoint_log.defect(error)
 
-    def _answer(self, most: int) -> int:
-        """Answer at most so many datagrams; return how many they were."""
-        counters, budget = self._counters, self._send_budget
-        left = most
+    def _answer(self, most: int) -> tuple[int, bool]:
+        """Answer datagrams: at most so many, and none after proofs that took long.
+
+        Returns:
+            How many they were, and whether more may wait.
+        """
+        counters, budget, senders = self._counters, self._send_budget, self._proven_senders
+        left, senders.seconds = most, 0.0
         while left > 0:
             slack = budget.slack if self._uniform else 0
             count, received, sent, slack, failures, rest = self._answer_datagrams(
-                self._sock, self._prefix, self._limit, left, slack, budget.answered, self._at_once
+                self._sock,
+                self._prefix,
+                self._limit,
+                left,
+                slack,
+                budget.answered,
+                self._at_once,
+                self._proof_budget.ours,
+                senders.proofs,
+                self._fresh,
             )
             if self._uniform:
                 budget.slack = slack
@@ -128,17 +178,30 @@ class DatagramServer:
             counters.sent_bytes += sent
             for number in failures:
                 self._undelivered(number)
-            for datagram in rest:
-                try:
-                    self._take(*datagram)
-                except Exception as error:  # noqa: BLE001 - a defect: it ends with this datagram
-                    self.failed(error)
             left -= count + len(rest)
-            if not rest and not (count and failures):
-                break  # no datagram waits, or recvmsg(2) has failed
-        return most - left
+            if rest:
+                self._take_all(rest)
+                if senders.seconds >= _PROOFS:
+                    break
+            elif not (count and failures):
+                return most - left, left <= 0  # no datagram waits, or recvmsg(2) has failed
+        return most - left, True
 
-    def _take(self, message: bytes, peer: tuple[int, int, int], sender: str | bytes | None) -> None:
+    def _take_all(self, datagrams: Sequence[Datagram]) -> None:
+        self._proven_senders.begin(each[2] for each in datagrams if isinstance(each[2], bytes))
+        for datagram in datagrams:
+            try:
+                self._take(*datagram)
+            except Exception as error:  # noqa: BLE001 - a defect: it ends with this datagram
+                self.failed(error)
+
+    def _take(
+        self,
+        message: bytes,
+        peer: tuple[int, int, int],
+        sender: str | bytes | None,
+        sent_at: float,
+    ) -> None:
         pid, uid, gid = peer
         counters = self._counters
         if not self._admits(pid, uid, gid):
@@ -150,20 +213,44 @@ class DatagramServer:
         counters.messages += 1
         if self._config.log_messages:
             self._endpoint_log.received(message, uid)
-        self._reply(self._prefix + message, sender, uid)
-
-    def _reply(self, reply: bytes, sender: str | bytes | None, uid: int) -> None:
-        if not sender:
-            self._counters.errors[Reason.UNNAMED_SENDER] += 1
-            return
-        refusal = self._send_budget.refusal(sender, len(reply))
+        reply = self._prefix + message
+        refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
-            self._counters.errors[refusal] += 1
-            return
+            counters.errors[refusal] += 1
+        elif sender:
+            self._reply(reply, sender, uid)
+
+    def _refusal(
+        self, sender: str | bytes | None, size: int, peer: tuple[int, int, int], sent_at: float
+    ) -> str:
+        if not sender:
+            return Reason.UNNAMED_SENDER
+        if sender in self._proof_budget.ours:
+            return Reason.OWN_ENDPOINT
+        # First, so that nobody else can use up what a sender's own budget is.
+        unproven = self._unproven(sender, peer, sent_at)
+        refusal = unproven or self._send_budget.refusal(sender, size)
+        if refusal or self._send_budget.slack >= 0:
+            return refusal
+        return self._unproven(sender, peer, sent_at)  # the budget's list may have taken long
+
+    def _unproven(self, sender: str | bytes, peer: tuple[int, int, int], sent_at: float) -> str:
+        """Return why an abstract name may be another socket's than the sender's, or ""."""
+        if isinstance(sender, str):
+            return ""  # pinned_senders.py
+        pid, uid, gid = peer
+        if sent_at and 0 <= time.time() - sent_at < self._fresh:
+            return ""
+        refusal = self._proven_senders.refusal(sender, pid, uid)
+        if refusal == Reason.UNPROVEN_SENDER:
+            self._endpoint_log.refused(Credentials(pid, uid, gid, frozenset({gid})), _NOT_THEIRS)
+        return refusal
+
+    def _reply(self, reply: bytes, sender: str | bytes, uid: int) -> None:
         try:
             if isinstance(sender, str):
                 self._counters.sent_bytes += self._send_to_path(reply, sender, uid)
-            else:  # an abstract name leads nowhere else
+            else:
                 self._counters.sent_bytes += self._sock.sendto(reply, sender)
         except OSError as error:
             self._undelivered(error.errno or 0)

@@ -93,7 +93,16 @@ class CrashKeeper:
     def reserve(self, others: int) -> None:
         """Reserve slots for the sockets of so many endpoints; call this before they are stored."""
         self._limit = min(self._wanted, max(0, self._slots.count - others))
-        if self._limit < self._wanted and self._slots.count:
+        if others > self._slots.count > 0:
+            log.warning(
+                "%d endpoints are more than the %d for which systemd's descriptor store has space: "
+                "a restart closes sockets and connections; raise FileDescriptorStoreMax= in the "
+                "unit by %d or more",
+                others,
+                self._slots.count,
+                others + self._wanted - self._slots.count,
+            )
+        elif self._limit < self._wanted and self._slots.count:
             log.warning(
                 "crash_keep = %d: beside %d endpoints the store has space for %d connections",
                 self._wanted,

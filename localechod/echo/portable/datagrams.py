@@ -3,21 +3,45 @@
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-# A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python.
-Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None]
+# A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python;
+# when it was sent, in seconds of time.time(), or 0.0.
+Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None, float]
+
+
+class Proof(NamedTuple):
+    """Shows whose socket has an abstract name.
+
+    Attributes:
+        probe: the descriptor to connect to the name.
+        marker: the unread message of the probe; empty if that socket is connected to the endpoint,
+            and refuses the probe.
+        uid: the owner of that socket.
+        until: monotonic seconds at which the proof ends.
+    """
+
+    probe: int
+    marker: bytes
+    uid: int
+    until: float
+
 
 # As answer_datagrams returns and takes them.
 Answered: TypeAlias = tuple[int, int, int, int, Sequence[int], Sequence[Datagram]]
+Names: TypeAlias = set[str | bytes]
 AnswerDatagrams: TypeAlias = Callable[
-    [socket.socket, bytes, int, int, int, set[str | bytes], int], Answered
+    [socket.socket, bytes, int, int, int, Names, int, Names, dict[bytes, Proof], float], Answered
 ]
 
-# Control data has space for the credentials alone, as in seqpacket.py: the kernel closes passed
-# descriptors that do not fit.
+# Control data has space for these alone, as in seqpacket.py: the kernel closes passed descriptors
+# that do not fit.
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
-_ANCILLARY = socket.CMSG_SPACE(_UCRED.size)
+_TIMESPEC = struct.Struct("ll")
+_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_UCRED.size)
+
+# asm-generic/socket.h. Each datagram then has the time at which it was sent; socket(7).
+SO_TIMESTAMPNS = 35
 
 _UNKNOWN = (0, 2**32 - 1, 2**32 - 1)  # no valid ids: they match no list, and own no file
 
@@ -28,8 +52,11 @@ def answer_datagrams(
     limit: int,
     _most: int,
     slack: int,
-    _answered: set[str | bytes],
+    _answered: Names,
     _at_once: int,
+    _ours: Names,
+    _proofs: dict[bytes, Proof],
+    _fresh: float,
 ) -> Answered:
     """Read one datagram, for the caller to answer.
 
@@ -44,6 +71,9 @@ def answer_datagrams(
         slack: bytes of the send buffer that may be filled, as send_budget.py counts them.
         _answered: gets the names of the senders that are answered.
         _at_once: how many datagrams to read by one system call.
+        _ours: the names of our own endpoints, which are not answered.
+        _proofs: of senders, by name; see datagram/proven_senders.py.
+        _fresh: seconds within which a datagram is answered without a proof.
 
     Returns:
         The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
@@ -57,17 +87,23 @@ def answer_datagrams(
         return 0, 0, 0, slack, (), ()
     except OSError as error:
         return 0, 0, 0, slack, [error.errno or 0], ()
-    return 0, 0, 0, slack, (), [(message, _credentials(ancillary), sender)]
+    peer, sent_at = _control(ancillary)
+    return 0, 0, 0, slack, (), [(message, peer, sender, sent_at)]
 
 
-def _credentials(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int, int]:
-    """Return the sender's pid, uid and gid.
+def _control(
+    ancillary: Sequence[tuple[int, int, bytes]],
+) -> tuple[tuple[int, int, int], float]:
+    """Return the sender's pid, uid and gid, and when it sent.
 
-    A datagram that was sent before SO_PASSCRED was set has none of its own, and the kernel puts
-    those of nobody (65534) in their place. With SO_TIMESTAMP its time is the control message.
+    A datagram that was sent before SO_PASSCRED was set has no credentials, and the kernel puts
+    those of nobody (65534) in their place. With SO_TIMESTAMP another time comes first.
     """
+    peer, sent_at = _UNKNOWN, 0.0
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-            pid, uid, gid = _UCRED.unpack(data)
-            return pid, uid, gid
-    return _UNKNOWN
+            peer = _UCRED.unpack(data)
+        elif (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            sent_at = seconds + nanoseconds / 1e9
+    return peer, sent_at

@@ -27,6 +27,10 @@ from localechod.limits import UNCOUNTED_BYTES
 # Bytes of the replies to one read, at most: a read of newlines alone grows by the prefix for each.
 _REPLY_LIMIT = 1 << 20
 
+# Bytes of one read where each message is logged, or counted as not logged, which takes Python some
+# microseconds: 64 KiB of newlines would keep all others waiting for a tenth of a second.
+_LOGGED_READ = 4096
+
 # The compiled part knows no framing "record".
 _KINDS = {"line": LINES, "chunk": CHUNKS, "record": PYTHON}
 
@@ -221,4 +225,6 @@ class StreamConnection(Connection):
 def _read_size(config: EndpointConfig) -> int:
     if config.framing == "chunk":
         return min(READ_SIZE, config.max_message)
+    if config.log_messages:
+        return _LOGGED_READ
     return max(4096, min(READ_SIZE, _REPLY_LIMIT // (1 + len(config.prefix_bytes))))

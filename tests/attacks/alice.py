@@ -1,0 +1,155 @@
+"""A client of quiet endpoints, who notes how long each reply takes.
+
+`python -m tests.attacks.alice DIRECTORY RESULT`, as root: the process becomes an ordinary user. At
+SIGTERM, RESULT gets a list of [when (monotonic), what, seconds, what was wrong or ""].
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from tests.attacks.answers import STATUS
+from tests.attacks.frames import END_STREAM, PREFACE, WINDOW, call, frame
+
+UID = 60_999
+_PERIOD = 0.01  # seconds
+_DEADLINE = 60.0
+_NEW_CONNECTION = 50  # rounds
+
+
+class Echo:
+    """A connection to a quiet endpoint, or a socket with a name that any other can send to."""
+
+    def __init__(self, path: Path, kind: int, name: str | bytes = b"") -> None:
+        self._path = str(path)
+        self._sock = socket.socket(socket.AF_UNIX, kind)
+        self._sock.settimeout(_DEADLINE)
+        if name:
+            self._sock.bind(name)
+        else:
+            self._sock.connect(self._path)
+        self._named = bool(name)
+
+    def __call__(self) -> None:
+        """Ask once."""
+        if self._named:
+            self._sock.sendto(b"hello\n", self._path)
+        else:
+            self._sock.send(b"hello\n")
+        reply = self._sock.recv(100)
+        if reply != b"Hi, hello\n":
+            raise AssertionError(f"a wrong reply: {reply!r}")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
+
+
+class Status:
+    """A connection to the control socket, a new one now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream = -1
+        self._sock = socket.socket()
+
+    def __call__(self) -> None:
+        """Ask for the status of one endpoint."""
+        if self._stream < 0 or self._stream > 2 * _NEW_CONNECTION:
+            self._sock.close()
+            self._sock = socket.socket(socket.AF_UNIX)
+            self._sock.settimeout(_DEADLINE)
+            self._sock.connect(str(self._path))
+            self._sock.sendall(PREFACE + frame(WINDOW, 0, 0, (1 << 20).to_bytes(4, "big")))
+            self._stream = -1
+        self._stream += 2
+        self._sock.sendall(call(self._stream, "Status", b"\x0a\x05quiet"))
+        while True:
+            head = self._take(9)
+            payload = self._take(int.from_bytes(head[:3], "big"))
+            kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+            if kind in {3, 7}:
+                raise AssertionError(f"refused: {head + payload!r}")
+            if flags & END_STREAM and kind < 2 and stream == self._stream:
+                return
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
+
+    def _take(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._sock.recv(size - len(data))
+            if not part:
+                raise AssertionError("the control socket hung up")
+            data += part
+        return data
+
+
+class Asker:
+    """Asks one thing over and over; begins anew after a failure."""
+
+    def __init__(self, make: Callable[[], Echo | Status]) -> None:
+        self._make = make
+        self._client: Echo | Status | None = None
+
+    def ask(self) -> str:
+        """Ask once; return what was wrong, or "" ."""
+        try:
+            if self._client is None:
+                self._client = self._make()
+            self._client()
+        except (OSError, AssertionError) as error:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+            return str(error) or type(error).__name__
+        return ""
+
+
+def main() -> None:
+    """Ask a hundred times a second, until SIGTERM."""
+    directory, result = map(Path, sys.argv[1:])
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    own = directory.parent / "alice"
+    with result.open("w", encoding="utf-8") as output:
+        # She is never kept waiting by an attacker, which might have the same processor: sched(7).
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.setgroups([])
+        os.setresgid(UID, UID, UID)
+        os.setresuid(UID, UID, UID)
+        os.umask(0)  # the daemon has to be able to write to the socket that it answers
+        name = f"\0localechod-{directory.parent.name}-alice".encode()
+        paths = (str(own / f"{number}") for number in count())
+        stream, sequence = directory / "quiet.sock", directory / "quiet-sequence.sock"
+        datagram = directory / "quiet-datagram.sock"
+        askers = {
+            "stream": Asker(lambda: Echo(stream, socket.SOCK_STREAM)),
+            "seqpacket": Asker(lambda: Echo(sequence, socket.SOCK_SEQPACKET)),
+            "path": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, next(paths))),
+            "name": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, name)),
+            STATUS: Asker(lambda: Status(directory / "control.sock")),
+        }
+        seen = []
+        while not ended:
+            now = time.monotonic()
+            for what, asker in askers.items():
+                before = time.monotonic()
+                failure = asker.ask()
+                seen.append((before, what, time.monotonic() - before, failure))
+            time.sleep(max(0.0, now + _PERIOD - time.monotonic()))
+        json.dump(seen, output)
+
+
+if __name__ == "__main__":
+    main()
