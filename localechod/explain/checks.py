@@ -3,6 +3,7 @@
 import stat
 
 from localechod.explain.check import Check
+from localechod.explain.confinement_checks import check_confinement
 from localechod.explain.facts import LONGEST, Facts
 from localechod.explain.listener_checks import check_listener
 from localechod.explain.liveness_checks import check_former
@@ -14,7 +15,7 @@ def every_check(facts: Facts) -> tuple[Check, ...]:
     """Make every check, in the order of the kernel's own."""
     checks = [*check_filters(facts), check_name(facts.question)]
     if facts.walk is not None:
-        checks += check_path(facts, facts.walk)
+        checks += [*check_confinement(facts), *check_path(facts, facts.walk)]
     if _may_be_served(facts):
         checks += [*check_listener(facts), *check_landlock(facts)]
     return (*checks, *check_former(facts), *check_unread(facts))

@@ -10,28 +10,30 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localechod.errors import NotPermittedError, UsageError
 from localechod.explain import (
+    absence,
     abstract_names,
     ancestry,
+    confinement,
     former,
     listings,
     liveness,
     magic_links,
-    mounts,
     not_sockets,
     places,
     sandbox,
     security,
     units,
 )
+from localechod.explain.absence import Absence
 from localechod.explain.abstract_names import Elsewhere
 from localechod.explain.ancestry import Relative
 from localechod.explain.client import Client
+from localechod.explain.confinement import Confinement
 from localechod.explain.listings import Listing, is_connection, reachable
 from localechod.explain.liveness import Liveness
 from localechod.explain.magic_links import Inspector
@@ -40,7 +42,7 @@ from localechod.explain.processes import HoldingProcess, holding_processes
 from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from localechod.explain.units import SocketUnit
-from localechod.explain.walk import Walk, walk_path
+from localechod.explain.walk import Walk
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.holders import is_contained
 
@@ -90,6 +92,9 @@ class Facts:
         content: of a file that is no socket, what is in it.
         former: the client's connections to a socket that had the name before.
         inspector: the client, as the links in /proc/PID see it; None where there is none.
+        absence: what is known where a path leads to no listener.
+        confinement: the setting of the client's service that hides files; None where there is none.
+        outside: the same facts as from our own root directory, where there is such a setting.
     """
 
     question: Question
@@ -109,6 +114,9 @@ class Facts:
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     content: Content = field(default_factory=Content)
     inspector: Inspector | None = None
+    absence: Absence = field(default_factory=Absence)
+    confinement: Confinement | None = None
+    outside: "Facts | None" = None
 
 
 def gather(question: Question) -> Facts:
@@ -137,20 +145,22 @@ def _facts(question: Question) -> Facts:
             facts = replace(facts, elsewhere=abstract_names.search(question.name, question.pid))
         return _with_processes(facts, b"")
     try:
-        with ExitStack() as closing:
-            walk = _walk(question, closing)
-            jumps = any(step.owner for step in walk.steps)
-            facts = Facts(
-                question,
-                walk,
-                _listing(walk, question.pid),
-                protected_links=_protects_symlinks(),
-                inspector=magic_links.inspector(question.client) if jumps else None,
-            )
-            path = _path_for_us(question, walk)
-            if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
-                facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
-            return _with_processes(facts, path)
+        walk = places.resolve(question.name, question.pid)
+        jumps = any(step.owner for step in walk.steps)
+        facts = Facts(
+            question,
+            walk,
+            _listing(walk, question.pid),
+            protected_links=_protects_symlinks(),
+            inspector=magic_links.inspector(question.client) if jumps else None,
+        )
+        if not facts.listing.sockets:
+            missing = absence.inspect(question.name, question.pid, walk)
+            facts = replace(facts, absence=missing)
+        path = _path_for_us(question, walk)
+        if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
+            facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
+        return _with_outside(_with_processes(facts, path))
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
@@ -164,22 +174,22 @@ def _facts(question: Question) -> Facts:
         ) from None
 
 
+def _with_outside(facts: Facts) -> Facts:
+    """Add the setting that hides files from the client, and the facts as they are without it."""
+    question = facts.question
+    confined = facts.walk and confinement.find(facts.walk, question.pid)
+    if not confined:
+        return facts
+    outside = _facts(replace(question, pid=None)) if question.name.startswith(b"/") else None
+    return replace(facts, confinement=confined, outside=outside)
+
+
 def _former(facts: Facts) -> int:
     question, end = facts.question, facts.walk.end if facts.walk else None
     if question.pid is None or question.is_abstract:
         return 0
     path = end.path if end else question.name
     return former.count(question.pid, path, (end.device, end.inode) if end else None)
-
-
-def _walk(question: Question, closing: ExitStack) -> Walk:
-    process = "self" if question.pid is None else str(question.pid)
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    root, start = (os.open(f"/proc/{process}/{name}", flags) for name in ("root", "cwd"))
-    closing.callback(os.close, root)
-    closing.callback(os.close, start)
-    walk = walk_path(question.name, root, start, mounts.table(question.pid or os.getpid()))
-    return places.locate(walk, question.pid)
 
 
 def _listing(walk: Walk, pid: int | None) -> Listing:

@@ -9,13 +9,15 @@ import errno
 import stat
 from collections.abc import Sequence
 
-from localechod.explain import not_sockets, shell
+from localechod.explain import beside, not_sockets, shell
 from localechod.explain.access import Want, decide
 from localechod.explain.check import Check, Denial, ok
 from localechod.explain.client import Client
+from localechod.explain.dead_mounts import check_dead_mount
 from localechod.explain.facts import LONGEST, Facts, Question
 from localechod.explain.inode import Node
 from localechod.explain.jump_checks import check_jump
+from localechod.explain.lost_checks import check_lost
 from localechod.explain.not_sockets import Content
 from localechod.explain.remedy import Remedy, advice
 from localechod.explain.walk import Step, Walk
@@ -66,13 +68,21 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     if walk.failure:
         detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
+    lost = check_lost(facts.absence.lost, facts.activation)
     if walk.end is None:
-        return [*checks, _failed_lookup(facts, walk)]
-    checks += [
-        _last_component(walk.end, question.client, facts.content),
-        _permission(walk.end, question),
-    ]
-    return [*checks, *_mount(walk.end, walk.steps)]
+        dead = check_dead_mount(facts.absence.dead_mount)
+        return [
+            *checks,
+            *dead,
+            *check_lost(facts.absence.lost, facts.activation),
+            _failed_lookup(facts, walk),
+        ]
+    lost = check_lost(facts.absence.lost, facts.activation)
+    file = _last_component(walk.end, question.client, facts.content)
+    permission = _permission(walk.end, question)
+    if file.result == "problem":
+        return [*checks, *lost, file, permission]
+    return [*checks, file, permission, *_mount(walk.end, walk.steps), *lost]
 
 
 def listing(node: Node, client: Client) -> str:
@@ -123,7 +133,8 @@ def _directory(step: Step, question: Question) -> Check:
 def _failed_lookup(facts: Facts, walk: Walk) -> Check:
     where = escape(walk.stopped_at)
     if walk.number == errno.ENOENT and not walk.last:
-        remedy = advice("start the server if it creates that directory, or correct the path")
+        text = "start the server if it creates that directory, or correct the path"
+        remedy = advice(_with_hint(text, facts))
         return Check("directory", "problem", f"{where} does not exist", errno.ENOENT, remedy)
     if walk.number == errno.ENOENT:
         dangling = any(step.parent is not None for step in walk.steps)
@@ -144,9 +155,12 @@ def _start_remedy(facts: Facts) -> Remedy:
     if unit is not None:
         name = escape(unit.name)
         return advice(f"start {name}, which listens there", f"systemctl start {shell.word(name)}")
-    return advice(
-        "start the server, or find out where it listens: localechoctl sockets --listening"
-    )
+    text = "start the server, or find out where it listens: localechoctl sockets --listening"
+    return advice(_with_hint(text, facts))
+
+
+def _with_hint(text: str, facts: Facts) -> str:
+    return "; ".join(filter(None, (text, beside.show(facts.absence.beside))))
 
 
 def _last_component(end: Step, client: Client, content: Content) -> Check:

@@ -5,24 +5,32 @@ change. A command of a remedy has the path that is good here.
 """
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from localechod.explain import mounts
 from localechod.explain.mounts import Mount
-from localechod.explain.walk import Step, Walk
+from localechod.explain.walk import Step, Walk, walk_path
 
 
-def locate(walk: Walk, pid: int | None) -> Walk:
-    """Add to each inode of a walk the path by which we change it.
+def resolve(name: bytes, pid: int | None) -> Walk:
+    """Resolve a path as a process does, and add to each inode the path by which we change it.
 
     Args:
-        walk: from a process's root and working directory.
-        pid: that process; None: our own.
+        name: the path.
+        pid: the process whose root, working directory and mounts to use; None: our own.
 
     Raises:
         OSError: the process has ended or is hidden.
     """
+    process = "self" if pid is None else str(pid)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    with ExitStack() as closing:
+        root, start = (os.open(f"/proc/{process}/{each}", flags) for each in ("root", "cwd"))
+        closing.callback(os.close, root)
+        closing.callback(os.close, start)
+        walk = walk_path(name, root, start, mounts.table(pid or os.getpid()))
     ours = mounts.table(os.getpid())
     same = pid is None or _same_view(pid)
 

@@ -4,8 +4,8 @@ A filter answers before the kernel looks at the call; Landlock once the socket h
 """
 
 import errno
-from collections.abc import Sequence
 
+from localechod.explain import drop_ins
 from localechod.explain.check import Check, ok
 from localechod.explain.facts import Facts
 from localechod.explain.remedy import Remedy, advice
@@ -13,9 +13,6 @@ from localechod.explain.sandbox import ABSTRACT_NAMES, FAMILIES, PATHS, SYSTEM_C
 from localechod.explain.seccomp import ALLOWED, Answer
 
 _CALLS = ("socket", "connect")
-
-# Where a drop-in of a unit lies: systemd.unit(5).
-_DROP_IN = "/etc/systemd/system/{unit}.d/local-sockets.conf"
 
 
 def check_filters(facts: Facts) -> list[Check]:
@@ -63,7 +60,7 @@ def _remedy(facts: Facts, call: str) -> Remedy:
             "container's seccomp profile, bwrap, or the settings of a systemd unit"
         )
     text = f"give {sandbox.unit} the setting {' and '.join(lines)}, and restart it"
-    return advice(text, drop_in_command(sandbox.unit, lines))
+    return advice(text, drop_ins.command(sandbox.unit, lines))
 
 
 def _settings(sandbox: Sandbox) -> list[str]:
@@ -81,16 +78,6 @@ def _settings(sandbox: Sandbox) -> list[str]:
             return []
     # systemd adds them to a list of what is allowed, and takes them from one of what is not.
     return [*lines, f"{SYSTEM_CALLS}={' '.join(calls)}"] if calls else lines
-
-
-def drop_in_command(unit: str, lines: Sequence[str]) -> str:
-    """Return a shell command that adds settings to the section [Service] of a unit."""
-    file = _DROP_IN.format(unit=unit)
-    text = "".join(f"{line}\\n" for line in ("[Service]", *lines))
-    return (
-        f"mkdir -p {file.rpartition('/')[0]} && printf '{text}' >{file}"
-        f" && systemctl daemon-reload && systemctl restart {unit}"
-    )
 
 
 def check_landlock(facts: Facts) -> list[Check]:

@@ -13,6 +13,7 @@ from localechod.explain.caveats import power_of_server
 from localechod.explain.change import Change
 from localechod.explain.check import Check, Denial, deciding, own_remedy
 from localechod.explain.checks import every_check
+from localechod.explain.confinement_checks import allowing
 from localechod.explain.facts import Facts
 from localechod.explain.remedy import Action, Remedy, none
 from localechod.explain.walk import Step
@@ -36,6 +37,8 @@ def solve(facts: Facts, checks: Sequence[Check]) -> Remedy:
     place = deciding(checks)
     if place is None:
         return Remedy(caveats=_after_accept(facts))
+    if any(each.name == "sandbox" for each in checks[:place]):
+        return _of_sandbox(facts, checks, place)
     if checks[place].denial is None:
         return own_remedy(checks, place)
     if served := private.owner(facts):
@@ -48,6 +51,16 @@ def solve(facts: Facts, checks: Sequence[Check]) -> Remedy:
             other = replace(other, caveats=())
             remedy = replace(remedy, alternative=other, caveats=caveats)
     return remedy
+
+
+def _of_sandbox(facts: Facts, checks: Sequence[Check], place: int) -> Remedy:
+    """Return the setting that lets the client see the socket, and what is needed beyond it."""
+    change = allowing(facts)
+    if change is None:
+        return own_remedy(checks, place)
+    search = _Search(by_hand=True)
+    rest = search.chain(change.after, every_check(change.after))
+    return none(search.reason) if rest is None else _offer(facts, (change, *rest))
 
 
 def _search(facts: Facts, checks: Sequence[Check], *, by_hand: bool) -> Remedy:

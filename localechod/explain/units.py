@@ -25,11 +25,15 @@ class SocketUnit:
 
 def unit_of(pid: int) -> str:
     """Return the unit of a process; "" where it has none or its cgroup is not readable."""
+    return parse_cgroup(cgroup_of(pid))
+
+
+def cgroup_of(pid: int) -> str:
+    """Return the file /proc/PID/cgroup (cgroups(7)); "" where it is not readable."""
     try:
-        text = (Path("/proc") / str(pid) / "cgroup").read_bytes()
+        return (Path("/proc") / str(pid) / "cgroup").read_bytes().decode("utf-8", "replace")
     except OSError:
         return ""
-    return parse_cgroup(text.decode("utf-8", "replace"))
 
 
 def parse_cgroup(text: str) -> str:
@@ -46,6 +50,20 @@ def parse_cgroup(text: str) -> str:
                 if _UNIT.match(part):
                     return part.removeprefix("_")
     return ""
+
+
+def service_of(pid: int) -> str:
+    """Return the service of systemd's system instance that a process is in; "" where it has none.
+
+    Its cgroup has to be the one that systemd has made for that service: the name alone may be that
+    of a cgroup which a user has made.
+    """
+    unit = unit_of(pid)
+    if not unit.endswith(".service") or unit.startswith("user@"):  # a user's whole session
+        return ""
+    group = settings(unit, "ControlGroup").get("ControlGroup", "")
+    paths = (line.split(":", 2)[2] for line in cgroup_of(pid).split("\n") if line)
+    return unit if group and any(f"{path}/".startswith(f"{group}/") for path in paths) else ""
 
 
 def socket_unit(*addresses: str) -> SocketUnit | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import facts, netns
+from localechod.explain import facts, lost, netns, places
 from localechod.explain.facts import Question
 from localechod.explain.netns import Namespaces
 from tests.unit.explain_fakes import client
@@ -42,6 +42,7 @@ def surveys(monkeypatch: pytest.MonkeyPatch, *answers: dict[int, int]) -> list[i
             raise PermissionError
         return []
 
+    monkeypatch.setattr(lost, "find", lambda *_: None)  # which searches them too
     monkeypatch.setattr(netns, "identity", lambda _: 1)
     monkeypatch.setattr(netns, "survey", survey)
     monkeypatch.setattr(netns, "run_inside", run_inside)
@@ -109,7 +110,7 @@ def test_a_process_that_cannot_be_inspected_is_an_error(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(facts, "walk_path", failing)
+    monkeypatch.setattr(places, "walk_path", failing)
     monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(0))
     monkeypatch.setattr("localechod.explain.mounts.table", lambda _: {})
     with pytest.raises(expected):

@@ -92,3 +92,25 @@ def test_a_missing_systemctl_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(FileNotFoundError):
         subprocess.run(["systemctl"], check=True)
     assert socket_unit("/x") is None
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "group", "expected"),
+    [
+        ("0::/system.slice/a.service", "/system.slice/a.service", "a.service"),
+        ("0::/system.slice/a.service/sub", "/system.slice/a.service", "a.service"),
+        ("9:name=systemd:/system.slice/a.service\n0::/", "/system.slice/a.service", "a.service"),
+        # a cgroup that a user has made, and called like a service
+        ("0::/user.slice/user@7.service/a.service", "/system.slice/a.service", ""),
+        ("0::/user.slice/user@7.service/a.service", "", ""),
+        # a new start would end the user's whole session
+        ("0::/user.slice/user@7.service/sub", "/user.slice/user@7.service", ""),
+        ("0::/user.slice/session-1.scope", "/user.slice/session-1.scope", ""),
+    ],
+)
+def test_a_service_is_the_one_whose_cgroup_systemd_has_made(
+    monkeypatch: pytest.MonkeyPatch, cgroup: str, group: str, expected: str
+) -> None:
+    monkeypatch.setattr(units, "cgroup_of", lambda _: f"{cgroup}\n")
+    monkeypatch.setattr(units, "settings", lambda *_: {"ControlGroup": group} if group else {})
+    assert units.service_of(1) == expected
