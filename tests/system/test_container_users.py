@@ -109,4 +109,4 @@ def test_a_mode_counts_for_outer_ids_and_what_is_said_inside_is_not_wrong(people
         assert json.loads(said.stdout)["errno"] == (13 if number else None)
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         with box(people, "true", *become, *AS_ROOT) as pid:
-            assert explained(people, team, "--pid", pid)["errno"] == number
+            assert explained(people, team, "--pid", pid, "--filters")["errno"] == number

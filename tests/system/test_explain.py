@@ -91,7 +91,7 @@ def carol(lazy: Machine) -> Iterator[Machine]:
 def test_a_service_gets_a_group_by_its_account_and_a_restart(carol: Machine) -> None:
     def explained() -> dict[str, Any]:
         pid = carol.show("carol.service", "MainPID")
-        report: dict[str, Any] = told(carol, "explain", LAZY, "--pid", pid)
+        report: dict[str, Any] = told(carol, "explain", LAZY, "--pid", pid, "--filters")
         return report
 
     first = explained()

@@ -72,7 +72,7 @@ def test_a_mounted_directory_shows_the_socket_there_is(service: Machine, happens
         happens(service)
         answer = inside(service, pid, "localechoctl", "send", f"{MOUNTED}/stream.sock", "hello")
         assert answer.stdout == "Hi, hello\n"
-        report = explained(service, f"{MOUNTED}/stream.sock", "--pid", pid)
+        report = explained(service, f"{MOUNTED}/stream.sock", "--pid", pid, "--filters")
         assert report["errno"] == 0
 
 
@@ -82,7 +82,7 @@ def test_a_mounted_file_survives_what_keeps_the_socket(service: Machine, happens
     with mounts(service) as pid:
         happens(service)
         assert inside(service, pid, "localechoctl", "send", FILE, "hello").stdout == "Hi, hello\n"
-        report = explained(service, FILE, "--pid", pid)
+        report = explained(service, FILE, "--pid", pid, "--filters")
         assert report["errno"] == 0
         assert checked(report, "mount") == ("ok", "bind-mounted from /localechod/stream.sock")
 
@@ -98,16 +98,16 @@ def test_a_mounted_file_is_left_behind_by_a_new_one_and_the_remedy_helps(
         assert refused.returncode == 7
         assert "Connection refused (111)" in refused.stderr
         assert "a bind mount of a file that the server has since replaced" in refused.stderr
-        report = explained(service, FILE, "--pid", pid)
+        report = explained(service, FILE, "--pid", pid, "--filters")
         # This machine is a container itself, so there may be servers that nobody here can see.
         assert report["errno"] in {111, None}
         assert checked(report, "mount")[0] == "problem"
         assert "mount the directory instead of the file" in report["remedy"]
-        assert explained(service, FILE, "--pid", pid, "--probe")["errno"] == 111
+        assert explained(service, FILE, "--pid", pid, "--filters", "--probe")["errno"] == 111
         mend = f"umount {FILE} && mount --bind {MOUNTED}/stream.sock {FILE}"
         inside(service, pid, "sh", "-c", mend).check_returncode()
         assert inside(service, pid, "localechoctl", "send", FILE, "hello").stdout == "Hi, hello\n"
-        assert explained(service, FILE, "--pid", pid)["errno"] == 0
+        assert explained(service, FILE, "--pid", pid, "--filters")["errno"] == 0
 
 
 def test_a_mounted_file_of_systemds_survives_stop_and_start_of_the_service(

@@ -33,11 +33,11 @@ def test_a_path_leads_into_another_network_namespace_and_an_abstract_name_does_n
     with box(service, "true", "unshare", "--net") as pid:
         sent = inside(service, pid, "localechoctl", "send", STREAM, "hello")
         assert sent.stdout == "Hi, hello\n"
-        assert explained(service, STREAM, "--pid", pid)["errno"] == 0
+        assert explained(service, STREAM, "--pid", pid, "--filters")["errno"] == 0
         refused = inside(service, pid, "localechoctl", "send", "@echo", "hello")
         assert refused.returncode == 7
         assert "no socket is bound to that name in this network namespace" in refused.stderr
-        assert explained(service, "@echo", "--pid", pid)["errno"] == 111
+        assert explained(service, "@echo", "--pid", pid, "--filters")["errno"] == 111
         said = inside(service, pid, "localechoctl", "explain", "--json", "@echo")
         assert json.loads(said.stdout)["errno"] == 111
 
