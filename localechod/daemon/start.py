@@ -66,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
     passed = activation.describe(inherited.activated)
     loaded, remark, matched = _configuration(file, directory, inherited.config, passed)
     plan = descriptors.Plan(loaded, descriptors.limit(), matched)
-    plan.require()
     identity = _identity(loaded) if os.geteuid() == 0 else None
     notifier = systemd.Notifier()
     if options.detach and notifier.supervised:
@@ -128,13 +127,16 @@ def _configuration(
         The configuration; what is wrong with the file, or ""; a socket unit's sockets by endpoint.
 
     Raises:
-        ConfigError: it is not valid, and there is no other.
+        ConfigError: it is not valid, or needs more descriptors than there are, and there is no
+            other.
         UsageError: a socket unit has passed a socket that does not fit, and there is no other
             configuration.
     """
     try:
         loaded = config.load(file, directory)
-        return loaded, "", activation.match(passed, loaded.endpoints)
+        matched = activation.match(passed, loaded.endpoints)
+        descriptors.Plan(loaded, descriptors.limit(), matched).require()
+        return loaded, "", matched  # noqa: TRY300 - an else would come after the except
     except (ConfigError, UsageError) as error:
         if last_good is None:
             raise

@@ -1,6 +1,7 @@
 """Restarts and crashes of a real daemon, with a manager in miniature that keeps its descriptors."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -114,6 +115,21 @@ def test_a_broken_file_costs_no_connection(manager: Manager) -> None:
         assert manager.daemon.ctl("reload").returncode == 0
         manager.restart()
         assert "degraded" not in manager.status
+        client.sendall(b"x\n")
+        assert receive(client, 6) == b"Hi, x\n"
+
+
+def test_a_file_with_more_endpoints_than_descriptors_costs_no_connection(
+    manager: Manager,
+) -> None:
+    manager.start()
+    text = manager.daemon.config.read_text(encoding="utf-8")
+    many = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3
+    more = "".join(f'[endpoints.e{number}]\ntype = "stream"\n' for number in range(many))
+    with manager.daemon.connect("a") as client:
+        manager.daemon.config.write_text(text + more, encoding="utf-8")
+        manager.restart()
+        assert "on the last good configuration: too few descriptors" in manager.status
         client.sendall(b"x\n")
         assert receive(client, 6) == b"Hi, x\n"
 
