@@ -20,8 +20,8 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
 _MODULE = "localechod/echo/_fastpath"
-_PARTS = ("", "_accept", "_answer", "_datagrams", "_flow", "_poller", "_table", "_totals", "_turn")
-_SOURCES = [f"{_MODULE}{part}.c" for part in _PARTS]
+_PARTS = ["accept", "answer", "datagrams", "flow", "poller", "senders", "table", "totals", "turn"]
+_SOURCES = [f"{_MODULE}.c", *(f"{_MODULE}_{part}.c" for part in _PARTS)]
 _BUILT = f"{_MODULE}.abi3.so"
 
 # The oldest Python that it runs on: that of Py_LIMITED_API in _fastpath.h.

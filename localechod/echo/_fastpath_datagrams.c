@@ -4,33 +4,11 @@
  * answered by one sendmmsg(2). Where few do, they are answered one by one: a batch would delay the
  * first reply, and so the next message of its receiver.
  */
-#include "_fastpath.h"
+#include "_fastpath_datagrams.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
+enum { MOST_AT_ONCE = 32 };
 
-enum {
-	MOST_AT_ONCE = 32,
-	LONGEST_MARKER = 64, /* one that is longer proves nothing */
-	NO_USER = 65534, /* as in proven_senders.py */
-};
-
-/* A datagram. Its reply is the bytes that were received, after a prefix in the same memory. */
-static struct slot {
-	char prefix[LONGEST_PREFIX];
-	char data[LONGEST_READ];
-	struct sockaddr_un from;
-	/* For these two alone: the kernel closes passed descriptors that do not fit. */
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(2 * sizeof(long)) + CMSG_SPACE(sizeof(struct ucred))];
-	} control;
-	struct ucred peer;
-	double sent_at;
-	struct iovec in, out;
-} slots[MOST_AT_ONCE];
-
+static struct datagram slots[MOST_AT_ONCE];
 static struct mmsghdr incoming[MOST_AT_ONCE], outgoing[MOST_AT_ONCE];
 
 /* What a call returns, and what it may still do. */
@@ -40,22 +18,6 @@ struct turn {
 	PyObject *ours, *proofs;
 	double fresh;
 };
-
-/* A name as Python's recvmsg has it: bytes for an abstract one, text for a path, None for none. */
-static PyObject *name_of(const struct sockaddr_un *from, socklen_t length)
-{
-	const char *name = from->sun_path;
-	Py_ssize_t size = (Py_ssize_t)length - (Py_ssize_t)offsetof(struct sockaddr_un, sun_path);
-
-	if (size <= 0)
-		return Py_NewRef(Py_None);
-	/* The length of a path of 108 bytes includes a NUL that does not fit; unix(7). */
-	if (size > (Py_ssize_t)sizeof from->sun_path)
-		size = sizeof from->sun_path;
-	if (!name[0])
-		return PyBytes_FromStringAndSize(name, size);
-	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));
-}
 
 /* Append to a list, which is made for its first item; most calls have none. -1: an exception. */
 static int append(PyObject **list, PyObject *item)
@@ -70,41 +32,8 @@ static int append(PyObject **list, PyObject *item)
 	return failed;
 }
 
-/* The sender's credentials (nobody's without such a message), and when it sent (0: unknown). */
-static void read_control(struct slot *slot, struct mmsghdr *message)
-{
-	struct msghdr *head = &message->msg_hdr;
-	long stamp[2]; /* seconds and nanoseconds */
-
-	slot->peer = (struct ucred){0, -1, -1};
-	slot->sent_at = 0;
-	for (struct cmsghdr *each = CMSG_FIRSTHDR(head); each; each = CMSG_NXTHDR(head, each)) {
-		if (each->cmsg_level != SOL_SOCKET)
-			continue;
-		if (each->cmsg_type == SCM_CREDENTIALS && each->cmsg_len >= CMSG_LEN(sizeof slot->peer))
-			memcpy(&slot->peer, CMSG_DATA(each), sizeof slot->peer);
-		if (each->cmsg_type == SO_TIMESTAMPNS && each->cmsg_len >= CMSG_LEN(sizeof stamp)) {
-			memcpy(stamp, CMSG_DATA(each), sizeof stamp);
-			slot->sent_at = stamp[0] + stamp[1] / 1e9;
-		}
-	}
-}
-
-/* Whether a datagram was sent less than so many seconds ago. */
-static int is_fresh(const struct slot *slot, double fresh)
-{
-	struct timespec time;
-	double age;
-
-	if (fresh <= 0 || slot->sent_at <= 0)
-		return 0;
-	clock_gettime(CLOCK_REALTIME, &time);
-	age = time.tv_sec + time.tv_nsec / 1e9 - slot->sent_at;
-	return age >= 0 && age < fresh;
-}
-
 /* Leave a datagram to Python: the message, its sender's credentials and name. */
-static int leave(struct turn *turn, const struct slot *slot, const struct mmsghdr *message)
+static int leave(struct turn *turn, const struct datagram *slot, const struct mmsghdr *message)
 {
 	PyObject *name = name_of(&slot->from, message->msg_hdr.msg_namelen);
 	Py_ssize_t size = message->msg_len;
@@ -130,40 +59,11 @@ static int remember(PyObject *answered, PyObject *name)
 }
 
 /*
- * Whether a name is that of its sender's own socket, as proven_senders.py has proven: 1, 0, or -1
- * with an exception.
- */
-static int is_proven(PyObject *proofs, PyObject *name, const struct slot *slot,
-		     const struct mmsghdr *message)
-{
-	PyObject *proof = PyDict_GetItemWithError(proofs, name);
-	const struct sockaddr *address = (const struct sockaddr *)&slot->from;
-	socklen_t length = message->msg_hdr.msg_namelen;
-	const char *marker;
-	char unread[LONGEST_MARKER];
-	Py_ssize_t size;
-	unsigned uid;
-	int probe;
-	double until;
-
-	if (!proof)
-		return PyErr_Occurred() ? -1 : 0;
-	if (!PyArg_ParseTuple(proof, "iy#Id", &probe, &marker, &size, &uid, &until))
-		return -1;
-	if (slot->peer.uid != uid || (uid == NO_USER && !slot->peer.pid) || monotonic() >= until)
-		return 0;
-	if (connect(probe, address, length) < 0)
-		return !size && errno == EPERM;
-	return size && recv(probe, unread, sizeof unread, MSG_PEEK | MSG_DONTWAIT) == size
-	       && !memcmp(unread, marker, size);
-}
-
-/*
  * Whether a datagram can be answered here: 1, 0, or -1 with an exception. Not one from a path, which
  * may name another socket by now (pinned_senders.py), nor with an empty reply, which hides others
  * (send_budget.py), nor one that comes from an endpoint of ours.
  */
-static int is_ordinary(const struct turn *turn, const struct slot *slot,
+static int is_ordinary(const struct turn *turn, const struct datagram *slot,
 		       const struct mmsghdr *message)
 {
 	socklen_t named = message->msg_hdr.msg_namelen;
@@ -195,7 +95,7 @@ static void prepare(const struct turn *turn, int count, const char *prefix)
 	size_t control = turn->fresh < 0 ? CMSG_SPACE(sizeof(struct ucred)) : sizeof slots->control;
 
 	for (int at = 0; at < count; at++) {
-		struct slot *slot = &slots[at];
+		struct datagram *slot = &slots[at];
 		struct msghdr *message = &incoming[at].msg_hdr;
 
 		/* One byte more than allowed shows that a datagram was longer. */
@@ -238,7 +138,7 @@ static int transmit(int fd, int first, int count)
 static int reply(struct turn *turn, int fd, int at, int end)
 {
 	for (int each = at; each < end; each++) {
-		struct slot *slot = &slots[each];
+		struct datagram *slot = &slots[each];
 		Py_ssize_t length = turn->prefix_size + incoming[each].msg_len;
 
 		slot->out = (struct iovec){slot->data - turn->prefix_size, length};

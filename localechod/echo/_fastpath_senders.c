@@ -1,0 +1,90 @@
+/*
+ * The senders of datagrams: their names, credentials and times, and whether a name is proven to be
+ * its sender's.
+ */
+#include "_fastpath_datagrams.h"
+
+#include <time.h>
+
+enum {
+	LONGEST_MARKER = 64, /* one that is longer proves nothing */
+	NO_USER = 65534, /* as in proven_senders.py */
+};
+
+/* A name as Python's recvmsg has it: bytes for an abstract one, text for a path, None for none. */
+PyObject *name_of(const struct sockaddr_un *from, socklen_t length)
+{
+	const char *name = from->sun_path;
+	Py_ssize_t size = (Py_ssize_t)length - (Py_ssize_t)offsetof(struct sockaddr_un, sun_path);
+
+	if (size <= 0)
+		return Py_NewRef(Py_None);
+	/* The length of a path of 108 bytes includes a NUL that does not fit; unix(7). */
+	if (size > (Py_ssize_t)sizeof from->sun_path)
+		size = sizeof from->sun_path;
+	if (!name[0])
+		return PyBytes_FromStringAndSize(name, size);
+	return PyUnicode_DecodeFSDefaultAndSize(name, strnlen(name, size));
+}
+
+/* The sender's credentials (nobody's without such a message), and when it sent (0: unknown). */
+void read_control(struct datagram *slot, struct mmsghdr *message)
+{
+	struct msghdr *head = &message->msg_hdr;
+	long stamp[2]; /* seconds and nanoseconds */
+
+	slot->peer = (struct ucred){0, -1, -1};
+	slot->sent_at = 0;
+	for (struct cmsghdr *each = CMSG_FIRSTHDR(head); each; each = CMSG_NXTHDR(head, each)) {
+		if (each->cmsg_level != SOL_SOCKET)
+			continue;
+		if (each->cmsg_type == SCM_CREDENTIALS && each->cmsg_len >= CMSG_LEN(sizeof slot->peer))
+			memcpy(&slot->peer, CMSG_DATA(each), sizeof slot->peer);
+		if (each->cmsg_type == SO_TIMESTAMPNS && each->cmsg_len >= CMSG_LEN(sizeof stamp)) {
+			memcpy(stamp, CMSG_DATA(each), sizeof stamp);
+			slot->sent_at = stamp[0] + stamp[1] / 1e9;
+		}
+	}
+}
+
+/* Whether a datagram was sent less than so many seconds ago. */
+int is_fresh(const struct datagram *slot, double fresh)
+{
+	struct timespec time;
+	double age;
+
+	if (fresh <= 0 || slot->sent_at <= 0)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &time);
+	age = time.tv_sec + time.tv_nsec / 1e9 - slot->sent_at;
+	return age >= 0 && age < fresh;
+}
+
+/*
+ * Whether a name is that of its sender's own socket, as proven_senders.py has proven: 1, 0, or -1
+ * with an exception.
+ */
+int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot,
+	      const struct mmsghdr *message)
+{
+	PyObject *proof = PyDict_GetItemWithError(proofs, name);
+	const struct sockaddr *address = (const struct sockaddr *)&slot->from;
+	socklen_t length = message->msg_hdr.msg_namelen;
+	const char *marker;
+	char unread[LONGEST_MARKER];
+	Py_ssize_t size;
+	unsigned uid;
+	int probe;
+	double until;
+
+	if (!proof)
+		return PyErr_Occurred() ? -1 : 0;
+	if (!PyArg_ParseTuple(proof, "iy#Id", &probe, &marker, &size, &uid, &until))
+		return -1;
+	if (slot->peer.uid != uid || (uid == NO_USER && !slot->peer.pid) || monotonic() >= until)
+		return 0;
+	if (connect(probe, address, length) < 0)
+		return !size && errno == EPERM;
+	return size && recv(probe, unread, sizeof unread, MSG_PEEK | MSG_DONTWAIT) == size
+	       && !memcmp(unread, marker, size);
+}
