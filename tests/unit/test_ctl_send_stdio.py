@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from localechod.ctl.send import stdio
 from localechod.ctl.send.stdio import show
 
 
@@ -66,7 +67,8 @@ def test_a_program_gets_the_bytes_or_hex(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_long_reply_is_not_converted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    reply = b"\x1b" * (8 << 20)
+    monkeypatch.setattr(stdio, "_PIECE", 1 << 10)
+    reply = b"\x1b" * (1 << 18)
     output = Terminal(is_terminal=True)
     monkeypatch.setattr(output, "write", len)
     monkeypatch.setattr(sys, "stdout", output)
