@@ -10,7 +10,7 @@ from tests.attacks.aim import Aim
 
 DATAGRAM = "datagram"
 _MANY = 100  # datagrams of one socket in its turn
-_LINKS = 30  # the kernel follows 40
+_LINKS = 19  # the kernel follows 40, and counts twice if it has to walk again
 _TANGLED = 128  # sockets: more than the daemon pins
 
 # unshare(2). Python has it from 3.12 on.
