@@ -65,5 +65,6 @@ ATTACKS = {
     "named": Attack(datagrams.named),
     "deaf": Attack(datagrams.unread),
     "swapped": Attack(datagrams.swapped),
+    "tangled": Attack(datagrams.tangled),
     "foreign": Attack(datagrams.foreign),
 }

@@ -10,6 +10,8 @@ from tests.attacks.aim import Aim
 
 DATAGRAM = "datagram"
 _MANY = 100  # datagrams of one socket in its turn
+_LINKS = 19  # the kernel follows 40, and counts twice if it has to walk again
+_TANGLED = 128  # sockets: more than the daemon pins
 
 # unshare(2). Python has it from 3.12 on.
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
@@ -73,6 +75,23 @@ def swapped(aim: Aim) -> None:
                 with suppress(OSError):
                     sock.sendto(b"not for alice", aim.path(DATAGRAM))
                 away.rename(path)
+
+
+def tangled(aim: Aim) -> None:
+    """Send from paths that take milliseconds to look up: long symbolic links in a row."""
+    with tempfile.TemporaryDirectory(prefix="mallory-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        (directory / "x").mkdir()
+        for at in range(_LINKS):
+            (directory / f"{at}").symlink_to(f"{directory}/{'x/../' * 800}{at + 1}")
+        (directory / f"{_LINKS}").mkdir()
+        socks = [_socket(f"{directory}/0/{at}") for at in range(_TANGLED)]
+        for path in (directory / f"{_LINKS}").iterdir():
+            path.chmod(0o777)
+        _flood(aim, socks, reads=True)
+        for sock in socks:
+            sock.close()
 
 
 def foreign(aim: Aim) -> None:

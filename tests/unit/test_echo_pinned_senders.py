@@ -7,12 +7,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from localechod.echo.datagram import pinned_senders as module
 from localechod.echo.datagram.pinned_senders import PinnedSenders
+from localechod.echo.datagram.proof_budget import ProofBudget
 from tests.integration.harness import needs_root
 
 ME = os.geteuid()
@@ -28,7 +30,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def pins(loop: asyncio.AbstractEventLoop) -> Iterator[PinnedSenders]:
-    pins = PinnedSenders(loop, MANY)
+    pins = PinnedSenders(loop, MANY, ProofBudget())
     yield pins
     pins.close()
 
@@ -128,7 +130,7 @@ def test_they_are_bounded_and_closed(
 def test_the_last_descriptors_are_left_to_others(
     loop: asyncio.AbstractEventLoop, sockdir: Path
 ) -> None:
-    pins = PinnedSenders(loop, 0)
+    pins = PinnedSenders(loop, 0, ProofBudget())
     with bound(sockdir / "1"), bound(sockdir / "2"):
         pins.handle(str(sockdir / "1"), ME, 0.0)
         pins.handle(str(sockdir / "2"), ME, 0.0)
@@ -167,3 +169,35 @@ def test_unused_files_are_unpinned(
         while open_pins(sockdir):
             assert time.monotonic() < deadline
             loop.run_until_complete(asyncio.sleep(0.01))
+
+
+def test_a_user_whose_paths_take_long_gets_a_few_replies_in_a_turn_and_a_share_of_the_time(
+    loop: asyncio.AbstractEventLoop, sockdir: Path
+) -> None:
+    ticks = count()
+    # Each look-up takes 10 ms.
+    pins = PinnedSenders(loop, MANY, ProofBudget(), lambda: next(ticks) / 100)
+    names = [str(sockdir / str(number)) for number in range(120)]
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(bound(Path(name)))
+        answered = 0
+        for first, second in zip(names[::2], names[1::2], strict=True):
+            pins.begin()
+            assert pins.seconds == 0
+            try:
+                pins.handle(first, ME, 0.0)
+            except TimeoutError:
+                break
+            answered += 1
+            assert pins.seconds > 0.001
+            with pytest.raises(TimeoutError):  # in the same turn
+                pins.handle(second, ME, 0.0)
+            with pytest.raises(PermissionError):  # another user's datagram is looked up
+                pins.handle(second, ME + answered, 0.0)
+        assert 49 <= answered <= 51  # half a second
+        pins.begin()
+        with pytest.raises(TimeoutError):  # the share is used up
+            pins.handle(names[-1], ME, 0.0)
+        pins.handle(names[-1], ME, 1.0)
+    pins.close()

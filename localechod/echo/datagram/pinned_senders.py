@@ -8,14 +8,22 @@ be owned by the user who sent the datagram.
 
 A pinned file is used for the next datagram too. Until then the path may lead elsewhere: lstat(2) is
 cheaper than a new descriptor, and is omitted within a millisecond of the last check.
+
+A path can take ten milliseconds to look up: forty symbolic links of four kilobytes each. So
+look-ups are timed: a user gets no more replies in the same turn after long ones, and long ones take
+of the user's share of time (proof_budget.py).
 """
 
 import asyncio
 import errno
 import os
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+
+from localechod.echo.datagram.proof_budget import ProofBudget
 
 # Pinned files at most: each takes a descriptor, of which clients need the rest.
 _MOST = 64
@@ -23,6 +31,13 @@ _MOST = 64
 # Seconds for which a pinned file is used without a check: less than a program takes to end and be
 # started again under the same name.
 _FRESH = 0.001
+
+# Seconds of look-ups for one user in a turn, after which they get no more replies in it. A usual
+# look-up takes ten microseconds, and a turn has 32.
+_MOST_SECONDS = 0.005
+
+# Seconds from which a look-up is a long one.
+_LONG = 0.001
 
 # Seconds after which an unused file is unpinned: it keeps its file system from being unmounted.
 _IDLE = 5.0
@@ -42,16 +57,36 @@ class _PinnedFile:
 class PinnedSenders:
     """The pinned files of one endpoint's senders.
 
+    Attributes:
+        seconds: what look-ups have taken since `begin`.
+
     Args:
         loop: for unpinning files that are not used any more.
         ceiling: the lowest reserved descriptor, see Reactor; reserved ones are closed at once.
+        budget: the time that long look-ups may take.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ceiling: int) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ceiling: int,
+        budget: ProofBudget,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds = 0.0
         self._loop = loop
         self._ceiling = ceiling
+        self._budget = budget
+        self._clock = clock
+        self._taken: defaultdict[int, float] = defaultdict(float)  # seconds, by user
         self._files: dict[str, _PinnedFile] = {}
         self._sweep: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Note that a turn begins, in which each user may cause look-ups anew."""
+        self.seconds = 0.0
+        self._taken.clear()
 
     def handle(self, path: str, uid: int, now: float) -> str:
         """Return a path that leads to the socket file that is at `path` now, and to no later one.
@@ -65,12 +100,22 @@ class PinnedSenders:
 
         Raises:
             OSError: EACCES for another user's file, and as open(2).
+            TimeoutError: ETIMEDOUT, look-ups for this user have taken too long.
         """
         pinned = self._files.get(path)
-        if pinned is None or (
-            now - pinned.seen > _FRESH and not self._is_current(pinned, path, now)
-        ):
-            pinned = self._pin(path, now)
+        if pinned is None or now - pinned.seen > _FRESH:
+            if self._taken[uid] >= _MOST_SECONDS or not self._budget.allows(uid, now):
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path)
+            started = self._clock()
+            try:
+                if pinned is None or not self._is_current(pinned, path, now):
+                    pinned = self._pin(path, now)
+            finally:
+                took = self._clock() - started
+                self._taken[uid] += took
+                self.seconds += took
+                if took >= _LONG:
+                    self._budget.take(uid, took, now)
         if pinned.uid != uid:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return pinned.handle

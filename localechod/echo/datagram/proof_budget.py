@@ -1,14 +1,15 @@
-"""The time that lists for proofs of senders may take: a share for each user, at all endpoints.
+"""The time that lists and long look-ups of paths may take: a share for each user, at all endpoints.
 
 The more sockets the host has, the longer a list takes (docs/design.md has figures), and a user can
-have any number of names. So a list takes of the time of the user whose datagram causes it.
+have any number of names. So a list takes of the time of the user whose datagram causes it. So does
+a look-up of a path that takes long (pinned_senders.py).
 """
 
 from dataclasses import dataclass
 
 from localechod.echo.ratelimit import table_key
 
-# Seconds of lists that a user may cause at once, and in each second.
+# Seconds of both that a user may cause at once, and in each second.
 _MOST = 0.5
 _SHARE = 0.25
 
@@ -36,7 +37,7 @@ class ProofBudget:
         self._accounts: dict[int | None, _Account] = {}
 
     def allows(self, uid: int, now: float) -> bool:
-        """Return whether a user may cause a list.
+        """Return whether a user may cause a list or a look-up.
 
         Args:
             uid: the user.
@@ -45,7 +46,7 @@ class ProofBudget:
         return self._account(uid, now).left > 0
 
     def take(self, uid: int, seconds: float, now: float) -> None:
-        """Take the time of a list from a user; the last one may take more than is left."""
+        """Take the time of a list or a look-up from a user; the last one may take more."""
         self._account(uid, now).left -= seconds
 
     def _account(self, uid: int, now: float) -> _Account:

@@ -43,7 +43,8 @@ _UNDELIVERED = {
     errno.EMSGSIZE: Reason.REPLY_TOO_LONG,
 }
 
-# Seconds of proofs in a turn after which it ends, so that names delay no other endpoint for long.
+# Seconds of proofs and look-ups of paths in a turn after which it ends, so that names delay no
+# other endpoint for long.
 _PROOFS = 0.001
 
 # Seconds after it was sent within which a datagram is answered without a proof, by an endpoint with
@@ -124,7 +125,9 @@ class DatagramServer:
         self._proven_senders = ProvenSenders(
             self._sock, self._reactor.loop, self._reactor.ceiling, self._proof_budget
         )
-        self._pinned_senders = PinnedSenders(self._reactor.loop, self._reactor.ceiling)
+        self._pinned_senders = PinnedSenders(
+            self._reactor.loop, self._reactor.ceiling, self._proof_budget
+        )
         try:
             self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
         except OSError:
@@ -135,7 +138,7 @@ class DatagramServer:
     def serve(self, _events: int) -> int:
         """Answer datagrams; see Handler."""
         count, more = self._answer(_BATCH)
-        if self._proven_senders.seconds < _PROOFS:
+        if self._seconds() < _PROOFS:
             self._at_once = _BATCH if count >= _MANY else 1
         else:  # one list is for a whole batch; other proofs are for one sender each
             self._at_once = _BATCH if self._proven_senders.has_listed else 1
@@ -157,6 +160,7 @@ class DatagramServer:
         """
         counters, budget, senders = self._counters, self._send_budget, self._proven_senders
         left, senders.seconds = most, 0.0
+        self._pinned_senders.begin()
         while left > 0:
             slack = budget.slack if self._uniform else 0
             count, received, sent, slack, failures, rest = self._answer_datagrams(
@@ -181,11 +185,15 @@ class DatagramServer:
             left -= count + len(rest)
             if rest:
                 self._take_all(rest)
-                if senders.seconds >= _PROOFS:
+                if self._seconds() >= _PROOFS:
                     break
             elif not (count and failures):
                 return most - left, left <= 0  # no datagram waits, or recvmsg(2) has failed
         return most - left, True
+
+    def _seconds(self) -> float:
+        """Return what proofs and look-ups have taken in this turn."""
+        return self._proven_senders.seconds + self._pinned_senders.seconds
 
     def _take_all(self, datagrams: Sequence[Datagram]) -> None:
         self._proven_senders.begin(each[2] for each in datagrams if isinstance(each[2], bytes))
