@@ -151,7 +151,7 @@ def listens(path: Path) -> bool:
         (["--cpu", "first"], 2, "--cpu first: it takes a processor's number, or any"),
         (["--cpu", "9999"], 2, "--cpu 9999: there is no such processor; there are: "),
         (["--svg", "/none/here.svg"], 1, "open failed: No such file or directory (2): /none"),
-        (["./x"], 2, "address ./x: the path is relative"),
+        (["./x"], 7, "connect failed: No such file or directory (2): ./x"),
     ],
 )
 def test_an_error_is_one_line(*, words: list[str], status: int, text: str, capsys: Capture) -> None:
