@@ -116,10 +116,13 @@ def build() -> None:
 
 @contextmanager
 def socket_directory() -> Iterator[Path]:
-    """Make a directory for sockets: with a short path, for sun_path, and writable by all users."""
+    """Make a directory for sockets: with a short path, for sun_path, and writable by all users.
+
+    It is sticky, as /tmp is: else root would not use it.
+    """
     with tempfile.TemporaryDirectory(prefix="le-bench-", dir="/tmp") as name:
         directory = Path(name)
-        directory.chmod(0o777)
+        directory.chmod(0o1777)
         yield directory
 
 

@@ -172,6 +172,7 @@ class Listener:
         # A timer would still fire while the loop ends, and shut a connection down: shutdown(2)
         # applies to the next process's descriptor as well.
         self._idle.stop()
+        self._lingering.close()
         self._pause()
         return [(connection.sock, connection.freeze()) for connection in self._connections]
 
