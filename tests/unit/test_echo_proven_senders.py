@@ -146,6 +146,40 @@ def test_a_few_connected_clients_take_no_second_list_until_one_closes(world: Wor
     assert world.lists == 2
 
 
+def waits_after_proofs(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have this process lose the processor after each of the next proofs, until they have ended."""
+    prove, left = world.senders._prove, [None] * times
+
+    def wait_after(name: bytes, uid: int) -> None:
+        prove(name, uid)
+        if left:
+            left.pop()
+            world.clock.now += 1
+
+    monkeypatch.setattr(world.senders, "_prove", wait_after)
+
+
+@pytest.mark.parametrize("is_renewed", [False, True])
+def test_a_proof_that_ends_before_its_use_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, is_renewed: bool
+) -> None:
+    name = world.client(connected=True).getsockname()
+    if is_renewed:
+        assert world.refusal(name) == ""
+        world.clock.now += 1
+    waits_after_proofs(world, monkeypatch, 2)
+    assert world.refusal(name) == ""
+    assert world.refusal(name, ME + 1) == UNPROVEN
+
+
+def test_a_proof_that_always_ends_before_its_use_is_not_made_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = world.client(connected=True).getsockname()
+    waits_after_proofs(world, monkeypatch, 100)
+    assert world.refusal(name) == UNPROVEN
+
+
 def test_a_user_causes_lists_for_a_quarter_of_the_time_and_others_are_proven_still(
     world: World,
 ) -> None:

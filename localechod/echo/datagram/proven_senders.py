@@ -50,6 +50,9 @@ _END = 5.0
 _END_CONNECTED = 0.001
 _PROOF_SHARE = 10
 
+# Proofs for one datagram at most.
+_ATTEMPTS = 4
+
 
 # Bytes of a probe's unread message: random, as the socket that it is connected to may send to it.
 _MARKER_SIZE = 16
@@ -119,9 +122,8 @@ class ProvenSenders:
         owner = self._owner(name)
         if owner is None:
             started = self._clock()
-            self._prove(name, uid)
+            owner = self._proven_owner(name, uid)
             self.seconds += self._clock() - started
-            owner = self._owner(name)
         if owner == uid and (pid or uid != NO_USER):
             return ""
         is_gone = owner is None and self._common.connect_ex(name) == errno.ECONNREFUSED
@@ -151,6 +153,21 @@ class ProvenSenders:
         with suppress(OSError):
             if not error and probe.recv(2 * _MARKER_SIZE, socket.MSG_PEEK) == proof.marker:
                 return proof.uid
+        return None
+
+    def _proven_owner(self, name: bytes, uid: int) -> int | None:
+        """Prove a name and return its owner; None if it cannot be proven.
+
+        A proof of a connected client is valid for so short a time that it may end before its use,
+        if this process loses the processor. Then it is made again. A proof that is valid for
+        longer would also hold for another client that takes the name over.
+        """
+        for _ in range(_ATTEMPTS):
+            self._prove(name, uid)
+            owner = self._owner(name)
+            proof = self.proofs.get(name)
+            if owner is not None or proof is None or self._clock() < proof.until:
+                return owner
         return None
 
     def _prove(self, name: bytes, uid: int) -> None:
