@@ -121,8 +121,9 @@ def test_a_file_that_is_moved_away_and_back_is_replaced_though_clients_came_thro
         path.rename(place / "b")
         until(path.exists)
         (place / "b").rename(path)
-        until(lambda: daemon.row("a")["restarts_total"] == 2)
-        assert daemon.row("a")["state"] == "listening"
+        # Twice, or once more where the first bind was under way when the old file came back.
+        until(lambda: daemon.row("a")["restarts_total"] >= 2)
+        until(lambda: daemon.row("a")["state"] == "listening")
         assert ask(daemon, path, number) == b"Hi, x\n"
         before.send(b"x\n")
         assert before.recv(100) == b"Hi, x\n"
