@@ -244,7 +244,3 @@ def _path_for_us(question: Question, walk: Walk) -> bytes:
     if walk.end is None or not walk.end.path.startswith(b"/"):
         return b""
     return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + walk.end.path
-
-
-def _reason(error: OSError) -> str:
-    return f"{error.strerror} ({error.errno})"

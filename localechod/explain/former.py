@@ -1,10 +1,9 @@
 """Connections of a process to a socket that had the name before: deleted, or replaced since."""
 
-import os
-
 from localechod.explain import netns
 from localechod.localsocket import diag
 from localechod.localsocket.diag import DiagSocket
+from localechod.localsocket.holders import sockets_of
 
 
 def count(pid: int, path: bytes, file: tuple[int, int] | None) -> int:
@@ -21,7 +20,7 @@ def count(pid: int, path: bytes, file: tuple[int, int] | None) -> int:
         Their number; 0 also where the descriptors or the list of sockets cannot be read.
     """
     try:
-        own = _sockets(pid)
+        own = sockets_of(pid)
         by_inode = {each.inode: each for each in netns.run_inside(pid, diag.sockets)}
     except OSError:
         return 0
@@ -31,21 +30,3 @@ def count(pid: int, path: bytes, file: tuple[int, int] | None) -> int:
 
 def _is_former(server: DiagSocket, path: bytes, file: tuple[int, int] | None) -> bool:
     return server.name == path and (file is None or not server.is_bound_to(*file))
-
-
-def _sockets(pid: int) -> set[int]:
-    """Return the inodes of a process's sockets (proc_pid_fd(5)).
-
-    Raises:
-        OSError: we may not read its descriptors, or it has ended.
-    """
-    directory = f"/proc/{pid}/fd"
-    found = set()
-    for name in os.listdir(directory):  # noqa: PTH208 - as in localsocket.holders
-        try:
-            link = os.readlink(f"{directory}/{name}")  # noqa: PTH115 - as above
-        except FileNotFoundError:  # closed since the directory was read
-            continue
-        if link.startswith("socket:["):
-            found.add(int(link[8:-1]))
-    return found

@@ -58,8 +58,17 @@ def find_holders(socket_inodes: Collection[int]) -> HolderTable:
 
 def holds(socket_inodes: Collection[int]) -> bool:
     """Whether this process has a descriptor of each of these sockets."""
-    own = set(_descriptors(os.getpid())) if socket_inodes else ()
-    return all(f"socket:[{inode}]" in own for inode in socket_inodes)
+    return not socket_inodes or sockets_of(os.getpid()).issuperset(socket_inodes)
+
+
+def sockets_of(pid: int) -> set[int]:
+    """Return the inodes of a process's sockets; none where it has ended.
+
+    Raises:
+        PermissionError: we may not read its descriptors.
+    """
+    links = (link for link in _descriptors(pid) if link.startswith("socket:["))
+    return {int(link.removeprefix("socket:[").removesuffix("]")) for link in links}
 
 
 def is_contained() -> bool:

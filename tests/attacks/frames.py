@@ -9,7 +9,7 @@ END_STREAM, END_HEADERS = 1, 4
 CANCEL = b"\0\0\0\x08"  # an error code (RFC 9113, 7)
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
     """Return one frame (RFC 9113, 4.1)."""
     head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
     return head + stream.to_bytes(4, "big") + payload

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.attacks.frames import frame
 from tests.integration.hostile_frames import (
     BEGUN,
     CONTINUATION,
@@ -32,7 +33,6 @@ from tests.integration.hostile_frames import (
     WINDOW,
     Grpc,
     field,
-    frame,
     message,
 )
 

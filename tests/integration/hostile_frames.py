@@ -7,12 +7,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived, StreamReset
 
-
-def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
-    """Return an HTTP/2 frame (RFC 9113, 4.1)."""
-    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
-    return head + payload
-
+from tests.attacks.frames import frame
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH = 0, 1, 3, 4, 5
 PING, GOAWAY, WINDOW, CONTINUATION = 6, 7, 8, 9
