@@ -32,7 +32,7 @@ static const struct {
 	long value;
 } constants[] = {
 	CONSTANT(LONGEST_PREFIX), CONSTANT(LONGEST_READ), CONSTANT(MOST_NAMES),
-	CONSTANT(BATCH), CONSTANT(CHILD_BATCH),
+	CONSTANT(CHECK_MICROSECONDS), CONSTANT(BATCH), CONSTANT(CHILD_BATCH),
 	CONSTANT(PYTHON), CONSTANT(CHUNKS), CONSTANT(LINES), CONSTANT(SEQPACKET),
 	CONSTANT(BOUNDARY), CONSTANT(BUSY), CONSTANT(UNSENT),
 };
@@ -50,7 +50,7 @@ static struct PyModuleDef definition = {
 
 static int fill(PyObject *module)
 {
-	PyTypeObject *poller_type;
+	PyTypeObject *poller_type, *proof_type;
 
 	for (size_t at = 0; at < sizeof names / sizeof *names; at++) {
 		*names[at].text = PyUnicode_InternFromString(names[at].name);
@@ -64,9 +64,12 @@ static int fill(PyObject *module)
 	totals_type = make_totals_type(module);
 	flow_type = make_flow_type(module);
 	poller_type = make_poller_type(module);
-	if (!totals_type || !flow_type || !poller_type)
+	proof_type = make_proof_type(module);
+	if (!totals_type || !flow_type || !poller_type || !proof_type)
 		return -1;
 	if (PyModule_AddType(module, totals_type) < 0 || PyModule_AddType(module, flow_type) < 0)
+		return -1;
+	if (PyModule_AddType(module, proof_type) < 0)
 		return -1;
 	return PyModule_AddType(module, poller_type);
 }

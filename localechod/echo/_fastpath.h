@@ -26,6 +26,8 @@ enum {
 	LONGEST_READ = 1 << 17,
 	/* Names of datagram senders that are remembered at most; send_budget.py forgets them. */
 	MOST_NAMES = 4096,
+	/* For so long after a check of a proof there is no other; portable/datagrams.py. */
+	CHECK_MICROSECONDS = 1000,
 	/* Events of one turn: of all descriptors, and of one child. */
 	BATCH = 64,
 	CHILD_BATCH = 16,
@@ -70,6 +72,7 @@ extern PyTypeObject *flow_type, *totals_type;
 PyTypeObject *make_totals_type(PyObject *module);
 PyTypeObject *make_flow_type(PyObject *module);
 PyTypeObject *make_poller_type(PyObject *module);
+PyTypeObject *make_proof_type(PyObject *module);
 
 /* Read and answer as the flow is ready, or let Python do it. NULL: an exception. */
 PyObject *serve_flow(Poller *poller, Flow *flow, uint32_t events, double now);

@@ -2,4 +2,5 @@
 from localechod.echo.portable.datagrams import answer_datagrams as answer_datagrams
 from localechod.echo.portable.flow import Flow as Flow
 from localechod.echo.portable.poller import Poller as Poller
+from localechod.echo.portable.proof import Proof as Proof
 from localechod.echo.portable.totals import Totals as Totals

@@ -82,7 +82,7 @@ static int is_ordinary(const struct turn *turn, const struct datagram *slot,
 	if (ordinary >= 0)
 		ordinary = !ordinary;
 	if (ordinary > 0 && !is_fresh(slot, turn->fresh))
-		ordinary = is_proven(turn->proofs, name, slot, message);
+		ordinary = is_proven(turn->proofs, name, slot, named);
 	if (ordinary > 0)
 		ordinary = remember(turn->answered, name);
 	Py_DECREF(name);
@@ -134,10 +134,10 @@ static int transmit(int fd, int first, int count)
 	return size < 0 ? -1 : 1;
 }
 
-/* Send the replies to the datagrams from `at` on, as far as `end`; -1: an exception. */
-static int reply(struct turn *turn, int fd, int at, int end)
+/* Send the replies to the first datagrams; -1: an exception. */
+static int reply(struct turn *turn, int fd, int count)
 {
-	for (int each = at; each < end; each++) {
+	for (int each = 0; each < count; each++) {
 		struct datagram *slot = &slots[each];
 		Py_ssize_t length = turn->prefix_size + incoming[each].msg_len;
 
@@ -149,8 +149,8 @@ static int reply(struct turn *turn, int fd, int at, int end)
 		turn->messages++;
 		turn->received += incoming[each].msg_len;
 	}
-	while (at < end) {
-		int sent = transmit(fd, at, end - at);
+	for (int at = 0; at < count;) {
+		int sent = transmit(fd, at, count - at);
 
 		if (sent < 0) {
 			if (append(&turn->failures, PyLong_FromLong(errno)) < 0)
@@ -168,7 +168,7 @@ static int reply(struct turn *turn, int fd, int at, int end)
 /* Receive datagrams and answer the ordinary ones: whether to go on; -1: an exception. */
 static int answer(struct turn *turn, int fd, int most, const char *prefix)
 {
-	int count, ordinary = 0, replied = 0, known = 1;
+	int count, ordinary = 0, known = 1;
 
 	prepare(turn, most, prefix);
 	count = receive(fd, most);
@@ -184,14 +184,8 @@ static int answer(struct turn *turn, int fd, int most, const char *prefix)
 		if (known > 0)
 			turn->slack -= cost(turn->prefix_size + incoming[ordinary].msg_len);
 		ordinary += known > 0;
-		/* A proof holds now: its reply does not wait for those of other senders. */
-		if (turn->fresh <= 0 && known > 0) {
-			if (reply(turn, fd, replied, ordinary) < 0)
-				return -1;
-			replied = ordinary;
-		}
 	}
-	if (known < 0 || reply(turn, fd, replied, ordinary) < 0)
+	if (known < 0 || reply(turn, fd, ordinary) < 0)
 		return -1;
 	for (int at = ordinary; at < count; at++) {
 		if (leave(turn, &slots[at], &incoming[at]) < 0)

@@ -22,10 +22,20 @@ struct datagram {
 	struct iovec in, out;
 };
 
+/* See Proof in portable/. */
+typedef struct {
+	PyObject_HEAD
+	int probe;
+	unsigned uid;
+	double until, checked;
+	PyObject *marker;
+} Proof;
+
+extern PyTypeObject *proof_type;
+
 PyObject *name_of(const struct sockaddr_un *from, socklen_t length);
 void read_control(struct datagram *slot, struct mmsghdr *message);
 int is_fresh(const struct datagram *slot, double fresh);
-int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot,
-	      const struct mmsghdr *message);
+int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length);
 
 #endif

@@ -60,31 +60,44 @@ int is_fresh(const struct datagram *slot, double fresh)
 	return age >= 0 && age < fresh;
 }
 
+/* Whether a connect shows that the socket with this name is the one that was proven. */
+static int is_same(const Proof *proof, const struct sockaddr_un *from, socklen_t length)
+{
+	char unread[LONGEST_MARKER], *marker;
+	Py_ssize_t size;
+
+	if (PyBytes_AsStringAndSize(proof->marker, &marker, &size) < 0)
+		return -1;
+	if (connect(proof->probe, (const struct sockaddr *)from, length) < 0)
+		return !size && errno == EPERM;
+	return size && recv(proof->probe, unread, sizeof unread, MSG_PEEK | MSG_DONTWAIT) == size
+	       && !memcmp(unread, marker, size);
+}
+
 /*
  * Whether a name is that of its sender's own socket, as proven_senders.py has proven: 1, 0, or -1
  * with an exception.
  */
-int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot,
-	      const struct mmsghdr *message)
+int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length)
 {
-	PyObject *proof = PyDict_GetItemWithError(proofs, name);
-	const struct sockaddr *address = (const struct sockaddr *)&slot->from;
-	socklen_t length = message->msg_hdr.msg_namelen;
-	const char *marker;
-	char unread[LONGEST_MARKER];
-	Py_ssize_t size;
-	unsigned uid;
-	int probe;
-	double until;
+	Proof *proof = (Proof *)PyDict_GetItemWithError(proofs, name);
+	double now;
+	int same;
 
 	if (!proof)
 		return PyErr_Occurred() ? -1 : 0;
-	if (!PyArg_ParseTuple(proof, "iy#Id", &probe, &marker, &size, &uid, &until))
+	if (!PyObject_TypeCheck((PyObject *)proof, proof_type)) {
+		PyErr_SetString(PyExc_TypeError, "a value of the proofs is no Proof");
 		return -1;
-	if (slot->peer.uid != uid || (uid == NO_USER && !slot->peer.pid) || monotonic() >= until)
+	}
+	now = monotonic();
+	if (slot->peer.uid != proof->uid || (proof->uid == NO_USER && !slot->peer.pid)
+	    || now >= proof->until)
 		return 0;
-	if (connect(probe, address, length) < 0)
-		return !size && errno == EPERM;
-	return size && recv(probe, unread, sizeof unread, MSG_PEEK | MSG_DONTWAIT) == size
-	       && !memcmp(unread, marker, size);
+	if (now < proof->checked + CHECK_MICROSECONDS / 1e6)
+		return 1;
+	same = is_same(proof, &slot->from, length);
+	if (same > 0)
+		proof->checked = now;
+	return same;
 }

@@ -20,9 +20,10 @@ from localechod.echo.fastpath import (
     COMPILED,
     LONGEST_READ,
     AnswerDatagrams,
+    Proof,
     datagram_function,
 )
-from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Answered, Proof, answer_datagrams
+from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Answered, answer_datagrams
 
 LIMIT = 4096
 PLENTY = 1 << 20
@@ -153,12 +154,36 @@ def test_a_proven_sender_is_answered_as_long_as_the_proof_holds(
     with proof(name, marker) as good, proof(name, marker, uid=os.getuid() + 1) as foreign:
         assert answered(good) == 1
         assert answered(foreign) == 0
-        assert answered(good._replace(until=time.monotonic())) == 0
-        assert answered(good._replace(marker=b"another")) == 0
+        assert answered(Proof(good.probe, marker, good.uid, time.monotonic())) == 0
+        assert answered(Proof(good.probe, b"another", good.uid, good.until)) == 0
         assert answered(good) == 1
         first.close()
         first = client(stack, server, name, connected=False)
+        good.checked = time.monotonic() + 60
+        assert answered(good) == 1  # it was checked within a millisecond
+        good.checked = time.monotonic() - 0.001
         assert answered(good) == 0
+
+
+@compiled
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_check_is_remembered(server: socket.socket, stack: ExitStack, *, connected: bool) -> None:
+    sock = client(stack, server, connected=connected)
+    name = sock.getsockname()
+    with proof(name, b"" if connected else b"marker") as good:
+        assert good.checked < 0
+        before = time.monotonic()
+        sock.sendto(b"x", server.getsockname())
+        assert ask(server, proofs={name: good}, fresh=0.0)[0] == 1
+        assert before <= good.checked <= time.monotonic()
+
+
+@compiled
+def test_a_proof_of_another_type_is_refused(server: socket.socket, stack: ExitStack) -> None:
+    sock = client(stack, server)
+    sock.send(b"x")
+    with pytest.raises(TypeError, match="no Proof"):
+        ask(server, proofs={sock.getsockname(): "proof"}, fresh=0.0)  # type: ignore[dict-item]
 
 
 @compiled

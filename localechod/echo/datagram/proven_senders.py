@@ -5,7 +5,7 @@ be reached from every one of them, and the reply is sent in that of the endpoint
 be another user's, or this daemon's own. It may also have passed to another socket since.
 
 So UNIX_DIAG says whose socket has the name, and it has to be the user's who sent the datagram.
-Then two facts about connect(2) show for each datagram, at the cost of one or two system calls,
+Then two facts about connect(2) show, at the cost of one or two system calls in each millisecond,
 that the name has not passed to another socket since. A probe is a datagram socket of our own.
 
 - Most sockets accept a connect. UNIX_DIAG says which socket a probe is connected to. A probe keeps
@@ -14,9 +14,9 @@ that the name has not passed to another socket since. A probe is a datagram sock
   message.
 - A client that is connected to the endpoint accepts no other connect: EPERM. Its name is found in
   the kernel's list of all sockets. No probe shows that it is still the same socket, so its proof
-  ends after a millisecond, or ten times as long as proofs of all connected clients take. Within
+  ends after five milliseconds, or ten times as long as proofs of all connected clients take. Within
   that time another client of this endpoint may take the name over. Then UNIX_DIAG is asked for that
-  socket by inode. Of many clients the whole list is cheaper.
+  socket by inode, or for the whole list again where that is cheaper.
 
 An endpoint with an abstract name needs no proof: it is reached from its own network namespace only.
 """
@@ -33,7 +33,7 @@ from functools import cache
 from pathlib import Path
 
 from localechod.echo.datagram.proof_budget import ProofBudget
-from localechod.echo.portable.datagrams import Proof
+from localechod.echo.fastpath import CHECK_MICROSECONDS, Proof
 from localechod.echo.reasons import Reason
 from localechod.localsocket import diag
 
@@ -41,14 +41,14 @@ from localechod.localsocket import diag
 # need the rest; each connected client makes a list longer.
 _MOST = 256
 
-# Connected clients of an endpoint, beyond which a list renews their proofs.
-_FEW_CONNECTED = 16
-
 # Seconds after which a proof ends. Of a connected client, at least so many, and a multiple of the
 # time that proofs take, so that they take a tenth of the time at most.
 _END = 5.0
-_END_CONNECTED = 0.001
+_END_CONNECTED = 0.005
 _PROOF_SHARE = 10
+
+# Seconds for which a check is good.
+_CHECK = CHECK_MICROSECONDS / 1e6
 
 # Proofs for one datagram at most.
 _ATTEMPTS = 4
@@ -97,6 +97,7 @@ class ProvenSenders:
         self._clock = clock
         self._probes: dict[bytes, socket.socket] = {}
         self._connected: dict[bytes, int] = {}  # the inode of the socket
+        self._list_took = self._question_took = 0.0  # seconds, the last time
         self._common = _socket()
         self._marker = os.urandom(_MARKER_SIZE)
         self._batch: set[bytes] = set()
@@ -143,17 +144,24 @@ class ProvenSenders:
 
         The compiled part has the same in is_proven.
         """
-        proof = self.proofs.get(name)
-        if proof is None or self._clock() >= proof.until:
+        proof, now = self.proofs.get(name), self._clock()
+        if proof is None or now >= proof.until:
             return None
+        if now >= proof.checked + _CHECK:
+            if not self._is_same(name, proof.marker):
+                return None
+            proof.checked = now
+        return proof.uid
+
+    def _is_same(self, name: bytes, marker: bytes) -> bool:
+        """Return whether a connect shows that the socket with this name is the one proven."""
         probe = self._probes.get(name, self._common)
         error = probe.connect_ex(name)
-        if not proof.marker:
-            return proof.uid if error == errno.EPERM else None
+        if not marker:
+            return error == errno.EPERM
         with suppress(OSError):
-            if not error and probe.recv(2 * _MARKER_SIZE, socket.MSG_PEEK) == proof.marker:
-                return proof.uid
-        return None
+            return not error and probe.recv(2 * _MARKER_SIZE, socket.MSG_PEEK) == marker
+        return False
 
     def _proven_owner(self, name: bytes, uid: int) -> int | None:
         """Prove a name and return its owner; None if it cannot be proven.
@@ -174,7 +182,8 @@ class ProvenSenders:
         """Prove a name, if its socket is there and UNIX_DIAG can be asked."""
         error = self._common.connect_ex(name)
         if error == errno.EPERM:
-            if len(self._connected) > _FEW_CONNECTED or not self._renew(name):
+            prefers_list = len(self._connected) * self._question_took > self._list_took
+            if (prefers_list and self._budget.allows(uid, self._clock())) or not self._renew(name):
                 self._prove_connected(name, uid)
         elif not error:
             self._prove_by_probe(name)
@@ -217,10 +226,11 @@ class ProvenSenders:
         started = self._clock()
         with suppress(OSError):
             found = diag.of_inode(inode)
+            self._question_took = self._clock() - started
             if found.name == name and found.uid == self.proofs[name].uid:
-                seconds = (self._clock() - started) * len(self._connected)
+                seconds = self._question_took * len(self._connected)
                 until = started + max(_END_CONNECTED, _PROOF_SHARE * seconds)
-                self.proofs[name] = self.proofs[name]._replace(until=until)
+                self.proofs[name].until = until
                 return True
         return False
 
@@ -237,8 +247,9 @@ class ProvenSenders:
             self._check_visible()
             found = diag.datagrams_named(set(names))
         now = self._clock()
-        self._budget.take(uid, now - started, now)
-        until = started + max(_END_CONNECTED, _PROOF_SHARE * (now - started))
+        self._list_took = now - started
+        self._budget.take(uid, self._list_took, now)
+        until = started + max(_END_CONNECTED, _PROOF_SHARE * self._list_took)
         for each in names:
             self._forget(each)
             owner = _known(found[each].uid) if each in found else None

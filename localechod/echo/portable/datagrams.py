@@ -3,29 +3,13 @@
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from localechod.echo.portable.proof import Proof
 
 # A message, its sender's pid, uid and gid, and its sender's name as recvmsg(2) has it in Python;
 # when it was sent, in seconds of time.time(), or 0.0.
 Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None, float]
-
-
-class Proof(NamedTuple):
-    """Shows whose socket has an abstract name.
-
-    Attributes:
-        probe: the descriptor to connect to the name.
-        marker: the unread message of the probe; empty if that socket is connected to the endpoint,
-            and refuses the probe.
-        uid: the owner of that socket.
-        until: monotonic seconds at which the proof ends.
-    """
-
-    probe: int
-    marker: bytes
-    uid: int
-    until: float
-
 
 # As answer_datagrams returns and takes them.
 Answered: TypeAlias = tuple[int, int, int, int, Sequence[int], Sequence[Datagram]]
