@@ -21,29 +21,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-import inotify_simple
-from inotify_simple import flags
-
+from localechod.localsocket import inotify
 from localechod.localsocket.entry import PinnedEntry
 
 log = logging.getLogger("localechod.localsocket")
 
 # An unlink is reported as a changed link count, because we hold the inode open.
-_OF_FILE = flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF
-_OF_DIRECTORY = flags.MOVE_SELF | flags.DELETE_SELF | flags.DONT_FOLLOW
+_OF_FILE = inotify.ATTRIB | inotify.MOVE_SELF | inotify.DELETE_SELF
+_OF_DIRECTORY = inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.DONT_FOLLOW
 _OF_NAMES = (
-    flags.CREATE
-    | flags.DELETE
-    | flags.MOVED_FROM
-    | flags.MOVED_TO
-    | flags.ATTRIB
-    | flags.MOVE_SELF
-    | flags.DELETE_SELF
-    | flags.ONLYDIR
+    inotify.CREATE
+    | inotify.DELETE
+    | inotify.MOVED_FROM
+    | inotify.MOVED_TO
+    | inotify.ATTRIB
+    | inotify.MOVE_SELF
+    | inotify.DELETE_SELF
+    | inotify.ONLYDIR
 )
-
-# Bytes per read; further events in the queue wait for the next iteration of the loop.
-_READ_SIZE = 16384
 
 
 class Watches(Protocol):
@@ -182,8 +177,8 @@ class _Instance:
 
     def __init__(self, full: Callable[[], None]) -> None:
         self._full = full
-        self._inotify = inotify_simple.INotify(nonblocking=True)
-        self.descriptor: int = self._inotify.fileno()
+        self._inotify = inotify.Inotify()
+        self.descriptor = self._inotify.descriptor
         self._watches: dict[int, dict[str, bytes]] = {}
         self._of_key: dict[
             str, set[int]
@@ -192,7 +187,7 @@ class _Instance:
     def add(self, key: str, path: str, mask: int, name: bytes = b"") -> None:
         """Watch an inode; see inotify_add_watch(2) for the OSError."""
         try:
-            watch = self._inotify.add_watch(path, mask)
+            watch = self._inotify.add(path, mask)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 self._full()
@@ -207,23 +202,18 @@ class _Instance:
             if keys.pop(key, None) is not None and not keys:
                 del self._watches[watch]
                 with suppress(OSError):  # EINVAL: its inode is gone, and the watch with it
-                    self._inotify.rm_watch(watch)
+                    self._inotify.remove(watch)
 
     def read(self) -> set[str]:
         """Return the keys that the pending events concern; after an overflow, all of them."""
-        try:
-            data = os.read(self.descriptor, _READ_SIZE)
-        except BlockingIOError:
-            return set()
         found: set[str] = set()
-        for watch, mask, _cookie, name in inotify_simple.parse_events(data):
-            if mask & flags.Q_OVERFLOW:
+        for watch, mask, entry in self._inotify.events():
+            if mask & inotify.Q_OVERFLOW:
                 return {key for keys in self._watches.values() for key in keys}
             keys = self._watches.get(watch)
             if keys:
-                entry = os.fsencode(name)
                 found.update(key for key, wanted in keys.items() if entry in {b"", wanted})
-            if mask & flags.IGNORED:
+            if mask & inotify.IGNORED:
                 self._watches.pop(watch, None)
         return found
 

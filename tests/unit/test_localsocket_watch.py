@@ -200,6 +200,18 @@ def test_a_file_that_may_not_be_read_is_watched_by_its_name(path: Path, file: Pi
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
+def test_a_watcher_starts_no_process_and_is_closed_twice() -> None:
+    program = (
+        "import sys\n"
+        "sys.addaudithook(lambda event, _: event == 'subprocess.Popen' and sys.exit(event))\n"
+        "from localechod.localsocket.watch import Watcher\n"
+        "watcher = Watcher()\n"
+        "watcher.close()\n"
+        "watcher.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_without_inotify_nothing_is_watched(path: Path, file: PinnedEntry) -> None:
     null = NullWatcher()
     assert not null.file("a", path, file)
