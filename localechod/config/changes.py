@@ -1,6 +1,6 @@
 """The difference between two configurations: what a reload has to do. No I/O."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from localechod.config.schema import Config, EndpointConfig
 
@@ -8,8 +8,7 @@ from localechod.config.schema import Config, EndpointConfig
 _REBIND = ("type", "path", "bind_as", "user", "group", "mode", "backlog")
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Endpoints by what a reload does to them, and the keys that only a restart applies.
 
     Attributes:

@@ -7,7 +7,8 @@ endpoint ends the start, with an error that names the socket and what the endpoi
 import logging
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from localechod.config import Config, EndpointConfig
 from localechod.echo.binding import Opened, Owner, request
@@ -30,8 +31,7 @@ _HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """One passed descriptor: its name, and the facts of the kernel about it.
 
     Attributes:

@@ -21,7 +21,8 @@ An endpoint's name begins with a letter or a digit, so that none of these is tak
 import os
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from localechod.echo.persist.crash_slots import Slots
 from localechod.host import fdstore
@@ -36,8 +37,7 @@ CONFIG = "@@config"
 _CONNECTION = re.compile(r"@(?P<serial>\d+)@.*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredConnection:
+class StoredConnection(Struct, frozen=True):
     """A connection that was kept for a crash.
 
     Attributes:
@@ -49,8 +49,7 @@ class StoredConnection:
     descriptors: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inherited:
+class Inherited(Struct, frozen=True, kw_only=True):
     """Everything that was passed in, by what it is for. Its descriptors are open and ours.
 
     Attributes:

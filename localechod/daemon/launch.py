@@ -2,8 +2,9 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from localechod.config import Config
 from localechod.echo.binding import Opened, Owner
@@ -11,8 +12,7 @@ from localechod.echo.persist.crash_slots import Slots
 from localechod.echo.persist.snapshot import EndpointSnapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class Launch(Struct, frozen=True, kw_only=True):
     """Everything that start-up has read, opened and bound, before there is an event loop.
 
     Attributes:

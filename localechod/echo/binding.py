@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from localechod.accounts import gid_of, uid_of
 from localechod.config import Config, EndpointConfig
@@ -20,8 +21,7 @@ NEVER_ROOT_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """The service's user and group: they own each socket file whose endpoint names no others."""
 
     uid: int

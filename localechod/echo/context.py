@@ -1,6 +1,6 @@
 """What the server of an endpoint works with, whatever its type."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from localechod.echo.counters import Counters
 from localechod.echo.datagram.proof_budget import ProofBudget
@@ -10,8 +10,7 @@ from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """What an endpoint has of its own, and what it shares with the others.
 
     Attributes:

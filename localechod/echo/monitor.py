@@ -11,9 +11,10 @@ import logging
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from localechod.config import EndpointConfig
 from localechod.echo.activated import REMEDY
@@ -35,8 +36,7 @@ _AT_ONCE = 4
 _RESTART = "only root can bind it again: systemctl restart localechod"
 
 
-@dataclass(slots=True, eq=False)
-class _Monitored:
+class _Monitored(Struct, eq=False):
     """One endpoint, and when it is checked next.
 
     Attributes:

@@ -7,7 +7,8 @@ cannot cause them, and none of them may be left out.
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from localechod.echo.ratelimit import LineLimit
 from localechod.limits import LOG_PAUSE
@@ -18,8 +19,7 @@ log = logging.getLogger("localechod.peers")
 NOBODY = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
+class Topic(Struct, frozen=True, kw_only=True):
     """What lines have in common.
 
     Attributes:

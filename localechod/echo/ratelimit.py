@@ -7,8 +7,9 @@ the journal, nor take the time that others are served in.
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from localechod.limits import LOG_LINES, LOG_LINES_PER_USER, LOG_PAUSE, USER_ENTRIES
 
@@ -32,8 +33,7 @@ def table_key(table: dict[K | None, T], key: K, is_due: Callable[[T], bool]) -> 
     return key if due else None
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     told: float = -math.inf
     untold: int = 0
 

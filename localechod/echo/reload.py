@@ -7,7 +7,8 @@ the endpoints that differ are changed; endpoints that have failed are tried agai
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from localechod.config import Changes, Config, EndpointConfig
 from localechod.echo.activated import REMEDY
@@ -23,8 +24,7 @@ from localechod.localsocket.bind import Bound
 log = logging.getLogger("localechod.echo")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A reload that cannot be refused any more.
 
     Attributes:

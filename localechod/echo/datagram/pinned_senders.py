@@ -21,7 +21,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from localechod.echo.datagram.proof_budget import ProofBudget
 
@@ -43,8 +44,7 @@ _LONG = 0.001
 _IDLE = 5.0
 
 
-@dataclass(slots=True)
-class _PinnedFile:
+class _PinnedFile(Struct):
     """A pinned file: its descriptor, also as a path, its stat(2), and when it was checked last."""
 
     descriptor: int

@@ -5,7 +5,7 @@ have any number of names. So a list takes of the time of the user whose datagram
 a look-up of a path that takes long (pinned_senders.py).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from localechod.echo.ratelimit import table_key
 
@@ -14,8 +14,7 @@ _MOST = 0.5
 _SHARE = 0.25
 
 
-@dataclass(slots=True)
-class _Account:
+class _Account(Struct):
     left: float
     at: float
 

@@ -21,7 +21,8 @@ import struct
 import termios
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from localechod.echo.reasons import Reason
 from localechod.localsocket import diag
@@ -54,8 +55,7 @@ _LOOK_PAUSE = 0.25
 _FIRST_PAUSE = 0.001
 
 
-@dataclass(slots=True)
-class _Receiver:
+class _Receiver(Struct):
     """A sender's socket, as of the last check.
 
     Attributes:

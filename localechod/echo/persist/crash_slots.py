@@ -8,8 +8,9 @@ by plain stores into mapped memory, in an order that is correct for a reader at 
 import mmap
 import struct
 import time
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from localechod.errors import LocalechodError
 
@@ -41,8 +42,7 @@ _DESCRIPTION = struct.Struct("<I8s64s")  # record size, framing, endpoint
 _IDENTITY = struct.Struct("<Qd")  # serial, accepted_at
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRecord:
+class SlotRecord(Struct, frozen=True):
     """The contents of a slot that another process has written.
 
     Attributes:
