@@ -7,6 +7,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from localechod import __version__
@@ -37,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         prog="localechod",
         description="Serve echo endpoints on local (Unix domain) sockets.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # Without a width argparse imports shutil, and with it all compression libraries: 0.7 MiB.
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=78),
         allow_abbrev=False,
     )
     made.add_argument("-c", "--config", metavar="FILE", help="configuration file (TOML)")
