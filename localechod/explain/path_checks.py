@@ -20,6 +20,7 @@ from localechod.explain.jump_checks import check_jump
 from localechod.explain.lost_checks import check_lost
 from localechod.explain.not_sockets import Content
 from localechod.explain.remedy import Remedy, advice
+from localechod.explain.security_checks import check_file
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -57,32 +58,30 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     checks: list[Check] = []
     seen: set[bytes] = set()
     for step in walk.steps:
+        is_new = step.path not in seen
+        seen.add(step.path)
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
         elif step.owner and facts.inspector:
             name = question.client.name
             checks.append(check_jump(step.path, step.owner, facts.inspector, name))
-        elif step.path not in seen:
-            seen.add(step.path)
+        elif is_new:
             checks.append(_directory(step, question))
+        if is_new:
+            checks += check_file(facts, step.path)
     if walk.failure:
         detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     lost = check_lost(facts.absence.lost, facts.activation)
     if walk.end is None:
         dead = check_dead_mount(facts.absence.dead_mount)
-        return [
-            *checks,
-            *dead,
-            *check_lost(facts.absence.lost, facts.activation),
-            _failed_lookup(facts, walk),
-        ]
-    lost = check_lost(facts.absence.lost, facts.activation)
+        return [*checks, *dead, *lost, _failed_lookup(facts, walk)]
     file = _last_component(walk.end, question.client, facts.content)
     permission = _permission(walk.end, question)
     if file.result == "problem":
         return [*checks, *lost, file, permission]
-    return [*checks, file, permission, *_mount(walk.end, walk.steps), *lost]
+    refused = check_file(facts, walk.end.path)
+    return [*checks, file, permission, *refused, *_mount(walk.end, walk.steps), *lost]
 
 
 def listing(node: Node, client: Client) -> str:

@@ -11,7 +11,14 @@ from dataclasses import replace
 from localechod.explain import memberships, permissions, private
 from localechod.explain.caveats import power_of_server
 from localechod.explain.change import Change
-from localechod.explain.check import Check, Denial, deciding, own_remedy
+from localechod.explain.check import (
+    Check,
+    Denial,
+    deciding,
+    how_to_know,
+    own_remedy,
+    reservations,
+)
 from localechod.explain.checks import every_check
 from localechod.explain.confinement_checks import allowing
 from localechod.explain.facts import Facts
@@ -35,8 +42,9 @@ def solve(facts: Facts, checks: Sequence[Check]) -> Remedy:
         checks: what `every_check` says of them.
     """
     place = deciding(checks)
-    if place is None:
-        return Remedy(caveats=_after_accept(facts))
+    reserved = reservations(checks)
+    if place is None or reserved:
+        return replace(how_to_know(reserved), caveats=_after_accept(facts))
     if any(each.name == "sandbox" for each in checks[:place]):
         return _of_sandbox(facts, checks, place)
     if checks[place].denial is None:
@@ -144,7 +152,9 @@ def _offer(facts: Facts, chain: Chain) -> Remedy:
     caveats = [*power_of_server(facts), *(text for change in chain for text in change.caveats)]
     then = every_check(chain[-1].after)
     place = deciding(then)
-    if place is not None:
+    if reserved := reservations(then):
+        caveats += [f"it should work then, unless {check.unless}" for check in reserved]
+    elif place is not None:
         check = then[place]
         if check.result == "unknown":
             caveats.append(f"whether it works then is unknown: {check.detail}")
