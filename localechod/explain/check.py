@@ -87,12 +87,14 @@ class Verdict:
         remedy: what helps.
         reservations: where every check but these succeeds: what they have found, each one escaped
             line. Then connect should work.
+        fails: it fails, even where its errno is not known.
     """
 
     number: int | None
     text: str
     remedy: Remedy = NONE
     reservations: tuple[str, ...] = ()
+    fails: bool = False
 
 
 def ok(name: str, detail: str) -> Check:
@@ -104,9 +106,11 @@ def deciding(checks: Sequence[Check]) -> int | None:
     """Return the index of the check that decides; None where connect works.
 
     That is the first problem that has an errno, in the kernel's order, or an unknown result that
-    comes before it.
+    comes before it. A rule that cannot be read decides only where there is neither.
     """
-    return next((place for place, check in enumerate(checks) if check.is_decisive), None)
+    found = [place for place, check in enumerate(checks) if check.is_decisive]
+    firm = (place for place in found if not checks[place].unless)
+    return next(firm, found[0] if found else None)
 
 
 def reservations(checks: Sequence[Check]) -> tuple[Check, ...]:
@@ -131,13 +135,27 @@ def conclude(checks: Sequence[Check], remedy: Remedy | None = None) -> Verdict:
     if check.result == "unknown":
         text = f"unknown: cannot tell whether connect works: {check.detail}"
         return Verdict(None, text, found)
+    # A rule that may refuse it before with the same errno makes no difference.
+    before = [each for each in checks[:place] if each.is_decisive and each.number != check.number]
+    if before:
+        number = f"its errno is {_cause(check.number)}, unless {_joined(before)}"
+        text = f"connect fails: {check.detail}; {number}"
+        return Verdict(None, text, found, fails=True)
     if check.number < 0:
         ended = signal.Signals(-check.number)
         text = f"{check.call} ends the client: {ended.name} ({-check.number}): {check.detail}"
-        return Verdict(check.number, text, found)
-    cause = f"{os.strerror(check.number)} ({check.number})"
+        return Verdict(check.number, text, found, fails=True)
     kind = "a non-blocking connect" if check.number == errno.EAGAIN else check.call
-    return Verdict(check.number, f"{kind} fails: {cause}: {check.detail}", found)
+    text = f"{kind} fails: {_cause(check.number)}: {check.detail}"
+    return Verdict(check.number, text, found, fails=True)
+
+
+def _cause(number: int) -> str:
+    return f"{os.strerror(number)} ({number})"
+
+
+def _joined(reserved: Sequence[Check]) -> str:
+    return " or ".join(dict.fromkeys(each.unless for each in reserved))
 
 
 def _success(checks: Sequence[Check], remedy: Remedy, reserved: Sequence[Check]) -> Verdict:
@@ -147,19 +165,19 @@ def _success(checks: Sequence[Check], remedy: Remedy, reserved: Sequence[Check])
     """
     text, joint = "connect works", ", but "
     if reserved:
-        unless = " or ".join(each.unless for each in reserved)
-        text, joint = f"connect should work, unless {unless}", "; but "
+        text, joint = f"connect should work, unless {_joined(reserved)}", "; but "
     after = [each for each in checks if each.result == "problem" and each.name in _AFTER]
     if after:
         text += joint + "; and ".join(f"{_AFTER[each.name]}{each.detail}" for each in after)
         remedy = replace(after[0].remedy, caveats=remedy.caveats)
-    details = tuple(each.detail for each in reserved)
+    details = tuple(dict.fromkeys(each.detail for each in reserved))
     return Verdict(None if reserved else 0, text, remedy, details)
 
 
 def how_to_know(reserved: Sequence[Check]) -> Remedy:
     """Return how to find out whether the rules permit it that these checks name."""
-    return Remedy(tuple(action for each in reserved for action in each.remedy.actions))
+    actions = dict.fromkeys(action for each in reserved for action in each.remedy.actions)
+    return Remedy(tuple(actions))
 
 
 def own_remedy(checks: Sequence[Check], place: int) -> Remedy:

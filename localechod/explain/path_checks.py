@@ -21,6 +21,7 @@ from localechod.explain.lost_checks import check_lost
 from localechod.explain.not_sockets import Content
 from localechod.explain.remedy import Remedy, advice
 from localechod.explain.security_checks import check_file
+from localechod.explain.server_checks import check_server_of_files, check_user_of_files
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -70,7 +71,10 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
         if is_new:
             checks += check_file(facts, step.path)
     if walk.failure:
-        detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
+        where = escape(walk.stopped_at)
+        if closed := check_user_of_files("directory", where, walk.closed, question.client):
+            return [*checks, closed]
+        detail = f"cannot inspect {where}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     lost = check_lost(facts.absence.lost, facts.activation)
     if walk.end is None:
@@ -118,9 +122,10 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
 
 def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node, question.client)})"
-    if step.mount and step.mount.ignores_modes:
-        return _decided_by_server("directory", f"{shown}, {escape(step.mount.kind)}")
     ruling = decide(step.node, question.client, Want.SEARCH)
+    served = check_server_of_files("directory", shown, step.mount, question.client, ruling)
+    if served is not None:
+        return served
     if not ruling.certain:
         return _unmapped("directory", f"enter {shown}", question.client)
     if ruling.allowed:
@@ -179,9 +184,10 @@ def _last_component(end: Step, client: Client, content: Content) -> Check:
 
 def _permission(end: Step, question: Question) -> Check:
     client = question.client
-    if end.mount and end.mount.ignores_modes:
-        return _decided_by_server("permission", f"the file system is {escape(end.mount.kind)}")
     ruling = decide(end.node, client, Want.WRITE)
+    served = check_server_of_files("permission", "write permission", end.mount, client, ruling)
+    if served is not None:
+        return served
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)
     if not ruling.allowed:
@@ -212,10 +218,3 @@ def _unmapped(name: str, what: str, client: Client) -> Check:
         "which are not mapped in this user namespace"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
-
-
-def _decided_by_server(name: str, detail: str) -> Check:
-    text = f"{detail}: its server checks permissions, regardless of the modes shown"
-    return Check(
-        name, "unknown", text, errno.EACCES, advice("ask the administrator of that server")
-    )

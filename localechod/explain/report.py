@@ -20,6 +20,9 @@ from localechod.text import escape
 CAN, CANNOT, UNKNOWN, LIKELY = 0, 1, 5, 6
 """Exit statuses."""
 
+# Checks of what a process that probes for another one does not have.
+_OF_THE_PROCESS = frozenset(("filters", "landlock", "security"))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -41,11 +44,11 @@ class Report:
     @property
     def exit_status(self) -> int:
         """0: a client can connect; 1: it cannot; 5: unknown; 6: it should be able to."""
+        if self.verdict.fails:
+            return CANNOT
         if self.verdict.reservations:
             return LIKELY
-        if self.verdict.number is None:
-            return UNKNOWN
-        return CANNOT if self.verdict.number else CAN
+        return UNKNOWN if self.verdict.number is None else CAN
 
 
 def explain(question: Question, *, probing: bool = False) -> Report:
@@ -111,7 +114,7 @@ def _probed(facts: Facts, report: Report, outcome: Outcome) -> Report:
 
 def _stays(check: Check, report: Report, number: int) -> bool:
     """Whether a check decides although the probe connected: its rules are not for the prober."""
-    return bool(check.unless) and not number and not report.question.is_ours
+    return check.name in _OF_THE_PROCESS and not number and not report.question.is_ours
 
 
 def shown_name(question: Question) -> str:

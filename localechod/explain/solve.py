@@ -29,7 +29,7 @@ from localechod.text import escape
 _MOST = 400  # candidates that are judged: only a path of dozens of closed directories has more
 
 # What stays unknown of a socket to which a client has every permission is a caveat.
-_TOLERATED = frozenset(("listener", "security", "landlock", "filters"))
+_TOLERATED = frozenset(("listener", "filters"))
 
 Chain = tuple[Change, ...]
 
@@ -109,7 +109,8 @@ class _Search:
 
     def _end(self, checks: Sequence[Check], place: int | None) -> Chain | None:
         check = None if place is None else checks[place]
-        if check is not None and check.result == "unknown" and check.name not in _TOLERATED:
+        known = check is None or check.result != "unknown" or bool(check.unless)
+        if check is not None and not known and check.name not in _TOLERATED:
             self.reason = f"beyond it, {check.detail}; {check.remedy.text}"
             return None
         return ()
