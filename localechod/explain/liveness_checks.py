@@ -47,8 +47,8 @@ def check_messages(facts: Facts, *, is_full: bool | None = None) -> list[Check]:
             return []
         more = "use --probe to see whether more fit" if is_full is None else "more fit"
         return [ok(MESSAGES, f"messages wait to be read; {more}")]
-    now = "" if seen.most is None else f", {seen.most} at present,"
-    detail = f"the queue is full: net.unix.max_dgram_qlen{now} and one more message fit"
+    now = "" if seen.most is None else f" ({seen.most} at present)"
+    detail = f"the queue is full: it takes net.unix.max_dgram_qlen messages{now} and one more"
     remedy = advice(
         "find out why the server reads slowly, or let the client wait; a change of that setting "
         "counts for sockets that are made after it"

@@ -187,7 +187,9 @@ def test_a_probe_tells_whether_a_message_would_wait(sockdir: Path) -> None:
     assert "read none in 0.1 s; and a send waits, or fails with EAGAIN (11): " in (
         report.verdict.text
     )
-    assert f"net.unix.max_dgram_qlen, {most} at present, and one more" in report.verdict.text
+    assert (
+        f"net.unix.max_dgram_qlen messages ({most} at present) and one more" in report.verdict.text
+    )
     assert "/wchan" in report.verdict.remedy.text
 
 
