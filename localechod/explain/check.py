@@ -54,8 +54,8 @@ class Check:
         decides: for an unknown result, whether connect depends on it.
         denial: the missing permission. Its remedy is found by `solve`.
         call: the system call that fails.
-        unless: of an unknown result for which a rule is to blame that cannot be read from here, and
-            that most clients are not refused by: what would make connect fail, as a clause.
+        unless: of an unknown result that depends on a rule which cannot be read from here, and
+            which refuses few clients: what would make connect fail, as a clause.
     """
 
     name: str

@@ -51,8 +51,11 @@ def check_server_of_files(
 
 
 def check_user_of_files(name: str, shown: str, mount: Mount | None, client: Client) -> Check | None:
-    """Check whether the client may use a FUSE file system at all; None where that is so."""
-    if mount is None or mount.user is None:
+    """Check whether the client may use a FUSE file system at all; None where it may, or perhaps.
+
+    In a mount of another user namespace, the ids are those of that namespace.
+    """
+    if mount is None or mount.user is None or client.is_foreign:
         return None
     uid, gid = mount.user
     if client.uid == uid and gid in client.groups:

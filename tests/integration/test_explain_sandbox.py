@@ -143,6 +143,8 @@ def test_a_filter_that_was_not_read_leaves_success_open_also_to_a_probe(path: by
                 f"connect should work, unless the seccomp filter of process {pid} forbids it"
             )
             assert "--filters" in report.verdict.remedy.text
+        question = Question(path, None, of_process(pid), pid, filters=True)
+        assert explain(question, probing=True).verdict.number == -signal.SIGSYS
 
 
 def test_what_is_certain_comes_before_what_is_not(path: bytes) -> None:
