@@ -26,6 +26,12 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
+needs_fuse = pytest.mark.skipif(
+    shutil.which("bindfs") is None or not os.access("/dev/fuse", os.W_OK),
+    reason="bindfs is not installed, or there is no /dev/fuse",
+)
+
+
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     with ExitStack() as stack:
@@ -41,7 +47,7 @@ def bindfs(stage: Stage, *options: str, user: int = 0) -> Path:
     return seen
 
 
-@needs("bindfs")
+@needs_fuse
 @pytest.mark.parametrize(
     ("mode", "number", "status"), [(0o666, 0, 6), (0o600, errno.EACCES, 1)], ids=["open", "closed"]
 )
@@ -61,7 +67,7 @@ def test_on_fuse_the_modes_refuse_and_the_server_may(
         assert explain(question, probing=True).verdict.number == 0
 
 
-@needs("bindfs")
+@needs_fuse
 @pytest.mark.parametrize(
     ("user", "number"), [(GAMES, 0), (NOBODY, errno.EACCES), (0, errno.EACCES)]
 )
@@ -86,7 +92,7 @@ def test_a_users_own_fuse_file_system_is_closed_to_all_others_and_to_root(
         assert (report.verdict.number, report.exit_status) == (None, 5)
 
 
-@needs("bindfs")
+@needs_fuse
 def test_a_socket_bound_below_fuse_refuses_and_is_never_to_be_removed(stage: Stage) -> None:
     seen = bindfs(stage)
     stage.listener("below/s")

@@ -156,6 +156,7 @@ def test_json_has_exactly_the_documented_keys() -> None:
 def test_an_unknown_value_is_null() -> None:
     document = as_json(judge(docker(client(5, 50), security=Security("SELinux"))))
     assert document["errno"] is None
+    assert document["caveats"] == ["SELinux: client unknown: the policy may deny it"]
     document = as_json(judge(missing()))
     assert (document["type"], document["holders"]) == (None, [])
     assert as_json(judge(docker(client(5, 50))))["remedy"] is None
