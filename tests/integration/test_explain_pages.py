@@ -302,8 +302,11 @@ def test_a_page_about_real_processes_is_as_reviewed(
         re.escape(stage.directory.name[3:]): "0001",
         rf"\b{os.getpid()}\b": "900",
         r"; \d+ process(es)? could not be inspected": "",
+        r"\d+ at present": "10 at present",  # systemd sets 512
     }
     names |= {rf"\b{pid}\b": str(new) for pid, new in ((server, SERVER), (client, CLIENT)) if pid}
+    length = len(renamed(report.question.name, names))
+    names[r"\d+( of 10[78] bytes)"] = rf"{length}\1"
     shown: Report = renamed(report, names)
     question = dataclasses.replace(shown.question, pid=report.question.pid and CLIENT)
     page = as_text(dataclasses.replace(shown, question=question)) + "\n"
