@@ -30,8 +30,8 @@ from localechod.localsocket.watch import Watches
 
 log = logging.getLogger("localechod.echo")
 
-# Endpoints checked in a round of the loop after inotify events. A check takes a tenth of a millisecond,
-# and a user who may write to the sockets can touch any number of them (utimensat(2)).
+# Endpoints checked in a round of the loop after inotify events. A check takes a tenth of a
+# millisecond. A user who may write to the sockets can touch any number of them (utimensat(2)).
 _CHECKS = 8
 
 # Repairs without a wait: enough for `mkdir`, `chown` and `chmod` one after the other.
