@@ -28,7 +28,6 @@ from localechod.errors import LocalechodError
 from localechod.host import jobs, runtime
 from localechod.host.fdstore import Store
 from localechod.host.systemd import Notifier
-from localechod.localsocket.rights import interrupt_releases
 
 log = logging.getLogger("localechod.service")
 
@@ -70,9 +69,8 @@ class Service:
             LocalechodError: not one endpoint could be bound.
         """
         loop = asyncio.get_running_loop()
-        # Called in reverse order: drain, events, tasks, catalog, control socket, store, signals.
+        # Called in reverse order: drain, events, tasks, catalog, control socket, store.
         async with AsyncExitStack() as cleanup:
-            cleanup.callback(interrupt_releases())
             owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
             crash.remember(self.config_text(), self._store)
             cleanup.callback(crash.forget, self._store)

@@ -8,8 +8,8 @@ milliseconds. So a sender of descriptors could stop their reader.
 
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # asm-generic/socket.h, since Linux 6.16; not in Python's socket module.
 _SO_PASSRIGHTS = 83
@@ -28,21 +28,28 @@ def refuse_descriptors(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
 
 
-def interrupt_releases() -> Callable[[], None]:
+@contextmanager
+def releases_interrupted(*, always: bool) -> Iterator[None]:
     """Before Linux 6.16, end each wait of the kernel for SO_LINGER after _PERIOD.
 
     A signal ends such a wait. SIGALRM is used for nothing else; call this in the main thread.
 
-    Returns:
-        What ends this again.
+    Args:
+        always: do so on any kernel, as clients may have connected before `refuse_descriptors`.
     """
-    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
-        sock.getsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS)
-        return lambda: None
+    if not always and _can_refuse():
+        yield
+        return
     signal.signal(signal.SIGALRM, lambda _number, _frame: None)
     signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
-
-    def end() -> None:
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    return end
+
+def _can_refuse() -> bool:
+    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
+        sock.getsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS)
+        return True
+    return False
