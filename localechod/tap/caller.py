@@ -1,0 +1,86 @@
+"""The thread whose system call waits: what it means by a path, a name or a descriptor."""
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from localechod.localsocket.address import Address
+from localechod.localsocket.peer import command
+from localechod.tap import supervision
+from localechod.tap.memory import Memory
+
+
+class Caller:
+    """A thread of the command, or of a process that it started. Use it as a context manager.
+
+    Raises:
+        OSError: it may not be looked into (EPERM, EACCES), or has ended.
+    """
+
+    def __init__(self, tid: int) -> None:
+        if not tid:  # in a pid namespace that is not below ours
+            raise ProcessLookupError(3, os.strerror(3))
+        self._tid = tid
+        self.pid = _process(tid)
+        self.memory = Memory(tid)
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            self.memory.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.memory.close()
+        os.close(self._pidfd)
+
+    def __str__(self) -> str:
+        return f"{command(self.pid) or 'a process'} ({self.pid})"
+
+    def socket(self, number: int) -> socket.socket | None:
+        """Return its local socket with this number; None if it is anything else.
+
+        Raises:
+            OSError: there is none (EBADF), or it may not be taken (EPERM).
+        """
+        return supervision.take_socket(self._pidfd, number)
+
+    def descriptor(self, number: int) -> int:
+        """Return a copy of its descriptor.
+
+        Raises:
+            OSError: as for `socket`.
+        """
+        return supervision.take(self._pidfd, number)
+
+    def located(self, path: bytes) -> bytes:
+        """Return a path by which this process finds the file that the thread means."""
+        start = b"root" if path.startswith(b"/") else b"cwd"
+        return os.fsencode(f"/proc/{self._tid}/") + start + b"/" + path
+
+    def means(self, name: bytes, target: Address) -> bool:
+        """Tell whether a name in its address is the target's, now, by whatever path."""
+        if target.is_abstract or name.startswith(b"\0") or not name:
+            return name == target.raw and self._same_network()
+        try:
+            theirs, ours = os.stat(self.located(name)), os.stat(target.path)
+        except OSError:  # its own connect(2) tells it why
+            return False
+        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _same_network(self) -> bool:
+        with suppress(OSError):
+            return os.readlink(f"/proc/{self._tid}/ns/net") == os.readlink("/proc/self/ns/net")
+        return False
+
+
+def _process(tid: int) -> int:
+    """Return the process of a thread (proc_pid_status(5))."""
+    for line in Path(f"/proc/{tid}/status").read_bytes().split(b"\n"):
+        if line.startswith(b"Tgid:"):
+            return int(line.split()[1])
+    raise ProcessLookupError(3, os.strerror(3))
