@@ -1,5 +1,6 @@
 """The thread whose system call waits: what it means by a path, a name or a descriptor."""
 
+import errno
 import os
 import socket
 from contextlib import suppress
@@ -21,7 +22,7 @@ class Caller:
 
     def __init__(self, tid: int) -> None:
         if not tid:  # in a pid namespace that is not below ours
-            raise ProcessLookupError(3, os.strerror(3))
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         self._tid = tid
         self.pid = _process(tid)
         self.memory = Memory(tid)
@@ -67,14 +68,13 @@ class Caller:
         if target.is_abstract or name.startswith(b"\0") or not name:
             return name == target.raw and self._same_network()
         try:
-            theirs, ours = os.stat(self.located(name)), os.stat(target.path)
+            return Path(os.fsdecode(self.located(name))).samefile(target.path)
         except OSError:  # its own connect(2) tells it why
             return False
-        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _same_network(self) -> bool:
         with suppress(OSError):
-            return os.readlink(f"/proc/{self._tid}/ns/net") == os.readlink("/proc/self/ns/net")
+            return Path(f"/proc/{self._tid}/ns/net").samefile("/proc/self/ns/net")
         return False
 
 
@@ -83,4 +83,4 @@ def _process(tid: int) -> int:
     for line in Path(f"/proc/{tid}/status").read_bytes().split(b"\n"):
         if line.startswith(b"Tgid:"):
             return int(line.split()[1])
-    raise ProcessLookupError(3, os.strerror(3))
+    raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))

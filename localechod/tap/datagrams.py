@@ -58,8 +58,8 @@ class Datagrams:
             return -(error.errno or errno.EIO)
         return 0
 
-    def sendto(self, caller: Caller, call: Call) -> int | None | Callable[[], int]:
-        """Answer sendto(2) with an address."""
+    def sendto(self, caller: Caller, call: Call) -> int | Callable[[], int] | None:
+        """Answer a call that sends bytes to an address."""
         number, start, size, flags, name, name_size = call.args
         target = caller.memory.name(name, name_size & 0xFFFFFFFF)
         if target is None or not caller.means(target, self._target):
@@ -68,8 +68,8 @@ class Datagrams:
             return -errno.EMSGSIZE
         return self._send(caller, number, Message(target, caller.memory.read(start, size)), flags)
 
-    def sendmsg(self, caller: Caller, call: Call, *, many: bool) -> int | None | Callable[[], int]:
-        """Answer sendmsg(2), or sendmmsg(2), of which the first message is sent alone."""
+    def sendmsg(self, caller: Caller, call: Call, *, many: bool) -> int | Callable[[], int] | None:
+        """Answer a call that sends a message; of many, the first is sent alone."""
         number, start, *rest = call.args
         flags = rest[1] if many else rest[0]
         message = caller.memory.message(start)
@@ -109,10 +109,10 @@ class Datagrams:
             waits = os.get_blocking(client.fileno()) and not flags & socket.MSG_DONTWAIT
             if sent != -errno.EAGAIN or not waits:
                 return sent
-            undo = undo.pop_all()
+            kept = undo.pop_all()
 
         def wait() -> int:
-            with undo:
+            with kept:
                 return send(0)
 
         return wait

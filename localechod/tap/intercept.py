@@ -1,4 +1,4 @@
-"""Answers to the system calls of the command: those to the target lead to a relay, all others go on.
+"""Answers to the system calls of the command: a relay for the target, the kernel for all others.
 
 The connection to the server is made first. Only if it succeeds is the client connected, to this
 process. So the client gets the errno that the server's socket gives.
@@ -121,23 +121,25 @@ class Interceptor:
         client = caller.socket(number & 0xFFFFFFFF)
         if client is None:
             return None
+        if client.type == socket.SOCK_DGRAM:
+            with client:
+                return self._datagrams.connect(client, caller)
+        return self._connect_stream(client, str(caller))
+
+    def _connect_stream(self, client: socket.socket, name: str) -> Answer:
         with ExitStack() as undo:
             undo.callback(client.close)
-            if client.type == socket.SOCK_DGRAM:
-                return self._datagrams.connect(client, caller)
             if _is_used(client):
                 return None  # the kernel's own EISCONN or EINVAL
             server = socket.socket(socket.AF_UNIX, client.type)
             undo.callback(server.close)
             server.setblocking(False)
             number = server.connect_ex(self._target.sockaddr)
-            if number == errno.EAGAIN and os.get_blocking(client.fileno()):
-                undo.pop_all()
-                return self._patient(client, server, str(caller))
-            if number:
+            waits = number == errno.EAGAIN and os.get_blocking(client.fileno())
+            if number and not waits:
                 return -number
             undo.pop_all()
-            return self._join(client, server, str(caller))
+            return (self._patient if waits else self._join)(client, server, name)
 
     def _patient(self, client: socket.socket, server: socket.socket, name: str) -> Answer:
         """Connect a client that waits, as it asked for, until a full backlog has space."""

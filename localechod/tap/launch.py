@@ -116,7 +116,7 @@ def _become(
         os.write(channel.fileno(), f"listener {listener}\n".encode())
         if not channel.recv(1):
             os._exit(126)
-        os.execvp(arguments[0], arguments)  # noqa: S606 - the user's own command, without a shell
+        os.execvp(arguments[0], list(arguments))  # noqa: S606 - the user's own command, without a shell
     except OSError as error:
         os.write(channel.fileno(), f"exec {error.errno}\n".encode())
     finally:

@@ -4,6 +4,7 @@ A thread of that process could change its memory while it is read. That harms no
 the connection that this process makes from what it read.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -59,7 +60,7 @@ class Memory:
         """
         data = os.pread(self._file, size, address) if size else b""
         if len(data) != size:
-            raise OSError(14, os.strerror(14))
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
         return data
 
     def write(self, address: int, data: bytes) -> None:
@@ -89,10 +90,10 @@ class Memory:
             self.read(address, _MSGHDR.size)
         )
         if count > _MOST_PIECES or control_size > _LONGEST_CONTROL:
-            raise OSError(90, os.strerror(90))
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         vector = list(_IOVEC.iter_unpack(self.read(pieces, count * _IOVEC.size)))
         if sum(size for _, size in vector) > _LONGEST_MESSAGE:
-            raise OSError(90, os.strerror(90))
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         return Message(
             self.name(name, name_size) if name else None,
             b"".join(self.read(*piece) for piece in vector),

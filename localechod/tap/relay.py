@@ -54,7 +54,7 @@ class Relay:
         self._open = {TO_SERVER, TO_CLIENT}
         for sock in self._sockets:
             _prepare(sock)
-        self._directions = (
+        self._directions: tuple[_Direction, ...] = (
             _Direction(client, server, TO_SERVER, watcher, self._ended),
             _Direction(server, client, TO_CLIENT, watcher, self._ended),
         )
@@ -208,7 +208,7 @@ def _rights(control: list[tuple[int, int, bytes]]) -> list[int]:
 
 
 def _hung_up(sock: socket.socket) -> bool:
-    """Tell whether the peer closed its socket; one that only shut down its writes can still read."""
+    """Tell whether the peer closed its socket, and did not only shut down its writes."""
     poll = select.poll()
     poll.register(sock, 0)
     return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -29,21 +29,26 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
     Raises:
         LocalechodError: the command cannot be started under supervision.
     """
+    recorder.display.say(
+        f"tap: {target}: the server sees process {os.getpid()}, this one, and the same uid and gid"
+    )
     with Meeting(type_) as meeting:
         command = launch.start(arguments, sends=type_ == socket.SOCK_DGRAM)
-        status = asyncio.run(_serve(target, meeting, command, recorder))
+        asyncio.run(_serve(target, meeting, command, recorder))
+        _, status = os.waitpid(command.pid, 0)
         if holder.is_needed(command.listener):
             recorder.display.say(
                 f"tap: {arguments[0]} has ended, and a process that it started goes on: "
                 "it is not shown any more"
             )
             holder.leave(command.listener)
-    return status
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else _SIGNALLED - code
 
 
 async def _serve(
     target: Address, meeting: Meeting, command: launch.Command, recorder: Recorder
-) -> int:
+) -> None:
     loop = asyncio.get_running_loop()
     interceptor = Interceptor(target, meeting, recorder, loop.call_soon_threadsafe)
     ended, stopped = asyncio.Event(), asyncio.Event()
@@ -68,9 +73,6 @@ async def _serve(
     await _finish(interceptor, recorder, stopped)
     loop.remove_reader(command.listener)
     os.close(command.pidfd)
-    _, status = os.waitpid(command.pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else _SIGNALLED - code
 
 
 async def _finish(interceptor: Interceptor, recorder: Recorder, stopped: asyncio.Event) -> None:

@@ -71,7 +71,8 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     if dissector and write is None:
         raise UsageError("--for is for --write", "give --write FILE.pcapng")
     found = resolve(target, ctx.obj)
-    type_ = TYPES[kind or found.type] if kind or found.type else _type(found.address)
+    known = kind or found.type
+    type_ = TYPES[known] if known else _type(found.address)
     capture = None if write is None else _capture(write, found.address, dissector)
     recorder = Recorder(Display(chosen[0] if chosen else Style.SHORT), capture)
     status = session.run(found.address, type_, command, recorder)
@@ -84,7 +85,7 @@ def _styles(lines: bool, hexadecimal: bool, quiet: bool) -> list[tuple[Style, bo
 
 
 def _type(address: Address) -> int:
-    """Ask the kernel for the type of the socket; one that is not bound yet is taken for a stream."""
+    """Ask the kernel for the socket's type; where nothing is bound yet, a stream is assumed."""
     try:
         bound = (
             diag.named(address.raw)
@@ -103,6 +104,5 @@ def _capture(path: str, address: Address, dissector: str) -> Capture:
         os.fchmod(descriptor, 0o600)
         return Capture(descriptor, str(address), dissector)
     except OSError as error:
-        raise UsageError(
-            f"open failed: {error.strerror} ({error.errno}): {escape(path)}"
-        ) from error
+        reason = f"open failed: {error.strerror} ({error.errno}): {escape(path)}"
+        raise UsageError(reason) from error
