@@ -50,6 +50,10 @@ class Caller:
         """
         return supervision.take_socket(self._pidfd, number)
 
+    def origin(self, number: int) -> "Origin":
+        """Return its descriptor as one that can be found again after the system call."""
+        return Origin(os.dup(self._pidfd), number)
+
     def descriptor(self, number: int) -> int:
         """Return a copy of its descriptor.
 
@@ -76,6 +80,42 @@ class Caller:
         with suppress(OSError):
             return Path(f"/proc/{self._tid}/ns/net").samefile("/proc/self/ns/net")
         return False
+
+
+class Origin:
+    """A client's own descriptor of a connection; not a copy, which would keep it open.
+
+    Args:
+        pidfd: of its process; owned from now on.
+        number: of the descriptor there.
+    """
+
+    def __init__(self, pidfd: int, number: int) -> None:
+        self._pidfd, self._number = pidfd, number
+        self._inode = self._found()
+
+    def close(self) -> None:
+        """Forget the process."""
+        os.close(self._pidfd)
+
+    def _found(self) -> int:
+        descriptor = supervision.take(self._pidfd, self._number)
+        try:
+            return os.fstat(descriptor).st_ino
+        finally:
+            os.close(descriptor)
+
+    def reset(self) -> None:
+        """Leave a byte unread at the other end, so that its close is a reset for the client.
+
+        A server that ends with unread data does the same (unix(7)). Nothing happens where the
+        process has closed the descriptor, or sends nothing more.
+        """
+        with suppress(OSError):
+            descriptor = supervision.take(self._pidfd, self._number)
+            with socket.socket(fileno=descriptor) as sock:
+                if os.fstat(descriptor).st_ino == self._inode:
+                    sock.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def _process(tid: int) -> int:

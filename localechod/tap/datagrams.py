@@ -140,7 +140,7 @@ class Datagrams:
             record.closed()
             self._closed()
 
-        self._pairs[reply] = (path, Relay(front, back, record, closed))
+        self._pairs[reply] = (path, Relay(front, back, record, lambda: None, closed))
         return path
 
 

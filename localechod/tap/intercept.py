@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from localechod.localsocket.address import Address
 from localechod.tap import supervision
-from localechod.tap.caller import Caller
+from localechod.tap.caller import Caller, Origin
 from localechod.tap.datagrams import Datagrams
 from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
@@ -124,11 +124,12 @@ class Interceptor:
         if client.type == socket.SOCK_DGRAM:
             with client:
                 return self._datagrams.connect(client, caller)
-        return self._connect_stream(client, str(caller))
+        return self._connect_stream(client, str(caller), caller.origin(number & 0xFFFFFFFF))
 
-    def _connect_stream(self, client: socket.socket, name: str) -> Answer:
+    def _connect_stream(self, client: socket.socket, name: str, origin: Origin) -> Answer:
         with ExitStack() as undo:
             undo.callback(client.close)
+            undo.callback(origin.close)
             if _is_used(client):
                 return None  # the kernel's own EISCONN or EINVAL
             server = socket.socket(socket.AF_UNIX, client.type)
@@ -139,9 +140,11 @@ class Interceptor:
             if number and not waits:
                 return -number
             undo.pop_all()
-            return (self._patient if waits else self._join)(client, server, name)
+            return (self._patient if waits else self._join)(client, server, name, origin)
 
-    def _patient(self, client: socket.socket, server: socket.socket, name: str) -> Answer:
+    def _patient(
+        self, client: socket.socket, server: socket.socket, name: str, origin: Origin
+    ) -> Answer:
         """Connect a client that waits, as it asked for, until a full backlog has space."""
 
         def wait() -> int:
@@ -150,14 +153,14 @@ class Interceptor:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
             number = server.connect_ex(self._target.sockaddr)
             if number:
-                client.close()
-                server.close()
+                for each in (client, server, origin):
+                    each.close()
                 return -number
             done: list[int] = []
             joined = threading.Event()
 
             def join() -> None:
-                done.append(self._join(client, server, name))
+                done.append(self._join(client, server, name, origin))
                 joined.set()
 
             self._later(join)
@@ -166,27 +169,31 @@ class Interceptor:
 
         return wait
 
-    def _join(self, client: socket.socket, server: socket.socket, name: str) -> int:
+    def _join(self, client: socket.socket, server: socket.socket, name: str, origin: Origin) -> int:
         """Connect the client to this process, and pass on what the two ends send."""
         with client:
             try:
                 ours = self._meeting.bring(client)
             except OSError as error:
                 server.close()
+                origin.close()
                 return -(error.errno or errno.EIO)
-        self.relay(ours, server, name)
+        self._relay(ours, server, name, origin)
         return 0
 
-    def relay(self, client: socket.socket, server: socket.socket, name: str) -> None:
+    def _relay(
+        self, client: socket.socket, server: socket.socket, name: str, origin: Origin
+    ) -> None:
         """Begin to pass on what two connected sockets send each other."""
         record = self._recorder.begin(name, stream=client.type == socket.SOCK_STREAM)
 
         def closed() -> None:
             self._relays.discard(relay)
+            origin.close()
             record.closed()
             self._count()
 
-        relay = Relay(client, server, record, closed)
+        relay = Relay(client, server, record, origin.reset, closed)
         self._relays.add(relay)
 
 

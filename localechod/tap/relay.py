@@ -5,6 +5,7 @@ the other end has gone. Each direction reads only when all that it read before h
 """
 
 import asyncio
+import errno
 import os
 import select
 import socket
@@ -39,6 +40,7 @@ class Relay:
         client: connected to the client, non-blocking; owned from now on.
         server: connected to the server, of the same type.
         watcher: hears of all that passes.
+        reset: makes the client's next read fail with ECONNRESET once `client` is closed.
         closed: called once, when both sockets have been closed.
     """
 
@@ -47,9 +49,11 @@ class Relay:
         client: socket.socket,
         server: socket.socket,
         watcher: Watcher,
+        reset: Callable[[], None],
         closed: Callable[[], None],
     ) -> None:
         self._sockets = (client, server)
+        self._reset = reset
         self._closed = closed
         self._open = {TO_SERVER, TO_CLIENT}
         for sock in self._sockets:
@@ -59,7 +63,10 @@ class Relay:
             _Direction(server, client, TO_CLIENT, watcher, self._ended),
         )
 
-    def _ended(self, direction: str, *, both: bool) -> None:
+    def _ended(self, direction: str, *, both: bool, reset: bool = False) -> None:
+        """One direction has ended; `reset`: its source was closed with unread data (unix(7))."""
+        if reset and direction == TO_CLIENT:
+            self._reset()
         self._open.discard(direction)
         if both or not self._open:
             self.close()
@@ -131,7 +138,7 @@ class _Direction:
                 self._ended(self._name, both=True)
             return
         except OSError as error:
-            self._fail(error.strerror or "")
+            self._fail(error)
             return
         self._rights = _rights(control)
         if not size and self._at_end(control):
@@ -155,7 +162,7 @@ class _Direction:
         except BlockingIOError:
             sent = -1
         except OSError as error:
-            self._fail(error.strerror or "")
+            self._fail(error)
             return
         if sent >= 0:
             self._close_rights()
@@ -184,9 +191,9 @@ class _Direction:
             self._sink.shutdown(socket.SHUT_WR)
         self._ended(self._name, both=_hung_up(self._source))
 
-    def _fail(self, reason: str) -> None:
-        self._watcher.ended(self._name, reason)
-        self._ended(self._name, both=True)
+    def _fail(self, error: OSError) -> None:
+        self._watcher.ended(self._name, error.strerror or "")
+        self._ended(self._name, both=True, reset=error.errno == errno.ECONNRESET)
 
     def _close_rights(self) -> None:
         for descriptor in self._rights:
