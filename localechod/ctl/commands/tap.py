@@ -2,17 +2,18 @@
 
 import os
 import socket
+import stat
 from typing import Annotated
 
 import typer
 
-from localechod.ctl.target import Type, resolve
+from localechod.ctl.target import Type, read_address, resolve
 from localechod.errors import UsageError
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import diag_identity
 from localechod.localsocket.types import TYPES
-from localechod.tap import session
+from localechod.tap import listening, session
 from localechod.tap.display import Display, Style
 from localechod.tap.pcapng import Capture
 from localechod.tap.record import Recorder
@@ -28,9 +29,9 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         ),
     ],
     command: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="-- COMMAND...", help="The command to run.", show_default=False),
-    ],
+    ] = None,
     write: Annotated[
         str | None,
         typer.Option(metavar="FILE.pcapng", help="Write the bytes to a file for Wireshark."),
@@ -46,6 +47,10 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         Type | None,
         typer.Option("--type", help="The socket's type; by default the kernel is asked."),
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Do not supervise the command: listen at this new path."),
+    ] = None,
 ) -> None:
     """Run a command and show what passes between it and a local socket.
 
@@ -57,6 +62,9 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     Streams, records, datagrams, passed descriptors, half-close and back-pressure are kept. The
     server sees this program's pid; uid and gid are the same. The command sees another name of the
     server, and setuid programs such as sudo get no rights, unless root runs this.
+
+    Where the kernel refuses the supervision, --listen PATH makes a socket that leads to TARGET, and
+    the command, or any program, is told to use that. Without a COMMAND, it ends with Ctrl-C.
 
     The file of --write holds all bytes, passwords too; only its owner can read it.
 
@@ -70,12 +78,20 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         raise UsageError("--lines, --hex and --quiet exclude each other")
     if dissector and write is None:
         raise UsageError("--for is for --write", "give --write FILE.pcapng")
+    if listen is None and not command:
+        raise UsageError("tap: no command", "add -- COMMAND, or --listen PATH")
     found = resolve(target, ctx.obj)
     known = kind or found.type
     type_ = TYPES[known] if known else _type(found.address)
+    if listen is not None and type_ == socket.SOCK_DGRAM:
+        raise UsageError("--listen is for streams and seqpacket", "leave it out for a datagram")
     capture = None if write is None else _capture(write, found.address, dissector)
     recorder = Recorder(Display(chosen[0] if chosen else Style.SHORT), capture)
-    status = session.run(found.address, type_, command, recorder)
+    if listen is None:
+        status = session.run(found.address, type_, command or (), recorder)
+    else:
+        listener = listening.listen(Address.checked(read_address(listen)), type_)
+        status = listening.run(found.address, listener, command or (), recorder)
     recorder.close()
     raise typer.Exit(status)
 
@@ -101,7 +117,8 @@ def _capture(path: str, address: Address, dissector: str) -> Capture:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
-        os.fchmod(descriptor, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe, or /dev/stdout
+            os.fchmod(descriptor, 0o600)
         return Capture(descriptor, str(address), dissector)
     except OSError as error:
         reason = f"open failed: {error.strerror} ({error.errno}): {escape(path)}"
