@@ -74,7 +74,7 @@ async def _serve(
     listener.setblocking(False)
     loop.add_reader(listener, _accept, target, listener, recorder, relays)
     with ExitStack() as undo:
-        undo.callback(lambda: [relay.close() for relay in list(relays)])
+        undo.callback(_close, relays)
         undo.callback(loop.remove_reader, listener)
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,6 +83,11 @@ async def _serve(
             await stopped.wait()
             return 0
         return await _status(arguments)
+
+
+def _close(relays: set[Relay]) -> None:
+    for relay in list(relays):
+        relay.close()
 
 
 async def _status(arguments: Sequence[str]) -> int:
