@@ -5,12 +5,23 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
+from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import command
 from localechod.tap import supervision
 from localechod.tap.memory import Memory
+
+_UNCONNECTED = 7  # TCP_CLOSE of net/tcp_states.h
+
+
+class Place(NamedTuple):
+    """A descriptor of a local socket that is not connected: its number, type, and open(2) flags."""
+
+    number: int
+    type: int
+    flags: int
 
 
 class Caller:
@@ -50,9 +61,28 @@ class Caller:
         """
         return supervision.take_socket(self._pidfd, number)
 
-    def origin(self, number: int) -> "Origin":
-        """Return its descriptor as one that can be found again after the system call."""
-        return Origin(os.dup(self._pidfd), number)
+    def place(self, number: int) -> Place | None:
+        """Describe its descriptor without a copy, for where pidfd_getfd(2) is forbidden.
+
+        Raises:
+            OSError: there is none.
+        """
+        directory = Path(f"/proc/{self._tid}")
+        inode = (directory / f"fd/{number}").stat().st_ino
+        flags = 0
+        for line in (directory / f"fdinfo/{number}").read_bytes().split(b"\n"):
+            if line.startswith(b"flags:"):
+                flags = int(line.split()[1], 8)
+        try:
+            found = diag.of_inode(inode)
+        except OSError:
+            return None
+        is_new = found.state == _UNCONNECTED
+        return Place(number, found.type, flags) if is_new else None
+
+    def pidfd(self) -> int:
+        """Return a new descriptor for its process (pidfd_open(2))."""
+        return os.dup(self._pidfd)
 
     def descriptor(self, number: int) -> int:
         """Return a copy of its descriptor.
@@ -80,42 +110,6 @@ class Caller:
         with suppress(OSError):
             return Path(f"/proc/{self._tid}/ns/net").samefile("/proc/self/ns/net")
         return False
-
-
-class Origin:
-    """A client's own descriptor of a connection; not a copy, which would keep it open.
-
-    Args:
-        pidfd: of its process; owned from now on.
-        number: of the descriptor there.
-    """
-
-    def __init__(self, pidfd: int, number: int) -> None:
-        self._pidfd, self._number = pidfd, number
-        self._inode = self._found()
-
-    def close(self) -> None:
-        """Forget the process."""
-        os.close(self._pidfd)
-
-    def _found(self) -> int:
-        descriptor = supervision.take(self._pidfd, self._number)
-        try:
-            return os.fstat(descriptor).st_ino
-        finally:
-            os.close(descriptor)
-
-    def reset(self) -> None:
-        """Leave a byte unread at the other end, so that its close is a reset for the client.
-
-        A server that ends with unread data does the same (unix(7)). Nothing happens where the
-        process has closed the descriptor, or sends nothing more.
-        """
-        with suppress(OSError):
-            descriptor = supervision.take(self._pidfd, self._number)
-            with socket.socket(fileno=descriptor) as sock:
-                if os.fstat(descriptor).st_ino == self._inode:
-                    sock.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def _process(tid: int) -> int:

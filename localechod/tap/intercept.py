@@ -6,15 +6,15 @@ process. So the client gets the errno that the server's socket gives.
 
 import asyncio
 import errno
-import os
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from localechod.localsocket.address import Address
-from localechod.tap import supervision
-from localechod.tap.caller import Caller, Origin
+from localechod.tap import clients, supervision
+from localechod.tap.caller import Caller
+from localechod.tap.clients import Client, Taken
 from localechod.tap.datagrams import Datagrams
 from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
@@ -96,7 +96,7 @@ class Interceptor:
             machine = supervision.MACHINE
             assert machine is not None  # noqa: S101 - `launch` has refused otherwise
             if call.nr == machine.connect:
-                return self._connect(caller, call)
+                return self._connect(listener, caller, call)
             if self._meeting.type != socket.SOCK_DGRAM:
                 return None
             if call.nr == machine.sendto:
@@ -113,54 +113,48 @@ class Interceptor:
             "its connections are not shown; run the tap as root"
         )
 
-    def _connect(self, caller: Caller, call: Call) -> Answer:
+    def _connect(self, listener: int, caller: Caller, call: Call) -> Answer:
         number, address, length, *_ = call.args
         name = caller.memory.name(address, length & 0xFFFFFFFF)
         if name is None or not caller.means(name, self._target):
             return None
-        client = caller.socket(number & 0xFFFFFFFF)
+        client = clients.find(caller, number & 0xFFFFFFFF, self._meeting, listener, call)
         if client is None:
-            return None
-        if client.type == socket.SOCK_DGRAM:
-            with client:
-                return self._datagrams.connect(client, caller)
-        return self._connect_stream(client, str(caller), caller.origin(number & 0xFFFFFFFF))
+            return None  # the kernel's own EISCONN, EINVAL or ENOTSOCK
+        if isinstance(client, Taken) and client.type == socket.SOCK_DGRAM:
+            with client.sock:
+                return self._datagrams.connect(client.sock, caller)
+        return self._connect_stream(client, str(caller))
 
-    def _connect_stream(self, client: socket.socket, name: str, origin: Origin) -> Answer:
+    def _connect_stream(self, client: Client, name: str) -> Answer:
         with ExitStack() as undo:
             undo.callback(client.close)
-            undo.callback(origin.close)
-            if _is_used(client):
-                return None  # the kernel's own EISCONN or EINVAL
             server = socket.socket(socket.AF_UNIX, client.type)
             undo.callback(server.close)
             server.setblocking(False)
             number = server.connect_ex(self._target.sockaddr)
-            waits = number == errno.EAGAIN and os.get_blocking(client.fileno())
+            waits = number == errno.EAGAIN and client.waits
             if number and not waits:
                 return -number
             undo.pop_all()
-            return (self._patient if waits else self._join)(client, server, name, origin)
+            return (self._patient if waits else self._join)(client, server, name)
 
-    def _patient(
-        self, client: socket.socket, server: socket.socket, name: str, origin: Origin
-    ) -> Answer:
+    def _patient(self, client: Client, server: socket.socket, name: str) -> Answer:
         """Connect a client that waits, as it asked for, until a full backlog has space."""
 
         def wait() -> int:
             server.setblocking(True)
-            timeout = client.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, client.timeout)
             number = server.connect_ex(self._target.sockaddr)
             if number:
-                for each in (client, server, origin):
-                    each.close()
+                client.close()
+                server.close()
                 return -number
             done: list[int] = []
             joined = threading.Event()
 
             def join() -> None:
-                done.append(self._join(client, server, name, origin))
+                done.append(self._join(client, server, name))
                 joined.set()
 
             self._later(join)
@@ -169,43 +163,26 @@ class Interceptor:
 
         return wait
 
-    def _join(self, client: socket.socket, server: socket.socket, name: str, origin: Origin) -> int:
+    def _join(self, client: Client, server: socket.socket, name: str) -> int:
         """Connect the client to this process, and pass on what the two ends send."""
-        with client:
-            try:
-                ours = self._meeting.bring(client)
-            except OSError as error:
-                server.close()
-                origin.close()
-                return -(error.errno or errno.EIO)
-        self._relay(ours, server, name, origin)
-        return 0
-
-    def _relay(
-        self, client: socket.socket, server: socket.socket, name: str, origin: Origin
-    ) -> None:
-        """Begin to pass on what two connected sockets send each other."""
+        try:
+            ours = client.join()
+        except OSError as error:
+            server.close()
+            client.close()
+            return -(error.errno or errno.EIO)
         record = self._recorder.begin(name, stream=client.type == socket.SOCK_STREAM)
 
         def closed() -> None:
             self._relays.discard(relay)
-            origin.close()
+            client.close()
             record.closed()
             self._count()
 
-        relay = Relay(client, server, record, origin.reset, closed)
+        relay = Relay(ours, server, record, client.reset, closed)
         self._relays.add(relay)
+        return 0
 
 
 def _answer_later(listener: int, call: Call, answer: Callable[[], int]) -> None:
     supervision.answer(listener, call, answer())
-
-
-def _is_used(sock: socket.socket) -> bool:
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return True
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True

@@ -1,17 +1,20 @@
 """The command's start: a child process that puts the filter on itself, then becomes the command."""
 
-import contextlib
 import errno
+import fcntl
 import os
+import resource
 import signal
 import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from localechod.errors import LocalechodError, NotPermittedError, UsageError
-from localechod.tap.supervision import MACHINE, Machine, program, supervise_self, take
+from localechod.tap.supervision import MACHINE, Machine, program, supervise_self
 from localechod.text import escape
 
+_CHANNEL = 1000  # a number of a descriptor
+_LONGEST = 64  # of a message in the channel
 _LISTEN = "use --listen NEWPATH, and point the command to NEWPATH"
 
 
@@ -58,45 +61,27 @@ def start(arguments: Sequence[str], *, sends: bool) -> Command:
         _become(arguments, MACHINE, theirs, sends=sends)
     theirs.close()
     with ours:
-        pidfd = os.pidfd_open(pid)
         try:
-            return Command(pid, pidfd, _handshake(ours, pidfd, arguments[0]))
-        except BaseException:
-            os.close(pidfd)
-            ours.close()  # ends the child, if it waits for us
+            return Command(pid, os.pidfd_open(pid), _listener(ours, arguments[0]))
+        except LocalechodError:
             os.waitpid(pid, 0)
             raise
 
 
-def _handshake(channel: socket.socket, pidfd: int, name: str) -> int:
-    """Take the listener, let the child go on, and learn whether it became the command."""
-    kind, number = _read(channel)
-    if kind == "refused":
+def _listener(channel: socket.socket, name: str) -> int:
+    """Receive the listener, and learn whether the child became the command."""
+    said, descriptors, _, _ = socket.recv_fds(channel, _LONGEST, 1)
+    if not descriptors:
+        number = int(said)
         raise NotPermittedError(
             f"seccomp failed: {os.strerror(number)} ({number}): cannot supervise the command",
             f"a container or a filter forbids it, or another supervisor is there; {_LISTEN}",
         )
-    try:
-        listener = take(pidfd, number)
-    except OSError as error:
-        raise NotPermittedError(
-            f"pidfd_getfd failed: {error.strerror} ({error.errno}): cannot supervise the command",
-            _LISTEN,
-        ) from error
-    channel.sendall(b"\n")
-    with contextlib.suppress(EOFError):  # the descriptor was closed by a successful execve(2)
-        _, number = _read(channel)
-        os.close(listener)
-        raise NoCommandError(name, number)
-    return listener
-
-
-def _read(channel: socket.socket) -> tuple[str, int]:
-    line = channel.recv(64).decode()
-    if not line:
-        raise EOFError
-    kind, number = line.split()
-    return kind, int(number)
+    # A successful execve(2) has closed the other end.
+    if failed := channel.recv(_LONGEST):
+        os.close(descriptors[0])
+        raise NoCommandError(name, int(failed))
+    return descriptors[0]
 
 
 def _become(
@@ -107,17 +92,14 @@ def _become(
         # Python ignores these two; a command expects the defaults.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        try:
-            listener = supervise_self(program(machine, sends=sends))
-        except OSError as error:
-            channel.send(f"refused {error.errno}\n".encode())
-            os._exit(126)
-        # Written, not passed with sendmsg(2): the filter would stop that until we were there.
-        os.write(channel.fileno(), f"listener {listener}\n".encode())
-        if not channel.recv(1):
-            os._exit(126)
-        os.execvp(arguments[0], list(arguments))  # noqa: S606 - the user's own command, without a shell
+        # A number that the command does not have: the filter lets it pass (`supervision.program`).
+        highest = min(_CHANNEL, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1)
+        number = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, highest)
+        channel = socket.socket(fileno=number)
+        listener = supervise_self(program(machine, sends=sends, channel=number))
+        socket.send_fds(channel, [b"listener"], [listener])
+        os.execvp(arguments[0], list(arguments))  # noqa: S606 - the user's own command, no shell
     except OSError as error:
-        os.write(channel.fileno(), f"exec {error.errno}\n".encode())
+        os.write(channel.fileno(), str(error.errno).encode())
     finally:
         os._exit(126)

@@ -7,16 +7,22 @@ import tempfile
 from itertools import count
 from typing import Self
 
+from localechod.tap.supervision import can_take
+
 
 class Meeting:
     """A directory that only this user can enter, with one listener. Use it as a context manager.
 
     Args:
         type_: a socket.SOCK_* of the target; streams and records may differ from client to client.
+
+    Attributes:
+        takes: the sockets of clients can be copied, as `supervision.can_take` says.
     """
 
     def __init__(self, type_: int) -> None:
         self.type = type_
+        self.takes = can_take()
         # Not the user's TMPDIR: that may be too long for a socket's path.
         self._directory = tempfile.mkdtemp(prefix="localechoctl-tap-", dir="/tmp")
         self._listeners: dict[int, tuple[socket.socket, str]] = {}

@@ -184,12 +184,18 @@ class _Direction:
         self._write(self._rest)
 
     def _end(self) -> None:
-        """After end of file: a source that has gone altogether ends the other direction too."""
+        """After end of file: a source that has gone altogether ends the other direction too.
+
+        Then the sink is closed and not shut down before, so that a client that reads the end of
+        file cannot write any more, as without the relay.
+        """
         self._watcher.ended(self._name, "end of file")
         self._loop.remove_reader(self._source)
-        with suppress(OSError):
-            self._sink.shutdown(socket.SHUT_WR)
-        self._ended(self._name, both=_hung_up(self._source))
+        gone = _hung_up(self._source)
+        if not gone:
+            with suppress(OSError):
+                self._sink.shutdown(socket.SHUT_WR)
+        self._ended(self._name, both=gone)
 
     def _fail(self, error: OSError) -> None:
         self._watcher.ended(self._name, error.strerror or "")

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+from localechod.errors import NotPermittedError
 from localechod.localsocket.address import Address
 from localechod.tap import holder, launch
 from localechod.tap.intercept import Interceptor
@@ -33,6 +34,11 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
         f"tap: {target}: the server sees process {os.getpid()}, this one, and the same uid and gid"
     )
     with Meeting(type_) as meeting:
+        if type_ == socket.SOCK_DGRAM and not meeting.takes:
+            raise NotPermittedError(
+                "pidfd_getfd failed: Operation not permitted (1): datagrams need it",
+                "a container forbids it: run this outside",
+            )
         command = launch.start(arguments, sends=type_ == socket.SOCK_DGRAM)
         asyncio.run(_serve(target, meeting, command, recorder))
         _, status = os.waitpid(command.pid, 0)

@@ -20,11 +20,13 @@ from typing import NamedTuple
 _SET_MODE_FILTER = 1
 _NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
 _ALLOW, _USER_NOTIF = 0x7FFF0000, 0x7FC00000
-_RECV, _SEND, _ID_VALID = 0xC0502100, 0xC0182101, 0x40082102
+_RECV, _SEND, _ID_VALID, _ADDFD = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103
+_SETFD = 1
 _CONTINUE = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif, with struct seccomp_data in it
 _RESPONSE = struct.Struct("=QqiI")  # struct seccomp_notif_resp
+_NEW_DESCRIPTOR = struct.Struct("=QIIII")  # struct seccomp_notif_addfd
 
 # linux/bpf_common.h, and offsets in struct seccomp_data
 _LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
@@ -76,25 +78,41 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def program(machine: Machine, *, sends: bool) -> bytes:
+def program(machine: Machine, *, sends: bool, channel: int) -> bytes:
     """Return a filter that reports connect, and with `sends` the sends that name an address.
 
     A filter sees no memory, so that sendmsg is reported with and without an address. A call by the
     numbers of another architecture, as a 32-bit program makes them, is allowed unseen.
+
+    Args:
+        machine: whose numbers it has.
+        sends: the target is a datagram socket.
+        channel: a descriptor to which sendmsg is allowed, to pass on the one that reports calls.
     """
-    calls = [machine.connect, machine.sendmsg, machine.sendmmsg] if sends else [machine.connect]
     allow, report = _code(_RETURN, _ALLOW), _code(_RETURN, _USER_NOTIF)
-    tests = [_code(_LOAD, _ARCH), _code(_JUMP_EQUAL, machine.audit, 1, 0), allow, _code(_LOAD, _NR)]
-    for nr in calls:
-        tests += [_code(_JUMP_EQUAL, nr, 0, 1), report]
-    if sends:  # sendto without an address, a null pointer, is send
-        pointer = 4 * 8
+    tests = [
+        _code(_LOAD, _ARCH),
+        _code(_JUMP_EQUAL, machine.audit, 1, 0),
+        allow,
+        _code(_LOAD, _NR),
+        _code(_JUMP_EQUAL, machine.connect, 0, 1),
+        report,
+    ]
+    if sends:
+        pointer = 4 * 8  # sendto without an address, a null pointer, is send
         tests += [
+            _code(_JUMP_EQUAL, machine.sendmmsg, 0, 1),
+            report,
             _code(_JUMP_EQUAL, machine.sendto, 0, 5),
             _code(_LOAD, _LOW + pointer),
             _code(_JUMP_EQUAL, 0, 0, 2),
             _code(_LOAD, _HIGH + pointer),
             _code(_JUMP_EQUAL, 0, 1, 0),
+            report,
+            _code(_LOAD, _NR),
+            _code(_JUMP_EQUAL, machine.sendmsg, 0, 3),
+            _code(_LOAD, _LOW),
+            _code(_JUMP_EQUAL, channel, 1, 0),
             report,
         ]
     return b"".join([*tests, allow])
@@ -172,6 +190,23 @@ def still_waits(listener: int, call: Call) -> bool:
     return True
 
 
+def replace(listener: int, call: Call, ours: int, number: int, *, on_exec: bool) -> None:
+    """Put a copy of our descriptor in the place of one of the caller's.
+
+    Args:
+        listener: as above.
+        call: of the process whose descriptor is replaced.
+        ours: what it gets.
+        number: of its descriptor, which is closed.
+        on_exec: the copy is closed by execve(2).
+
+    Raises:
+        OSError: ENOENT: its thread has gone; EMFILE.
+    """
+    flags = os.O_CLOEXEC if on_exec else 0
+    fcntl.ioctl(listener, _ADDFD, _NEW_DESCRIPTOR.pack(call.id, _SETFD, ours, number, flags))
+
+
 def take(pidfd: int, number: int) -> int:
     """Return a descriptor of our own for another process's descriptor (pidfd_getfd(2)).
 
@@ -182,6 +217,18 @@ def take(pidfd: int, number: int) -> int:
     if found < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return found
+
+
+def can_take() -> bool:
+    """Tell whether `take` is allowed at all: many containers forbid it, by a filter of theirs."""
+    own = os.pidfd_open(os.getpid())
+    try:
+        os.close(take(own, own))
+    except OSError:
+        return False
+    finally:
+        os.close(own)
+    return True
 
 
 def take_socket(pidfd: int, number: int) -> socket.socket | None:

@@ -6,14 +6,22 @@ from localechod.explain.bpf import parse_program, results
 from localechod.tap.supervision import _MACHINES, Machine, program
 
 ALLOW, REPORT = 0x7FFF0000, 0x7FC00000
-OTHER = 999
+OTHER, CHANNEL = 999, 1000
 NULL, LOW, HIGH = 0, 0x1000, 0x7F00_0000_0000
 
 
-def answer(machine: Machine, nr: int, address: int = LOW, *, sends: bool, audit: int = 0) -> int:
+def answer(
+    machine: Machine,
+    nr: int,
+    address: int = LOW,
+    *,
+    sends: bool,
+    audit: int = 0,
+    descriptor: int = 3,
+) -> int:
     """Return what the filter says of a call whose fifth argument is an address."""
-    arguments = (3, LOW, 8, 0, address, 0)
-    raw = program(machine, sends=sends)
+    arguments = (descriptor, LOW, 8, 0, address, 0)
+    raw = program(machine, sends=sends, channel=CHANNEL)
     (found,) = results(parse_program(raw), nr, audit or machine.audit, arguments)
     assert found is not None
     return found
@@ -34,6 +42,11 @@ def test_sends_are_reported_only_for_datagrams(machine: Machine) -> None:
     for nr in (machine.sendto, machine.sendmsg, machine.sendmmsg):
         assert answer(machine, nr, sends=True) == REPORT
         assert answer(machine, nr, sends=False) == ALLOW
+
+
+def test_the_channel_of_the_start_is_not_reported(machine: Machine) -> None:
+    said = answer(machine, machine.sendmsg, sends=True, descriptor=CHANNEL)
+    assert said == ALLOW
 
 
 @pytest.mark.parametrize(("address", "expected"), [(NULL, ALLOW), (LOW, REPORT), (HIGH, REPORT)])
