@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.harness import CHECKOUT, needs_root, receive, until
 from tests.integration.taps import TAP, assert_same, client, run, serving, tapped
+from tests.unit.sandboxes import ALLOW, ERRNO, install
 
 NOBODY = 65534
 
@@ -103,6 +104,33 @@ def test_an_ordinary_user_needs_no_rights(sockdir: Path) -> None:
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "b'ONE'\nb'bye'\n"), done.stderr
     assert "#1 > 3 bytes: one" in done.stderr
+
+
+def forbid_pidfd_getfd() -> None:
+    install([(0x20, 0, 0, 0), (0x15, 0, 1, 438), (0x06, 0, 0, ERRNO | 1), (0x06, 0, 0, ALLOW)])
+
+
+@pytest.mark.parametrize("type_", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_container_that_forbids_to_copy_descriptors(
+    sockdir: Path, type_: int, blocking: bool
+) -> None:
+    head = "print(os.get_blocking(s.fileno()), os.get_inheritable(s.fileno()))\n"
+    script = ASK.replace("    s.connect", f"    s.setblocking({blocking})\n    s.connect")
+    script = script.replace("    for word", f"    {head}    s.setblocking(True)\n    for word")
+    command = client(script, sockdir / "s", int(type_), "one")
+    with serving(sockdir / "s", echo, type_):
+        plain = run(command)
+        done = tapped(sockdir / "s", command, preexec_fn=forbid_pidfd_getfd)
+    assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout), done.stderr
+    assert "#1 > 3 bytes: one" in done.stderr
+
+
+def test_datagrams_are_refused_there(sockdir: Path) -> None:
+    with serving(sockdir / "s", wait, socket.SOCK_DGRAM):
+        done = tapped(sockdir / "s", ["true"], preexec_fn=forbid_pidfd_getfd)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "pidfd_getfd failed: Operation not permitted (1): datagrams need it" in done.stderr
 
 
 CONNECT = """
