@@ -97,7 +97,7 @@ int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, soc
 	if (now < proof->checked + CHECK_MICROSECONDS / 1e6)
 		return 1;
 	same = is_same(proof, &slot->from, length);
-	if (same > 0)
+	if (same > 0 && !PyBytes_Size(proof->marker))
 		proof->checked = now;
 	return same;
 }

@@ -24,8 +24,9 @@ DONT_FOLLOW = 0x2000000
 
 _EVENT = struct.Struct("iIII")  # inotify_event: watch, mask, cookie, length of the name
 
-# Bytes per read; further events in the queue wait for the next one.
-_READ_SIZE = 16384
+# Bytes per read; further events in the queue wait for the next iteration of the loop. An event
+# takes 16, and up to 272 with a name.
+_READ_SIZE = 512
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -101,7 +101,6 @@ def test_a_name_without_a_socket_is_gone(world: World) -> None:
     name = client.getsockname()
     assert world.refusal(name) == ""
     client.close()
-    world.clock.now += 1
     assert world.refusal(name) == "receiver_gone"
 
 
@@ -165,14 +164,23 @@ def test_a_list_renews_the_proofs_of_more_clients_than_questions_would_be_cheape
     assert (world.lists, world.questions) == (3, 14)
 
 
-def test_a_check_is_good_for_a_millisecond(world: World) -> None:
-    client = world.client()
+def test_a_check_of_a_connected_client_is_good_for_a_millisecond(world: World) -> None:
+    client = world.client(connected=True)
     name = client.getsockname()
     assert world.refusal(name) == ""
     client.close()
     world.clock.now += 0.0009
     assert world.refusal(name) == ""
-    world.clock.now += 0.0002
+    world.clock.now += 1
+    assert world.refusal(name) == "receiver_gone"
+
+
+def test_an_unconnected_client_is_checked_for_each_datagram(world: World) -> None:
+    client = world.client()
+    name = client.getsockname()
+    assert world.refusal(name) == ""
+    assert world.refusal(name) == ""
+    client.close()
     assert world.refusal(name) == "receiver_gone"
 
 
@@ -260,12 +268,12 @@ def test_reserved_descriptors_are_given_back(world: World) -> None:
 def test_a_sender_whose_user_is_unknown_is_not_proven(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_is_in_user_namespace", lambda: False)
+    monkeypatch.setattr(module, "identifies", lambda _uid: True)
     monkeypatch.setattr(module, "NO_USER", ME)
     name = world.client().getsockname()
     assert world.refusal(name, pid=0) == UNPROVEN
     assert world.refusal(name) == ""
-    monkeypatch.setattr(module, "_is_in_user_namespace", lambda: True)
+    monkeypatch.setattr(module, "identifies", lambda _uid: False)
     assert world.refusal(world.client().getsockname()) == UNPROVEN
     assert NO_USER == 65534
 

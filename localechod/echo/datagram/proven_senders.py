@@ -5,7 +5,7 @@ be reached from every one of them, and the reply is sent in that of the endpoint
 be another user's, or this daemon's own. It may also have passed to another socket since.
 
 So UNIX_DIAG says whose socket has the name, and it has to be the user's who sent the datagram.
-Then two facts about connect(2) show, at the cost of one or two system calls in each millisecond,
+Then two facts about connect(2) show for each datagram, at the cost of one or two system calls,
 that the name has not passed to another socket since. A probe is a datagram socket of our own.
 
 - Most sockets accept a connect. UNIX_DIAG says which socket a probe is connected to. A probe keeps
@@ -14,7 +14,7 @@ that the name has not passed to another socket since. A probe is a datagram sock
   message.
 - A client that is connected to the endpoint accepts no other connect: EPERM. Its name is found in
   the kernel's list of all sockets. No probe shows that it is still the same socket, so its proof
-  ends after five milliseconds, or ten times as long as proofs of all connected clients take. Within
+  ends after a millisecond, or ten times as long as proofs of all connected clients take. Within
   that time another client of this endpoint may take the name over. Then UNIX_DIAG is asked for that
   socket by inode, or for the whole list again where that is cheaper.
 
@@ -29,9 +29,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
-from functools import cache
-from pathlib import Path
 
+from localechod.accounts import NO_ID, identifies
 from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.fastpath import CHECK_MICROSECONDS, Proof
 from localechod.echo.reasons import Reason
@@ -44,10 +43,10 @@ _MOST = 256
 # Seconds after which a proof ends. Of a connected client, at least so many, and a multiple of the
 # time that proofs take, so that they take a tenth of the time at most.
 _END = 5.0
-_END_CONNECTED = 0.005
+_END_CONNECTED = 0.001
 _PROOF_SHARE = 10
 
-# Seconds for which a check is good.
+# Seconds for which a check is good, of a connected client.
 _CHECK = CHECK_MICROSECONDS / 1e6
 
 # Proofs for one datagram at most.
@@ -59,7 +58,7 @@ _MARKER_SIZE = 16
 
 # What stands for every user that has no id in our user namespace; user_namespaces(7). With pid 0 it
 # stands for the unknown sender of a datagram that was sent before SO_PASSCRED was set.
-NO_USER = 65534
+NO_USER = NO_ID
 
 
 class ProvenSenders:
@@ -150,7 +149,8 @@ class ProvenSenders:
         if now >= proof.checked + _CHECK:
             if not self._is_same(name, proof.marker):
                 return None
-            proof.checked = now
+            if not proof.marker:
+                proof.checked = now
         return proof.uid
 
     def _is_same(self, name: bytes, marker: bytes) -> bool:
@@ -297,9 +297,4 @@ def _socket() -> socket.socket:
 
 def _known(owner: int | None) -> int | None:
     """Return an owner that UNIX_DIAG has told, or None if several users may be meant."""
-    return None if owner == NO_USER and _is_in_user_namespace() else owner
-
-
-@cache
-def _is_in_user_namespace() -> bool:
-    return Path("/proc/self/uid_map").read_bytes().split() != [b"0", b"0", b"4294967295"]
+    return owner if owner is not None and identifies(owner) else None

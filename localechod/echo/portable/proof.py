@@ -1,8 +1,7 @@
 """The proof that an abstract name is its sender's, which the compiled part checks as well."""
 
-# Microseconds for which a check of a proof is good. A name may pass to another socket meanwhile.
-# But a user that gives it away does not decide when another user takes it. A check of each datagram
-# was a quarter to a third of the server's system calls.
+# Microseconds for which a check of a connected client is good, as its proof is: a check of each of
+# its datagrams was a quarter to a third of the server's system calls.
 CHECK_MICROSECONDS = 1000
 
 
@@ -15,8 +14,8 @@ class Proof:
             and refuses the probe.
         uid: the owner of that socket.
         until: monotonic seconds at which the proof ends.
-        checked: when a connect last showed that the socket is still the same, in monotonic seconds;
-            -1.0: never.
+        checked: of a connected client, when a connect last showed that the name is still one's, in
+            monotonic seconds; otherwise -1.0, and each datagram is checked.
     """
 
     __slots__ = ("checked", "marker", "probe", "uid", "until")
