@@ -167,7 +167,9 @@ def test_a_proven_sender_is_answered_as_long_as_the_proof_holds(
 
 @compiled
 @pytest.mark.parametrize("connected", [False, True])
-def test_a_check_of_a_connected_client_is_remembered(server: socket.socket, stack: ExitStack, *, connected: bool) -> None:
+def test_a_check_of_a_connected_client_is_remembered(
+    server: socket.socket, stack: ExitStack, *, connected: bool
+) -> None:
     sock = client(stack, server, connected=connected)
     name = sock.getsockname()
     with proof(name, b"" if connected else b"marker") as good:
