@@ -3,7 +3,7 @@
 import importlib
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,7 +123,7 @@ def test_both_builds_have_the_same_constants() -> None:
     compiled = importlib.import_module("localechod.echo._fastpath")
     exported = {name: getattr(compiled, name) for name in dir(compiled) if name.isupper()}
     python = vars(crash_slots) | vars(send_budget) | vars(fastpath)
-    assert len(exported) == 12
+    assert len(exported) == 13
     assert exported == {name: python[name] for name in exported}
 
 
@@ -360,7 +360,7 @@ def test_lines_come_back_as_the_framing_has_them_however_reads_cut_them(
         stage = stages(prefix=prefix)
         whole = b"".join(pieces)
         framer = LineFramer(prefix.encode(), 65536)
-        expected = framer.feed(whole) + framer.finish() if whole else b""
+        expected = bytes(framer.feed(whole)) + bytes(framer.finish()) if whole else b""
         got = b"".join(stage.ask(piece) for piece in pieces if piece)
         stage.client.shutdown(socket.SHUT_WR)
         stages.reactor.turn()
