@@ -11,15 +11,15 @@ from contextlib import suppress
 from localechod.echo.portable.datagrams import AnswerDatagrams, answer_datagrams
 from localechod.echo.portable.flow import Flow
 from localechod.echo.portable.poller import BATCH, CHILD_BATCH, Poller
-from localechod.echo.portable.table import Handler
+from localechod.echo.portable.table import CHILD_TIME, Handler
 from localechod.echo.portable.totals import Totals
 
-__all__ = ["BATCH", "CHILD_BATCH", "CHUNKS", "COMPILED", "LINES", "LONGEST_PREFIX"]
+__all__ = ["BATCH", "CHILD_BATCH", "CHILD_TIME", "CHUNKS", "COMPILED", "LINES", "LONGEST_PREFIX"]
 __all__ += ["LONGEST_READ", "PYTHON", "SEQPACKET", "AnswerDatagrams", "Flow", "Handler", "Poller"]
 __all__ += ["Totals", "datagram_function"]
 
-# The compiled part has the values below, and BATCH and CHILD_BATCH, in _fastpath.h; a test compares
-# them.
+# The compiled part has the values below, and BATCH, CHILD_BATCH and CHILD_TIME, in _fastpath.h; a
+# test compares them.
 
 # The kind of a flow: what one message is, as far as the compiled part can serve it.
 PYTHON = 0  # the compiled part does not serve this flow

@@ -55,9 +55,9 @@ class Stage:
         model = kind.model(self)  # type: ignore[arg-type]
         self.connection: Connection = model.begin(ours.detach(), 1, 2, 3)
 
-    def observe(self, message: bytes, uid: int) -> None:
+    def observe(self, messages: Sequence[bytes], uid: int) -> None:
         assert uid == self.connection.uid
-        self.seen.append(message)
+        self.seen.extend(messages)
 
     @property
     def socket_type(self) -> int:
