@@ -5,14 +5,73 @@ read and returns the bytes to write. How the bytes were cut into reads does not 
 `chunk`, where one read is one message by definition.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol, TypeAlias
 
-Observer = Callable[[bytes], None]
+Observer = Callable[[Sequence[bytes]], None]
 
-# A bytearray if a message has come in more than two reads: it grows in place. Adding to bytes
+# Bytes of a piece, at most.
+_PIECE = 1 << 18
+
+
+class Pieces:
+    """Bytes in pieces, to which more can be added, and from which the first can be taken away.
+
+    A line may have 16 MiB. To copy it, or to have it moved in memory where it grows, takes
+    milliseconds, in which nobody else is served.
+    """
+
+    __slots__ = ("_parts", "_size", "_start")
+
+    def __init__(self, data: bytes) -> None:
+        self._parts = deque([bytearray(data)])
+        self._size = len(data)
+        self._start = 0  # bytes of the first piece that have been taken away
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._parts)[self._start :]
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        if len(self._parts[-1]) + len(data) <= _PIECE:
+            self._parts[-1] += data
+        else:
+            self._parts.append(bytearray(data))
+        self._size += len(data)
+
+    def prepend(self, data: bytes) -> None:
+        """Add bytes at the beginning, of which nothing may have been taken away."""
+        self._parts.appendleft(bytearray(data))
+        self._size += len(data)
+
+    def first(self) -> bytes:
+        """Return the first piece; where there are more, it has more than half of the largest."""
+        return bytes(self._parts[0])
+
+    def some(self, count: int) -> list[memoryview]:
+        """Return up to so many pieces, from the first on."""
+        views = [memoryview(part) for part in islice(self._parts, count)]
+        return [views[0][self._start :], *views[1:]]
+
+    def drop(self, size: int) -> None:
+        """Take so many bytes away, from the first on; some have to be left."""
+        self._size -= size
+        self._start += size
+        while self._start >= len(self._parts[0]):
+            self._start -= len(self._parts.popleft())
+
+
+# A bytearray if a message has come in more than one read: it grows in place. Adding to bytes
 # copies all of them for each read, and a client may send 16 MiB byte by byte.
-Pending: TypeAlias = bytes | bytearray
+Pending: TypeAlias = bytes | bytearray | Pieces
+
+# What a server answers; pieces if it begins with a long line.
+Replies: TypeAlias = bytes | Pieces
 
 
 class MessageTooLongError(ValueError):
@@ -22,7 +81,7 @@ class MessageTooLongError(ValueError):
         replies: to the messages before it, still to be sent.
     """
 
-    def __init__(self, replies: bytes) -> None:
+    def __init__(self, replies: Replies) -> None:
         super().__init__("message too long")
         self.replies = replies
 
@@ -40,7 +99,7 @@ class Framer(Protocol):
     dropped: int
     pending: Pending
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Replies:
         """Take the bytes of a read; return the replies to all messages that are complete now.
 
         Raises:
@@ -48,7 +107,7 @@ class Framer(Protocol):
         """
         ...
 
-    def finish(self) -> bytes:
+    def finish(self) -> Replies:
         """Return the reply to the incomplete message at end of file, or nothing."""
         ...
 
@@ -60,7 +119,7 @@ class LineFramer:
     would cost more than the system calls around it.
     """
 
-    __slots__ = ("dropped", "max_message", "messages", "observe", "pending", "prefix")
+    __slots__ = ("_long", "_short", "dropped", "max_message", "messages", "observe", "prefix")
 
     def __init__(self, prefix: bytes, max_message: int, observe: Observer | None = None) -> None:
         self.prefix = prefix
@@ -68,36 +127,77 @@ class LineFramer:
         self.observe = observe
         self.messages = 0
         self.dropped = 0
-        self.pending: Pending = b""
+        # An incomplete line: the bytes of one read, or of more.
+        self._short = b""
+        self._long: Pieces | None = None
 
-    def feed(self, data: bytes) -> bytes:
+    @property
+    def pending(self) -> Pending:
+        """See Framer."""
+        return self._short if self._long is None else self._long
+
+    @pending.setter
+    def pending(self, data: Pending) -> None:
+        self._short, self._long = bytes(data), None
+
+    def feed(self, data: bytes) -> Replies:
         """See Framer; a line longer than max_message (its newline not counted) is too long."""
+        if self._long is not None:
+            return self._feed_long(self._long, data)
         cut = data.rfind(b"\n") + 1
         if not cut:
-            self.pending = _grown(self.pending, data)
-            if len(self.pending) > self.max_message:
-                self._refuse(b"")
+            if self._short:
+                self._long = Pieces(self._short + data)
+                self._short = b""
+            else:
+                self._short = data
+            self._limit_pending(b"")
             return b""
-        lines = b"".join((self.pending, data[:cut])) if self.pending else data[:cut]
-        self.pending = data[cut:]
+        lines = self._short + data[:cut] if self._short else data[:cut]
+        self._short = data[cut:]
         # No line is too long if all of them together are not longer than the limit.
         if len(lines) - 1 > self.max_message:
             lines, whole = self._within_limit(lines)
             if not whole:
                 self._refuse(self._answer(lines))
         replies = self._answer(lines)
-        if len(self.pending) > self.max_message:
-            self._refuse(replies)
+        self._limit_pending(replies)
         return replies
 
-    def finish(self) -> bytes:
+    def _feed_long(self, line: Pieces, data: bytes) -> Replies:
+        cut = data.find(b"\n") + 1
+        line.append(data[:cut] if cut else data)
+        if len(line) - bool(cut) > self.max_message:
+            self._refuse(b"")
+        if not cut:
+            return b""
+        replies = self._finish_long(line, b"\n")
+        if cut < len(data):
+            try:
+                replies.append(bytes(self.feed(data[cut:])))
+            except MessageTooLongError as error:
+                replies.append(bytes(error.replies))
+                raise MessageTooLongError(replies) from None
+        return replies
+
+    def _finish_long(self, line: Pieces, newline: bytes) -> Pieces:
+        self._long = None
+        self.messages += 1
+        if self.observe is not None:
+            self.observe([line.first().removesuffix(newline)])
+        line.prepend(self.prefix)
+        return line
+
+    def finish(self) -> Replies:
         """See Framer; the last line has no newline, and neither has its reply."""
-        rest, self.pending = bytes(self.pending), b""
+        if self._long is not None:
+            return self._finish_long(self._long, b"")
+        rest, self._short = self._short, b""
         if not rest:
             return b""
         self.messages += 1
         if self.observe is not None:
-            self.observe(rest)
+            self.observe([rest])
         return self.prefix + rest
 
     def _answer(self, lines: bytes) -> bytes:
@@ -106,8 +206,7 @@ class LineFramer:
         count = lines.count(b"\n")
         self.messages += count
         if self.observe is not None:
-            for line in lines[:-1].split(b"\n"):
-                self.observe(line)
+            self.observe(lines[:-1].split(b"\n"))
         if not self.prefix:
             return lines
         if count == 1:
@@ -123,6 +222,10 @@ class LineFramer:
                 return lines[:start], False
             start = end + 1
         return lines, True
+
+    def _limit_pending(self, replies: bytes) -> None:
+        if len(self.pending) > self.max_message:
+            self._refuse(replies)
 
     def _refuse(self, replies: bytes) -> None:
         self.dropped += 1
@@ -155,7 +258,7 @@ class RecordFramer:
         if len(self.pending) + len(data) < self.size:
             self.pending = _grown(self.pending, data)
             return b""
-        data = b"".join((self.pending, data)) if self.pending else data
+        data = bytes(self.pending) + data if self.pending else data
         whole = len(data) - len(data) % self.size
         self.pending = data[whole:]
         return b"".join(
@@ -176,7 +279,7 @@ class RecordFramer:
             return b""
         self.messages += 1
         if self.observe is not None:
-            self.observe(message)
+            self.observe([message])
         return encode(self.prefix + message, "record", self.size)
 
 
@@ -195,10 +298,10 @@ class ChunkFramer:
     def feed(self, data: bytes) -> bytes:
         """See Framer; never raises. Bytes are pending only after another framing."""
         if self.pending:
-            data, self.pending = b"".join((self.pending, data)), b""
+            data, self.pending = bytes(self.pending) + data, b""
         self.messages += 1
         if self.observe is not None:
-            self.observe(data)
+            self.observe([data])
         return self.prefix + data if self.prefix else data
 
     def finish(self) -> bytes:
@@ -210,8 +313,8 @@ def _grown(pending: Pending, data: bytes) -> Pending:
     """Return the pending bytes with more at their end; a bytearray is changed in place."""
     if not pending:
         return data
-    if isinstance(pending, bytes):
-        pending = bytearray(pending)
+    if not isinstance(pending, bytearray):
+        pending = bytearray(bytes(pending))
     pending += data
     return pending
 

@@ -40,6 +40,10 @@ USER_ENTRIES = 256
 CONTROL_CONNECTIONS = 64
 CONTROL_CONNECTIONS_PER_USER = 16
 
+# Clients that may wait to be accepted. A user who connects over and over fills a small backlog, and
+# then connect(2) fails with EAGAIN for a client that does not block. To refuse one takes 20 µs.
+CONTROL_BACKLOG = 1024
+
 # Connections of each user beyond the total. Two, because a client may connect before the end of its
 # user's last client has been read.
 CONTROL_CONNECTIONS_SPARE = 2
@@ -58,6 +62,12 @@ WINDOW_BYTES = 2**16 - 1
 BURST_BYTES = REQUEST_BYTES + 32 * 1024
 BYTES_PER_SECOND = 8 * 1024
 CONNECTION_BYTES = 512
+
+# Seconds that control connections have between two turns of traffic: as many as the turn before, so
+# that each side has half of a busy service, but no fewer and no more than these. Every client of an
+# endpoint may have to wait for so long.
+CONTROL_TIME = 0.001
+MOST_CONTROL_TIME = 0.005
 
 # Bytes that are read at a time, and handled before traffic has its turn: a dozen small frames.
 READ_BYTES = 256

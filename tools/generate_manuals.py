@@ -42,6 +42,7 @@ FIGURES = [
     limits.RESERVED_DESCRIPTORS,
     limits.LOG_LINES,
     limits.LOG_LINES_PER_USER,
+    limits.CONTROL_BACKLOG,
     limits.CONTROL_CONNECTIONS,
     limits.CONTROL_CONNECTIONS_PER_USER,
     limits.CALLS_PER_USER,

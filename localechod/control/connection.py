@@ -15,7 +15,7 @@ from localechod.control.caller import CREDENTIALS
 from localechod.control.interceptor import Interceptor
 from localechod.control.limits import Excess
 from localechod.echo.reasons import Reason
-from localechod.limits import CONNECTION_BYTES, READ_BYTES, REQUEST_BYTES
+from localechod.limits import READ_BYTES, REQUEST_BYTES
 from localechod.localsocket.peer import Credentials, credentials
 
 if TYPE_CHECKING:
@@ -148,10 +148,7 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
 
     def _enter(self, transport: asyncio.BaseTransport) -> None:
         who = self._handler.credentials = peer_of(transport)
-        limits = self._interceptor.limits
-        excess = limits.spend(who.uid, CONNECTION_BYTES, time.monotonic())
-        excess = excess or limits.connect(who.uid)
-        if excess:
+        if excess := self._interceptor.limits.connect(who.uid):
             self._handler.close()
             self._refuse(excess)
             return
@@ -207,6 +204,7 @@ class ControlConnection(H2Protocol, asyncio.BufferedProtocol):
             self._interceptor.refuse(
                 self._handler.credentials, "connection", Reason.INVALID_HTTP2, repr(error)
             )
+            self._handler.close()  # its calls could not be answered
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -80,6 +80,13 @@ class CallerLimits:
 
     def connect(self, uid: int) -> Excess | None:
         """Count a new connection and return None; or return the limit that it exceeds."""
+        excess = self.too_many(uid)
+        if excess is None:
+            self._connections[uid] += 1
+        return excess
+
+    def too_many(self, uid: int) -> Excess | None:
+        """Return the limit that a new connection of a user would exceed, or None."""
         others = sum(n for user, n in self._connections.items() if user not in self._privileged)
         if self._connections[uid] >= CONTROL_CONNECTIONS_PER_USER:
             text = f"uid {uid} has {CONTROL_CONNECTIONS_PER_USER} control connections already"
@@ -89,7 +96,6 @@ class CallerLimits:
         if uid not in self._privileged and others >= CONTROL_CONNECTIONS and not spare:
             text = f"there are {CONTROL_CONNECTIONS} control connections already"
             return Excess(Reason.TOTAL_LIMIT, text)
-        self._connections[uid] += 1
         return None
 
     def disconnect(self, uid: int) -> None:

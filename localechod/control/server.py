@@ -25,10 +25,9 @@ from localechod.control.health import EndpointHealth
 from localechod.control.interceptor import InterceptedMethods, Interceptor
 from localechod.control.library_log import LibraryLog
 from localechod.control.limits import CallerLimits
+from localechod.control.listening import ListeningSocket
 from localechod.control.service import ControlService, Daemon
-from localechod.limits import WINDOW_BYTES
-
-_BACKLOG = 128
+from localechod.limits import CONTROL_BACKLOG, WINDOW_BYTES
 
 
 class ControlServer:
@@ -62,7 +61,8 @@ class ControlServer:
         services = ServerReflection.extend([self._service, health])
         self._server = _Server(self._interceptor, services)
         self._libraries.attach()
-        await self._server.start(sock=sock, backlog=_BACKLOG)
+        listening = ListeningSocket(sock, inner)
+        await self._server.start(sock=listening, backlog=CONTROL_BACKLOG)
 
     def resolve_admins(self) -> None:
         """Look the administrators' names up again; accounts may have been added since."""

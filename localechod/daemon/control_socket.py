@@ -12,14 +12,12 @@ from localechod.daemon.inherited import CONTROL
 from localechod.echo.binding import Owner
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
+from localechod.limits import CONTROL_BACKLOG
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import adopt
 from localechod.localsocket.bind import Bound, Request, bind
 
 log = logging.getLogger("localechod.control")
-
-# Connections to the control socket come from people and their tools, which are few.
-_BACKLOG = 64
 
 # Seconds in which control calls in progress may finish at the end.
 _GRACE = 1.0
@@ -50,7 +48,7 @@ class ControlSocket:
             mode=config.bits,
             uid=owner.uid,
             gid=owner.gid,
-            backlog=_BACKLOG,
+            backlog=CONTROL_BACKLOG,
         )
         try:
             bound = self._bind(request, stored)

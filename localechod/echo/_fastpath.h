@@ -31,6 +31,8 @@ enum {
 	/* Events of one turn: of all descriptors, and of one child. */
 	BATCH = 64,
 	CHILD_BATCH = 16,
+	/* Microseconds of one turn, for one child. */
+	CHILD_TIME = 1000,
 };
 
 /* The kind of a flow; see fastpath.py. */

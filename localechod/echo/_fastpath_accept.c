@@ -46,6 +46,7 @@ static int accept_one(Poller *self, int listener, PyObject *admit, int *fd)
 PyObject *accept_clients(Poller *self, PyObject *args)
 {
 	int listener, most, ceiling, fd, accepted = 0;
+	double until = monotonic() + CHILD_TIME / 1e6;
 	PyObject *sock, *admit;
 
 	if (!PyArg_ParseTuple(args, "OOii", &sock, &admit, &most, &ceiling))
@@ -61,7 +62,7 @@ PyObject *accept_clients(Poller *self, PyObject *args)
 		if (!found)
 			break;
 		accepted++;
-		if (fd >= ceiling)
+		if (fd >= ceiling || monotonic() >= until)
 			break;
 	}
 	return PyLong_FromLong(accepted);

@@ -72,16 +72,45 @@ static int note(Poller *root, int fd, uint32_t events)
 	return 0;
 }
 
+/* Whether a child has not had all of its time in this turn; the root always has time. */
+static int has_time(const Poller *child)
+{
+	return !child->root || child->spent_at != child->root->now || child->spent < CHILD_TIME / 1e6;
+}
+
+/* Count time of this turn for a child. */
+static void spend(Poller *child, double seconds)
+{
+	if (child->spent_at != child->root->now)
+		child->spent = 0;
+	child->spent_at = child->root->now;
+	child->spent += seconds;
+}
+
+/* The entry of an event; NULL, no exception: it was closed in this turn. */
+static struct entry *entry_for(Poller *poller, const struct epoll_event *event)
+{
+	struct entry *entry = entry_of(poller, (uint32_t)event->data.u64);
+
+	return entry && entry->number == event->data.u64 >> 32 ? entry : NULL;
+}
+
+/* Whose time an event takes. */
+static Poller *payer(const struct entry *entry)
+{
+	return entry->sort == CHILD ? (Poller *)entry->handler : entry->owner;
+}
+
 /* Serve one event; return how many it counts for, or -1 with an exception. */
 static int serve(Poller *poller, const struct epoll_event *event)
 {
 	Poller *root = root_of(poller);
 	int fd = (uint32_t)event->data.u64, served = 1;
-	struct entry *entry = entry_of(root, fd);
+	struct entry *entry = entry_for(root, event);
 	PyObject *handler, *result = NULL, *events;
 
-	if (!entry || entry->number != event->data.u64 >> 32)
-		return 1; /* closed in this turn */
+	if (!entry)
+		return 1;
 	handler = entry->handler;
 	if (entry->sort == FOREIGN)
 		return note(root, fd, event->events) < 0 ? -1 : 1;
@@ -108,11 +137,37 @@ static int serve(Poller *poller, const struct epoll_event *event)
 	return served;
 }
 
+/*
+ * Let what a child has served wait behind what it had no time for: an epoll returns ready descriptors
+ * in turn, but it counts those as served that it has returned. -1: an exception.
+ */
+static int requeue(Poller *poller, const struct epoll_event *events, int count, uint64_t skipped)
+{
+	for (int at = 0; at < count; at++) {
+		struct entry *entry = entry_for(poller, &events[at]);
+		int fd = (uint32_t)events[at].data.u64;
+
+		if (!entry || skipped >> at & 1 || has_time(payer(entry)))
+			continue;
+		if (control(EPOLL_CTL_DEL, fd, entry) < 0 || control(EPOLL_CTL_ADD, fd, entry) < 0) {
+			PyObject *handler = Py_NewRef(entry->handler);
+			int failed = give_up(poller, fd, handler);
+
+			Py_DECREF(handler);
+			if (failed < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
 /* Wait for events, and serve at most so many; return how many, or -1 with an exception. */
 int turn(Poller *poller, int most, int milliseconds)
 {
 	struct epoll_event events[BATCH];
 	int count, error, served = 0;
+	uint64_t skipped = 0; /* a bit for each event */
+	double clock, began;
 
 	if (poller->root && poller->epoll < 0)
 		return 0; /* all of its descriptors are in the epoll of the root */
@@ -133,13 +188,29 @@ int turn(Poller *poller, int most, int milliseconds)
 		PyErr_SetFromErrno(PyExc_OSError);
 		return -1;
 	}
+	clock = poller->root ? monotonic() : poller->now;
 	for (int at = 0; at < count; at++) {
-		int more = serve(poller, &events[at]);
+		struct entry *entry = entry_for(poller, &events[at]);
+		Poller *child = entry && entry->owner->root ? entry->owner : NULL;
+		int more;
 
+		if (entry && !has_time(payer(entry))) {
+			skipped |= (uint64_t)1 << at;
+			continue;
+		}
+		Py_XINCREF((PyObject *)child); /* a handler may close its endpoint */
+		more = serve(poller, &events[at]);
+		began = clock;
+		clock = monotonic();
+		if (child)
+			spend(child, clock - began);
+		Py_XDECREF((PyObject *)child);
 		if (more < 0)
 			return -1;
 		served += more;
 	}
+	if (skipped && requeue(poller, events, count, skipped) < 0)
+		return -1;
 	return served;
 }
 

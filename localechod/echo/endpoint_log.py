@@ -1,6 +1,8 @@
 """Reports what happens to an endpoint: as an event and in the log, in the same words."""
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 
 from localechod.accounts import user_name
 from localechod.echo.events import Event, EventBus
@@ -94,14 +96,17 @@ class EndpointLog:
         """Report an exception that nothing expected; at most every ten seconds, with a count."""
         self._peer_log.write(self._defect, NOBODY, lambda: "internal error", error=error)
 
-    def received(self, message: bytes, uid: int) -> None:
-        """Log a message that an endpoint with `log_messages` has received; this is no event."""
-        self._peer_log.write(
-            self._received,
-            uid,
-            lambda: _shown(message),
-            {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED},
-        )
+    def received(self, messages: Sequence[bytes], uid: int) -> None:
+        """Log messages that an endpoint with `log_messages` has received; this is no event.
+
+        Those beyond the limit of lines are counted in one step: a read may have thousands.
+        """
+        fields = {"ENDPOINT": self._endpoint, "MESSAGE_ID": MESSAGE_RECEIVED}
+        for number, message in enumerate(messages, 1):
+            text = partial(_shown, message)
+            if self._peer_log.write(self._received, uid, text, fields) is None:
+                self._peer_log.leave_out(self._received, uid, len(messages) - number)
+                return
 
 
 def _shown(message: bytes) -> str:

@@ -1,13 +1,14 @@
 """asyncio's event loop, which waits by the reactor: all descriptors are in one epoll.
 
 Traffic never enters asyncio: the reactor serves it while the loop waits. What belongs to asyncio
-(the control socket, signals, the wake-up pipe) is handed over one event at a time, and the reactor
-serves what waits between two of them. So the delay that the control plane can cause to a reply is
-that of one callback, however many events it has.
+(the control socket, signals, the wake-up pipe) is handed over one event at a time, in turn by user.
+After each turn of traffic asyncio has as much time as that turn took, within bounds. So the delay
+that the control plane can cause to a reply is short, however many events it has.
 """
 
 import asyncio
 import select
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import Context
@@ -15,6 +16,8 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from localechod.echo.reactor import Reactor
+from localechod.limits import CONTROL_TIME, MOST_CONTROL_TIME
+from localechod.localsocket.peer import peer_uid
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -59,37 +62,63 @@ class EventLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(BaseSelector):
-    """Registers asyncio's descriptors as foreign ones of a reactor."""
+    """Has asyncio's descriptors in an epoll of its own, which is one descriptor of a reactor.
+
+    Ready descriptors wait in a queue for each user, and users take turns. For most control
+    connections the user is the peer; the listening socket and the loop's own descriptors belong to
+    the service's user.
+    """
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
+        self._epoll = select.epoll()
+        reactor.register(self._epoll.fileno(), select.EPOLLIN, None)
         self._keys: dict[int, SelectorKey] = {}
+        self._users: dict[int, int] = {}  # by descriptor
+        self._ready: dict[int, dict[int, int]] = {}  # by user: descriptors with their events
+        self._until = 0.0  # the end of asyncio's time; then traffic has a turn
 
     def register(self, fileobj: "FileDescriptorLike", events: int, data: Any = None) -> SelectorKey:
         fd = _descriptor(fileobj)
-        self._reactor.register(fd, _to_epoll(events), None)
+        self._epoll.register(fd, _to_epoll(events))
+        self._users[fd] = peer_uid(fd)
         key = self._keys[fd] = SelectorKey(fileobj, fd, events, data)
         return key
 
     def unregister(self, fileobj: "FileDescriptorLike") -> SelectorKey:
         key = self._keys.pop(_descriptor(fileobj))
+        uid = self._users.pop(key.fd)
         with suppress(OSError):  # it is closed already
-            self._reactor.unregister(key.fd)
+            self._epoll.unregister(key.fd)
+        ready = self._ready.get(uid, {})
+        if ready.pop(key.fd, None) and not ready:
+            del self._ready[uid]
         return key
 
     def modify(self, fileobj: "FileDescriptorLike", events: int, data: Any = None) -> SelectorKey:
         fd = _descriptor(fileobj)
         before = self._keys[fd]
         if events != before.events:
-            self._reactor.modify(fd, _to_epoll(events))
+            self._epoll.modify(fd, _to_epoll(events))
         key = self._keys[fd] = before._replace(events=events, data=data)
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        found = self._reactor.wait(timeout)
-        if found is None:
+        if not self._ready or time.monotonic() >= self._until:
+            found = self._reactor.wait(0 if self._ready else timeout)
+            now = time.monotonic()
+            share = min(max(now - self._reactor.now, CONTROL_TIME), MOST_CONTROL_TIME)
+            self._until = now + share
+            for fd, ready in self._epoll.poll(0) if found else ():
+                self._ready.setdefault(self._users[fd], {})[fd] = ready
+        if not self._ready:
             return []
-        fd, ready = found
+        uid = next(iter(self._ready))
+        waiting = self._ready.pop(uid)
+        fd = next(iter(waiting))
+        ready = waiting.pop(fd)
+        if waiting:
+            self._ready[uid] = waiting  # behind all other users
         key = self._keys[fd]
         events = EVENT_READ * bool(ready & ~select.EPOLLOUT)
         events |= EVENT_WRITE * bool(ready & ~select.EPOLLIN)
@@ -100,6 +129,7 @@ class _Selector(BaseSelector):
 
     def close(self) -> None:
         self._reactor.close()
+        self._epoll.close()
         self._keys.clear()
 
 

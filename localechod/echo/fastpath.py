@@ -12,15 +12,15 @@ from localechod.echo.portable.datagrams import AnswerDatagrams, answer_datagrams
 from localechod.echo.portable.flow import Flow
 from localechod.echo.portable.poller import BATCH, CHILD_BATCH, Poller
 from localechod.echo.portable.proof import CHECK_MICROSECONDS, Proof
-from localechod.echo.portable.table import Handler
+from localechod.echo.portable.table import CHILD_TIME, Handler
 from localechod.echo.portable.totals import Totals
 
-__all__ = ["BATCH", "CHECK_MICROSECONDS", "CHILD_BATCH", "CHUNKS", "COMPILED", "LINES"]
-__all__ += ["LONGEST_PREFIX", "LONGEST_READ", "PYTHON", "SEQPACKET", "AnswerDatagrams", "Flow"]
-__all__ += ["Handler", "Poller", "Proof", "Totals", "datagram_function"]
+__all__ = ["BATCH", "CHECK_MICROSECONDS", "CHILD_BATCH", "CHILD_TIME", "CHUNKS", "COMPILED"]
+__all__ += ["LINES", "LONGEST_PREFIX", "LONGEST_READ", "PYTHON", "SEQPACKET", "AnswerDatagrams"]
+__all__ += ["Flow", "Handler", "Poller", "Proof", "Totals", "datagram_function"]
 
-# The compiled part has the values below, and BATCH, CHILD_BATCH and CHECK_MICROSECONDS, in
-# _fastpath.h; a test compares them.
+# The compiled part has the values below, and BATCH, CHILD_BATCH, CHILD_TIME and
+# CHECK_MICROSECONDS, in _fastpath.h; a test compares them.
 
 # The kind of a flow: what one message is, as far as the compiled part can serve it.
 PYTHON = 0  # the compiled part does not serve this flow

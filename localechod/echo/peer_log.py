@@ -70,3 +70,7 @@ class PeerLog:
         extra = {"fields": dict(fields or {})}
         log.log(topic.level, "%s%s", topic.prefix, said, exc_info=error, extra=extra, stacklevel=2)
         return said
+
+    def leave_out(self, topic: Topic, uid: int, count: int) -> None:
+        """Leave so many lines out that would follow at once upon one that was left out."""
+        self._limit.leave_out(topic.name, uid, count, time.monotonic())

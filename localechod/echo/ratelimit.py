@@ -59,10 +59,7 @@ class LineLimit:
             pause: seconds that have to pass after the last line about this topic and user.
             now: monotonic seconds.
         """
-        key = table_key(self._entries, (topic, uid), lambda entry: now - entry.told >= LOG_PAUSE)
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = _Entry()
+        entry = self._entry(topic, uid, now)
         if now - entry.told < pause or not self._has_space(uid, now):
             entry.untold += 1
             self.left_out += 1
@@ -70,6 +67,15 @@ class LineLimit:
         self._newest.append((now, uid))
         untold, entry.told, entry.untold = entry.untold, now, 0
         return f" (and {untold} more since the last line)" if untold else ""
+
+    def leave_out(self, topic: str, uid: int, count: int, now: float) -> None:
+        """Count lines that are left out in one step; see `note`."""
+        self._entry(topic, uid, now).untold += count
+        self.left_out += count
+
+    def _entry(self, topic: str, uid: int, now: float) -> _Entry:
+        key = table_key(self._entries, (topic, uid), lambda entry: now - entry.told >= LOG_PAUSE)
+        return self._entries.setdefault(key, _Entry())
 
     def _has_space(self, uid: int, now: float) -> bool:
         newest = self._newest

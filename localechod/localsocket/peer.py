@@ -51,6 +51,22 @@ def credentials(sock: socket.socket, *, supplementary: bool = True) -> Credentia
     return Credentials(pid, uid, gid, groups)
 
 
+def peer_uid(fd: int) -> int:
+    """Return the uid of a descriptor's peer; our own for one that has none.
+
+    Args:
+        fd: of a local socket (a listening one has the credentials of listen(2)), or of anything.
+    """
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:  # ENOTSOCK
+        return os.geteuid()
+    try:
+        return credentials(sock, supplementary=False).uid
+    finally:
+        sock.detach()
+
+
 @lru_cache(maxsize=1024)
 def _single_group(gid: int) -> frozenset[int]:
     """Return a shared set for all peers with this group: it has 216 bytes, a fifth of a client."""

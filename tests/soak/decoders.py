@@ -39,10 +39,10 @@ def _replies(framer: Framer, parts: list[bytes]) -> bytes:
     replies = b""
     try:
         for part in parts:
-            replies += framer.feed(part) if part else b""
+            replies += bytes(framer.feed(part)) if part else b""
     except MessageTooLongError as error:
-        return replies + error.replies
-    return replies + framer.finish()
+        return replies + bytes(error.replies)
+    return replies + bytes(framer.finish())
 
 
 def wire(data: bytes) -> None:

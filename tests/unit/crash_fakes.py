@@ -8,7 +8,7 @@ Here the process is this one, and a kill is an exception. In crash_child.py it i
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -156,7 +156,7 @@ class Port:
         self.buffers = BufferBudget()
         self.socket_type = 0  # a socket object is there from the beginning
 
-    def observe(self, message: bytes, uid: int) -> None:
+    def observe(self, messages: Sequence[bytes], uid: int) -> None:
         """Log nothing."""
 
     def failed(self, error: Exception) -> None:

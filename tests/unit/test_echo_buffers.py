@@ -1,7 +1,7 @@
 """All connections together buffer no more than a limit; the largest one is closed for it."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import msgspec
@@ -41,8 +41,8 @@ class Port:
         self.buffers = BufferBudget()
         self.here: list[Connection] = []
 
-    def observe(self, message: bytes, uid: int) -> None:
-        raise AssertionError((message, uid))
+    def observe(self, messages: Sequence[bytes], uid: int) -> None:
+        raise AssertionError((messages, uid))
 
     socket_type = int(socket.SOCK_STREAM)
 

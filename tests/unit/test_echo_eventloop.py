@@ -6,13 +6,16 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from localechod.echo.eventloop import EventLoop
 from localechod.echo.reactor import Pulse, Reactor
+from localechod.limits import CONTROL_TIME, MOST_CONTROL_TIME
 from tests.unit.loops import new_loop
 
 SECONDS = 20.0
@@ -150,6 +153,9 @@ def test_the_pulse_does_not_wait_behind_asyncios_events(loop: EventLoop) -> None
     def handle() -> None:
         nonlocal handled
         handled += 1
+        until = time.monotonic() + CONTROL_TIME
+        while time.monotonic() < until:
+            pass
 
     for ours, theirs in pairs:
         theirs.send(b"?")
@@ -172,3 +178,76 @@ def test_the_pulse_comes_back_through_the_epoll_of_the_data_plane(loop: EventLoo
     pulse = Pulse(loop.reactor)
     loop.run_until_complete(asyncio.wait_for(pulse.beat(), SECONDS))
     pulse.close()
+
+
+def wait(seconds: float) -> None:
+    """Take so much time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def ready_for_ever(loop: EventLoop, stack: ExitStack, handle: Callable[[int], object]) -> int:
+    """Have asyncio call a handler of a descriptor that is always ready; return the descriptor."""
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        stack.callback(sock.close)
+    theirs.send(b"?")
+    loop.add_reader(ours, handle, ours.fileno())
+    stack.callback(loop.remove_reader, ours)
+    return ours.fileno()
+
+
+def test_users_take_turns_however_many_descriptors_one_has(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm: list[int] = []
+    monkeypatch.setattr("localechod.echo.eventloop.peer_uid", lambda fd: 1000 + (fd in calm))
+    order: list[int] = []
+    enough = asyncio.Event()
+
+    def handle(fd: int) -> None:
+        wait(CONTROL_TIME)
+        order.append(fd)
+        if len(order) == 40:
+            enough.set()
+
+    with ExitStack() as stack:
+        many = [ready_for_ever(loop, stack, handle) for _ in range(50)]
+        calm.append(many[7])
+        loop.remove_reader(many[7])
+        loop.add_reader(many[7], handle, many[7])  # its user is looked up again
+        loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
+    assert order.count(calm[0]) >= 15
+
+
+@pytest.mark.parametrize(
+    ("turn_time", "most"), [(0.0, CONTROL_TIME), (2 * MOST_CONTROL_TIME, MOST_CONTROL_TIME)]
+)
+def test_asyncio_has_as_much_time_as_traffic_within_bounds(
+    loop: EventLoop, turn_time: float, most: float
+) -> None:
+    turns = handled = 0
+    enough = asyncio.Event()
+
+    def handle(_fd: int) -> None:
+        nonlocal handled
+        handled += 1
+        wait(CONTROL_TIME / 2)
+
+    class Busy(Pulse):
+        def serve(self, _events: int) -> None:  # it is not read, so that it is always ready
+            nonlocal turns
+            turns += 1
+            wait(turn_time)
+            if turns == 20:
+                enough.set()
+
+    busy = Busy(loop.reactor)
+    with ExitStack() as stack:
+        stack.callback(busy.close)
+        for _ in range(100):
+            ready_for_ever(loop, stack, handle)
+        busy._ours.send(b"?")
+        loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
+    assert turns / 2 <= handled <= turns * (2 * most / CONTROL_TIME + 1)

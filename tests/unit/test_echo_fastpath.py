@@ -3,7 +3,7 @@
 import importlib
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,9 +55,9 @@ class Stage:
         model = kind.model(self)  # type: ignore[arg-type]
         self.connection: Connection = model.begin(ours.detach(), 1, 2, 3)
 
-    def observe(self, message: bytes, uid: int) -> None:
+    def observe(self, messages: Sequence[bytes], uid: int) -> None:
         assert uid == self.connection.uid
-        self.seen.append(message)
+        self.seen.extend(messages)
 
     @property
     def socket_type(self) -> int:
@@ -360,7 +360,7 @@ def test_lines_come_back_as_the_framing_has_them_however_reads_cut_them(
         stage = stages(prefix=prefix)
         whole = b"".join(pieces)
         framer = LineFramer(prefix.encode(), 65536)
-        expected = framer.feed(whole) + framer.finish() if whole else b""
+        expected = bytes(framer.feed(whole)) + bytes(framer.finish()) if whole else b""
         got = b"".join(stage.ask(piece) for piece in pieces if piece)
         stage.client.shutdown(socket.SHUT_WR)
         stages.reactor.turn()

@@ -2,11 +2,14 @@
 
 import ast
 import logging
+from typing import Any
 
 import pytest
 
 from localechod.control.caller import CREDENTIALS
 from localechod.control.library_log import LibraryLog
+from localechod.echo.endpoint_log import EndpointLog
+from localechod.echo.events import EventBus
 from localechod.echo.peer_log import PeerLog, Topic
 from localechod.localsocket.peer import Credentials
 from tests.unit.test_imports import ROOT
@@ -55,6 +58,25 @@ def test_lines_of_libraries_are_limited_too(library: str, caplog: pytest.LogCapt
     assert peer_log.left_out == 999
     logging.getLogger(library).error("afterwards")
     assert caplog.records[-1].name == library
+
+
+def test_messages_beyond_the_limit_are_counted_in_one_step(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    peer_log = PeerLog()
+    written, write = [], peer_log.write
+
+    def count(*arguments: Any) -> str | None:
+        written.append(1)
+        return write(*arguments)
+
+    monkeypatch.setattr(peer_log, "write", count)
+    log = EndpointLog("echo", EventBus(), peer_log)
+    log.received([b"%d" % number for number in range(30_000)], 5)
+    assert [record.message for record in caplog.records] == [f"Receive: {n}" for n in range(5)]
+    assert peer_log.left_out == 30_000 - 5
+    assert len(written) == 6
 
 
 def test_a_line_that_is_left_out_is_not_even_made(caplog: pytest.LogCaptureFixture) -> None:

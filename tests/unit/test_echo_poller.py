@@ -5,6 +5,7 @@ import resource
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from localechod.echo import fastpath
-from localechod.echo.fastpath import CHILD_BATCH, Poller
+from localechod.echo.fastpath import CHILD_BATCH, CHILD_TIME, Poller
 from localechod.echo.portable import poller as portable
 from localechod.echo.portable.flow import Flow
 
@@ -195,6 +196,67 @@ def test_a_child_serves_a_bounded_number_of_events_in_a_turn(world: World, count
         pass
     assert all(len(pipe.served) == 1 for pipe in pipes)
     assert all(pipe.fd in world.root and pipe.fd in child for pipe in pipes)
+
+
+def busy() -> None:
+    """Take all the time that a child has in a turn."""
+    until = time.monotonic() + CHILD_TIME / 1e6
+    while time.monotonic() < until:
+        pass
+
+
+def test_a_slow_child_serves_one_event_in_a_turn_and_its_descriptors_in_order(
+    world: World,
+) -> None:
+    slow, other = world.make(world.root), world.make(world.root)
+    pipes = [world.pipe(slow, then=busy) for _ in range(CHILD_BATCH)]
+    for pipe in pipes:
+        pipe.write()
+    calm = world.pipe(other)
+    for turn in range(1, 2 * CHILD_BATCH + 1):
+        calm.write()
+        world.root.turn()
+        assert len(calm.served) == turn
+        served = [len(pipe.served) for pipe in pipes]
+        assert sum(served) == turn
+        assert max(served) - min(served) <= 1
+
+
+def test_of_a_slow_child_with_many_descriptors_none_waits_for_ever(world: World) -> None:
+    slow = world.make(world.root)
+    pipes = [world.pipe(slow, then=busy) for _ in range(2 * CHILD_BATCH)]
+    for pipe in pipes[:CHILD_BATCH]:
+        for _ in range(CHILD_BATCH):
+            pipe.write()
+    for _ in range((CHILD_BATCH + 1) * CHILD_BATCH):
+        world.root.turn()
+    assert all(pipe.served for pipe in pipes)
+
+
+def test_a_slow_child_may_be_closed_while_it_is_served(world: World) -> None:
+    slow = world.make(world.root)
+    pipes = [world.pipe(slow) for _ in range(3)]
+
+    def close() -> None:
+        busy()
+        slow.close()
+
+    for pipe in pipes:
+        pipe.then = close
+    calm = world.pipe()
+    world.root.turn()
+    assert sum(len(pipe.served) for pipe in pipes) == 1
+    assert not any(pipe.fd in world.root for pipe in pipes)
+    assert calm.served
+
+
+def test_accepting_ends_after_the_time_of_a_turn(world: World, listener: socket.socket) -> None:
+    def admit(*_peer: int) -> None:
+        busy()
+
+    for _ in range(3):
+        connected(world, listener)
+    assert [world.root.accept(listener, admit, 16, 1 << 20) for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_a_child_has_an_epoll_of_its_own_only_while_it_has_many_descriptors(world: World) -> None:

@@ -91,7 +91,7 @@ def fed(behind: Framer, skip: int, data: bytes, cuts: list[int]) -> bytes:
     framer = ResyncFramer(behind, skip, lambda: over.append(None))
     for start, end in pairwise(places):
         assert over or framer.pending
-        replies += (behind if over else framer).feed(data[start:end])
+        replies += bytes((behind if over else framer).feed(data[start:end]))
     assert len(over) == 1
     return replies
 

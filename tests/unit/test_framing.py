@@ -11,6 +11,7 @@ from localechod.framing import (
     Framer,
     LineFramer,
     MessageTooLongError,
+    Pieces,
     RecordFramer,
     encode,
     take,
@@ -31,10 +32,10 @@ def run(framer: Framer, parts: list[bytes]) -> tuple[bytes, bool]:
     replies = b""
     try:
         for part in parts:
-            replies += framer.feed(part)
+            replies += bytes(framer.feed(part))
     except MessageTooLongError as error:
-        return replies + error.replies, True
-    return replies + framer.finish(), False
+        return replies + bytes(error.replies), True
+    return replies + bytes(framer.finish()), False
 
 
 line_bytes = st.lists(
@@ -148,11 +149,11 @@ def test_an_empty_line_is_a_message_and_an_empty_rest_is_none() -> None:
 
 def test_observers_see_each_message_once() -> None:
     seen: list[bytes] = []
-    lines = LineFramer(b"", 100, seen.append)
+    lines = LineFramer(b"", 100, seen.extend)
     lines.feed(b"a\nb\nc")
     lines.finish()
-    RecordFramer(b"", 100, 4, seen.append).feed(b"d\0\0\0")
-    ChunkFramer(b"", seen.append).feed(b"e")
+    RecordFramer(b"", 100, 4, seen.extend).feed(b"d\0\0\0")
+    ChunkFramer(b"", seen.extend).feed(b"e")
     assert seen == [b"a", b"b", b"c", b"d", b"e"]
 
 
@@ -164,7 +165,66 @@ def test_an_incomplete_message_grows_in_place_however_often_it_is_added_to(frame
     for _ in range(LIMIT - 2):
         framer.feed(b"x")
     assert framer.pending is grown
-    assert framer.pending == b"x" * LIMIT
+    assert bytes(grown) == b"x" * LIMIT
+
+
+def test_pieces_are_the_bytes_that_were_added_and_not_taken_away() -> None:
+    pieces = Pieces(b"ab")
+    for letter in (b"c", b"d", b"e"):
+        pieces.append(letter * 200_000)
+    pieces.prepend(b"-")
+    whole = b"-ab" + b"c" * 200_000 + b"d" * 200_000 + b"e" * 200_000
+    assert bytes(pieces) == whole
+    assert [len(piece) for piece in pieces.some(10)] == [1, 200_002, 200_000, 200_000]
+    for size in (1, 50_000, 150_002, 250_000):
+        pieces.drop(size)
+        whole = whole[size:]
+        assert (bytes(pieces), len(pieces)) == (whole, len(whole))
+        assert b"".join(pieces.some(10)) == whole
+        assert len(pieces.some(1)) == 1
+
+
+def test_a_long_line_is_never_copied_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(_pieces: Pieces) -> bytes:
+        raise AssertionError("all of it was copied")
+
+    framer = LineFramer(PREFIX, 1 << 24)
+    read = b"x" * (1 << 16)
+    with monkeypatch.context() as patched:
+        patched.setattr(Pieces, "__bytes__", forbid)
+        for _ in range(255):
+            assert framer.feed(read) == b""
+        reply = framer.feed(b"y\n")
+        assert isinstance(reply, Pieces)
+        assert all(len(piece) <= 1 << 18 for piece in reply.some(1000))
+    assert bytes(reply) == PREFIX + read * 255 + b"y\n"
+
+
+def test_a_line_in_many_reads_is_answered_like_any_other() -> None:
+    seen: list[bytes] = []
+    framer = LineFramer(PREFIX, 9, seen.extend)
+    for part in (b"one\nab", b"cd", b"ef"):
+        framer.feed(part)
+    assert bytes(framer.pending) == b"abcdef"
+    assert bytes(framer.feed(b"ghi\ntwo\nth")) == PREFIX + b"abcdefghi\n" + PREFIX + b"two\n"
+    framer.feed(b"re")
+    assert framer.feed(b"e") == b""
+    assert bytes(framer.finish()) == PREFIX + b"three"
+    assert (framer.messages, framer.pending) == (4, b"")
+    assert seen == [b"one", b"abcdefghi", b"two", b"three"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "replies"), [(b"j\ntwo\n", b""), (b"\ntoo long for this\n", PREFIX + b"abcdefghi\n")]
+)
+def test_a_line_too_long_after_several_reads_ends_the_replies(rest: bytes, replies: bytes) -> None:
+    framer = LineFramer(PREFIX, 9)
+    for part in (b"abc", b"def", b"ghi"):
+        framer.feed(part)
+    with pytest.raises(MessageTooLongError) as caught:
+        framer.feed(rest)
+    assert bytes(caught.value.replies) == replies
+    assert (framer.dropped, framer.pending) == (1, b"")
 
 
 def test_a_chunk_after_a_change_of_framing_includes_what_was_pending() -> None:

@@ -220,7 +220,7 @@ class DatagramServer:
             return
         counters.messages += 1
         if self._config.log_messages:
-            self._endpoint_log.received(message, uid)
+            self._endpoint_log.received([message], uid)
         reply = self._prefix + message
         refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:

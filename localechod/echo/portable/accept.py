@@ -2,10 +2,12 @@
 
 import select
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from localechod.echo.portable.flow import Flow
+from localechod.echo.portable.table import CHILD_TIME
 from localechod.localsocket.peer import credentials
 
 if TYPE_CHECKING:
@@ -29,12 +31,12 @@ def accept_clients(
         ceiling: the last one is that with this descriptor, or a higher one.
 
     Returns:
-        How many were accepted; fewer than `most` if no more wait.
+        How many were accepted; fewer than `most` if no more wait, or if it took CHILD_TIME.
 
     Raises:
         OSError: accept(2), but for EAGAIN.
     """
-    accepted = 0
+    accepted, until = 0, time.monotonic() + CHILD_TIME / 1e6
     kind = int(listener.type)
     while accepted < most:
         try:
@@ -45,7 +47,7 @@ def accept_clients(
             break
         accepted += 1
         _accept(poller, socket.socket(socket.AF_UNIX, kind, 0, fd), admit)
-        if fd >= ceiling:
+        if fd >= ceiling or time.monotonic() >= until:
             break
     return accepted
 

@@ -7,10 +7,11 @@ import os
 import select
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 from localechod.echo.portable.accept import Admit, accept_clients
-from localechod.echo.portable.table import Entry, Handler, Table
+from localechod.echo.portable.table import CHILD_TIME, Entry, Handler, Table
 
 # Events of one turn: enough to spread the cost of an epoll_wait(2). A child serves fewer: a flood
 # in one child delays a reply in another by no more than this.
@@ -31,7 +32,7 @@ class Poller:
     delays every other by a thousand. So there is a child for each endpoint: its first CHILD_BATCH
     descriptors are in the epoll of the root, and the others in an epoll of its own, which is one
     descriptor more in that of the root. In one turn each child serves 2 * CHILD_BATCH events at
-    most.
+    most, and begins none after CHILD_TIME.
 
     Args:
         parent: the root, of which this poller is a child.
@@ -54,6 +55,7 @@ class Poller:
         self._busy_poll = busy_poll
         self._served_at = self.now
         self._slept = math.inf  # how long, the last time
+        self._spent, self._spent_in = 0.0, 0  # seconds of a turn, and the number of that turn
 
     @property
     def now(self) -> float:
@@ -208,7 +210,43 @@ class Poller:
         if self is self.root:
             self._table.now = time.monotonic()
             self._table.turn += 1
-        return sum(self._serve(fd, ready) for fd, ready in events)
+        served, skipped, clock = 0, set(), time.monotonic()
+        for fd, ready in events:
+            entry = self._table.entries.get(fd)
+            if entry is not None and not entry.payer._has_time():
+                skipped.add(fd)
+                continue
+            served += self._serve(fd, ready)
+            began, clock = clock, time.monotonic()
+            if entry is not None and entry.owner is not self.root:
+                entry.owner._spend(clock - began)
+        if skipped:
+            self._requeue(fd for fd, _ in events if fd not in skipped)
+        return served
+
+    def _has_time(self) -> bool:
+        """Whether a child has not had all of its time in this turn; the root always has time."""
+        is_spent = self._spent_in == self._table.turn and self._spent >= CHILD_TIME / 1e6
+        return self is self.root or not is_spent
+
+    def _spend(self, seconds: float) -> None:
+        """Count time of this turn for a child."""
+        before = self._spent if self._spent_in == self._table.turn else 0.0
+        self._spent, self._spent_in = before + seconds, self._table.turn
+
+    def _requeue(self, fds: Iterable[int]) -> None:
+        """Let what a child has served wait behind what it had no time for.
+
+        An epoll returns ready descriptors in turn, but counts those as served that it has returned.
+        """
+        for fd in fds:
+            entry = self._table.entries.get(fd)
+            if entry is None or entry.turn == self._table.turn or self._is_paused(entry):
+                continue
+            if not entry.payer._has_time():
+                epoll = self._epoll_of(entry)
+                epoll.unregister(fd)
+                epoll.register(fd, entry.events)
 
     def _serve(self, fd: int, events: int) -> int:
         table = self._table

@@ -3,10 +3,15 @@
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from localechod.echo.portable.poller import Poller
+
+
+# Microseconds of one turn, for one child: an endpoint whose clients send what takes long to answer
+# delays those of others by no more than this, and one event.
+CHILD_TIME = 1000
 
 
 class Handler(Protocol):
@@ -52,6 +57,11 @@ class Entry:
     def of_child(self) -> bool:
         """Whether it is in the root's epoll, and belongs to a child."""
         return self.direct or self.is_child
+
+    @property
+    def payer(self) -> "Poller":
+        """Whose time its events take."""
+        return cast("Poller", self.handler) if self.is_child else self.owner
 
 
 class Table:

@@ -26,6 +26,10 @@ from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
 from localechod.echo.stream.lingering import has_unread
 from localechod.echo.stream.port import Port
+from localechod.framing import Pieces
+
+# Pieces that are written at a time: more than the socket takes.
+_PIECES = 8
 
 
 class Connection(BufferedFlow):
@@ -47,7 +51,7 @@ class Connection(BufferedFlow):
 
     port: Port
     _sock: socket.socket | None
-    unsent: memoryview | None
+    unsent: memoryview | Pieces | None
     afterwards: Callable[[], None] | None
 
     # How many messages have been answered.
@@ -182,7 +186,9 @@ class Connection(BufferedFlow):
 
     def buffered(self) -> int:
         """Return the bytes in memory for this client: all of a reply of which a part is unsent."""
-        return 0 if self.unsent is None else memoryview(self.unsent.obj).nbytes
+        if isinstance(self.unsent, memoryview):
+            return memoryview(self.unsent.obj).nbytes
+        return 0 if self.unsent is None else len(self.unsent)
 
     def evict(self) -> None:
         """Close: all connections together have buffered too much, and this one most."""
@@ -235,10 +241,13 @@ class Connection(BufferedFlow):
         self.port.counters.errors[reason(error)] += 1
         self.close_now()
 
-    def send(self, reply: bytes | memoryview) -> None:
+    def send(self, reply: bytes | memoryview | Pieces) -> None:
         """Write a reply, or the rest of one; bytes that do not fit wait for EPOLLOUT."""
         try:
-            sent = os.write(self.fd, reply)
+            if isinstance(reply, Pieces):
+                sent = os.writev(self.fd, reply.some(_PIECES))
+            else:
+                sent = os.write(self.fd, reply)
         except BlockingIOError:
             sent = -1
         except OSError as error:
@@ -250,7 +259,7 @@ class Connection(BufferedFlow):
         if sent != len(reply) or self.unsent is not None or self.afterwards is not None:
             self.on_sent(reply, sent)
 
-    def on_sent(self, reply: bytes | memoryview, sent: int) -> None:
+    def on_sent(self, reply: bytes | memoryview | Pieces, sent: int) -> None:
         """Buffer the unsent part of a reply, or continue after all of it was sent.
 
         Args:
@@ -260,7 +269,11 @@ class Connection(BufferedFlow):
         if sent < len(reply):
             if self.unsent is None:
                 self.port.reactor.modify(self.fd, select.EPOLLOUT)
-            self.unsent = memoryview(reply)[max(sent, 0) :]
+            if isinstance(reply, Pieces):
+                reply.drop(max(sent, 0))
+                self.unsent = reply
+            else:
+                self.unsent = memoryview(reply)[max(sent, 0) :]
             self.account()
         elif self.afterwards is not None:
             self.afterwards()

@@ -21,6 +21,7 @@ from localechod.framing import (
     LineFramer,
     MessageTooLongError,
     RecordFramer,
+    Replies,
 )
 from localechod.limits import UNCOUNTED_BYTES
 
@@ -55,7 +56,7 @@ class StreamConnection(Connection):
         if before is not None:
             framer = self._framer(config)
             if not isinstance(before, ResyncFramer):
-                framer.pending, framer.messages = before.pending, before.messages
+                framer.pending, framer.messages = bytes(before.pending), before.messages
                 self.framer = framer
             elif before.fits(framer):
                 self._skip(framer, before.skip)
@@ -191,7 +192,7 @@ class StreamConnection(Connection):
         if COMPILED:
             self.set_kind()
 
-    def _feed_record(self, framer: Framer | ResyncFramer, data: bytes) -> bytes:
+    def _feed_record(self, framer: Framer | ResyncFramer, data: bytes) -> Replies:
         """Feed a framer that may drop a message and continue."""
         dropped = framer.dropped
         reply = framer.feed(data)
@@ -209,7 +210,7 @@ class StreamConnection(Connection):
             self.port.counters.errors[Reason.INCOMPLETE] += 1
         self._send_last(reply, self.close_now)
 
-    def _send_last(self, reply: bytes, afterwards: Callable[[], None]) -> None:
+    def _send_last(self, reply: Replies, afterwards: Callable[[], None]) -> None:
         self.afterwards = afterwards
         self.record_state()
         if reply:

@@ -1,6 +1,7 @@
 """What a connection needs of the listener that accepted it."""
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from localechod.config import EndpointConfig
@@ -31,8 +32,8 @@ class Port(Protocol):
     crash_keeper: CrashKeeper
     buffers: BufferBudget
 
-    def observe(self, message: bytes, uid: int) -> None:
-        """Log a message of a user, on an endpoint with `log_messages`."""
+    def observe(self, messages: Sequence[bytes], uid: int) -> None:
+        """Log messages of a user, on an endpoint with `log_messages`."""
         ...
 
     def failed(self, error: Exception) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from localechod.config import EndpointConfig
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, SlotRecord
-from localechod.framing import Framer, LineFramer, RecordFramer
+from localechod.framing import Framer, LineFramer, RecordFramer, Replies
 
 
 def rest(framer: "Framer | ResyncFramer") -> int:
@@ -73,7 +73,7 @@ class ResyncFramer:
             return framer.size == self.framer.size
         return type(framer) is type(self.framer)
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Replies:
         """See Framer."""
         if self.skip == NEXT_LINE:
             cut = data.find(b"\n") + 1

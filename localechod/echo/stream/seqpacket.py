@@ -76,7 +76,7 @@ class SeqpacketConnection(Connection):
             counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
-            self.port.observe(record, self.uid)
+            self.port.observe([record], self.uid)
         self.fast_messages += 1
         counters.messages += 1
         self.send(self.prefix + record)
