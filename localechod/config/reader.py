@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from localechod.accounts import gid_of, uid_of
+from localechod.config.faults import FITS, Faults
 from localechod.config.schema import (
     REASONS,
     Config,
@@ -190,10 +191,25 @@ def _endpoint(
     for key in table:
         if key in barred and table.get("type") in {"stream", "datagram", "seqpacket"}:
             raise _Mistake(f"{where}.{key}", barred[key], table[key])
+    _faults(table, f"{where}.faults")
     kept = {key: value for key, value in defaults.items() if key not in barred}
     endpoint = _struct(EndpointConfig, {**kept, **table, "name": name, "path": path}, where)
     _consistent(endpoint, where, service)
     return endpoint
+
+
+def _faults(table: Table, where: str) -> None:
+    """Refuse faults that are none, that do not fit the endpoint, or that have no effect."""
+    given = table.get("faults", {})
+    if not isinstance(given, dict):
+        raise _Mistake(where, REASONS["faults"], given)
+    _struct(Faults, given, where)
+    for key, (types, reason) in FITS.items():
+        if key in given and table.get("type") in {"stream", "datagram", "seqpacket"} - set(types):
+            fits = " or ".join(types)
+            raise _Mistake(f"{where}.{key}", f"only a {fits} endpoint has this fault: {reason}")
+    if "pause" in given and not given.get("pieces"):
+        raise _Mistake(f"{where}.pause", "has no effect without pieces", given["pause"])
 
 
 def _consistent(endpoint: EndpointConfig, where: str, service: ServiceConfig) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from localechod.config.faults import FAULT_REASONS, Faults
 from localechod.localsocket.address import Address
 
 EndpointType: TypeAlias = Literal["stream", "datagram", "seqpacket"]
@@ -46,6 +47,8 @@ REASONS = {
     "path": 'must be an absolute path or "@name" (abstract)',
     "log_messages": "must be true or false",
     "enabled": "must be true or false",
+    "faults": "must be a table, such as { delay = 0.05 }",
+    **FAULT_REASONS,
 }
 
 
@@ -99,6 +102,7 @@ class EndpointConfig(EndpointKeys, frozen=True, kw_only=True):
     name: str
     type: EndpointType
     path: str
+    faults: Faults = Faults()
 
     @property
     def address(self) -> Address:

@@ -1,5 +1,6 @@
 """What the server of an endpoint works with, whatever its type."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from localechod.echo.counters import Counters
@@ -21,6 +22,7 @@ class Context:
         crash_keeper: decides which connections are in the store.
         proof_budget: what the datagram endpoints share.
         buffers: the memory that the connections of all endpoints may use.
+        die: stops this endpoint after the current turn, with its socket file left; see faults.py.
     """
 
     reactor: Reactor
@@ -29,4 +31,5 @@ class Context:
     store: SocketStore
     crash_keeper: CrashKeeper
     buffers: BufferBudget
+    die: Callable[[], object]
     proof_budget: ProofBudget

@@ -229,6 +229,13 @@ class Supervisor:
             self.stop(name)
             endpoint.close()
 
+    def _die(self, name: str) -> None:
+        """Have an endpoint die; it may have been removed meanwhile."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is not None:
+            endpoint.die()
+            self._monitor.endpoint_changed(endpoint)
+
     def _connections(self) -> int:
         return sum(endpoint.connections for endpoint in self._endpoints.values())
 
@@ -262,6 +269,7 @@ class Supervisor:
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,
             proof_budget=self._proof_budget,
+            die=lambda: self._reactor.loop.call_soon(self._die, config.name),
         )
         return Endpoint(config, context, self._owner)
 

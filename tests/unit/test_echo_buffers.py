@@ -11,6 +11,7 @@ from localechod.config import EndpointConfig
 from localechod.daemon.inherited import EndpointStore
 from localechod.echo.counters import Counters
 from localechod.echo.eventloop import EventLoop
+from localechod.echo.faults import EndpointFaults
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
 from localechod.echo.reactor import Reactor
@@ -45,6 +46,7 @@ class Port:
         raise AssertionError((message, uid))
 
     socket_type = int(socket.SOCK_STREAM)
+    faults: EndpointFaults
 
     def failed(self, error: Exception) -> None:
         raise error

@@ -12,6 +12,7 @@ from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.proven_senders import ProvenSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
+from localechod.echo.faults import EndpointFaults
 from localechod.echo.limits import AllowList
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
@@ -64,6 +65,7 @@ class DatagramServer:
         self._proof_budget = context.proof_budget
         self._counters = context.counters
         self._endpoint_log = context.endpoint_log
+        self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
         self.configure(config)
         self._open(bound)
 
@@ -77,6 +79,7 @@ class DatagramServer:
     def configure(self, config: EndpointConfig) -> None:
         """Apply settings that need no other socket."""
         self._config = config
+        self.faults.configure(config)
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
@@ -101,11 +104,13 @@ class DatagramServer:
         while left > 0 and more:
             count, more = self._answer(left)
             left -= count
-        self._reactor.unregister(self._sock.fileno())
-        self._pinned_senders.close()
-        self._proven_senders.close()
-        self._proof_budget.ours.discard(self._name)
+        self._unregister()
         self._sock.close()
+
+    def die(self) -> None:
+        """Close at once, as if the process had ended: the socket's file stays."""
+        self._unregister()
+        self._bound.close()
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
         """Return nothing: datagrams that are not answered wait in the socket itself."""
@@ -134,6 +139,12 @@ class DatagramServer:
             self._proven_senders.close()
             raise
         self._proof_budget.ours.add(self._name)
+
+    def _unregister(self) -> None:
+        self._reactor.unregister(self._sock.fileno())
+        self._pinned_senders.close()
+        self._proven_senders.close()
+        self._proof_budget.ours.discard(self._name)
 
     def serve(self, _events: int) -> int:
         """Answer datagrams; see Handler."""

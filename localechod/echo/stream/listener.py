@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
+from localechod.echo.faults import EndpointFaults
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
@@ -20,6 +21,7 @@ from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
+from localechod.echo.stream.stepwise import StepwiseRecords, StepwiseStream
 from localechod.localsocket.bind import Bound
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
@@ -62,10 +64,8 @@ class Listener:
         self._sock = bound.sock
         self.socket_type = int(bound.sock.type)
         self._connections: set[Connection] = set()
-        if config.type == "stream":
-            self._model: Connection = StreamConnection.model(self)
-        else:
-            self._model = SeqpacketConnection.model(self)
+        self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
+        self._model: Connection = _kind(config).model(self)
         self._accepts = 1
         self._admission = Admission(config, context.counters, context.endpoint_log)
         self._lingering = Lingering(context.reactor.loop, self._lingered)
@@ -91,9 +91,15 @@ class Listener:
         """Apply settings that need no other socket; `allow` applies to new connections."""
         self.config = config
         self._admission.configure(config)
-        self._model.configure(config)
-        for connection in list(self._connections):
-            connection.configure(config)
+        self.faults.configure(config)
+        if type(self._model) is _kind(config):
+            self._model.configure(config)
+            for connection in list(self._connections):
+                connection.configure(config)
+        else:
+            self._model = _kind(config).model(self)
+            for connection in list(self._connections):
+                self._exchange(connection)
         self._idle.configure(config.idle_timeout)
         self._accept_again()
 
@@ -112,6 +118,8 @@ class Listener:
 
     def _places(self) -> int:
         """Return how many more connections there may be."""
+        if self.faults.settings.never_accept or self.faults.dead:
+            return 0
         taken = len(self._connections) + len(self._lingering)
         return self.config.max_connections - taken
 
@@ -146,6 +154,19 @@ class Listener:
         self._lingering.close()
         self._bound.remove()
         self._sock.close()
+
+    def die(self) -> None:
+        """Close everything at once, as if the process had ended: the socket's file stays."""
+        self._open = False
+        self._pause()
+        self._idle.stop()
+        self._lingering.close()
+        if not self._bound.activated:
+            with suppress(OSError):  # systemd may be late to close its duplicate
+                self._sock.shutdown(socket.SHUT_RD)
+        self._bound.close()
+        for connection in list(self._connections):
+            connection.close()
 
     def rebind(self, bound: Bound) -> None:
         """Continue with another listening socket; connections stay, and waiting clients too."""
@@ -182,8 +203,18 @@ class Listener:
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
-        if state.serial:
+        if state.serial and not self.faults.settings:
             self.crash_keeper.resume(connection, state.serial)
+
+    def _exchange(self, connection: Connection) -> None:
+        """Continue with an object of the model's type: faults have come, or have gone."""
+        self.crash_keeper.unkeep(connection)
+        state = connection.freeze()
+        sock = connection.release()
+        self._connections.discard(connection)
+        self._admission.left(connection.uid)
+        self.crash_keeper.forget(connection)
+        self.thaw(sock, state)
 
     def _stop_accepting(self) -> None:
         """Let no more clients connect, and accept those that have connected already.
@@ -254,7 +285,8 @@ class Listener:
         self._admission.entered(connection.uid)
         self._empty.clear()
         self._connections.add(connection)
-        self.crash_keeper.enter(connection)
+        if not self.faults.settings:
+            self.crash_keeper.enter(connection)
         self._idle.connected()
 
     def _pause(self) -> None:
@@ -279,3 +311,10 @@ class Listener:
         self._accepting = True
         if self._in_trouble:
             self.serve(select.EPOLLIN)  # the listener is readable only when a next client comes
+
+
+def _kind(config: EndpointConfig) -> type[Connection]:
+    """Return the type of an endpoint's connections."""
+    if config.type == "stream":
+        return StepwiseStream if config.faults else StreamConnection
+    return StepwiseRecords if config.faults else SeqpacketConnection

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
+from localechod.echo.faults import EndpointFaults
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
@@ -22,6 +23,7 @@ class Port(Protocol):
         counters: the endpoint's: a connection counts there what it counts for itself, and errors.
         crash_keeper: has to be told when the connection ends.
         buffers: has to be told how much the connection has buffered.
+        faults: of the endpoint.
     """
 
     reactor: Reactor
@@ -30,6 +32,7 @@ class Port(Protocol):
     counters: Counters
     crash_keeper: CrashKeeper
     buffers: BufferBudget
+    faults: EndpointFaults
 
     def observe(self, message: bytes, uid: int) -> None:
         """Log a message of a user, on an endpoint with `log_messages`."""

@@ -1,0 +1,419 @@
+"""Connections that are served one message at a time: those of endpoints with faults.
+
+A message is read when the reply to the one before is sent, and no byte after it is read with it.
+So what is unread is exact, where the connection is to be reset, and a client that sends ahead has
+one reply waiting, not many. Waits are timers of the event loop.
+"""
+
+import asyncio
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from typing import Self
+
+from msgspec.structs import replace
+
+from localechod.config import EndpointConfig
+from localechod.echo.fastpath import PYTHON
+from localechod.echo.fault_plan import Step, decide, next_step
+from localechod.echo.persist.crash_slots import NEXT_LINE
+from localechod.echo.persist.snapshot import ConnectionSnapshot
+from localechod.echo.reasons import Reason
+from localechod.echo.stream.connection import Connection
+from localechod.echo.stream.framed import StreamConnection
+from localechod.echo.stream.lingering import has_unread
+from localechod.echo.stream.resync import rest
+from localechod.echo.stream.seqpacket import ANCILLARY, SeqpacketConnection
+from localechod.framing import MessageTooLongError
+
+# Bytes that are looked at to find the end of a message.
+_PEEK = 4096
+
+# Pieces of a reply that are written in one turn, at most.
+_PIECES = 16
+
+# Seconds from one look to the next whether the client has read everything; see lingering.py.
+_SOONEST, _LATEST = 0.001, 1.0
+
+
+class Ready(Enum):
+    """What to do when the descriptor is ready."""
+
+    BEGIN = auto()  # all there is to do at the beginning
+    READ = auto()
+    WRITE = auto()
+    RESET = auto()
+    CLOSE = auto()  # the client has left, while nothing was to be read or written
+
+
+class StepwiseConnection(Connection):
+    """What such stream and seqpacket connections share.
+
+    Attributes:
+        number: of the connection; see fault_plan.py. 0 before it is served first.
+        queue: replies to send after `unsent`.
+        held: a reply that is sent after the next one.
+        timer: until it is over, nothing is read or written.
+        ready: what to do when the descriptor is ready.
+        half_closed: the client has read end of file, and gets no reply any more.
+        last: the endpoint dies when this connection has ended; see `die_after`.
+    """
+
+    __slots__ = ("half_closed", "held", "last", "number", "queue", "ready", "timer")
+
+    number: int
+    queue: deque[bytes]
+    held: bytes | None
+    timer: asyncio.TimerHandle | None
+    ready: Ready
+    half_closed: bool
+    last: bool
+
+    def like(self, fd: int, pid: int, uid: int, gid: int, now: float) -> Self:
+        """See Flow."""
+        made = super().like(fd, pid, uid, gid, now)
+        made.number = 0
+        made.queue = deque()
+        made.held = made.timer = None
+        made.ready = Ready.BEGIN
+        made.half_closed = made.last = False
+        return made
+
+    def configure(self, config: EndpointConfig) -> None:
+        """See Connection; a reply that waits is sent as it was to be."""
+        super().configure(config)
+        if self.fd in self.port.reactor and self.number and not self._is_sending():
+            self._go_on()
+
+    def _fast_kind(self) -> int:
+        return PYTHON
+
+    def _is_sending(self) -> bool:
+        return self.timer is not None or self.unsent is not None or bool(self.queue)
+
+    def serve(self, events: int) -> None:
+        """See Connection."""
+        if self.ready is Ready.BEGIN:
+            self._begin()
+            self._read_at_once()
+        elif self.ready is Ready.READ:
+            self._read()
+        elif self.ready is Ready.WRITE:
+            self._write()
+        elif self.ready is Ready.RESET:
+            self._reset(events)
+        elif self.ready is Ready.CLOSE:
+            self.close_now()
+
+    def _begin(self) -> None:
+        if not self.number:
+            self.number = self.port.faults.next_connection()
+        self._go_on()
+
+    def _read_at_once(self) -> None:
+        """A client that has just connected has probably sent something already."""
+        if self.ready is Ready.READ:
+            self._read()
+
+    def _watch(self, events: int, ready: Ready) -> None:
+        self.ready = ready
+        self.port.reactor.modify(self.fd, events)
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        """Do nothing for so long; if the client leaves meanwhile, close."""
+
+        def over() -> None:
+            self.timer = None
+            then()
+
+        self._watch(0, Ready.CLOSE)
+        self.timer = self.port.reactor.loop.call_later(seconds, over)
+
+    def _go_on(self) -> None:
+        """Do what comes next, after what was sent."""
+        faults = self.port.faults
+        step, fault = next_step(faults.settings, self.messages)
+        if self.unsent is not None or self.queue:
+            self._write()
+        elif self.held is not None and (step is not Step.READ or self.afterwards is not None):
+            self.queue.append(self.held)
+            self.held = None
+            self._write()
+        elif self.afterwards is not None:
+            self.afterwards()
+        elif step is Step.CLOSE:
+            self._done(fault)
+            self.close()
+        elif step is Step.IGNORE:
+            self._done(fault)
+            self._watch(0, Ready.CLOSE)
+        elif step is Step.RESET:
+            self._watch(select.EPOLLIN, Ready.RESET)
+        else:
+            if step is Step.HALF_CLOSE and not self.half_closed:
+                self.half_closed = True
+                self._done(fault)
+                self.sock.shutdown(socket.SHUT_WR)
+            self._watch(self.events, Ready.READ)
+
+    def _done(self, fault: str) -> None:
+        self.port.faults.done(fault, self.number, self.messages, self.pid, self.uid)
+
+    def _reset(self, events: int) -> None:
+        """Close with unread bytes; but not before the client has read all replies.
+
+        The client of a seqpacket connection would get the error before them.
+        """
+        if events & select.EPOLLHUP or not self._has_input():
+            self.close_now()  # the client has left
+        elif has_unread(self.fd):
+            since = self.port.reactor.now - self.active_at
+            self._wait(min(max(since, _SOONEST), _LATEST), self._go_on)
+        else:
+            self._done(next_step(self.port.faults.settings, self.messages)[1])
+            self.close_now()
+
+    def _read(self) -> None:
+        if self.port.faults.dead:
+            self.close()
+            return
+        try:
+            message = self._receive()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        if message is None:
+            self.end()
+        else:
+            self.take(message)
+
+    def _answer(self, reply: bytes) -> None:
+        """Answer one message, or not, as the faults have it."""
+        faults = self.port.faults
+        if faults.take_message():
+            self.last, self.afterwards = True, self.close
+        if self.half_closed:
+            self._go_on()
+            return
+        outcome = decide(faults.settings, self.number, self.messages, reply, self.held)
+        for fault in outcome.done:
+            self._done(fault)
+        self.held = outcome.held
+        self.queue.extend(outcome.replies)
+        if outcome.ends:
+            self.afterwards = self.close
+        self.account()
+        if self.fd < 0:  # evicted
+            return
+        if outcome.wait:
+            self._wait(outcome.wait, self._write)
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        """Send what is to be sent, in pieces if there are to be pieces."""
+        settings = self.port.faults.settings
+        for _ in range(_PIECES):
+            if self.unsent is None:
+                if not self.queue:
+                    self.account()
+                    self._go_on()
+                    return
+                self.unsent = memoryview(self.queue.popleft())
+            size = len(self.unsent)
+            piece = min(settings.pieces or size, size)
+            try:
+                sent = os.write(self.fd, self.unsent[:piece])
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._unsendable(error)
+                return
+            self._count(sent)
+            if sent < size:
+                self.unsent = self.unsent[sent:]
+                if settings.pause:
+                    self._wait(settings.pause, self._write)
+                    return
+        self._watch(select.EPOLLOUT, Ready.WRITE)
+        self.account()
+
+    def _count(self, sent: int) -> None:
+        self.active_at = self.port.reactor.now
+        self.sent += sent
+        self.port.counters.sent_bytes += sent
+        if self.unsent is not None and sent == len(self.unsent):
+            self.unsent = None
+
+    def _unsendable(self, error: OSError) -> None:
+        self.unsent = None
+        self.fail(error)
+        if self.fd >= 0:  # a reply that was too long
+            self._write()
+
+    def end(self) -> None:
+        """See Connection; what is incomplete or held back is answered first."""
+        reply = self._last_reply()
+        self.afterwards = self.close_now
+        if reply:
+            self._answer(reply)
+        else:
+            self._go_on()
+
+    def drain(self) -> None:
+        """See Connection."""
+        super().drain()
+        if self.port.faults.settings.never_read:
+            self.close()
+
+    def buffered(self) -> int:
+        """See Connection; with the replies that wait."""
+        return super().buffered() + sum(map(len, self.queue)) + len(self.held or b"")
+
+    def close_now(self) -> None:
+        """See Connection."""
+        self._cancel()
+        super().close_now()
+        if self.last:
+            self.port.faults.die()
+
+    def _cancel(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def freeze(self) -> ConnectionSnapshot:
+        """See Connection; replies that wait are due at once."""
+        self._cancel()
+        if self.held is not None:
+            self.queue.append(self.held)
+            self.held = None
+        self._flush()
+        self._watch(select.EPOLLOUT, Ready.WRITE)
+        return replace(super().freeze(), number=self.number)
+
+    def _flush(self) -> None:
+        """Send at once what waits; a part of it may remain, as `unsent`."""
+        raise NotImplementedError
+
+    def thaw(self, state: ConnectionSnapshot) -> None:
+        """See Connection."""
+        if state.number:
+            self.number = state.number
+            self.port.faults.resume(state.number)
+        super().thaw(state)
+        if self.unsent is None:
+            self._begin()
+
+    def _receive(self) -> bytes | None:
+        """Read what belongs to one message, and nothing after it; None at end of file."""
+        raise NotImplementedError
+
+    def _has_input(self) -> bool:
+        """Whether there is something to read."""
+        raise NotImplementedError
+
+    def _last_reply(self) -> bytes:
+        """Return the reply to what is left at end of file; b"" for none."""
+        raise NotImplementedError
+
+
+class StepwiseStream(StepwiseConnection, StreamConnection):
+    """Serves one client of a stream endpoint with faults."""
+
+    __slots__ = ()
+
+    def _receive(self) -> bytes | None:
+        size = rest(self._need_framer()) or self.read_size
+        if size == NEXT_LINE:
+            ahead = self.sock.recv(_PEEK, socket.MSG_PEEK)
+            size = ahead.find(b"\n") + 1 or len(ahead)
+        return os.read(self.fd, min(size, self.read_size)) or None
+
+    def take(self, data: bytes) -> None:
+        """See Connection."""
+        self.active_at = self.port.reactor.now
+        counters = self.port.counters
+        self.received += len(data)
+        counters.received_bytes += len(data)
+        framer = self._need_framer()
+        before, dropped = framer.messages, framer.dropped
+        try:
+            reply = framer.feed(data)
+        except MessageTooLongError:
+            counters.errors[Reason.TOO_LONG] += 1
+            self.close()
+            return
+        counters.messages += framer.messages - before
+        if framer.dropped != dropped:
+            counters.errors[Reason.TOO_LONG] += 1
+        if reply:
+            self._answer(reply)
+        else:
+            self.account()
+
+    def _last_reply(self) -> bytes:
+        framer = self._need_framer()
+        before, dropped = framer.messages, framer.dropped
+        reply = framer.finish()
+        self.port.counters.messages += framer.messages - before
+        if framer.dropped != dropped:
+            self.port.counters.errors[Reason.INCOMPLETE] += 1
+        return reply
+
+    def _has_input(self) -> bool:
+        return bool(self.sock.recv(1, socket.MSG_PEEK))
+
+    def _flush(self) -> None:
+        data = b"".join((self.unsent or b"", *self.queue))
+        self.queue.clear()
+        self.unsent = memoryview(data) if data else None
+        if self.unsent is not None:
+            with suppress(OSError):  # the client has left, or does not read
+                self._count(os.write(self.fd, data))
+
+
+class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
+    """Serves one client of a seqpacket endpoint with faults."""
+
+    __slots__ = ()
+
+    def _receive(self) -> bytes | None:
+        return self._record_or_end()
+
+    def take(self, record: bytes) -> None:
+        """See Connection."""
+        self.active_at = self.port.reactor.now
+        counters = self.port.counters
+        self.received += len(record)
+        counters.received_bytes += len(record)
+        if len(record) > self.limit:
+            counters.errors[Reason.TOO_LONG] += 1
+            return
+        if self.port.config.log_messages:
+            self.port.observe(record, self.uid)
+        self.fast_messages += 1
+        counters.messages += 1
+        self._answer(self.prefix + record)
+
+    def _last_reply(self) -> bytes:
+        return b""
+
+    def _has_input(self) -> bool:
+        record, ancillary, _flags, _sender = self.sock.recvmsg(1, ANCILLARY, socket.MSG_PEEK)
+        return bool(record or ancillary)
+
+    def _flush(self) -> None:
+        """Send at once what waits; of what the socket has no space for, one record stays."""
+        with suppress(OSError):
+            while self.unsent is not None or self.queue:
+                if self.unsent is None:
+                    self.unsent = memoryview(self.queue.popleft())
+                self._count(os.write(self.fd, self.unsent))
+        self.queue.clear()
