@@ -16,6 +16,11 @@ BUFFERED_BYTES = 256 << 20
 # connections never buffer more.
 UNCOUNTED_BYTES = 16 << 10
 
+# Bytes of delayed replies of a datagram endpoint, for each user; see `faults`. A datagram has no
+# connection whose next message could wait for them. Each counts for so many bytes more.
+DELAYED_BYTES = 4 << 20
+DELAYED_OVERHEAD = 1 << 10
+
 # Descriptors that are reserved: the control plane may need about a hundred for its connections, and
 # calls and look-ups open some. Of a small limit, a quarter is reserved.
 RESERVED_DESCRIPTORS = 128

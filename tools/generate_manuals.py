@@ -41,6 +41,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 # The limits that the page describes, in its order.
 FIGURES = [
     limits.BUFFERED_BYTES,
+    limits.DELAYED_BYTES,
     limits.RESERVED_DESCRIPTORS,
     limits.LOG_LINES,
     limits.LOG_LINES_PER_USER,

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from tests.integration.harness import Daemon, connect_errno, receive, until
+from tests.integration.harness import DEADLINE, Daemon, connect_errno, is_read, receive, until
 
 STREAM, SEQPACKET, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM
 CONNECTED = pytest.mark.parametrize("kind", [STREAM, SEQPACKET], ids=["stream", "seqpacket"])
@@ -21,7 +21,7 @@ NAMES = {STREAM: "stream", SEQPACKET: "seqpacket", DATAGRAM: "datagram"}
 GOOD = '[endpoints.good]\ntype = "stream"\nmode = "0666"\n'
 
 
-def endpoint(kind: int, faults: str, more: str = "") -> str:
+def endpoint(kind: socket.SocketKind, faults: str, more: str = "") -> str:
     """Return the configuration of an endpoint with these faults, and of a good one."""
     return (
         f'[endpoints.bad]\ntype = "{NAMES[kind]}"\nmode = "0666"\nprefix = ""\n'
@@ -29,7 +29,7 @@ def endpoint(kind: int, faults: str, more: str = "") -> str:
     )
 
 
-def start(daemon: Daemon, kind: int, faults: str, more: str = "") -> None:
+def start(daemon: Daemon, kind: socket.SocketKind, faults: str, more: str = "") -> None:
     daemon.configure(endpoint(kind, faults, more))
     daemon.start()
 
@@ -53,7 +53,7 @@ def failure(action: Callable[[], object]) -> int:
 
 @CONNECTED
 def test_close_after_so_many_messages_the_client_reads_end_of_file(
-    either: Daemon, kind: int
+    either: Daemon, kind: socket.SocketKind
 ) -> None:
     start(either, kind, "close_after = 2")
     with either.connect("bad", kind) as sock:
@@ -63,7 +63,9 @@ def test_close_after_so_many_messages_the_client_reads_end_of_file(
 
 
 @CONNECTED
-def test_close_after_answers_no_message_that_was_sent_ahead(either: Daemon, kind: int) -> None:
+def test_close_after_answers_no_message_that_was_sent_ahead(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "close_after = 2")
     with either.connect("bad", kind) as sock:
         for number in range(5):
@@ -74,7 +76,9 @@ def test_close_after_answers_no_message_that_was_sent_ahead(either: Daemon, kind
 
 
 @CONNECTED
-def test_reset_after_so_many_messages_the_client_gets_econnreset(either: Daemon, kind: int) -> None:
+def test_reset_after_so_many_messages_the_client_gets_econnreset(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "reset_after = 1")
     with either.connect("bad", kind) as sock:
         assert ask(sock, b"1\n") == b"1\n"
@@ -85,7 +89,7 @@ def test_reset_after_so_many_messages_the_client_gets_econnreset(either: Daemon,
 
 @CONNECTED
 def test_reset_after_comes_behind_all_replies_to_a_client_that_sends_ahead(
-    either: Daemon, kind: int
+    either: Daemon, kind: socket.SocketKind
 ) -> None:
     start(either, kind, "reset_after = 2")
     for _ in range(20):
@@ -98,7 +102,7 @@ def test_reset_after_comes_behind_all_replies_to_a_client_that_sends_ahead(
 
 @CONNECTED
 def test_close_on_accept_is_end_of_file_even_for_a_client_that_has_sent(
-    either: Daemon, kind: int
+    either: Daemon, kind: socket.SocketKind
 ) -> None:
     start(either, kind, "close_on_accept = true")
     with either.connect("bad", kind) as sock:
@@ -111,7 +115,9 @@ def test_close_on_accept_is_end_of_file_even_for_a_client_that_has_sent(
 
 
 @CONNECTED
-def test_reset_on_accept_is_a_reset_with_the_first_byte(either: Daemon, kind: int) -> None:
+def test_reset_on_accept_is_a_reset_with_the_first_byte(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "reset_on_accept = true")
     for _ in range(20):
         with either.connect("bad", kind) as sock:
@@ -121,7 +127,7 @@ def test_reset_on_accept_is_a_reset_with_the_first_byte(either: Daemon, kind: in
 
 
 @CONNECTED
-def test_never_accept_fills_the_backlog(either: Daemon, kind: int) -> None:
+def test_never_accept_fills_the_backlog(either: Daemon, kind: socket.SocketKind) -> None:
     start(either, kind, "never_accept = true", "backlog = 3\n")
     clients = []
     while True:
@@ -141,7 +147,7 @@ def test_never_accept_fills_the_backlog(either: Daemon, kind: int) -> None:
 
 
 @CONNECTED
-def test_never_read_blocks_the_clients_writes(either: Daemon, kind: int) -> None:
+def test_never_read_blocks_the_clients_writes(either: Daemon, kind: socket.SocketKind) -> None:
     start(either, kind, "never_read = true")
     with either.connect("bad", kind) as sock:
         sock.setblocking(False)
@@ -156,7 +162,9 @@ def test_never_read_blocks_the_clients_writes(either: Daemon, kind: int) -> None
 
 
 @CONNECTED
-def test_never_reply_reads_everything_and_answers_nothing(either: Daemon, kind: int) -> None:
+def test_never_reply_reads_everything_and_answers_nothing(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "never_reply = true")
     with either.connect("bad", kind) as sock:
         for _ in range(1000):
@@ -167,7 +175,9 @@ def test_never_reply_reads_everything_and_answers_nothing(either: Daemon, kind: 
 
 
 @CONNECTED
-def test_half_close_ends_after_the_first_reply_and_reads_on(either: Daemon, kind: int) -> None:
+def test_half_close_ends_after_the_first_reply_and_reads_on(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "half_close = true")
     with either.connect("bad", kind) as sock:
         assert [ask(sock, b"1\n"), sock.recv(10)] == [b"1\n", b""]
@@ -179,7 +189,9 @@ def test_half_close_ends_after_the_first_reply_and_reads_on(either: Daemon, kind
 
 
 @CONNECTED
-def test_truncate_sends_so_many_bytes_and_then_end_of_file(either: Daemon, kind: int) -> None:
+def test_truncate_sends_so_many_bytes_and_then_end_of_file(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "truncate = 3")
     with either.connect("bad", kind) as sock:
         assert [ask(sock, b"ab\n"), ask(sock, b"abcd\n"), sock.recv(9)] == [b"ab\n", b"abc", b""]
@@ -187,7 +199,9 @@ def test_truncate_sends_so_many_bytes_and_then_end_of_file(either: Daemon, kind:
 
 
 @CONNECTED
-def test_delay_holds_back_one_connection_and_no_other(either: Daemon, kind: int) -> None:
+def test_delay_holds_back_one_connection_and_no_other(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "delay = 0.2, jitter = 0.1, seed = 7")
     with either.connect("bad", kind) as late, either.connect("bad", kind) as early:
         began = time.monotonic()
@@ -235,7 +249,7 @@ def test_records_are_dropped_duplicated_and_reordered(either: Daemon) -> None:
 
 
 @CONNECTED
-def test_corrupt_changes_one_bit_of_the_share(either: Daemon, kind: int) -> None:
+def test_corrupt_changes_one_bit_of_the_share(either: Daemon, kind: socket.SocketKind) -> None:
     start(either, kind, "corrupt = 1, seed = 3")
     with either.connect("bad", kind) as sock:
         reply = ask(sock, b"\0" * 9 + b"\n")
@@ -245,7 +259,7 @@ def test_corrupt_changes_one_bit_of_the_share(either: Daemon, kind: int) -> None
 
 @CONNECTED
 def test_die_after_so_many_messages_connects_are_refused_until_start(
-    either: Daemon, kind: int
+    either: Daemon, kind: socket.SocketKind
 ) -> None:
     start(either, kind, "die_after = 2")
     with either.connect("bad", kind) as one, either.connect("bad", kind) as two:
@@ -264,7 +278,9 @@ def test_die_after_so_many_messages_connects_are_refused_until_start(
 
 
 @CONNECTED
-def test_a_reload_changes_faults_of_open_connections(either: Daemon, kind: int) -> None:
+def test_a_reload_changes_faults_of_open_connections(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
     start(either, kind, "close_after = 9")
     with either.connect("bad", kind) as sock:
         assert ask(sock, b"1\n") == b"1\n"
@@ -294,3 +310,90 @@ def test_status_metrics_and_events_tell_faults(daemon: Daemon) -> None:
     events = [json.loads(line) for line in daemon.ctl("events", "--json").stdout.splitlines()]
     told = [each["text"] for each in events if each["kind"] == "fault"]
     assert told == ["fault close_after: connection 1, message 1"]
+
+
+class Sender:
+    """A bound datagram client."""
+
+    def __init__(self, daemon: Daemon, name: str = "client") -> None:
+        self.sock = socket.socket(socket.AF_UNIX, DATAGRAM)
+        self.sock.settimeout(DEADLINE)
+        self.sock.bind(str(daemon.directory / f"{name}.sock"))
+        (daemon.directory / f"{name}.sock").chmod(0o666)
+        self.sock.connect(daemon.path("bad"))
+
+    def __enter__(self) -> socket.socket:
+        return self.sock
+
+    def __exit__(self, *_error: object) -> None:
+        self.sock.close()
+
+
+def test_datagrams_are_dropped_duplicated_and_reordered_the_same_again(either: Daemon) -> None:
+    start(either, DATAGRAM, "drop = 0.3, duplicate = 0.3, reorder = 0.3, seed = 1")
+    runs = []
+    for turn in "ab":
+        with Sender(either, turn) as sock:
+            replies = []
+            for number in range(50):
+                sock.send(b"%d" % number)
+                until(partial(is_read, sock))
+                with either.connect("good") as other:  # the endpoint has had its turn
+                    assert ask(other, b"1\n")
+                while select.select([sock], [], [], 0)[0]:
+                    replies.append(int(sock.recv(100)))
+            runs.append(replies)
+        assert either.ctl("restart", "bad").returncode == 0
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) < 50
+    assert len(runs[0]) > len(set(runs[0]))
+    assert runs[0] != sorted(runs[0])
+
+
+def test_a_datagram_comes_late(either: Daemon) -> None:
+    start(either, DATAGRAM, "delay = 0.2")
+    with Sender(either, "c") as sock:
+        began = time.monotonic()
+        for number in range(3):
+            sock.send(b"%d" % number)
+        assert_good(either)
+        assert not select.select([sock], [], [], 0)[0]
+        assert [sock.recv(10) for _ in range(3)] == [b"0", b"1", b"2"]
+        assert time.monotonic() - began < 3 * 0.2 + DEADLINE / 2  # they wait side by side
+
+
+def test_datagrams_that_are_never_read_block_their_sender(either: Daemon) -> None:
+    start(either, DATAGRAM, "never_read = true")
+    with Sender(either, "c") as sock:
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                sock.send(b"x")
+        assert failure(partial(sock.send, b"x")) == errno.EAGAIN
+        assert_good(either)
+        either.configure(endpoint(DATAGRAM, ""))
+        assert either.ctl("reload").returncode == 0
+        sock.settimeout(DEADLINE)
+        assert sock.recv(10) == b"x"
+
+
+def test_a_datagram_endpoint_dies_and_its_senders_are_refused(either: Daemon) -> None:
+    start(either, DATAGRAM, "die_after = 2, delay = 0.01")
+    with Sender(either, "c") as sock:
+        assert [ask(sock, b"1"), ask(sock, b"2")] == [b"1", b"2"]
+        until(lambda: either.row("bad")["state"] == "stopped")
+        assert failure(partial(sock.send, b"3")) == errno.ECONNREFUSED
+    assert connect_errno(either.path("bad"), DATAGRAM) == errno.ECONNREFUSED
+    assert either.ctl("start", "bad").returncode == 0
+    with Sender(either, "d") as sock:
+        assert ask(sock, b"3") == b"3"
+
+
+def test_delayed_datagrams_of_a_user_are_bounded(either: Daemon) -> None:
+    start(either, DATAGRAM, "delay = 3600", "max_message = 65536\n")
+    with Sender(either, "c") as sock:
+        for _ in range(200):
+            sock.send(bytes(60000))
+        until(lambda: either.row("bad")["messages_total"] == 200)
+    assert either.errors("bad")["delayed_limit"] == 200 - (4 << 20) // (60000 + 1024)
+    assert_good(either)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
+from localechod.echo.datagram.faulty import FaultyReplies, Reply
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.proven_senders import ProvenSenders
 from localechod.echo.datagram.send_budget import SendBudget
@@ -66,7 +67,10 @@ class DatagramServer:
         self._counters = context.counters
         self._endpoint_log = context.endpoint_log
         self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
-        self.configure(config)
+        self._faulty = FaultyReplies(
+            context.reactor.loop, self.faults, context.counters, self._send_late
+        )
+        self._set(config)
         self._open(bound)
 
     def __len__(self) -> int:
@@ -77,15 +81,24 @@ class DatagramServer:
         return iter(())
 
     def configure(self, config: EndpointConfig) -> None:
-        """Apply settings that need no other socket."""
-        self._config = config
+        """Apply settings that need no other socket; other faults drop replies that wait."""
+        if config.faults != self._config.faults:
+            self._faulty.close()
         self.faults.configure(config)
+        self._set(config)
+        self._reactor.modify(self._sock.fileno(), self._events())
+
+    def _set(self, config: EndpointConfig) -> None:
+        self._config = config
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
-        self._answer_datagrams = datagram_function(self._limit)
+        self._answer_datagrams = datagram_function(self._limit, python=bool(config.faults))
         # All senders get a reply, and nothing is logged.
-        self._uniform = not config.allow and not config.log_messages
+        self._uniform = not config.allow and not config.log_messages and not config.faults
+
+    def _events(self) -> int:
+        return 0 if self._config.faults.never_read else select.EPOLLIN
 
     def shut(self) -> None:
         """Remove the file: new senders cannot find the socket; connected ones are answered."""
@@ -100,7 +113,7 @@ class DatagramServer:
         """Answer the datagrams that wait, then close."""
         self.shut()
         # A client that called connect() can go on sending, so their number is limited.
-        left, more = _LAST, True
+        left, more = 0 if self._config.faults.never_read else _LAST, True
         while left > 0 and more:
             count, more = self._answer(left)
             left -= count
@@ -134,7 +147,7 @@ class DatagramServer:
             self._reactor.loop, self._reactor.ceiling, self._proof_budget
         )
         try:
-            self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
+            self._reactor.register(self._sock.fileno(), self._events(), self)
         except OSError:
             self._proven_senders.close()
             raise
@@ -142,6 +155,7 @@ class DatagramServer:
 
     def _unregister(self) -> None:
         self._reactor.unregister(self._sock.fileno())
+        self._faulty.close()
         self._pinned_senders.close()
         self._proven_senders.close()
         self._proof_budget.ours.discard(self._name)
@@ -223,7 +237,7 @@ class DatagramServer:
     ) -> None:
         pid, uid, gid = peer
         counters = self._counters
-        if not self._admits(pid, uid, gid):
+        if self.faults.dead or not self._admits(pid, uid, gid):
             return
         counters.received_bytes += len(message)
         if len(message) > self._limit:
@@ -236,8 +250,21 @@ class DatagramServer:
         refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
             counters.errors[refusal] += 1
+        elif sender and self._config.faults:
+            self._faulty.answer(Reply(reply, sender, peer))
         elif sender:
             self._reply(reply, sender, uid)
+
+    def _send_late(self, reply: Reply) -> None:
+        """Send a reply, some time after its datagram: the name may be another socket's by now."""
+        data, sender, peer = reply
+        self._pinned_senders.begin()
+        self._proven_senders.begin([sender] if isinstance(sender, bytes) else [])
+        refusal = self._refusal(sender, len(data), peer, 0.0)
+        if refusal:
+            self._counters.errors[refusal] += 1
+        else:
+            self._reply(data, sender, peer[1])
 
     def _refusal(
         self, sender: str | bytes | None, size: int, peer: tuple[int, int, int], sent_at: float
