@@ -41,6 +41,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 # The limits that the page describes, in its order.
 FIGURES = [
     limits.BUFFERED_BYTES,
+    limits.PASSED,
+    limits.PASSED_UNREAD_PER_USER,
+    limits.PASSED_UNREAD,
     limits.DELAYED_BYTES,
     limits.RESERVED_DESCRIPTORS,
     limits.LOG_LINES,

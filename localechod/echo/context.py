@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from localechod.echo.counters import Counters
 from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.endpoint_log import EndpointLog
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
@@ -22,6 +23,7 @@ class Context:
         crash_keeper: decides which connections are in the store.
         proof_budget: what the datagram endpoints share.
         buffers: the memory that the connections of all endpoints may use.
+        passed: descriptors that clients pass to any endpoint.
         die: stops this endpoint after the current turn, with its socket file left; see faults.py.
     """
 
@@ -31,5 +33,6 @@ class Context:
     store: SocketStore
     crash_keeper: CrashKeeper
     buffers: BufferBudget
+    passed: PassedDescriptors
     die: Callable[[], object]
     proof_budget: ProofBudget

@@ -43,12 +43,6 @@ if "LOCALECHOD_PURE_PYTHON" not in os.environ:
         COMPILED = True
 
 
-def datagram_function(limit: int, *, python: bool = False) -> AnswerDatagrams:
-    """Return the function that answers datagrams of up to `limit` bytes; see answer_datagrams.
-
-    Args:
-        limit: see above.
-        python: leave every datagram to the caller.
-    """
-    compiled = limit < LONGEST_READ and not python
-    return _answer_compiled if compiled else answer_datagrams
+def datagram_function(limit: int) -> AnswerDatagrams:
+    """Return the function that answers datagrams of up to `limit` bytes; see answer_datagrams."""
+    return _answer_compiled if limit < LONGEST_READ else answer_datagrams

@@ -6,12 +6,21 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import pytest
 
-from tests.integration.harness import DEADLINE, Daemon, connect_errno, is_read, receive, until
+from tests.integration.harness import (
+    DEADLINE,
+    Daemon,
+    connect_errno,
+    descriptors,
+    is_read,
+    receive,
+    resident,
+    until,
+)
 
 STREAM, SEQPACKET, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM
 CONNECTED = pytest.mark.parametrize("kind", [STREAM, SEQPACKET], ids=["stream", "seqpacket"])
@@ -397,3 +406,29 @@ def test_delayed_datagrams_of_a_user_are_bounded(either: Daemon) -> None:
         until(lambda: either.row("bad")["messages_total"] == 200)
     assert either.errors("bad")["delayed_limit"] == 200 - (4 << 20) // (60000 + 1024)
     assert_good(either)
+
+
+@pytest.mark.parametrize(
+    "faults", ["delay = 3600", "never_read = true", "pieces = 1, pause = 3600", "reset_after = 1"]
+)
+def test_a_hostile_user_of_faulty_endpoints_stays_bounded(daemon: Daemon, faults: str) -> None:
+    start(daemon, STREAM, faults, "max_connections_per_user = 200\nmax_message = 60000\n")
+    with daemon.connect("bad"):
+        until(lambda: daemon.row("bad")["connections"] == 1)
+    before = resident(daemon.pid)
+    message = b"x" * 50000 + b"\n"
+    with ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect("bad")) for _ in range(200)]
+        for sock in clients:
+            sock.setblocking(False)
+            with suppress(BlockingIOError, BrokenPipeError):
+                while True:
+                    sock.send(message)
+        assert_good(daemon)
+        until(lambda: daemon.row("bad")["connections"] == 200)
+        assert_good(daemon)
+        assert resident(daemon.pid) - before < 200 * 4 * len(message)
+        assert daemon.ctl("stop", "bad").returncode == 0
+        assert not daemon.row("bad")["connections"]
+    assert len(daemon.log.read_text(encoding="utf-8").splitlines()) < 100
+    until(lambda: descriptors(daemon.pid) < 60)

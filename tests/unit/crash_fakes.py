@@ -19,6 +19,7 @@ from localechod.daemon import crash
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.counters import Counters
 from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import Slots, format_memory, size
@@ -150,6 +151,7 @@ class Port:
     """The listener's side of the connection."""
 
     faults: EndpointFaults
+    passed: PassedDescriptors
 
     def __init__(self, reactor: Reactor, config: EndpointConfig, crash_keeper: CrashKeeper) -> None:
         self.reactor = reactor

@@ -12,6 +12,7 @@ from localechod.daemon.inherited import EndpointStore
 from localechod.echo.counters import Counters
 from localechod.echo.eventloop import EventLoop
 from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
 from localechod.echo.reactor import Reactor
@@ -47,6 +48,7 @@ class Port:
 
     socket_type = int(socket.SOCK_STREAM)
     faults: EndpointFaults
+    passed: PassedDescriptors
 
     def failed(self, error: Exception) -> None:
         raise error

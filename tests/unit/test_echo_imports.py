@@ -10,6 +10,7 @@ FLOORS = [
     [
         "descriptors",
         "fault_plan",
+        "identity",
         "lifecycle",
         "limits",
         "portable",
@@ -22,6 +23,7 @@ FLOORS = [
     ["counters"],
     ["binding", "events", "reactor", "persist"],
     ["endpoint_log", "eventloop", "stream.buffers", "datagram.proof_budget"],
+    ["passed", "stream.lingering"],
     ["context", "faults"],
     ["stream", "datagram"],
     ["activated"],

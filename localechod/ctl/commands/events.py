@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # As many as the daemon keeps.
 RECENT = 256
 
-_COLOURS = {"refused": "yellow", "error": "red"}
+_COLOURS = {"refused": "yellow", "fault": "yellow", "error": "red"}
 
 
 def events(

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
 from localechod.echo.datagram.faulty import FaultyReplies, Reply
+from localechod.echo.datagram.passing import DatagramReader
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.proven_senders import ProvenSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
 from localechod.echo.faults import EndpointFaults
+from localechod.echo.identity import of_datagram
 from localechod.echo.limits import AllowList
+from localechod.echo.passed import control
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
 from localechod.echo.reasons import Reason
@@ -70,6 +73,8 @@ class DatagramServer:
         self._faulty = FaultyReplies(
             context.reactor.loop, self.faults, context.counters, self._send_late
         )
+        self._reader = DatagramReader(context.passed)
+        self._passed = context.passed
         self._set(config)
         self._open(bound)
 
@@ -93,9 +98,12 @@ class DatagramServer:
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
-        self._answer_datagrams = datagram_function(self._limit, python=bool(config.faults))
+        self._answer_datagrams = datagram_function(self._limit)
+        if not config.is_plain:
+            self._answer_datagrams = self._reader.answer_datagrams
+        self._reader.receives = config.wants_descriptors and not config.faults.refuse_descriptors
         # All senders get a reply, and nothing is logged.
-        self._uniform = not config.allow and not config.log_messages and not config.faults
+        self._uniform = not config.allow and not config.log_messages and config.is_plain
 
     def _events(self) -> int:
         return 0 if self._config.faults.never_read else select.EPOLLIN
@@ -227,6 +235,8 @@ class DatagramServer:
                 self._take(*datagram)
             except Exception as error:  # noqa: BLE001 - a defect: it ends with this datagram
                 self.failed(error)
+            finally:
+                self._reader.close()
 
     def _take(
         self,
@@ -246,7 +256,10 @@ class DatagramServer:
         counters.messages += 1
         if self._config.log_messages:
             self._endpoint_log.received(message, uid)
-        reply = self._prefix + message
+        if self._config.is_plain:
+            reply = self._prefix + message
+        else:
+            reply = self._special_reply(message, peer)
         refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
             counters.errors[refusal] += 1
@@ -254,6 +267,14 @@ class DatagramServer:
             self._faulty.answer(Reply(reply, sender, peer))
         elif sender:
             self._reply(reply, sender, uid)
+
+    def _special_reply(self, message: bytes, peer: tuple[int, int, int]) -> bytes:
+        reader, config = self._reader, self._config
+        if reader.cut and config.faults.refuse_descriptors:
+            self.faults.done("refuse_descriptors", 0, 0, peer[0], peer[1])
+        if config.reply == "identity":
+            return of_datagram(peer, reader.descriptors, cut=reader.cut)
+        return self._prefix + message
 
     def _send_late(self, reply: Reply) -> None:
         """Send a reply, some time after its datagram: the name may be another socket's by now."""
@@ -297,7 +318,7 @@ class DatagramServer:
             if isinstance(sender, str):
                 self._counters.sent_bytes += self._send_to_path(reply, sender, uid)
             else:
-                self._counters.sent_bytes += self._sock.sendto(reply, sender)
+                self._counters.sent_bytes += self._send_to(reply, sender, uid)
         except OSError as error:
             self._undelivered(error.errno or 0)
 
@@ -313,11 +334,19 @@ class DatagramServer:
         """
         senders, now = self._pinned_senders, self._reactor.now
         try:
-            return self._sock.sendto(reply, senders.handle(path, uid, now))
+            return self._send_to(reply, senders.handle(path, uid, now), uid)
         except ConnectionRefusedError:
             # Its socket is closed; another may have been bound to the path since the last check.
             senders.forget(path)
-            return self._sock.sendto(reply, senders.handle(path, uid, now))
+            return self._send_to(reply, senders.handle(path, uid, now), uid)
+
+    def _send_to(self, reply: bytes, address: str | bytes, uid: int) -> int:
+        descriptors = self._reader.descriptors if self._config.echo_descriptors else ()
+        if not descriptors:
+            return self._sock.sendto(reply, address)
+        sent = self._sock.sendmsg([reply], control(descriptors), 0, address)
+        self._passed.sent_back(uid, self._sock.fileno(), len(descriptors))
+        return sent
 
     def _admits(self, pid: int, uid: int, gid: int) -> bool:
         if self._allow.everyone:

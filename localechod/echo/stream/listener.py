@@ -59,6 +59,7 @@ class Listener:
         self.config = config
         self.crash_keeper = context.crash_keeper
         self.buffers = context.buffers
+        self.passed = context.passed
         self._trouble = trouble
         self._bound = bound
         self._sock = bound.sock
@@ -203,7 +204,7 @@ class Listener:
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
-        if state.serial and not self.faults.settings:
+        if state.serial and self.config.is_plain:
             self.crash_keeper.resume(connection, state.serial)
 
     def _exchange(self, connection: Connection) -> None:
@@ -285,7 +286,7 @@ class Listener:
         self._admission.entered(connection.uid)
         self._empty.clear()
         self._connections.add(connection)
-        if not self.faults.settings:
+        if self.config.is_plain:
             self.crash_keeper.enter(connection)
         self._idle.connected()
 
@@ -316,5 +317,5 @@ class Listener:
 def _kind(config: EndpointConfig) -> type[Connection]:
     """Return the type of an endpoint's connections."""
     if config.type == "stream":
-        return StepwiseStream if config.faults else StreamConnection
-    return StepwiseRecords if config.faults else SeqpacketConnection
+        return StreamConnection if config.is_plain else StepwiseStream
+    return SeqpacketConnection if config.is_plain else StepwiseRecords

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
 from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
@@ -24,6 +25,7 @@ class Port(Protocol):
         crash_keeper: has to be told when the connection ends.
         buffers: has to be told how much the connection has buffered.
         faults: of the endpoint.
+        passed: descriptors that clients pass.
     """
 
     reactor: Reactor
@@ -33,6 +35,7 @@ class Port(Protocol):
     crash_keeper: CrashKeeper
     buffers: BufferBudget
     faults: EndpointFaults
+    passed: PassedDescriptors
 
     def observe(self, message: bytes, uid: int) -> None:
         """Log a message of a user, on an endpoint with `log_messages`."""

@@ -1,4 +1,7 @@
-"""Connections that are served one message at a time: those of endpoints with faults.
+"""Connections that are served one message at a time.
+
+Those are the connections of endpoints with faults, of endpoints that receive descriptors, and of
+those with `reply = "identity"`.
 
 A message is read when the reply to the one before is sent, and no byte after it is read with it.
 So what is unread is exact, where the connection is to be reset, and a client that sends ahead has
@@ -20,6 +23,8 @@ from msgspec.structs import replace
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import PYTHON
 from localechod.echo.fault_plan import Step, decide, next_step
+from localechod.echo.identity import of_connection
+from localechod.echo.passed import Ancillary, control, received
 from localechod.echo.persist.crash_slots import NEXT_LINE
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.reasons import Reason
@@ -60,10 +65,22 @@ class StepwiseConnection(Connection):
         timer: until it is over, nothing is read or written.
         ready: what to do when the descriptor is ready.
         half_closed: the client has read end of file, and gets no reply any more.
+        descriptors: passed with the message that is answered; they go with its reply.
+        cut: more were passed with it.
         last: the endpoint dies when this connection has ended; see `die_after`.
     """
 
-    __slots__ = ("half_closed", "held", "last", "number", "queue", "ready", "timer")
+    __slots__ = (
+        "cut",
+        "descriptors",
+        "half_closed",
+        "held",
+        "last",
+        "number",
+        "queue",
+        "ready",
+        "timer",
+    )
 
     number: int
     queue: deque[bytes]
@@ -72,6 +89,8 @@ class StepwiseConnection(Connection):
     ready: Ready
     half_closed: bool
     last: bool
+    descriptors: list[int]
+    cut: bool
 
     def like(self, fd: int, pid: int, uid: int, gid: int, now: float) -> Self:
         """See Flow."""
@@ -80,7 +99,8 @@ class StepwiseConnection(Connection):
         made.queue = deque()
         made.held = made.timer = None
         made.ready = Ready.BEGIN
-        made.half_closed = made.last = False
+        made.half_closed = made.last = made.cut = False
+        made.descriptors = []
         return made
 
     def configure(self, config: EndpointConfig) -> None:
@@ -192,6 +212,27 @@ class StepwiseConnection(Connection):
             self.end()
         else:
             self.take(message)
+            self._close_descriptors()
+
+    def _recv(self, size: int, space: int = 0) -> tuple[bytes, Ancillary]:
+        """Read bytes, with space for control data besides descriptors."""
+        if self._receives_descriptors():
+            space += self.port.passed.space(self.uid, self.fd)
+        data, ancillary, flags, _ = self.sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+        self.descriptors, self.cut = received(ancillary), bool(flags & socket.MSG_CTRUNC)
+        if self.cut and self.port.faults.settings.refuse_descriptors:
+            self._done("refuse_descriptors")
+        return data, ancillary
+
+    def _receives_descriptors(self) -> bool:
+        config = self.port.config
+        wanted = config.wants_descriptors and not config.faults.refuse_descriptors
+        return wanted and self.port.reactor.has_free_descriptor()
+
+    def _close_descriptors(self) -> None:
+        if self.descriptors:
+            self.port.passed.close(self.uid, self.descriptors)
+            self.descriptors = []
 
     def _answer(self, reply: bytes) -> None:
         """Answer one message, or not, as the faults have it."""
@@ -201,6 +242,8 @@ class StepwiseConnection(Connection):
         if self.half_closed:
             self._go_on()
             return
+        if self.port.config.reply == "identity":
+            reply = of_connection(self.sock, self.descriptors, cut=self.cut)
         outcome = decide(faults.settings, self.number, self.messages, reply, self.held)
         for fault in outcome.done:
             self._done(fault)
@@ -229,7 +272,7 @@ class StepwiseConnection(Connection):
             size = len(self.unsent)
             piece = min(settings.pieces or size, size)
             try:
-                sent = os.write(self.fd, self.unsent[:piece])
+                sent = self._send_piece(self.unsent[:piece])
             except BlockingIOError:
                 break
             except OSError as error:
@@ -243,6 +286,14 @@ class StepwiseConnection(Connection):
                     return
         self._watch(select.EPOLLOUT, Ready.WRITE)
         self.account()
+
+    def _send_piece(self, piece: memoryview) -> int:
+        if not self.descriptors or not self.port.config.echo_descriptors:
+            return os.write(self.fd, piece)
+        sent = self.sock.sendmsg([piece], control(self.descriptors))
+        self.port.passed.sent_back(self.uid, self.fd, len(self.descriptors))
+        self._close_descriptors()
+        return sent
 
     def _count(self, sent: int) -> None:
         self.active_at = self.port.reactor.now
@@ -279,6 +330,8 @@ class StepwiseConnection(Connection):
     def close_now(self) -> None:
         """See Connection."""
         self._cancel()
+        self._close_descriptors()
+        self.port.passed.forget(self.uid, self.fd)
         super().close_now()
         if self.last:
             self.port.faults.die()
@@ -325,16 +378,18 @@ class StepwiseConnection(Connection):
 
 
 class StepwiseStream(StepwiseConnection, StreamConnection):
-    """Serves one client of a stream endpoint with faults."""
+    """Serves one client of a stream endpoint."""
 
     __slots__ = ()
 
     def _receive(self) -> bytes | None:
         size = rest(self._need_framer()) or self.read_size
         if size == NEXT_LINE:
-            ahead = self.sock.recv(_PEEK, socket.MSG_PEEK)
+            # Descriptors go with the message of whose bytes they came with the last.
+            wanted = self.read_size if self.port.config.wants_descriptors else _PEEK
+            ahead = self.sock.recv(wanted, socket.MSG_PEEK)
             size = ahead.find(b"\n") + 1 or len(ahead)
-        return os.read(self.fd, min(size, self.read_size)) or None
+        return self._recv(min(size, self.read_size))[0] or None
 
     def take(self, data: bytes) -> None:
         """See Connection."""
@@ -380,12 +435,13 @@ class StepwiseStream(StepwiseConnection, StreamConnection):
 
 
 class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
-    """Serves one client of a seqpacket endpoint with faults."""
+    """Serves one client of a seqpacket endpoint."""
 
     __slots__ = ()
 
     def _receive(self) -> bytes | None:
-        return self._record_or_end()
+        record, ancillary = self._recv(self.limit + 1, ANCILLARY)
+        return record if record or ancillary else None
 
     def take(self, record: bytes) -> None:
         """See Connection."""
