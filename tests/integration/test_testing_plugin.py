@@ -99,6 +99,12 @@ def test_peers_answer_and_nothing_is_left(pytester: pytest.Pytester, notes: Path
     assert nothing_is_left(notes)
 
 
+def test_the_daemon_imports_nothing_of_the_project(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(inotify_simple="raise SystemExit('not the library')")
+    pytester.makepyfile("def test_it(local_peer):\n    local_peer()\n")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_each_xdist_worker_has_one_daemon(pytester: pytest.Pytester, notes: Path) -> None:
     for number in range(4):
         pytester.makepyfile(**{f"test_{number}": NOTE + USE})
