@@ -21,7 +21,8 @@ from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
-from localechod.echo.stream.stepwise import StepwiseRecords, StepwiseStream
+from localechod.echo.stream.stepwise_records import StepwiseRecords
+from localechod.echo.stream.stepwise_stream import StepwiseStream
 from localechod.localsocket.bind import Bound
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
@@ -93,13 +94,10 @@ class Listener:
         self.config = config
         self._admission.configure(config)
         self.faults.configure(config)
-        if type(self._model) is _kind(config):
-            self._model.configure(config)
-            for connection in list(self._connections):
-                connection.configure(config)
-        else:
-            self._model = _kind(config).model(self)
-            for connection in list(self._connections):
+        before, self._model = type(self._model), _kind(config).model(self)
+        for connection in list(self._connections):
+            connection.configure(config)
+            if before is not type(self._model) and connection in self._connections:
                 self._exchange(connection)
         self._idle.configure(config.idle_timeout)
         self._accept_again()

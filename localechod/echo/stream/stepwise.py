@@ -14,7 +14,6 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum, auto
 from typing import Self
 
@@ -25,18 +24,9 @@ from localechod.echo.fastpath import PYTHON
 from localechod.echo.fault_plan import Step, decide, next_step
 from localechod.echo.identity import of_connection
 from localechod.echo.passed import Ancillary, control, received
-from localechod.echo.persist.crash_slots import NEXT_LINE
 from localechod.echo.persist.snapshot import ConnectionSnapshot
-from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
-from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.lingering import has_unread
-from localechod.echo.stream.resync import rest
-from localechod.echo.stream.seqpacket import ANCILLARY, SeqpacketConnection
-from localechod.framing import MessageTooLongError
-
-# Bytes that are looked at to find the end of a message.
-_PEEK = 4096
 
 # Pieces of a reply that are written in one turn, at most.
 _PIECES = 16
@@ -119,7 +109,7 @@ class StepwiseConnection(Connection):
         """See Connection."""
         if self.ready is Ready.BEGIN:
             self._begin()
-            self._read_at_once()
+            self._read_if_ready()
         elif self.ready is Ready.READ:
             self._read()
         elif self.ready is Ready.WRITE:
@@ -134,7 +124,7 @@ class StepwiseConnection(Connection):
             self.number = self.port.faults.next_connection()
         self._go_on()
 
-    def _read_at_once(self) -> None:
+    def _read_if_ready(self) -> None:
         """A client that has just connected has probably sent something already."""
         if self.ready is Ready.READ:
             self._read()
@@ -269,21 +259,17 @@ class StepwiseConnection(Connection):
                     self._go_on()
                     return
                 self.unsent = memoryview(self.queue.popleft())
-            size = len(self.unsent)
-            piece = min(settings.pieces or size, size)
+            piece = settings.pieces or len(self.unsent)
             try:
-                sent = self._send_piece(self.unsent[:piece])
+                self._count(self._send_piece(self.unsent[:piece]))
             except BlockingIOError:
                 break
             except OSError as error:
                 self._unsendable(error)
                 return
-            self._count(sent)
-            if sent < size:
-                self.unsent = self.unsent[sent:]
-                if settings.pause:
-                    self._wait(settings.pause, self._write)
-                    return
+            if self.unsent is not None and settings.pause:
+                self._wait(settings.pause, self._write)
+                return
         self._watch(select.EPOLLOUT, Ready.WRITE)
         self.account()
 
@@ -299,8 +285,8 @@ class StepwiseConnection(Connection):
         self.active_at = self.port.reactor.now
         self.sent += sent
         self.port.counters.sent_bytes += sent
-        if self.unsent is not None and sent == len(self.unsent):
-            self.unsent = None
+        if self.unsent is not None:
+            self.unsent = self.unsent[sent:] or None
 
     def _unsendable(self, error: OSError) -> None:
         self.unsent = None
@@ -375,101 +361,3 @@ class StepwiseConnection(Connection):
     def _last_reply(self) -> bytes:
         """Return the reply to what is left at end of file; b"" for none."""
         raise NotImplementedError
-
-
-class StepwiseStream(StepwiseConnection, StreamConnection):
-    """Serves one client of a stream endpoint."""
-
-    __slots__ = ()
-
-    def _receive(self) -> bytes | None:
-        size = rest(self._need_framer()) or self.read_size
-        if size == NEXT_LINE:
-            # Descriptors go with the message of whose bytes they came with the last.
-            wanted = self.read_size if self.port.config.wants_descriptors else _PEEK
-            ahead = self.sock.recv(wanted, socket.MSG_PEEK)
-            size = ahead.find(b"\n") + 1 or len(ahead)
-        return self._recv(min(size, self.read_size))[0] or None
-
-    def take(self, data: bytes) -> None:
-        """See Connection."""
-        self.active_at = self.port.reactor.now
-        counters = self.port.counters
-        self.received += len(data)
-        counters.received_bytes += len(data)
-        framer = self._need_framer()
-        before, dropped = framer.messages, framer.dropped
-        try:
-            reply = framer.feed(data)
-        except MessageTooLongError:
-            counters.errors[Reason.TOO_LONG] += 1
-            self.close()
-            return
-        counters.messages += framer.messages - before
-        if framer.dropped != dropped:
-            counters.errors[Reason.TOO_LONG] += 1
-        if reply:
-            self._answer(reply)
-        else:
-            self.account()
-
-    def _last_reply(self) -> bytes:
-        framer = self._need_framer()
-        before, dropped = framer.messages, framer.dropped
-        reply = framer.finish()
-        self.port.counters.messages += framer.messages - before
-        if framer.dropped != dropped:
-            self.port.counters.errors[Reason.INCOMPLETE] += 1
-        return reply
-
-    def _has_input(self) -> bool:
-        return bool(self.sock.recv(1, socket.MSG_PEEK))
-
-    def _flush(self) -> None:
-        data = b"".join((self.unsent or b"", *self.queue))
-        self.queue.clear()
-        self.unsent = memoryview(data) if data else None
-        if self.unsent is not None:
-            with suppress(OSError):  # the client has left, or does not read
-                self._count(os.write(self.fd, data))
-
-
-class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
-    """Serves one client of a seqpacket endpoint."""
-
-    __slots__ = ()
-
-    def _receive(self) -> bytes | None:
-        record, ancillary = self._recv(self.limit + 1, ANCILLARY)
-        return record if record or ancillary else None
-
-    def take(self, record: bytes) -> None:
-        """See Connection."""
-        self.active_at = self.port.reactor.now
-        counters = self.port.counters
-        self.received += len(record)
-        counters.received_bytes += len(record)
-        if len(record) > self.limit:
-            counters.errors[Reason.TOO_LONG] += 1
-            return
-        if self.port.config.log_messages:
-            self.port.observe(record, self.uid)
-        self.fast_messages += 1
-        counters.messages += 1
-        self._answer(self.prefix + record)
-
-    def _last_reply(self) -> bytes:
-        return b""
-
-    def _has_input(self) -> bool:
-        record, ancillary, _flags, _sender = self.sock.recvmsg(1, ANCILLARY, socket.MSG_PEEK)
-        return bool(record or ancillary)
-
-    def _flush(self) -> None:
-        """Send at once what waits; of what the socket has no space for, one record stays."""
-        with suppress(OSError):
-            while self.unsent is not None or self.queue:
-                if self.unsent is None:
-                    self.unsent = memoryview(self.queue.popleft())
-                self._count(os.write(self.fd, self.unsent))
-        self.queue.clear()
