@@ -58,6 +58,7 @@ class Listener:
         self.counters = context.counters
         self.observe = context.endpoint_log.received
         self.config = config
+        self._is_plain = config.is_plain
         self.crash_keeper = context.crash_keeper
         self.buffers = context.buffers
         self.passed = context.passed
@@ -93,6 +94,7 @@ class Listener:
         """Apply settings that need no other socket; `allow` applies to new connections."""
         self.config = config
         self._admission.configure(config)
+        self._is_plain = config.is_plain
         self.faults.configure(config)
         before, self._model = type(self._model), _kind(config).model(self)
         for connection in list(self._connections):
@@ -202,7 +204,7 @@ class Listener:
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
-        if state.serial and self.config.is_plain:
+        if state.serial and self._is_plain:
             self.crash_keeper.resume(connection, state.serial)
 
     def _exchange(self, connection: Connection) -> None:
@@ -284,7 +286,7 @@ class Listener:
         self._admission.entered(connection.uid)
         self._empty.clear()
         self._connections.add(connection)
-        if self.config.is_plain:
+        if self._is_plain:
             self.crash_keeper.enter(connection)
         self._idle.connected()
 

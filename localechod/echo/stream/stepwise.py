@@ -207,7 +207,7 @@ class StepwiseConnection(Connection):
     def _recv(self, size: int, space: int = 0) -> tuple[bytes, Ancillary]:
         """Read bytes, with space for control data besides descriptors."""
         if self._receives_descriptors():
-            space += self.port.passed.space(self.uid, self.fd)
+            space += self.port.passed.space(self.uid)
         data, ancillary, flags, _ = self.sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
         self.descriptors, self.cut = received(ancillary), bool(flags & socket.MSG_CTRUNC)
         if self.cut and self.port.faults.settings.refuse_descriptors:
@@ -317,7 +317,7 @@ class StepwiseConnection(Connection):
         """See Connection."""
         self._cancel()
         self._close_descriptors()
-        self.port.passed.forget(self.uid, self.fd)
+        self.port.passed.forget(self.fd)
         super().close_now()
         if self.last:
             self.port.faults.die()
