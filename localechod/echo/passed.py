@@ -37,30 +37,25 @@ class PassedDescriptors:
         # By user: how many were sent back on each socket since its receivers had read everything.
         self._unread: dict[int, dict[int, int]] = {}
 
-    def space(self, uid: int, sock: int) -> int:
-        """Return the bytes of control data to receive a user's descriptors with; 0: none.
-
-        Args:
-            uid: the user who may have passed some.
-            sock: the descriptor of the socket on which they would be sent back.
-        """
+    def space(self, uid: int) -> int:
+        """Return the bytes of control data to receive a user's descriptors with; 0: none."""
         closing = self._closing.get(uid)
         if len(closing or ()) > PASSED or (
             closing is None and len(self._closing) >= PASSED_THREADS
         ):
             return 0
-        return _SPACE if self._may_send_back(uid, sock) else 0
+        return _SPACE if self._may_send_back(uid) else 0
 
     def sent_back(self, uid: int, sock: int, count: int) -> None:
         """Note that so many were sent on a socket to a user."""
         own = self._unread.setdefault(uid, {})
         own[sock] = own.get(sock, 0) + count
 
-    def forget(self, uid: int, sock: int) -> None:
-        """Note that a socket will be closed."""
-        own = self._unread.get(uid)
-        if own is not None and own.pop(sock, 0) and not own:
-            del self._unread[uid]
+    def forget(self, sock: int) -> None:
+        """Note that a socket will be closed, or that its receivers have read everything."""
+        for uid, own in list(self._unread.items()):
+            if own.pop(sock, 0) and not own:
+                del self._unread[uid]
 
     def close(self, uid: int, descriptors: Sequence[int]) -> None:
         """Close descriptors that this user has passed, without waiting for it."""
@@ -86,9 +81,7 @@ class PassedDescriptors:
             with suppress(OSError):  # EIO and the like: it is closed in any case
                 os.close(descriptor)
 
-    def _may_send_back(self, uid: int, sock: int) -> bool:
-        if sock in self._unread.get(uid, {}) and not has_unread(sock):
-            self.forget(uid, sock)
+    def _may_send_back(self, uid: int) -> bool:
         for user, most in ((uid, PASSED_UNREAD_PER_USER), (None, PASSED_UNREAD)):
             if self._count(user) + PASSED > most:
                 self._refresh()
@@ -101,10 +94,9 @@ class PassedDescriptors:
         return sum(sum(own.values()) for own in users)
 
     def _refresh(self) -> None:
-        for uid, own in list(self._unread.items()):
-            for sock in list(own):
-                if not has_unread(sock):
-                    self.forget(uid, sock)
+        for sock in {sock for own in self._unread.values() for sock in own}:
+            if not has_unread(sock):
+                self.forget(sock)
 
 
 def received(ancillary: Ancillary) -> list[int]:

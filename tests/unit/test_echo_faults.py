@@ -151,3 +151,17 @@ def test_a_drain_ends_such_connections_by_its_deadline(
         await act(supervisor)
 
     live(store, sockdir, ENDPOINT.format(kind, faults, ""), drained)
+
+
+def test_a_restart_sends_late_replies_to_datagrams_at_once(sockdir: Path, store: Kept) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.bind(str(sockdir / "client"))
+
+        async def act(supervisor: Supervisor) -> None:
+            for number in range(3):
+                sock.sendto(b"%d" % number, str(sockdir / "a.sock"))
+            await received(supervisor, 3)
+
+        live(store, sockdir, ENDPOINT.format("datagram", "delay = 3600", ""), act)
+        assert [sock.recv(100) for _ in range(3)] == [b"0", b"1", b"2"]

@@ -4,9 +4,9 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from localechod.echo.counters import Counters
 from localechod.echo.fault_plan import decide
@@ -26,6 +26,18 @@ class Reply(NamedTuple):
     peer: tuple[int, int, int]
 
 
+class Outlet(Protocol):
+    """Sends replies to those of their senders that may still get them."""
+
+    def begin_late(self, replies: Iterable[Reply]) -> None:
+        """Begin a turn, in which some of these are sent: one list of senders serves all."""
+        ...
+
+    def send_late(self, reply: Reply) -> bool:
+        """Send a reply, or count why not; False: this turn has taken long enough."""
+        ...
+
+
 @dataclass(order=True, slots=True)
 class _Late:
     due: float
@@ -39,7 +51,7 @@ class FaultyReplies:
     Delayed replies are limited in bytes for each user; further ones are dropped and counted.
 
     Args:
-        send: sends a reply at once, if its sender may still get it.
+        outlet: sends them.
     """
 
     def __init__(
@@ -47,12 +59,12 @@ class FaultyReplies:
         loop: asyncio.AbstractEventLoop,
         faults: EndpointFaults,
         counters: Counters,
-        send: Callable[[Reply], None],
+        outlet: Outlet,
     ) -> None:
         self._loop = loop
         self._faults = faults
         self._counters = counters
-        self._send = send
+        self._outlet = outlet
         self._messages = 0
         self._serial = 0
         self._held: Reply | None = None
@@ -79,7 +91,7 @@ class FaultyReplies:
             if outcome.wait:
                 self._delay(each, outcome.wait)
             else:
-                self._send(each)
+                self._outlet.send_late(each)
         self._die_if_last()
 
     def close(self) -> None:
@@ -90,6 +102,7 @@ class FaultyReplies:
         self._late.clear()
         self._bytes.clear()
         self._held = None
+        self._messages = 0
 
     def _delay(self, reply: Reply, seconds: float) -> None:
         uid, size = reply.peer[1], len(reply.data) + DELAYED_OVERHEAD
@@ -108,18 +121,32 @@ class FaultyReplies:
         wait = max(0.0, self._late[0].due - time.monotonic())
         self._timer = self._loop.call_later(wait, self._send_due)
 
+    def flush(self) -> None:
+        """Send all that waits at once."""
+        replies = [each.reply for each in sorted(self._late)]
+        replies += [] if self._held is None else [self._held]
+        self._outlet.begin_late(replies)
+        for reply in replies:
+            self._outlet.send_late(reply)
+        self.close()
+
     def _send_due(self) -> None:
         self._timer = None
         now = time.monotonic()
-        for _ in range(_BATCH):
-            if not self._late or self._late[0].due > now:
-                break
-            reply = heapq.heappop(self._late).reply
-            uid = reply.peer[1]
-            self._bytes[uid] -= len(reply.data) + DELAYED_OVERHEAD
+        due: list[_Late] = []
+        while len(due) < _BATCH and self._late and self._late[0].due <= now:
+            due.append(heapq.heappop(self._late))
+        self._outlet.begin_late(each.reply for each in due)
+        going_on = True
+        for each in due:
+            if not going_on:
+                heapq.heappush(self._late, each)
+                continue
+            uid = each.reply.peer[1]
+            self._bytes[uid] -= len(each.reply.data) + DELAYED_OVERHEAD
             if not self._bytes[uid]:
                 del self._bytes[uid]
-            self._send(reply)
+            going_on = self._outlet.send_late(each.reply)
         if self._late:
             self._schedule()
         self._die_if_last()

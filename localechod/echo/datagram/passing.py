@@ -52,7 +52,7 @@ class DatagramReader:
             if self.receives:
                 # Whose it is decides whether its descriptors are received.
                 _, ancillary, _, _ = sock.recvmsg(1, size, socket.MSG_PEEK)
-                space = self._passed.space(control(ancillary)[0][1], sock.fileno())
+                space = self._passed.space(control(ancillary)[0][1])
             message, ancillary, flags, sender = sock.recvmsg(
                 limit + 1, size + space, socket.MSG_CMSG_CLOEXEC
             )

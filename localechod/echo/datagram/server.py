@@ -4,7 +4,7 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
@@ -70,9 +70,7 @@ class DatagramServer:
         self._counters = context.counters
         self._endpoint_log = context.endpoint_log
         self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
-        self._faulty = FaultyReplies(
-            context.reactor.loop, self.faults, context.counters, self._send_late
-        )
+        self._faulty = FaultyReplies(context.reactor.loop, self.faults, context.counters, self)
         self._reader = DatagramReader(context.passed)
         self._passed = context.passed
         self._set(config)
@@ -99,11 +97,12 @@ class DatagramServer:
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
         self._answer_datagrams = datagram_function(self._limit)
-        if not config.is_plain:
+        self._is_plain, self._is_faulty = config.is_plain, bool(config.faults)
+        if not self._is_plain:
             self._answer_datagrams = self._reader.answer_datagrams
         self._reader.receives = config.wants_descriptors and not config.faults.refuse_descriptors
         # All senders get a reply, and nothing is logged.
-        self._uniform = not config.allow and not config.log_messages and config.is_plain
+        self._uniform = not config.allow and not config.log_messages and self._is_plain
 
     def _events(self) -> int:
         return 0 if self._config.faults.never_read else select.EPOLLIN
@@ -134,7 +133,8 @@ class DatagramServer:
         self._bound.close()
 
     def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
-        """Return nothing: datagrams that are not answered wait in the socket itself."""
+        """Send late replies at once; datagrams that are not answered wait in the socket itself."""
+        self._faulty.flush()
         return []
 
     async def drain(self) -> None:
@@ -164,6 +164,7 @@ class DatagramServer:
     def _unregister(self) -> None:
         self._reactor.unregister(self._sock.fileno())
         self._faulty.close()
+        self._passed.forget(self._sock.fileno())
         self._pinned_senders.close()
         self._proven_senders.close()
         self._proof_budget.ours.discard(self._name)
@@ -256,17 +257,20 @@ class DatagramServer:
         counters.messages += 1
         if self._config.log_messages:
             self._endpoint_log.received(message, uid)
-        if self._config.is_plain:
-            reply = self._prefix + message
+        reply = self._prefix + message if self._is_plain else self._special_reply(message, peer)
+        if sender and self._is_faulty:
+            self._faulty.answer(Reply(reply, sender, peer))
         else:
-            reply = self._special_reply(message, peer)
+            self._send(reply, sender, peer, sent_at)
+
+    def _send(
+        self, reply: bytes, sender: str | bytes | None, peer: tuple[int, int, int], sent_at: float
+    ) -> None:
         refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
-            counters.errors[refusal] += 1
-        elif sender and self._config.faults:
-            self._faulty.answer(Reply(reply, sender, peer))
+            self._counters.errors[refusal] += 1
         elif sender:
-            self._reply(reply, sender, uid)
+            self._reply(reply, sender, peer[1])
 
     def _special_reply(self, message: bytes, peer: tuple[int, int, int]) -> bytes:
         reader, config = self._reader, self._config
@@ -276,16 +280,17 @@ class DatagramServer:
             return of_datagram(peer, reader.descriptors, cut=reader.cut)
         return self._prefix + message
 
-    def _send_late(self, reply: Reply) -> None:
-        """Send a reply, some time after its datagram: the name may be another socket's by now."""
-        data, sender, peer = reply
+    def begin_late(self, replies: Iterable[Reply]) -> None:
+        """See Outlet."""
+        self._proven_senders.seconds = 0.0
         self._pinned_senders.begin()
-        self._proven_senders.begin([sender] if isinstance(sender, bytes) else [])
-        refusal = self._refusal(sender, len(data), peer, 0.0)
-        if refusal:
-            self._counters.errors[refusal] += 1
-        else:
-            self._reply(data, sender, peer[1])
+        senders = (each.sender for each in replies)
+        self._proven_senders.begin(each for each in senders if isinstance(each, bytes))
+
+    def send_late(self, reply: Reply) -> bool:
+        """See Outlet."""
+        self._send(reply.data, reply.sender, reply.peer, 0.0)
+        return self._seconds() < _PROOFS
 
     def _refusal(
         self, sender: str | bytes | None, size: int, peer: tuple[int, int, int], sent_at: float

@@ -21,7 +21,8 @@ from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
-from localechod.echo.stream.stepwise import StepwiseRecords, StepwiseStream
+from localechod.echo.stream.stepwise_records import StepwiseRecords
+from localechod.echo.stream.stepwise_stream import StepwiseStream
 from localechod.localsocket.bind import Bound
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
@@ -57,6 +58,7 @@ class Listener:
         self.counters = context.counters
         self.observe = context.endpoint_log.received
         self.config = config
+        self._is_plain = config.is_plain
         self.crash_keeper = context.crash_keeper
         self.buffers = context.buffers
         self.passed = context.passed
@@ -92,14 +94,12 @@ class Listener:
         """Apply settings that need no other socket; `allow` applies to new connections."""
         self.config = config
         self._admission.configure(config)
+        self._is_plain = config.is_plain
         self.faults.configure(config)
-        if type(self._model) is _kind(config):
-            self._model.configure(config)
-            for connection in list(self._connections):
-                connection.configure(config)
-        else:
-            self._model = _kind(config).model(self)
-            for connection in list(self._connections):
+        before, self._model = type(self._model), _kind(config).model(self)
+        for connection in list(self._connections):
+            connection.configure(config)
+            if before is not type(self._model) and connection in self._connections:
                 self._exchange(connection)
         self._idle.configure(config.idle_timeout)
         self._accept_again()
@@ -204,7 +204,7 @@ class Listener:
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
-        if state.serial and self.config.is_plain:
+        if state.serial and self._is_plain:
             self.crash_keeper.resume(connection, state.serial)
 
     def _exchange(self, connection: Connection) -> None:
@@ -286,7 +286,7 @@ class Listener:
         self._admission.entered(connection.uid)
         self._empty.clear()
         self._connections.add(connection)
-        if self.config.is_plain:
+        if self._is_plain:
             self.crash_keeper.enter(connection)
         self._idle.connected()
 

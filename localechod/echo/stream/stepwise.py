@@ -8,14 +8,8 @@ So what is unread is exact, where the connection is to be reset, and a client th
 one reply waiting, not many. Waits are timers of the event loop.
 """
 
-import asyncio
-import os
 import select
 import socket
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from enum import Enum, auto
 from typing import Self
 
 from msgspec.structs import replace
@@ -24,83 +18,37 @@ from localechod.config import EndpointConfig
 from localechod.echo.fastpath import PYTHON
 from localechod.echo.fault_plan import Step, decide, next_step
 from localechod.echo.identity import of_connection
-from localechod.echo.passed import Ancillary, control, received
-from localechod.echo.persist.crash_slots import NEXT_LINE
 from localechod.echo.persist.snapshot import ConnectionSnapshot
-from localechod.echo.reasons import Reason
-from localechod.echo.stream.connection import Connection
-from localechod.echo.stream.framed import StreamConnection
+from localechod.echo.stream.answering import Answering, Ready
 from localechod.echo.stream.lingering import has_unread
-from localechod.echo.stream.resync import rest
-from localechod.echo.stream.seqpacket import ANCILLARY, SeqpacketConnection
-from localechod.framing import MessageTooLongError
-
-# Bytes that are looked at to find the end of a message.
-_PEEK = 4096
-
-# Pieces of a reply that are written in one turn, at most.
-_PIECES = 16
 
 # Seconds from one look to the next whether the client has read everything; see lingering.py.
 _SOONEST, _LATEST = 0.001, 1.0
 
 
-class Ready(Enum):
-    """What to do when the descriptor is ready."""
-
-    BEGIN = auto()  # all there is to do at the beginning
-    READ = auto()
-    WRITE = auto()
-    RESET = auto()
-    CLOSE = auto()  # the client has left, while nothing was to be read or written
-
-
-class StepwiseConnection(Connection):
+class StepwiseConnection(Answering):
     """What such stream and seqpacket connections share.
 
     Attributes:
         number: of the connection; see fault_plan.py. 0 before it is served first.
-        queue: replies to send after `unsent`.
         held: a reply that is sent after the next one.
-        timer: until it is over, nothing is read or written.
-        ready: what to do when the descriptor is ready.
         half_closed: the client has read end of file, and gets no reply any more.
-        descriptors: passed with the message that is answered; they go with its reply.
-        cut: more were passed with it.
         last: the endpoint dies when this connection has ended; see `die_after`.
     """
 
-    __slots__ = (
-        "cut",
-        "descriptors",
-        "half_closed",
-        "held",
-        "last",
-        "number",
-        "queue",
-        "ready",
-        "timer",
-    )
+    __slots__ = ("half_closed", "held", "last", "number")
 
     number: int
-    queue: deque[bytes]
     held: bytes | None
-    timer: asyncio.TimerHandle | None
-    ready: Ready
     half_closed: bool
     last: bool
-    descriptors: list[int]
-    cut: bool
 
     def like(self, fd: int, pid: int, uid: int, gid: int, now: float) -> Self:
         """See Flow."""
         made = super().like(fd, pid, uid, gid, now)
         made.number = 0
-        made.queue = deque()
-        made.held = made.timer = None
-        made.ready = Ready.BEGIN
-        made.half_closed = made.last = made.cut = False
-        made.descriptors = []
+        made.held = None
+        made.half_closed = made.last = False
         return made
 
     def configure(self, config: EndpointConfig) -> None:
@@ -119,7 +67,7 @@ class StepwiseConnection(Connection):
         """See Connection."""
         if self.ready is Ready.BEGIN:
             self._begin()
-            self._read_at_once()
+            self._read_if_ready()
         elif self.ready is Ready.READ:
             self._read()
         elif self.ready is Ready.WRITE:
@@ -134,24 +82,10 @@ class StepwiseConnection(Connection):
             self.number = self.port.faults.next_connection()
         self._go_on()
 
-    def _read_at_once(self) -> None:
+    def _read_if_ready(self) -> None:
         """A client that has just connected has probably sent something already."""
         if self.ready is Ready.READ:
             self._read()
-
-    def _watch(self, events: int, ready: Ready) -> None:
-        self.ready = ready
-        self.port.reactor.modify(self.fd, events)
-
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        """Do nothing for so long; if the client leaves meanwhile, close."""
-
-        def over() -> None:
-            self.timer = None
-            then()
-
-        self._watch(0, Ready.CLOSE)
-        self.timer = self.port.reactor.loop.call_later(seconds, over)
 
     def _go_on(self) -> None:
         """Do what comes next, after what was sent."""
@@ -214,26 +148,6 @@ class StepwiseConnection(Connection):
             self.take(message)
             self._close_descriptors()
 
-    def _recv(self, size: int, space: int = 0) -> tuple[bytes, Ancillary]:
-        """Read bytes, with space for control data besides descriptors."""
-        if self._receives_descriptors():
-            space += self.port.passed.space(self.uid, self.fd)
-        data, ancillary, flags, _ = self.sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
-        self.descriptors, self.cut = received(ancillary), bool(flags & socket.MSG_CTRUNC)
-        if self.cut and self.port.faults.settings.refuse_descriptors:
-            self._done("refuse_descriptors")
-        return data, ancillary
-
-    def _receives_descriptors(self) -> bool:
-        config = self.port.config
-        wanted = config.wants_descriptors and not config.faults.refuse_descriptors
-        return wanted and self.port.reactor.has_free_descriptor()
-
-    def _close_descriptors(self) -> None:
-        if self.descriptors:
-            self.port.passed.close(self.uid, self.descriptors)
-            self.descriptors = []
-
     def _answer(self, reply: bytes) -> None:
         """Answer one message, or not, as the faults have it."""
         faults = self.port.faults
@@ -259,55 +173,6 @@ class StepwiseConnection(Connection):
         else:
             self._write()
 
-    def _write(self) -> None:
-        """Send what is to be sent, in pieces if there are to be pieces."""
-        settings = self.port.faults.settings
-        for _ in range(_PIECES):
-            if self.unsent is None:
-                if not self.queue:
-                    self.account()
-                    self._go_on()
-                    return
-                self.unsent = memoryview(self.queue.popleft())
-            size = len(self.unsent)
-            piece = min(settings.pieces or size, size)
-            try:
-                sent = self._send_piece(self.unsent[:piece])
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self._unsendable(error)
-                return
-            self._count(sent)
-            if sent < size:
-                self.unsent = self.unsent[sent:]
-                if settings.pause:
-                    self._wait(settings.pause, self._write)
-                    return
-        self._watch(select.EPOLLOUT, Ready.WRITE)
-        self.account()
-
-    def _send_piece(self, piece: memoryview) -> int:
-        if not self.descriptors or not self.port.config.echo_descriptors:
-            return os.write(self.fd, piece)
-        sent = self.sock.sendmsg([piece], control(self.descriptors))
-        self.port.passed.sent_back(self.uid, self.fd, len(self.descriptors))
-        self._close_descriptors()
-        return sent
-
-    def _count(self, sent: int) -> None:
-        self.active_at = self.port.reactor.now
-        self.sent += sent
-        self.port.counters.sent_bytes += sent
-        if self.unsent is not None and sent == len(self.unsent):
-            self.unsent = None
-
-    def _unsendable(self, error: OSError) -> None:
-        self.unsent = None
-        self.fail(error)
-        if self.fd >= 0:  # a reply that was too long
-            self._write()
-
     def end(self) -> None:
         """See Connection; what is incomplete or held back is answered first."""
         reply = self._last_reply()
@@ -324,22 +189,14 @@ class StepwiseConnection(Connection):
             self.close()
 
     def buffered(self) -> int:
-        """See Connection; with the replies that wait."""
-        return super().buffered() + sum(map(len, self.queue)) + len(self.held or b"")
+        """See Connection; with a reply that is held back."""
+        return super().buffered() + len(self.held or b"")
 
     def close_now(self) -> None:
         """See Connection."""
-        self._cancel()
-        self._close_descriptors()
-        self.port.passed.forget(self.uid, self.fd)
         super().close_now()
         if self.last:
             self.port.faults.die()
-
-    def _cancel(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
     def freeze(self) -> ConnectionSnapshot:
         """See Connection; replies that wait are due at once."""
@@ -375,101 +232,3 @@ class StepwiseConnection(Connection):
     def _last_reply(self) -> bytes:
         """Return the reply to what is left at end of file; b"" for none."""
         raise NotImplementedError
-
-
-class StepwiseStream(StepwiseConnection, StreamConnection):
-    """Serves one client of a stream endpoint."""
-
-    __slots__ = ()
-
-    def _receive(self) -> bytes | None:
-        size = rest(self._need_framer()) or self.read_size
-        if size == NEXT_LINE:
-            # Descriptors go with the message of whose bytes they came with the last.
-            wanted = self.read_size if self.port.config.wants_descriptors else _PEEK
-            ahead = self.sock.recv(wanted, socket.MSG_PEEK)
-            size = ahead.find(b"\n") + 1 or len(ahead)
-        return self._recv(min(size, self.read_size))[0] or None
-
-    def take(self, data: bytes) -> None:
-        """See Connection."""
-        self.active_at = self.port.reactor.now
-        counters = self.port.counters
-        self.received += len(data)
-        counters.received_bytes += len(data)
-        framer = self._need_framer()
-        before, dropped = framer.messages, framer.dropped
-        try:
-            reply = framer.feed(data)
-        except MessageTooLongError:
-            counters.errors[Reason.TOO_LONG] += 1
-            self.close()
-            return
-        counters.messages += framer.messages - before
-        if framer.dropped != dropped:
-            counters.errors[Reason.TOO_LONG] += 1
-        if reply:
-            self._answer(reply)
-        else:
-            self.account()
-
-    def _last_reply(self) -> bytes:
-        framer = self._need_framer()
-        before, dropped = framer.messages, framer.dropped
-        reply = framer.finish()
-        self.port.counters.messages += framer.messages - before
-        if framer.dropped != dropped:
-            self.port.counters.errors[Reason.INCOMPLETE] += 1
-        return reply
-
-    def _has_input(self) -> bool:
-        return bool(self.sock.recv(1, socket.MSG_PEEK))
-
-    def _flush(self) -> None:
-        data = b"".join((self.unsent or b"", *self.queue))
-        self.queue.clear()
-        self.unsent = memoryview(data) if data else None
-        if self.unsent is not None:
-            with suppress(OSError):  # the client has left, or does not read
-                self._count(os.write(self.fd, data))
-
-
-class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
-    """Serves one client of a seqpacket endpoint."""
-
-    __slots__ = ()
-
-    def _receive(self) -> bytes | None:
-        record, ancillary = self._recv(self.limit + 1, ANCILLARY)
-        return record if record or ancillary else None
-
-    def take(self, record: bytes) -> None:
-        """See Connection."""
-        self.active_at = self.port.reactor.now
-        counters = self.port.counters
-        self.received += len(record)
-        counters.received_bytes += len(record)
-        if len(record) > self.limit:
-            counters.errors[Reason.TOO_LONG] += 1
-            return
-        if self.port.config.log_messages:
-            self.port.observe(record, self.uid)
-        self.fast_messages += 1
-        counters.messages += 1
-        self._answer(self.prefix + record)
-
-    def _last_reply(self) -> bytes:
-        return b""
-
-    def _has_input(self) -> bool:
-        record, ancillary, _flags, _sender = self.sock.recvmsg(1, ANCILLARY, socket.MSG_PEEK)
-        return bool(record or ancillary)
-
-    def _flush(self) -> None:
-        """Send at once what waits; of what the socket has no space for, one record stays."""
-        with suppress(OSError):
-            while self.unsent is not None or self.queue:
-                if self.unsent is None:
-                    self.unsent = memoryview(self.queue.popleft())
-                self._count(os.write(self.fd, self.unsent))
-        self.queue.clear()
