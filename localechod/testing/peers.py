@@ -187,7 +187,6 @@ class LocalPeers:
         try:
             self.ask(self.daemon.client.reload)
         except LocalechodError as error:
-            self.daemon.configure(_text(self._endpoints))
             # The file is ours, and its name tells the author of a test nothing.
             error.text = error.text.replace(f"{self.daemon.file}: ", "")
             raise

@@ -99,10 +99,21 @@ def test_peers_answer_and_nothing_is_left(pytester: pytest.Pytester, notes: Path
     assert nothing_is_left(notes)
 
 
-def test_the_daemon_imports_nothing_of_the_project(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(inotify_simple="raise SystemExit('not the library')")
-    pytester.makepyfile("def test_it(local_peer):\n    local_peer()\n")
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+def test_the_daemon_imports_nothing_of_the_project(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (sockdir / "inotify_simple.py").write_text("raise SystemExit('not the library')")
+    (sockdir / "test_it.py").write_text("def test_it(local_peer):\n    local_peer()\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=sockdir,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_each_xdist_worker_has_one_daemon(pytester: pytest.Pytester, notes: Path) -> None:
