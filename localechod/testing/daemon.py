@@ -33,9 +33,9 @@ rm -rf -- "$directory"
 # Variables by which a service manager talks to pytest itself (sd_notify(3), sd_listen_fds(3)).
 _MANAGERS = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"}
 
-# The directory's name, "/run/", and a peer's name of up to 32 bytes with its ".sock" take 61 of the
-# 107 bytes of a socket's path (unix(7)).
-_LONGEST_ROOT = 40
+# In bytes: a directory's name of 20, "/run/" and a name such as "seqpacket-1234.sock" follow; and a
+# socket's path has 107 (unix(7)).
+_LONGEST_ROOT = 60
 
 _START_SECONDS = 20.0  # a hundred times what a start takes
 _END_SECONDS = 20.0
@@ -61,9 +61,11 @@ class SessionDaemon:
         self.client = Client(str(self._directory / "run" / "control.sock"))
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, self._directory)
-            if os.geteuid() == 0:
-                self._directory.chmod(0o711)  # the daemon and its clients may be other users
             self.configure(configuration)
+            if os.geteuid() == 0:
+                # The daemon is another user then, and so may its clients be; whatever the umask.
+                self._directory.chmod(0o711)
+                self.file.chmod(0o644)
             self._keeper = self._start()
             undo.pop_all()
             undo.callback(self.end)
@@ -119,6 +121,10 @@ class SessionDaemon:
 
 
 def _root() -> str:
-    """Return the directory for temporary files, or /tmp where that has too long a name."""
+    """Return the directory for temporary files, or /tmp where that cannot serve.
+
+    It may have too long a name. Root's may be another user's, where the daemon binds nothing.
+    """
     root = tempfile.gettempdir()
-    return root if len(os.fsencode(root)) <= _LONGEST_ROOT else "/tmp"  # noqa: S108 - mkdtemp's
+    usable = os.geteuid() != 0 and len(os.fsencode(root)) <= _LONGEST_ROOT
+    return root if usable else "/tmp"  # noqa: S108 - mkdtemp's

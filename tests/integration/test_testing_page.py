@@ -33,6 +33,13 @@ def test_a_file_of_the_page_passes(pytester: pytest.Pytester, name: str) -> None
     assert set(result.parseoutcomes()) == {"passed"}
 
 
+def test_a_mistake_is_shown_as_on_the_page(pytester: pytest.Pytester) -> None:
+    ((code, error),) = re.findall(r"(?m)^>( +local_peer.*)\n(E .*)$", PAGE)
+    pytester.makepyfile(f"def test_it(local_peer):\n    {code.strip()}\n")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert f">{code}\n{error}" in result.stdout.str()
+
+
 # What an author of a client leaves out, and the tests of the page that notice it.
 WORSE = {
     "it does not try again": (

@@ -92,8 +92,11 @@ def as_nobody() -> list[str]:
     return words
 
 
-def test_peers_answer_and_nothing_is_left(pytester: pytest.Pytester, notes: Path) -> None:
-    pytester.makepyfile(NOTE + USE)
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_peers_answer_and_nothing_is_left(
+    pytester: pytest.Pytester, notes: Path, mask: int
+) -> None:
+    pytester.makepyfile(f"import os\nos.umask({mask})\n{NOTE}{USE}")
     result = pytester.runpytest_subprocess("--strict-markers")
     result.assert_outcomes(passed=2)
     assert nothing_is_left(notes)
@@ -110,7 +113,7 @@ def test_the_daemon_imports_nothing_of_the_project(
         cwd=sockdir,
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=3 * DEADLINE,
         check=False,
     )
     assert "1 passed" in done.stdout, done.stdout
@@ -270,7 +273,7 @@ def test_an_ordinary_user_skips_with_the_reason(sockdir: Path, as_nobody: list[s
         cwd=sockdir,
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=3 * DEADLINE,
         check=False,
     )
     uid = NOBODY if as_nobody else os.geteuid()
