@@ -24,6 +24,9 @@ DELAYED_OVERHEAD = 1 << 10
 # Descriptors that a message may pass to an endpoint that receives them; the kernel closes others.
 PASSED = 16
 
+# Descriptors of a user that wait to be closed; a thread that has to wait for a processor is late.
+PASSED_CLOSING = 256
+
 # Users whose descriptors are closed at a time, by a thread for each; the unit has 16 (TasksMax=).
 PASSED_THREADS = 4
 

@@ -26,7 +26,7 @@ class EndpointFaults:
         die: Callable[[], object],
     ) -> None:
         self.settings = config.faults
-        self.dead = False
+        self.dead = self._died = False
         self._counters = counters
         self._endpoint_log = endpoint_log
         self._die = die
@@ -58,7 +58,10 @@ class EndpointFaults:
 
     def die(self) -> None:
         """Have the endpoint die: the last message is answered, or its client has left."""
-        self._die()
+        if not self._died:
+            self._died = True
+            self._counters.faults["die_after"] += 1
+            self._die()
 
     def done(self, fault: str, connection: int, message: int, pid: int, uid: int) -> None:
         """Count one fault, and report it."""

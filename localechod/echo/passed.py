@@ -15,7 +15,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from localechod.echo.stream.lingering import has_unread
-from localechod.limits import PASSED, PASSED_THREADS, PASSED_UNREAD, PASSED_UNREAD_PER_USER
+from localechod.limits import (
+    PASSED,
+    PASSED_CLOSING,
+    PASSED_THREADS,
+    PASSED_UNREAD,
+    PASSED_UNREAD_PER_USER,
+)
 
 # Space for that many descriptors in control data.
 _SPACE = socket.CMSG_SPACE(4 * PASSED)
@@ -40,7 +46,7 @@ class PassedDescriptors:
     def space(self, uid: int) -> int:
         """Return the bytes of control data to receive a user's descriptors with; 0: none."""
         closing = self._closing.get(uid)
-        if len(closing or ()) > PASSED or (
+        if len(closing or ()) > PASSED_CLOSING or (
             closing is None and len(self._closing) >= PASSED_THREADS
         ):
             return 0

@@ -276,9 +276,10 @@ def test_die_after_so_many_messages_connects_are_refused_until_start(
         assert [one.recv(10), two.recv(10)] == [b"", b""]
     assert connect_errno(either.path("bad"), kind) == errno.ECONNREFUSED
     row = either.row("bad")
-    assert (row["state"], row["error"]) == (
+    assert (row["state"], row["error"], row["faults_total"]) == (
         "stopped",
         "fault die_after: it has died, after 2 messages",
+        {"die_after": 1},
     )
     assert_good(either)
     assert either.ctl("start", "bad").returncode == 0

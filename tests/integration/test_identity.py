@@ -19,11 +19,15 @@ NAMES = {STREAM: "stream", SEQPACKET: "seqpacket", DATAGRAM: "datagram"}
 
 
 def start(daemon: Daemon, kind: socket.SocketKind, keys: str) -> None:
+    configure(daemon, kind, keys)
+    daemon.start()
+
+
+def configure(daemon: Daemon, kind: socket.SocketKind, keys: str) -> None:
     daemon.configure(
         f'[endpoints.x]\ntype = "{NAMES[kind]}"\nmode = "0666"\nprefix = ""\n{keys}\n'
         '[endpoints.good]\ntype = "stream"\nmode = "0666"\n'
     )
-    daemon.start()
 
 
 def connect(daemon: Daemon, kind: socket.SocketKind, name: str = "client") -> socket.socket:
@@ -93,6 +97,19 @@ def test_identity_of_another_user_has_their_groups(daemon: Daemon) -> None:
         return ask()
 
     assert as_user(0, [], become) == 0
+
+
+@KINDS
+def test_a_reload_changes_the_reply_of_open_connections(
+    either: Daemon, kind: socket.SocketKind
+) -> None:
+    start(either, kind, "")
+    with connect(either, kind) as sock:
+        for keys, is_identity in (("", False), ('reply = "identity"', True), ("", False)):
+            configure(either, kind, keys)
+            assert either.ctl("reload").returncode == 0
+            sock.send(b"hello\n")
+            assert (sock.recv(1000) != b"hello\n") is is_identity
 
 
 @KINDS

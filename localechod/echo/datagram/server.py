@@ -24,6 +24,7 @@ from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
+from localechod.localsocket.rights import allow_descriptors
 
 # Datagrams answered in one round of the loop, so that a flood delays no other reply for long.
 _BATCH = 32
@@ -90,6 +91,7 @@ class DatagramServer:
         self.faults.configure(config)
         self._set(config)
         self._reactor.modify(self._sock.fileno(), self._events())
+        allow_descriptors(self._sock, allowed=config.wants_descriptors)
 
     def _set(self, config: EndpointConfig) -> None:
         self._config = config
@@ -144,6 +146,7 @@ class DatagramServer:
         self._bound, self._sock = bound, bound.sock
         self._at_once = 1
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        allow_descriptors(self._sock, allowed=self._config.wants_descriptors)
         self._send_budget = SendBudget(self._sock)
         self._name = self._sock.getsockname()
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, bound.address.is_abstract)

@@ -24,6 +24,7 @@ from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.echo.stream.stepwise_records import StepwiseRecords
 from localechod.echo.stream.stepwise_stream import StepwiseStream
 from localechod.localsocket.bind import Bound
+from localechod.localsocket.rights import allow_descriptors
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
 # Fewer where fewer came the last time: an accept(2) that finds no client costs as much as another.
@@ -80,6 +81,7 @@ class Listener:
         self._pause_timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
+        self._allow_descriptors()
         self._accept_again()
 
     def __len__(self) -> int:
@@ -102,6 +104,7 @@ class Listener:
             if before is not type(self._model) and connection in self._connections:
                 self._exchange(connection)
         self._idle.configure(config.idle_timeout)
+        self._allow_descriptors()
         self._accept_again()
 
     def linger(self, sock: socket.socket, uid: int) -> None:
@@ -175,6 +178,7 @@ class Listener:
         self._bound.remove()
         self._sock.close()
         self._bound, self._sock = bound, bound.sock
+        self._allow_descriptors()
         self._accept_again()
 
     def close(self) -> None:
@@ -200,12 +204,17 @@ class Listener:
 
     def thaw(self, sock: socket.socket, state: ConnectionSnapshot) -> None:
         """Continue with a connection that another process accepted."""
+        allow_descriptors(sock, allowed=self.config.wants_descriptors)
         fd = sock.detach()
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
         if state.serial and self._is_plain:
             self.crash_keeper.resume(connection, state.serial)
+
+    def _allow_descriptors(self) -> None:
+        """A connection has the listener's setting; it may be older than that, see `thaw`."""
+        allow_descriptors(self._sock, allowed=self.config.wants_descriptors)
 
     def _exchange(self, connection: Connection) -> None:
         """Continue with an object of the model's type: faults have come, or have gone."""

@@ -21,6 +21,7 @@ from localechod.echo.identity import of_connection
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.stream.answering import Answering, Ready
 from localechod.echo.stream.lingering import has_unread
+from localechod.localsocket.rights import allow_descriptors
 
 # Seconds from one look to the next whether the client has read everything; see lingering.py.
 _SOONEST, _LATEST = 0.001, 1.0
@@ -54,6 +55,8 @@ class StepwiseConnection(Answering):
     def configure(self, config: EndpointConfig) -> None:
         """See Connection; a reply that waits is sent as it was to be."""
         super().configure(config)
+        if self.fd >= 0:
+            allow_descriptors(self.sock, allowed=config.wants_descriptors)
         if self.fd in self.port.reactor and self.number and not self._is_sending():
             self._go_on()
 
@@ -80,6 +83,8 @@ class StepwiseConnection(Answering):
     def _begin(self) -> None:
         if not self.number:
             self.number = self.port.faults.next_connection()
+            # It may have connected before its listener had this setting.
+            allow_descriptors(self.sock, allowed=self.port.config.wants_descriptors)
         self._go_on()
 
     def _read_if_ready(self) -> None:
