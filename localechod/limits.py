@@ -16,6 +16,25 @@ BUFFERED_BYTES = 256 << 20
 # connections never buffer more.
 UNCOUNTED_BYTES = 16 << 10
 
+# Bytes of delayed replies of a datagram endpoint, for each user; see `faults`. A datagram has no
+# connection whose next message could wait for them. Each counts for so many bytes more.
+DELAYED_BYTES = 4 << 20
+DELAYED_OVERHEAD = 1 << 10
+
+# Descriptors that a message may pass to an endpoint that receives them; the kernel closes others.
+PASSED = 16
+
+# Descriptors of a user that wait to be closed; a thread that has to wait for a processor is late.
+PASSED_CLOSING = 256
+
+# Users whose descriptors are closed at a time, by a thread for each; the unit has 16 (TasksMax=).
+PASSED_THREADS = 4
+
+# Descriptors that were sent back and not received yet: to one user, and to all. The kernel's limit
+# for all that the service's account has sent is LimitNOFILE=.
+PASSED_UNREAD_PER_USER = 256
+PASSED_UNREAD = 2048
+
 # Descriptors that are reserved: the control plane may need about a hundred for its connections, and
 # calls and look-ups open some. Of a small limit, a quarter is reserved.
 RESERVED_DESCRIPTORS = 128

@@ -25,6 +25,7 @@ import typer
 
 from localechod import limits
 from localechod.config import schema
+from localechod.config.faults import Faults
 from localechod.ctl.app import PROGRAM, build
 from localechod.daemon.__main__ import parser
 from localechod.echo.reasons import Reason
@@ -35,10 +36,15 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "service": schema.ServiceConfig,
     "control": schema.ControlConfig,
     "endpoints.NAME": schema.EndpointConfig,
+    "endpoints.NAME.faults": Faults,
 }
 # The limits that the page describes, in its order.
 FIGURES = [
     limits.BUFFERED_BYTES,
+    limits.PASSED,
+    limits.PASSED_UNREAD_PER_USER,
+    limits.PASSED_UNREAD,
+    limits.DELAYED_BYTES,
     limits.RESERVED_DESCRIPTORS,
     limits.LOG_LINES,
     limits.LOG_LINES_PER_USER,
@@ -234,7 +240,8 @@ def entry(field: Any, row: dict[str, str], table: str) -> str:
     """Return the description of a key: its meaning, values, default, and where it applies."""
     default = row["default"]
     if field.default not in (None, msgspec.NODEFAULT):
-        require(default == f"`{json.dumps(field.default)}`", f"{table}.{field.name}", default)
+        shown = json.dumps(msgspec.to_builtins(field.default))
+        require(default == f"`{shown}`", f"{table}.{field.name}", default)
     reason = schema.REASONS[field.name]
     words = re.findall(r'"\w+"', reason)
     listed = words and all(word in row["what"] for word in words)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from localechod.accounts import gid_of, uid_of
+from localechod.config.faults import FITS, Faults
 from localechod.config.schema import (
     REASONS,
     Config,
@@ -190,10 +191,31 @@ def _endpoint(
     for key in table:
         if key in barred and table.get("type") in {"stream", "datagram", "seqpacket"}:
             raise _Mistake(f"{where}.{key}", barred[key], table[key])
+    _faults(table, f"{where}.faults")
     kept = {key: value for key, value in defaults.items() if key not in barred}
     endpoint = _struct(EndpointConfig, {**kept, **table, "name": name, "path": path}, where)
     _consistent(endpoint, where, service)
     return endpoint
+
+
+def _faults(table: Table, where: str) -> None:
+    """Refuse faults that are none, that do not fit the endpoint, or that have no effect."""
+    given = table.get("faults", {})
+    if not isinstance(given, dict):
+        raise _Mistake(where, REASONS["faults"], given)
+    _struct(Faults, given, where)
+    for key, (types, reason) in FITS.items():
+        if key in given and table.get("type") in {"stream", "datagram", "seqpacket"} - set(types):
+            fits = " or ".join(types)
+            raise _Mistake(f"{where}.{key}", f"only a {fits} endpoint has this fault: {reason}")
+    if "pause" in given and not given.get("pieces"):
+        raise _Mistake(f"{where}.pause", "has no effect without pieces", given["pause"])
+    if given.get("half_close") and given.get("reset_after"):
+        raise _Mistake(
+            f"{where}.reset_after",
+            "does not go with half_close: the reset could come before the end of file",
+            given["reset_after"],
+        )
 
 
 def _consistent(endpoint: EndpointConfig, where: str, service: ServiceConfig) -> None:
@@ -217,6 +239,11 @@ def _consistent(endpoint: EndpointConfig, where: str, service: ServiceConfig) ->
         raise _Mistake(
             f"{where}.record_size", "leaves no room after the prefix", endpoint.record_size
         )
+    if endpoint.reply == "identity" and endpoint.applies("record_size"):
+        raise _Mistake(
+            f"{where}.reply", 'framing = "record" would cut the line of JSON', endpoint.reply
+        )
+    _descriptors(endpoint, where)
     own = {"user": service.user, "group": service.group or service.user}
     for key, mine in own.items():
         value = getattr(endpoint, key)
@@ -224,6 +251,21 @@ def _consistent(endpoint: EndpointConfig, where: str, service: ServiceConfig) ->
             raise _Mistake(
                 f"{where}.{key}", 'other than the service\'s it needs bind_as = "root"', value
             )
+
+
+def _descriptors(endpoint: EndpointConfig, where: str) -> None:
+    faults = endpoint.faults
+    if faults.refuse_descriptors and not endpoint.wants_descriptors:
+        raise _Mistake(
+            f"{where}.faults.refuse_descriptors",
+            'has no effect without echo_descriptors = true or reply = "identity"',
+        )
+    late = [key for key in ("delay", "jitter", "reorder") if getattr(faults, key)]
+    if endpoint.echo_descriptors and late:
+        raise _Mistake(
+            f"{where}.faults.{late[0]}",
+            "does not go with echo_descriptors: no descriptor is kept while a reply waits",
+        )
 
 
 def _distinct(endpoints: Iterable[EndpointConfig], control: ControlConfig) -> None:

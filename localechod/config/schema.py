@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from localechod.config.faults import FAULT_REASONS, Faults
 from localechod.localsocket.address import Address
 
 EndpointType: TypeAlias = Literal["stream", "datagram", "seqpacket"]
@@ -46,6 +47,10 @@ REASONS = {
     "path": 'must be an absolute path or "@name" (abstract)',
     "log_messages": "must be true or false",
     "enabled": "must be true or false",
+    "reply": 'must be "echo" or "identity"',
+    "echo_descriptors": "must be true or false",
+    "faults": "must be a table, such as { delay = 0.05 }",
+    **FAULT_REASONS,
 }
 
 
@@ -90,6 +95,8 @@ class EndpointKeys(Struct, frozen=True, kw_only=True):
     backlog: Annotated[int, Meta(ge=1, le=65535)] = 1024
     allow: tuple[AccountOrGroup, ...] = ()
     log_messages: bool = False
+    reply: Literal["echo", "identity"] = "echo"
+    echo_descriptors: bool = False
     enabled: bool = True
 
 
@@ -99,6 +106,7 @@ class EndpointConfig(EndpointKeys, frozen=True, kw_only=True):
     name: str
     type: EndpointType
     path: str
+    faults: Faults = Faults()
 
     @property
     def address(self) -> Address:
@@ -114,6 +122,16 @@ class EndpointConfig(EndpointKeys, frozen=True, kw_only=True):
     def prefix_bytes(self) -> bytes:
         """The prefix of each reply in bytes; the same object for every connection."""
         return _encoded(self.prefix)
+
+    @property
+    def wants_descriptors(self) -> bool:
+        """Whether descriptors that are passed with a message have an effect."""
+        return self.echo_descriptors or self.reply == "identity"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an echo and no more; others are served one message at a time."""
+        return not (self.faults or self.wants_descriptors)
 
     def applies(self, key: str) -> bool:
         """Whether a key has a meaning for this type, framing and kind of address."""

@@ -24,6 +24,8 @@ def _endpoint(endpoint: EndpointConfig) -> dict[str, Any]:
     # The reader refuses keys that do not apply.
     plain = _plain(endpoint)
     del plain["name"]
+    if not plain["faults"]:
+        del plain["faults"]
     return {key: value for key, value in plain.items() if endpoint.applies(key)}
 
 

@@ -1,14 +1,16 @@
-"""One unary gRPC call on a blocking socket with a deadline, without an event loop.
+"""One gRPC call on a blocking socket with a deadline, without an event loop.
 
 asyncio and grpclib's client take longer to import than the rest of `localechoctl status` and the
-call together, and scripts run such commands again and again. A unary call is therefore made with
-h2, the HTTP/2 library below grpclib. gRPC over HTTP/2:
+call together, and scripts run such commands again and again. A call that ends by itself is
+therefore made with h2, the HTTP/2 library below grpclib. gRPC over HTTP/2:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from h2.config import H2Configuration
@@ -53,15 +55,46 @@ def unary(address: Address, method: str, request: "Message", reply: type[R], sec
         ConnectionLostError: the connection ended before the reply.
         LocalechodError: the error that the daemon replied, or no reply in time.
     """
+    replies = list(islice(streamed(address, method, request, reply, seconds), 2))
+    if len(replies) != 1:
+        raise connect.not_localechod(address)
+    return replies[0]
+
+
+def streamed(
+    address: Address, method: str, request: "Message", reply: type[R], seconds: float
+) -> Iterator[R]:
+    """Connect, make one call whose replies end by themselves, and yield them when all have come.
+
+    The number of replies is bounded by connect.REPLY_BYTES only: the caller stops where there are
+    more than it has asked for. Arguments and errors are those of `unary`.
+    """
     with connect.connected(address) as sock:
         call = _Call(sock, address, seconds)
         data = call.answer(method, request.SerializeToString())
     try:
-        return decoded(data, reply)
+        for message in _messages(data):
+            yield decoded(message, reply)
     except TooLongError:
         raise connect.too_long(address) from None
     except ValueError:
         raise connect.not_localechod(address) from None
+
+
+def _messages(data: bytes) -> Iterator[bytes]:
+    """Yield the messages in the data of a call.
+
+    Raises:
+        ValueError: one is compressed, or ends early.
+    """
+    at = 0
+    while at < len(data):
+        head = data[at : at + _HEAD.size]
+        size = int.from_bytes(head[1:])
+        at += _HEAD.size + size
+        if head != _HEAD.pack(0, size) or at > len(data):
+            raise ValueError("a message that is compressed or incomplete")
+        yield data[at - size : at]
 
 
 class _Call:
@@ -87,7 +120,7 @@ class _Call:
         self._ended = False
 
     def answer(self, method: str, request: bytes) -> bytes:
-        """Send a request and return the serialized reply.
+        """Send a request and return the replies, each after its length.
 
         Raises:
             LocalechodError: as `unary` says.
@@ -105,10 +138,7 @@ class _Call:
         code = self._headers.get("grpc-status", "")
         if code != "0":
             raise self._refusal(code)
-        head, data = bytes(self._data[: _HEAD.size]), bytes(self._data[_HEAD.size :])
-        if head != _HEAD.pack(0, len(data)):
-            raise connect.not_localechod(self._address)
-        return data
+        return bytes(self._data)
 
     def _ask(self, method: str, request: bytes) -> None:
         self._h2.initiate_connection()

@@ -1,24 +1,26 @@
-"""The client of the control socket: a method for each unary call, each on a connection of its own.
+"""The client of the control socket: a method for each call, each on a connection of its own.
 
-It blocks and needs no event loop (`control.call`). Only the stream of events is left to grpclib
+It blocks and needs no event loop (`control.call`). Only the stream of new events is left to grpclib
 (`control.events`).
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from localechod.control.call import unary
+from localechod.control.call import streamed, unary
 from localechod.control.connect import LOOK_SECONDS, not_localechod
 from localechod.control.convert import from_wire
 from localechod.control.messages import (
     ControlStatus,
     DaemonInfo,
     PeersReport,
+    ReceivedEvent,
     ReloadReport,
     StatusReport,
 )
 from localechod.control.wire import control_pb2 as pb
-from localechod.echo.status import EndpointStatus, PeerRow
+from localechod.echo.status import EndpointStatus, Event, PeerRow
 from localechod.localsocket.address import Address
 from localechod.text import printable_lines
 
@@ -82,6 +84,18 @@ class Client:
 
         request = pb.PeersRequest(endpoint=endpoint or "")
         return self._call("Peers", request, pb.PeersReply, read, LOOK_SECONDS)
+
+    def events(self, recent: int) -> list[ReceivedEvent]:
+        """Return the newest `recent` past events that the caller may see, oldest first."""
+        request = pb.EventsRequest(follow=False, recent=recent)
+        sent = streamed(self._address, "Events", request, pb.Event, LOOK_SECONDS)
+        replies = list(islice(sent, recent + 1))
+        if len(replies) > recent:
+            raise not_localechod(self._address)
+        try:
+            return [ReceivedEvent(from_wire(one, Event), one.dropped) for one in replies]
+        except ValueError:
+            raise not_localechod(self._address) from None
 
     def config(self) -> str:
         """Return the effective configuration as TOML."""

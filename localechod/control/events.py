@@ -1,4 +1,4 @@
-"""The client of the event stream, which `localechoctl events` and `wait` read.
+"""The client of the stream of new events, which `localechoctl events --follow` and `wait` read.
 
 It is grpclib's client on a channel of our own (`control.channel`).
 """
@@ -82,26 +82,19 @@ class EventClient:
                 return report(reply)
 
     @asynccontextmanager
-    async def events(
-        self, *, follow: bool, recent: int
-    ) -> AsyncIterator[AsyncIterator[ReceivedEvent]]:
+    async def events(self, *, recent: int) -> AsyncIterator[AsyncIterator[ReceivedEvent]]:
         """Subscribe to events; within the context no event is missed.
 
         Args:
-            follow: continue with new events; otherwise the iteration ends after the past ones.
             recent: how many past events to begin with.
         """
-        request = pb.EventsRequest(follow=follow, recent=recent)
-        async with self._call(self._stub.Events, request, endless=follow) as stream:
+        request = pb.EventsRequest(follow=True, recent=recent)
+        async with self._call(self._stub.Events, request, endless=True) as stream:
             ended = False
 
             async def received() -> AsyncIterator[ReceivedEvent]:
                 nonlocal ended
-                count = 0
                 while (one := await self._event(stream)) is not None:
-                    count += 1
-                    if count > recent and not follow:
-                        raise not_localechod(self._address)
                     yield one
                 ended = True
 

@@ -35,6 +35,8 @@ def describe(endpoint: "Endpoint", connections: int) -> EndpointStatus:
         error=None if endpoint.error is None else endpoint.error.text,
         hint=_hint(endpoint),
         restarts_total=counters.restarts,
+        faults=config.faults.set_keys(),
+        faults_total=dict(counters.faults),
     )
 
 

@@ -176,6 +176,26 @@ class Endpoint:
             self.activated.turn_away()
         self._transition(Trigger.STOP)
 
+    def die(self) -> None:
+        """Stop as if the process had ended: connections close, and the socket's file stays.
+
+        The endpoint may have been stopped, or started again, since it was to die.
+        """
+        server = self._server
+        if server is None or not server.faults.dead:
+            return
+        self._server = self.bound = None
+        self._troubles.clear()
+        self._context.store.remove(self.config.name)
+        server.die()
+        if self.activated is not None:
+            self.activated.turn_away()
+        after = self.config.faults.die_after
+        reason = f"fault die_after: it has died, after {after} messages"
+        self._transition(
+            Trigger.STOP, LocalechodError(reason, f"localechoctl start {self.config.name}")
+        )
+
     def close(self) -> None:
         """Close what is left open after `stop`; the endpoint cannot be started again."""
         if self.activated is not None:
@@ -189,6 +209,7 @@ class Endpoint:
             config=self.config,
             counters=self.counters.freeze(),
             errors=dict(self.counters.errors),
+            faults=dict(self.counters.faults),
             connections=tuple(connection for _, connection in frozen),
         )
         return state, [sock for sock, _ in frozen]
@@ -198,7 +219,7 @@ class Endpoint:
 
         Connections that cannot be served are closed, so that their clients read end of file.
         """
-        self.counters.thaw(state.counters, state.errors)
+        self.counters.thaw(state.counters, state.errors, state.faults)
         same = state.config.type == self.config.type
         alike = [(one.framing, one.record_size) for one in (state.config, self.config)]
         for sock, connection in zip(sockets, state.connections, strict=True):

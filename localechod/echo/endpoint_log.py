@@ -17,6 +17,7 @@ log = logging.getLogger("localechod.echo")
 MESSAGE_STATE = "eac385d1e24c40cdbf6e39e2926add7b"
 MESSAGE_REFUSED = "1dddcd7ad318456191da6aba20c2fbe7"
 MESSAGE_RECEIVED = "ee1d8fb9902e43beaa99d9a92864f99d"
+MESSAGE_FAULT = "026b16d333b449589169c4326b1eb1ee"
 
 # `starting` lasts for so short a time that it is only for debugging.
 _LEVELS = {
@@ -50,6 +51,8 @@ class EndpointLog:
             for state, level in _LEVELS.items()
         }
         self._refused = Topic(name=f"{prefix}refused", prefix=prefix)
+        self._faults: dict[str, Topic] = {}
+        self._prefix = prefix
         self._defect = Topic(name=f"{prefix}defect", level=logging.ERROR, prefix=prefix)
         self._received = Topic(
             name=f"{prefix}received", level=logging.INFO, prefix="Receive: ", pause=0
@@ -91,6 +94,27 @@ class EndpointLog:
         if text is not None:
             event = Event("refused", self._endpoint, text, uid=peer.uid, pid=peer.pid)
             self._bus.publish(event)
+
+    def fault(self, fault: str, connection: int, message: int, pid: int, uid: int) -> None:
+        """Report a fault that was done on purpose; each for a user at most every ten seconds."""
+        topic = self._faults.get(fault)
+        if topic is None:
+            topic = self._faults[fault] = Topic(
+                name=f"{self._prefix}fault {fault}", level=logging.INFO, prefix=self._prefix
+            )
+        text = self._peer_log.write(
+            topic,
+            uid,
+            lambda: f"fault {fault}: connection {connection}, message {message}",
+            {
+                "ENDPOINT": self._endpoint,
+                "PEER_PID": pid,
+                "PEER_UID": uid,
+                "MESSAGE_ID": MESSAGE_FAULT,
+            },
+        )
+        if text is not None:
+            self._bus.publish(Event("fault", self._endpoint, text, uid=uid, pid=pid))
 
     def defect(self, error: Exception) -> None:
         """Report an exception that nothing expected; at most every ten seconds, with a count."""

@@ -87,6 +87,11 @@ class Reason(StrEnum):
         "endpoints",
         "the sender has unread replies; it gets no more until it has read them",
     )
+    DELAYED_LIMIT = (
+        "delayed_limit",
+        "endpoints",
+        "the sender's user has 4 MiB of delayed replies to datagrams; no more are kept",
+    )
     REPLY_TOO_LONG = "reply_too_long", "endpoints", "the reply does not fit the socket"
     TOTAL_LIMIT = (
         "total_limit",

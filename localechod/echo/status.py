@@ -25,6 +25,8 @@ class EndpointStatus:
     error: str | None = None
     hint: str | None = None
     restarts_total: int = 0
+    faults: dict[str, float] = field(default_factory=dict)
+    faults_total: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Event:
     """One thing that happened to an endpoint or to the service.
 
     Attributes:
-        kind: "state", "refused", "error" or "reload".
+        kind: "state", "refused", "error", "reload" or "fault".
         endpoint: the endpoint's name, or "" for the service itself.
         text: one line, for people.
         state: the new state where kind is "state", else "".

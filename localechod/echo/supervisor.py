@@ -18,6 +18,7 @@ from localechod.echo.endpoint_log import EndpointLog
 from localechod.echo.events import EventBus
 from localechod.echo.lifecycle import State
 from localechod.echo.monitor import Monitor
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper, SocketStore
 from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.reactor import Reactor
@@ -63,6 +64,7 @@ class Supervisor:
         self._crash_keeper.reserve(len(config.endpoints))
         self._buffers = BufferBudget()
         self._proof_budget = ProofBudget()
+        self._passed = PassedDescriptors()
         self._endpoints: dict[str, Endpoint] = {}
         self._permission = BindPermission(self._endpoints, dropped=dropped)
         self._monitor = Monitor(reactor, _watches(), self._permission.allows)
@@ -229,6 +231,13 @@ class Supervisor:
             self.stop(name)
             endpoint.close()
 
+    def _die(self, name: str) -> None:
+        """Have an endpoint die; it may have been removed meanwhile."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is not None:
+            endpoint.die()
+            self._monitor.endpoint_changed(endpoint)
+
     def _connections(self) -> int:
         return sum(endpoint.connections for endpoint in self._endpoints.values())
 
@@ -262,6 +271,8 @@ class Supervisor:
             crash_keeper=self._crash_keeper,
             buffers=self._buffers,
             proof_budget=self._proof_budget,
+            passed=self._passed,
+            die=lambda: self._reactor.loop.call_soon(self._die, config.name),
         )
         return Endpoint(config, context, self._owner)
 

@@ -1,4 +1,4 @@
-"""All experiments in the order of the tutorial, and finding them by name."""
+"""All experiments in the order of the tutorial, then those beyond it, and finding them by name."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from localechod.errors import UsageError
 from localechod.lab import (
     addresses,
+    bad_peers,
     boundaries,
     client_address,
     client_exit,
@@ -29,7 +30,7 @@ _JUDGMENTS = (
 )
 
 # The order of the tutorial: introduction, overview, stream programs and their scenes, datagram
-# programs and their scenes, questions.
+# programs and their scenes, questions. Last, what only a bad peer shows.
 _ORDER = """
     easy dockershim docker-sockets grpc renamed through-the-stack pipes shared-memory rpc x-window
     own-family af-local leftover unlink-destroys unlink-steals path-too-long abstract one-client
@@ -39,11 +40,12 @@ _ORDER = """
     no-listen read-write no-name path-needed udp-no-bind left-behind tmpnam-race
     datagram-answers datagram-boundaries datagram-leaving datagram-empty same-interface
     faster-than-tcp faster-than-udp client-denied empty-message killed-unread stream-to-datagram
-    datagram-to-stream
-""".split()  # noqa: SIM905 - easier to read than 56 quoted lines
+    datagram-to-stream full-backlog half-close close-unread killed-with-request lost-datagram
+""".split()  # noqa: SIM905 - easier to read than 61 quoted lines
 
 _MODULES = (
     addresses,
+    bad_peers,
     boundaries,
     client_address,
     client_exit,

@@ -28,6 +28,19 @@ def refuse_descriptors(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
 
 
+def allow_descriptors(sock: socket.socket, *, allowed: bool) -> None:
+    """Let messages with descriptors to this socket pass, or refuse them again.
+
+    Where they may pass, releases are interrupted from now on; call this in the main thread.
+    """
+    if allowed:
+        with suppress(OSError):  # ENOPROTOOPT
+            sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)
+        _interrupt_releases()
+    else:
+        refuse_descriptors(sock)
+
+
 @contextmanager
 def releases_interrupted(*, always: bool) -> Iterator[None]:
     """Before Linux 6.16, end each wait of the kernel for SO_LINGER after _PERIOD.
@@ -37,15 +50,18 @@ def releases_interrupted(*, always: bool) -> Iterator[None]:
     Args:
         always: do so on any kernel, as clients may have connected before `refuse_descriptors`.
     """
-    if not always and _can_refuse():
-        yield
-        return
-    signal.signal(signal.SIGALRM, lambda _number, _frame: None)
-    signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
     try:
+        if always or not _can_refuse():
+            _interrupt_releases()
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _interrupt_releases() -> None:
+    if not signal.getitimer(signal.ITIMER_REAL)[1]:
+        signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+        signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
 
 
 def _can_refuse() -> bool:

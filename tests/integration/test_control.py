@@ -75,6 +75,8 @@ def test_status_has_every_field_of_the_contract(daemon: Daemon) -> None:
         "errors": {},
         "error": None,
         "restarts_total": 0,
+        "faults": {},
+        "faults_total": {},
     }
 
 

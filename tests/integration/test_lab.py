@@ -41,6 +41,9 @@ SHOWS = {
     "path-too-long": "bind(109 bytes) = -1 EINVAL (Invalid argument)",
     "stream-chunks": r'read() = 6 "g1\ng2\n"',
     "no-handshake": "AF_INET TCP_INFO: segments = 3",
+    "full-backlog": "connect() = -1 EAGAIN (Resource temporarily unavailable)",
+    "close-unread": "read() = -1 ECONNRESET (Connection reset by peer)",
+    "killed-with-request": "read() = -1 ECONNRESET (Connection reset by peer)",
     "relative-elsewhere": 'connect("unixstream.sock") = -1 ENOENT (No such file or directory)',
 }
 

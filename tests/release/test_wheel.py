@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.testing_page import FILES
 from tests.release.artifacts import DIST, Artifacts, bring, build, released, tree
 from tests.release.bookworm import PROJECT, bookworm, missing
 from tests.release.routes import HOME, as_user, follow, make_user, route
@@ -135,6 +136,28 @@ def test_the_way_of_the_readme_with_pipx(debian: Machine) -> None:
     as_user(debian, "pipx runpip localechod show systemd-python && localechod --version")
     as_user(debian, "pipx uninstall localechod")
     assert left(debian, f"{HOME}/.local", "/tmp") == ""  # noqa: S108 - looked at, not used
+
+
+def test_the_pytest_plugin_in_a_strangers_project(debian: Machine, artifacts: Artifacts) -> None:
+    provide(debian, "python3-venv")
+    pip(debian, "install", f"{DIST}/{artifacts.wheel.name}[pytest]")
+    project = f"{HOME}/project"
+    debian.run("mkdir", project)
+    for name in ("client.py", "test_first.py", "test_troubles.py"):
+        debian.write(f"{project}/{name}", FILES[name])
+    tests = f"{ENVIRONMENT}/bin/python -Bm pytest -q -p no:cacheprovider --durations=0"
+    said = as_user(debian, tests, project)
+    assert "16 passed" in said
+    # The client's handling is taken out, and the tests are red.
+    worse = FILES["client.py"].replace(
+        "except OSError as error", "except ZeroDivisionError as error"
+    )
+    debian.write(f"{project}/client.py", worse)
+    said = as_user(debian, f"{tests} || [ $? = 1 ]", project)
+    for name in ("full_backlog", "restart", "killed", "reset", "hanging", "cut_reply"):
+        assert f"FAILED test_troubles.py::test_{name} " in said
+    assert left(debian, "/tmp") == ""  # noqa: S108 - looked at, not used
+    assert debian.process("pgrep", "-f", "localechod.daemon").returncode == 1
 
 
 def test_under_systemd_it_says_what_is_missing(debian: Machine, artifacts: Artifacts) -> None:

@@ -19,6 +19,7 @@ from localechod.control.events import EventClient
 from localechod.control.messages import (
     DaemonInfo,
     PeersReport,
+    ReceivedEvent,
     ReloadReport,
     StatusReport,
 )
@@ -218,6 +219,9 @@ class ThreadedClient(EventClient):
 
     async def peers(self, endpoint: str | None = None) -> PeersReport:
         return await asyncio.to_thread(self._client.peers, endpoint)
+
+    async def past(self, recent: int) -> list[ReceivedEvent]:
+        return await asyncio.to_thread(self._client.events, recent)
 
     async def config(self) -> str:
         return await asyncio.to_thread(self._client.config)

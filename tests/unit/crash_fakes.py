@@ -18,6 +18,8 @@ from localechod.config import Config, ControlConfig, EndpointConfig, ServiceConf
 from localechod.daemon import crash
 from localechod.daemon.inherited import EndpointStore, parse
 from localechod.echo.counters import Counters
+from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import Slots, format_memory, size
@@ -147,6 +149,9 @@ class Store(Kept):
 
 class Port:
     """The listener's side of the connection."""
+
+    faults: EndpointFaults
+    passed: PassedDescriptors
 
     def __init__(self, reactor: Reactor, config: EndpointConfig, crash_keeper: CrashKeeper) -> None:
         self.reactor = reactor

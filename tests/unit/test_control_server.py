@@ -158,7 +158,7 @@ def test_a_method_that_is_not_served_is_unimplemented(
 def test_a_user_cannot_have_more_calls_than_the_limit(factory: LoopFactory, path: Path) -> None:
     async def main() -> None:
         async with served(path, FakeDaemon()) as server, ThreadedClient(str(path)) as client:
-            streams = [client.events(follow=True, recent=0) for _ in range(CALLS_PER_USER)]
+            streams = [client.events(recent=0) for _ in range(CALLS_PER_USER)]
             for stream in streams:
                 await stream.__aenter__()
             with pytest.raises(LocalechodError, match="has 64 calls under way already"):

@@ -235,12 +235,12 @@ def test_a_non_administrator_does_not_see_events_about_others(
         daemon = FakeDaemon()
         bus = daemon.supervisor.events
         async with served(path, daemon, own_uid=own_uid), ThreadedClient(str(path)) as client:
-            async with client.events(follow=True, recent=0) as notices:
+            async with client.events(recent=0) as notices:
                 for event in EVENTS:
                     bus.publish(event)
                 assert await newest(notices, len(seen)) == seen
-            async with client.events(follow=False, recent=10) as notices:
-                assert [notice.event.text async for notice in notices] == seen
+            past = await client.past(10)
+            assert [notice.event.text for notice in past] == seen
 
     run(factory, main)
 
@@ -252,7 +252,7 @@ def test_past_and_future_come_in_one_stream_each_once(factory: LoopFactory, path
         async with served(path, daemon), ThreadedClient(str(path)) as client:
             supervisor.become("stream", "failed")
             supervisor.become("stream", "starting")
-            async with client.events(follow=True, recent=1) as notices:
+            async with client.events(recent=1) as notices:
                 supervisor.become("stream", "listening")
                 notice = await anext(notices)
                 assert notice.event.state == "starting"
@@ -269,7 +269,7 @@ def test_a_slow_caller_is_told_how_many_events_it_missed(factory: LoopFactory, p
         async with (
             served(path, daemon),
             ThreadedClient(str(path)) as client,
-            client.events(follow=True, recent=0) as notices,
+            client.events(recent=0) as notices,
         ):
             for number in range(1000):
                 daemon.supervisor.events.publish(Event("state", "stream", str(number)))
@@ -284,7 +284,7 @@ def test_following_ends_when_the_daemon_does(factory: LoopFactory, path: Path) -
     async def main() -> None:
         daemon = FakeDaemon()
         async with ThreadedClient(str(path)) as client, served(path, daemon) as server:
-            async with client.events(follow=True, recent=0) as notices:
+            async with client.events(recent=0) as notices:
                 daemon.supervisor.become("stream", "stopped")
                 closing = asyncio.ensure_future(server.close(5.0))
                 assert [n.event.text async for n in notices] == ["stream is stopped"]

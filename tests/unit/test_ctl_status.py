@@ -72,6 +72,8 @@ def test_json_has_exactly_the_documented_keys(
         "errors": {},
         "error": None,
         "restarts_total": 0,
+        "faults": {},
+        "faults_total": {},
     }
     assert failed["error"] == "bind failed: Permission denied (13): /var/lib/x.sock"
     assert failed["errors"] == {"too_long": 2, "not_allowed": 1}

@@ -11,6 +11,8 @@ from localechod.config import EndpointConfig
 from localechod.daemon.inherited import EndpointStore
 from localechod.echo.counters import Counters
 from localechod.echo.eventloop import EventLoop
+from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.persist.crash_slots import no_slots
 from localechod.echo.reactor import Reactor
@@ -45,6 +47,8 @@ class Port:
         raise AssertionError((messages, uid))
 
     socket_type = int(socket.SOCK_STREAM)
+    faults: EndpointFaults
+    passed: PassedDescriptors
 
     def failed(self, error: Exception) -> None:
         raise error

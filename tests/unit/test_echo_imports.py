@@ -7,12 +7,24 @@ from tests.unit.test_imports import ROOT, imported
 # From the bottom up. A module may import from its own floor and from lower ones; `stream` names the
 # modules of stream/ that are not named themselves.
 FLOORS = [
-    ["descriptors", "lifecycle", "limits", "portable", "ratelimit", "reasons", "retry", "status"],
+    [
+        "descriptors",
+        "fault_plan",
+        "identity",
+        "lifecycle",
+        "limits",
+        "portable",
+        "ratelimit",
+        "reasons",
+        "retry",
+        "status",
+    ],
     ["fastpath", "peer_log"],
     ["counters"],
     ["binding", "events", "reactor", "persist"],
     ["endpoint_log", "eventloop", "stream.buffers", "datagram.proof_budget"],
-    ["context"],
+    ["passed", "stream.lingering"],
+    ["context", "faults"],
     ["stream", "datagram"],
     ["activated"],
     ["endpoint", "description"],

@@ -18,7 +18,7 @@ FLOORS = [
     ["echo"],
     ["control"],
     ["daemon"],
-    ["lab"],
+    ["lab", "testing"],
     ["ctl"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -30,6 +30,7 @@ CLIENT = {"echo": "a client reaches the daemon through control/ alone"} | dict.f
 FORBIDDEN = {
     "ctl": CLIENT,
     "lab": CLIENT,
+    "testing": CLIENT,
     "daemon": {"ctl": "the daemon knows no command line tool"},
     "echo": {
         "systemd": "echo/ knows no systemd",

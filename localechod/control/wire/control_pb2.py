@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%localechod/control/wire/control.proto\x12\rlocalechod.v1\"\x1e\n\rStatusRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x8f\x01\n\x0bStatusReply\x12%\n\x06\x64\x61\x65mon\x18\x01 \x01(\x0b\x32\x15.localechod.v1.Daemon\x12*\n\tendpoints\x18\x02 \x03(\x0b\x32\x17.localechod.v1.Endpoint\x12-\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32\x1c.localechod.v1.ControlSocket\"\x8d\x01\n\rControlSocket\x12\x13\n\x0b\x63onnections\x18\x01 \x01(\x04\x12\x38\n\x06\x65rrors\x18\x02 \x03(\x0b\x32(.localechod.v1.ControlSocket.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb8\x01\n\x06\x44\x61\x65mon\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x04 \x01(\r\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\x0e\n\x06\x63onfig\x18\x06 \x01(\t\x12\x13\n\x0bruntime_dir\x18\x07 \x01(\t\x12\x16\n\x0erestart_needed\x18\x08 \x03(\t\x12 \n\x18log_lines_left_out_total\x18\t \x01(\x04\"\xb3\x03\n\x08\x45ndpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05group\x18\x07 \x01(\t\x12\x0f\n\x07\x66raming\x18\x08 \x01(\t\x12\x13\n\x0b\x63onnections\x18\t \x01(\x04\x12\x16\n\x0e\x61\x63\x63\x65pted_total\x18\n \x01(\x04\x12\x16\n\x0emessages_total\x18\x0b \x01(\x04\x12\x1c\n\x14received_bytes_total\x18\x0c \x01(\x04\x12\x18\n\x10sent_bytes_total\x18\r \x01(\x04\x12\x33\n\x06\x65rrors\x18\x0e \x03(\x0b\x32#.localechod.v1.Endpoint.ErrorsEntry\x12\x12\n\x05\x65rror\x18\x0f \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04hint\x18\x10 \x01(\tH\x01\x88\x01\x01\x12\x16\n\x0erestarts_total\x18\x11 \x01(\x04\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x08\n\x06_errorB\x07\n\x05_hint\"\x1f\n\x0f\x45ndpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\rEndpointReply\x12)\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x17.localechod.v1.Endpoint\"\x0f\n\rReloadRequest\"i\n\x0bReloadReply\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x02 \x03(\t\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x11\n\tunchanged\x18\x04 \x03(\t\x12\x16\n\x0erestart_needed\x18\x05 \x03(\t\" \n\x0cPeersRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"G\n\nPeersReply\x12\"\n\x05peers\x18\x01 \x03(\x0b\x32\x13.localechod.v1.Peer\x12\x15\n\rpid_namespace\x18\x02 \x01(\x04\"\x8b\x01\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x19\n\x11\x63onnected_seconds\x18\x04 \x01(\x01\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x06 \x01(\x04\x12\x12\n\nsent_bytes\x18\x07 \x01(\x04\"/\n\rEventsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x0e\n\x06recent\x18\x02 \x01(\r\"\x97\x01\n\x05\x45vent\x12\x0c\n\x04time\x18\x01 \x01(\x01\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x10\n\x03uid\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03pid\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x0f\n\x07\x64ropped\x18\x08 \x01(\x04\x42\x06\n\x04_uidB\x06\n\x04_pid\"\x0f\n\rConfigRequest\"\x1b\n\x0b\x43onfigReply\x12\x0c\n\x04toml\x18\x01 \x01(\t2\xac\x04\n\x07\x43ontrol\x12\x42\n\x06Status\x12\x1c.localechod.v1.StatusRequest\x1a\x1a.localechod.v1.StatusReply\x12\x45\n\x05Start\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12\x44\n\x04Stop\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12G\n\x07Restart\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12\x42\n\x06Reload\x12\x1c.localechod.v1.ReloadRequest\x1a\x1a.localechod.v1.ReloadReply\x12?\n\x05Peers\x12\x1b.localechod.v1.PeersRequest\x1a\x19.localechod.v1.PeersReply\x12>\n\x06\x45vents\x12\x1c.localechod.v1.EventsRequest\x1a\x14.localechod.v1.Event0\x01\x12\x42\n\x06\x43onfig\x12\x1c.localechod.v1.ConfigRequest\x1a\x1a.localechod.v1.ConfigReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%localechod/control/wire/control.proto\x12\rlocalechod.v1\"\x1e\n\rStatusRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x8f\x01\n\x0bStatusReply\x12%\n\x06\x64\x61\x65mon\x18\x01 \x01(\x0b\x32\x15.localechod.v1.Daemon\x12*\n\tendpoints\x18\x02 \x03(\x0b\x32\x17.localechod.v1.Endpoint\x12-\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32\x1c.localechod.v1.ControlSocket\"\x8d\x01\n\rControlSocket\x12\x13\n\x0b\x63onnections\x18\x01 \x01(\x04\x12\x38\n\x06\x65rrors\x18\x02 \x03(\x0b\x32(.localechod.v1.ControlSocket.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb8\x01\n\x06\x44\x61\x65mon\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x04 \x01(\r\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\x0e\n\x06\x63onfig\x18\x06 \x01(\t\x12\x13\n\x0bruntime_dir\x18\x07 \x01(\t\x12\x16\n\x0erestart_needed\x18\x08 \x03(\t\x12 \n\x18log_lines_left_out_total\x18\t \x01(\x04\"\x8b\x05\n\x08\x45ndpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04mode\x18\x05 \x01(\t\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05group\x18\x07 \x01(\t\x12\x0f\n\x07\x66raming\x18\x08 \x01(\t\x12\x13\n\x0b\x63onnections\x18\t \x01(\x04\x12\x16\n\x0e\x61\x63\x63\x65pted_total\x18\n \x01(\x04\x12\x16\n\x0emessages_total\x18\x0b \x01(\x04\x12\x1c\n\x14received_bytes_total\x18\x0c \x01(\x04\x12\x18\n\x10sent_bytes_total\x18\r \x01(\x04\x12\x33\n\x06\x65rrors\x18\x0e \x03(\x0b\x32#.localechod.v1.Endpoint.ErrorsEntry\x12\x12\n\x05\x65rror\x18\x0f \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04hint\x18\x10 \x01(\tH\x01\x88\x01\x01\x12\x16\n\x0erestarts_total\x18\x11 \x01(\x04\x12\x33\n\x06\x66\x61ults\x18\x12 \x03(\x0b\x32#.localechod.v1.Endpoint.FaultsEntry\x12>\n\x0c\x66\x61ults_total\x18\x13 \x03(\x0b\x32(.localechod.v1.Endpoint.FaultsTotalEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x46\x61ultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x32\n\x10\x46\x61ultsTotalEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x08\n\x06_errorB\x07\n\x05_hint\"\x1f\n\x0f\x45ndpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\rEndpointReply\x12)\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x17.localechod.v1.Endpoint\"\x0f\n\rReloadRequest\"i\n\x0bReloadReply\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x02 \x03(\t\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x11\n\tunchanged\x18\x04 \x03(\t\x12\x16\n\x0erestart_needed\x18\x05 \x03(\t\" \n\x0cPeersRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"G\n\nPeersReply\x12\"\n\x05peers\x18\x01 \x03(\x0b\x32\x13.localechod.v1.Peer\x12\x15\n\rpid_namespace\x18\x02 \x01(\x04\"\x8b\x01\n\x04Peer\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x19\n\x11\x63onnected_seconds\x18\x04 \x01(\x01\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x06 \x01(\x04\x12\x12\n\nsent_bytes\x18\x07 \x01(\x04\"/\n\rEventsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x0e\n\x06recent\x18\x02 \x01(\r\"\x97\x01\n\x05\x45vent\x12\x0c\n\x04time\x18\x01 \x01(\x01\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x10\n\x03uid\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03pid\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x0f\n\x07\x64ropped\x18\x08 \x01(\x04\x42\x06\n\x04_uidB\x06\n\x04_pid\"\x0f\n\rConfigRequest\"\x1b\n\x0b\x43onfigReply\x12\x0c\n\x04toml\x18\x01 \x01(\t2\xac\x04\n\x07\x43ontrol\x12\x42\n\x06Status\x12\x1c.localechod.v1.StatusRequest\x1a\x1a.localechod.v1.StatusReply\x12\x45\n\x05Start\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12\x44\n\x04Stop\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12G\n\x07Restart\x12\x1e.localechod.v1.EndpointRequest\x1a\x1c.localechod.v1.EndpointReply\x12\x42\n\x06Reload\x12\x1c.localechod.v1.ReloadRequest\x1a\x1a.localechod.v1.ReloadReply\x12?\n\x05Peers\x12\x1b.localechod.v1.PeersRequest\x1a\x19.localechod.v1.PeersReply\x12>\n\x06\x45vents\x12\x1c.localechod.v1.EventsRequest\x1a\x14.localechod.v1.Event0\x01\x12\x42\n\x06\x43onfig\x12\x1c.localechod.v1.ConfigRequest\x1a\x1a.localechod.v1.ConfigReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTROLSOCKET_ERRORSENTRY']._serialized_options = b'8\001'
   _globals['_ENDPOINT_ERRORSENTRY']._loaded_options = None
   _globals['_ENDPOINT_ERRORSENTRY']._serialized_options = b'8\001'
+  _globals['_ENDPOINT_FAULTSENTRY']._loaded_options = None
+  _globals['_ENDPOINT_FAULTSENTRY']._serialized_options = b'8\001'
+  _globals['_ENDPOINT_FAULTSTOTALENTRY']._loaded_options = None
+  _globals['_ENDPOINT_FAULTSTOTALENTRY']._serialized_options = b'8\001'
   _globals['_STATUSREQUEST']._serialized_start=56
   _globals['_STATUSREQUEST']._serialized_end=86
   _globals['_STATUSREPLY']._serialized_start=89
@@ -46,31 +50,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DAEMON']._serialized_start=379
   _globals['_DAEMON']._serialized_end=563
   _globals['_ENDPOINT']._serialized_start=566
-  _globals['_ENDPOINT']._serialized_end=1001
+  _globals['_ENDPOINT']._serialized_end=1217
   _globals['_ENDPOINT_ERRORSENTRY']._serialized_start=331
   _globals['_ENDPOINT_ERRORSENTRY']._serialized_end=376
-  _globals['_ENDPOINTREQUEST']._serialized_start=1003
-  _globals['_ENDPOINTREQUEST']._serialized_end=1034
-  _globals['_ENDPOINTREPLY']._serialized_start=1036
-  _globals['_ENDPOINTREPLY']._serialized_end=1094
-  _globals['_RELOADREQUEST']._serialized_start=1096
-  _globals['_RELOADREQUEST']._serialized_end=1111
-  _globals['_RELOADREPLY']._serialized_start=1113
-  _globals['_RELOADREPLY']._serialized_end=1218
-  _globals['_PEERSREQUEST']._serialized_start=1220
-  _globals['_PEERSREQUEST']._serialized_end=1252
-  _globals['_PEERSREPLY']._serialized_start=1254
-  _globals['_PEERSREPLY']._serialized_end=1325
-  _globals['_PEER']._serialized_start=1328
-  _globals['_PEER']._serialized_end=1467
-  _globals['_EVENTSREQUEST']._serialized_start=1469
-  _globals['_EVENTSREQUEST']._serialized_end=1516
-  _globals['_EVENT']._serialized_start=1519
-  _globals['_EVENT']._serialized_end=1670
-  _globals['_CONFIGREQUEST']._serialized_start=1672
-  _globals['_CONFIGREQUEST']._serialized_end=1687
-  _globals['_CONFIGREPLY']._serialized_start=1689
-  _globals['_CONFIGREPLY']._serialized_end=1716
-  _globals['_CONTROL']._serialized_start=1719
-  _globals['_CONTROL']._serialized_end=2275
+  _globals['_ENDPOINT_FAULTSENTRY']._serialized_start=1101
+  _globals['_ENDPOINT_FAULTSENTRY']._serialized_end=1146
+  _globals['_ENDPOINT_FAULTSTOTALENTRY']._serialized_start=1148
+  _globals['_ENDPOINT_FAULTSTOTALENTRY']._serialized_end=1198
+  _globals['_ENDPOINTREQUEST']._serialized_start=1219
+  _globals['_ENDPOINTREQUEST']._serialized_end=1250
+  _globals['_ENDPOINTREPLY']._serialized_start=1252
+  _globals['_ENDPOINTREPLY']._serialized_end=1310
+  _globals['_RELOADREQUEST']._serialized_start=1312
+  _globals['_RELOADREQUEST']._serialized_end=1327
+  _globals['_RELOADREPLY']._serialized_start=1329
+  _globals['_RELOADREPLY']._serialized_end=1434
+  _globals['_PEERSREQUEST']._serialized_start=1436
+  _globals['_PEERSREQUEST']._serialized_end=1468
+  _globals['_PEERSREPLY']._serialized_start=1470
+  _globals['_PEERSREPLY']._serialized_end=1541
+  _globals['_PEER']._serialized_start=1544
+  _globals['_PEER']._serialized_end=1683
+  _globals['_EVENTSREQUEST']._serialized_start=1685
+  _globals['_EVENTSREQUEST']._serialized_end=1732
+  _globals['_EVENT']._serialized_start=1735
+  _globals['_EVENT']._serialized_end=1886
+  _globals['_CONFIGREQUEST']._serialized_start=1888
+  _globals['_CONFIGREQUEST']._serialized_end=1903
+  _globals['_CONFIGREPLY']._serialized_start=1905
+  _globals['_CONFIGREPLY']._serialized_end=1932
+  _globals['_CONTROL']._serialized_start=1935
+  _globals['_CONTROL']._serialized_end=2491
 # @@protoc_insertion_point(module_scope)

@@ -60,8 +60,22 @@ class Daemon(_message.Message):
     def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., user: _Optional[str] = ..., uid: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., config: _Optional[str] = ..., runtime_dir: _Optional[str] = ..., restart_needed: _Optional[_Iterable[str]] = ..., log_lines_left_out_total: _Optional[int] = ...) -> None: ...
 
 class Endpoint(_message.Message):
-    __slots__ = ("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections", "accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total", "errors", "error", "hint", "restarts_total")
+    __slots__ = ("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections", "accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total", "errors", "error", "hint", "restarts_total", "faults", "faults_total")
     class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class FaultsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class FaultsTotalEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +99,8 @@ class Endpoint(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     state: str
@@ -102,7 +118,9 @@ class Endpoint(_message.Message):
     error: str
     hint: str
     restarts_total: int
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., state: _Optional[str] = ..., path: _Optional[str] = ..., mode: _Optional[str] = ..., owner: _Optional[str] = ..., group: _Optional[str] = ..., framing: _Optional[str] = ..., connections: _Optional[int] = ..., accepted_total: _Optional[int] = ..., messages_total: _Optional[int] = ..., received_bytes_total: _Optional[int] = ..., sent_bytes_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., error: _Optional[str] = ..., hint: _Optional[str] = ..., restarts_total: _Optional[int] = ...) -> None: ...
+    faults: _containers.ScalarMap[str, float]
+    faults_total: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., state: _Optional[str] = ..., path: _Optional[str] = ..., mode: _Optional[str] = ..., owner: _Optional[str] = ..., group: _Optional[str] = ..., framing: _Optional[str] = ..., connections: _Optional[int] = ..., accepted_total: _Optional[int] = ..., messages_total: _Optional[int] = ..., received_bytes_total: _Optional[int] = ..., sent_bytes_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., error: _Optional[str] = ..., hint: _Optional[str] = ..., restarts_total: _Optional[int] = ..., faults: _Optional[_Mapping[str, float]] = ..., faults_total: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class EndpointRequest(_message.Message):
     __slots__ = ("name",)

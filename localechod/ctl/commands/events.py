@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from localechod.ctl import render
+from localechod.ctl import render, session
 from localechod.ctl.options import Options
-from localechod.ctl.session import ReconnectDelay
 from localechod.errors import DaemonNotRunningError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 # As many as the daemon keeps.
 RECENT = 256
 
-_COLOURS = {"refused": "yellow", "error": "red"}
+_COLOURS = {"refused": "yellow", "fault": "yellow", "error": "red"}
 
 
 def events(
@@ -45,21 +44,12 @@ def events(
         localechoctl events --follow --json
     """
     show = _show_json if json else _show_text
+    if not follow:
+        for one in session.client(ctx.obj).events(RECENT):
+            show(one)
+        return
     ctx.obj.announce()
-    asyncio.run(_follow(ctx.obj, show) if follow else _past(ctx.obj, show))
-
-
-async def _past(options: Options, show: "Show") -> None:
-    """Show past events after all have come: a pager that waits is no reason for a timeout."""
-    from localechod.control.events import EventClient  # noqa: PLC0415 - `--help` does without
-
-    async with (
-        EventClient(options.control_path()) as client,
-        client.events(follow=False, recent=RECENT) as received,
-    ):
-        past = [one async for one in received]
-    for one in past:
-        show(one)
+    asyncio.run(_follow(ctx.obj, show))
 
 
 async def _follow(options: Options, show: "Show") -> None:
@@ -67,19 +57,20 @@ async def _follow(options: Options, show: "Show") -> None:
 
     A daemon that has not been restarted sends its past events again; none is shown twice.
     """
-    from localechod.control.connect import ConnectionLostError  # noqa: PLC0415 - see `_past`
-    from localechod.control.events import EventClient  # noqa: PLC0415 - see `_past`
+    # `--help` does without grpclib.
+    from localechod.control.connect import ConnectionLostError  # noqa: PLC0415 - see above
+    from localechod.control.events import EventClient  # noqa: PLC0415 - see above
 
     # Found once: while the user's own daemon is down, the system's is not followed instead.
     path = options.control_path()
     shown: deque[object] = deque(maxlen=RECENT)
-    delay = ReconnectDelay()
+    delay = session.ReconnectDelay()
     connected = reported = False
     while True:
         try:
             async with (
                 EventClient(path) as client,
-                client.events(follow=True, recent=RECENT) as received,
+                client.events(recent=RECENT) as received,
             ):
                 connected, reported = True, False
                 delay.reset()

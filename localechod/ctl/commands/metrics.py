@@ -107,6 +107,14 @@ def _errors(report: "StatusReport") -> list[Sample]:
     ]
 
 
+def _faults(report: "StatusReport") -> list[Sample]:
+    return [
+        Sample(count, {"endpoint": row.name, "type": row.type, "fault": fault})
+        for row in report.endpoints
+        for fault, count in row.faults_total.items()
+    ]
+
+
 def _control_errors(report: "StatusReport") -> list[Sample]:
     return [Sample(count, {"reason": reason}) for reason, count in report.control.errors.items()]
 
@@ -137,6 +145,13 @@ FAMILIES = (
     ),
     Family("localechod_sent_bytes", "counter", "bytes", "Bytes sent.", _of("sent_bytes_total")),
     Family("localechod_errors", "counter", "", "Errors by reason.", _errors),
+    Family(
+        "localechod_faults",
+        "counter",
+        "",
+        "Faults done on purpose, by their key in the configuration.",
+        _faults,
+    ),
     Family(
         "localechod_log_lines_left_out",
         "counter",

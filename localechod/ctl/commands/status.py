@@ -64,7 +64,7 @@ def as_json(report: "StatusReport") -> dict[str, Any]:
     endpoint = (
         *("name", "type", "state", "path", "mode", "owner", "group", "framing", "connections"),
         *("accepted_total", "messages_total", "received_bytes_total", "sent_bytes_total"),
-        *("errors", "error", "restarts_total"),
+        *("errors", "error", "restarts_total", "faults", "faults_total"),
     )
     return {
         "daemon": {name: getattr(report.daemon, name) for name in daemon},
@@ -130,6 +130,11 @@ def _row(endpoint: "EndpointStatus") -> list[str]:
 def _details(endpoint: "EndpointStatus") -> list[str]:
     owner = f"{endpoint.owner}:{endpoint.group} {endpoint.mode}" if endpoint.mode else "abstract"
     lines = [f"{_INDENT}{endpoint.path}  {owner}"]
+    if endpoint.faults:
+        settings = ", ".join(f"{key} = {value:.15g}" for key, value in endpoint.faults.items())
+        lines += _wrapped(f"faults: {settings}", _INDENT)
+    if endpoint.faults_total:
+        lines += _wrapped(f"faults done: {_counts(endpoint.faults_total)}", _INDENT)
     if endpoint.errors:
         lines += _wrapped(f"errors: {_counts(endpoint.errors)}", _INDENT)
     if endpoint.error:

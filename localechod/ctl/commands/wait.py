@@ -103,7 +103,7 @@ class _Wait:
 
         It subscribes before it asks for the status, so that no change in between is missed.
         """
-        async with client.events(follow=True, recent=0) as received:
+        async with client.events(recent=0) as received:
             if self._complete(await client.status(self._names)):
                 return True
             async for one in received:

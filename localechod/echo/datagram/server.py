@@ -4,21 +4,27 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
+from localechod.echo.datagram.faulty import FaultyReplies, Reply
+from localechod.echo.datagram.passing import DatagramReader
 from localechod.echo.datagram.pinned_senders import PinnedSenders
 from localechod.echo.datagram.proven_senders import ProvenSenders
 from localechod.echo.datagram.send_budget import SendBudget
 from localechod.echo.fastpath import datagram_function
+from localechod.echo.faults import EndpointFaults
+from localechod.echo.identity import of_datagram
 from localechod.echo.limits import AllowList
+from localechod.echo.passed import control
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
+from localechod.localsocket.rights import allow_descriptors
 
 # Datagrams answered in one round of the loop, so that a flood delays no other reply for long.
 _BATCH = 32
@@ -64,7 +70,11 @@ class DatagramServer:
         self._proof_budget = context.proof_budget
         self._counters = context.counters
         self._endpoint_log = context.endpoint_log
-        self.configure(config)
+        self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
+        self._faulty = FaultyReplies(context.reactor.loop, self.faults, context.counters, self)
+        self._reader = DatagramReader(context.passed)
+        self._passed = context.passed
+        self._set(config)
         self._open(bound)
 
     def __len__(self) -> int:
@@ -75,14 +85,29 @@ class DatagramServer:
         return iter(())
 
     def configure(self, config: EndpointConfig) -> None:
-        """Apply settings that need no other socket."""
+        """Apply settings that need no other socket; other faults drop replies that wait."""
+        if config.faults != self._config.faults:
+            self._faulty.close()
+        self.faults.configure(config)
+        self._set(config)
+        self._reactor.modify(self._sock.fileno(), self._events())
+        allow_descriptors(self._sock, allowed=config.wants_descriptors)
+
+    def _set(self, config: EndpointConfig) -> None:
         self._config = config
         self._prefix = config.prefix_bytes
         self._allow = AllowList(config.allow)
         self._limit = config.max_message
         self._answer_datagrams = datagram_function(self._limit)
+        self._is_plain, self._is_faulty = config.is_plain, bool(config.faults)
+        if not self._is_plain:
+            self._answer_datagrams = self._reader.answer_datagrams
+        self._reader.receives = config.wants_descriptors and not config.faults.refuse_descriptors
         # All senders get a reply, and nothing is logged.
-        self._uniform = not config.allow and not config.log_messages
+        self._uniform = not config.allow and not config.log_messages and self._is_plain
+
+    def _events(self) -> int:
+        return 0 if self._config.faults.never_read else select.EPOLLIN
 
     def shut(self) -> None:
         """Remove the file: new senders cannot find the socket; connected ones are answered."""
@@ -97,18 +122,21 @@ class DatagramServer:
         """Answer the datagrams that wait, then close."""
         self.shut()
         # A client that called connect() can go on sending, so their number is limited.
-        left, more = _LAST, True
+        left, more = 0 if self._config.faults.never_read else _LAST, True
         while left > 0 and more:
             count, more = self._answer(left)
             left -= count
-        self._reactor.unregister(self._sock.fileno())
-        self._pinned_senders.close()
-        self._proven_senders.close()
-        self._proof_budget.ours.discard(self._name)
+        self._unregister()
         self._sock.close()
 
+    def die(self) -> None:
+        """Close at once, as if the process had ended: the socket's file stays."""
+        self._unregister()
+        self._bound.close()
+
     def freeze(self) -> list[tuple[socket.socket, ConnectionSnapshot]]:
-        """Return nothing: datagrams that are not answered wait in the socket itself."""
+        """Send late replies at once; datagrams that are not answered wait in the socket itself."""
+        self._faulty.flush()
         return []
 
     async def drain(self) -> None:
@@ -118,6 +146,7 @@ class DatagramServer:
         self._bound, self._sock = bound, bound.sock
         self._at_once = 1
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        allow_descriptors(self._sock, allowed=self._config.wants_descriptors)
         self._send_budget = SendBudget(self._sock)
         self._name = self._sock.getsockname()
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, bound.address.is_abstract)
@@ -129,11 +158,19 @@ class DatagramServer:
             self._reactor.loop, self._reactor.ceiling, self._proof_budget
         )
         try:
-            self._reactor.register(self._sock.fileno(), select.EPOLLIN, self)
+            self._reactor.register(self._sock.fileno(), self._events(), self)
         except OSError:
             self._proven_senders.close()
             raise
         self._proof_budget.ours.add(self._name)
+
+    def _unregister(self) -> None:
+        self._reactor.unregister(self._sock.fileno())
+        self._faulty.close()
+        self._passed.forget(self._sock.fileno())
+        self._pinned_senders.close()
+        self._proven_senders.close()
+        self._proof_budget.ours.discard(self._name)
 
     def serve(self, _events: int) -> int:
         """Answer datagrams; see Handler."""
@@ -202,6 +239,8 @@ class DatagramServer:
                 self._take(*datagram)
             except Exception as error:  # noqa: BLE001 - a defect: it ends with this datagram
                 self.failed(error)
+            finally:
+                self._reader.close()
 
     def _take(
         self,
@@ -212,7 +251,7 @@ class DatagramServer:
     ) -> None:
         pid, uid, gid = peer
         counters = self._counters
-        if not self._admits(pid, uid, gid):
+        if self.faults.dead or not self._admits(pid, uid, gid):
             return
         counters.received_bytes += len(message)
         if len(message) > self._limit:
@@ -221,12 +260,40 @@ class DatagramServer:
         counters.messages += 1
         if self._config.log_messages:
             self._endpoint_log.received([message], uid)
-        reply = self._prefix + message
+        reply = self._prefix + message if self._is_plain else self._special_reply(message, peer)
+        if sender and self._is_faulty:
+            self._faulty.answer(Reply(reply, sender, peer))
+        else:
+            self._send(reply, sender, peer, sent_at)
+
+    def _send(
+        self, reply: bytes, sender: str | bytes | None, peer: tuple[int, int, int], sent_at: float
+    ) -> None:
         refusal = self._refusal(sender, len(reply), peer, sent_at)
         if refusal:
-            counters.errors[refusal] += 1
+            self._counters.errors[refusal] += 1
         elif sender:
-            self._reply(reply, sender, uid)
+            self._reply(reply, sender, peer[1])
+
+    def _special_reply(self, message: bytes, peer: tuple[int, int, int]) -> bytes:
+        reader, config = self._reader, self._config
+        if reader.cut and config.faults.refuse_descriptors:
+            self.faults.done("refuse_descriptors", 0, 0, peer[0], peer[1])
+        if config.reply == "identity":
+            return of_datagram(peer, reader.descriptors, cut=reader.cut)
+        return self._prefix + message
+
+    def begin_late(self, replies: Iterable[Reply]) -> None:
+        """See Outlet."""
+        self._proven_senders.seconds = 0.0
+        self._pinned_senders.begin()
+        senders = (each.sender for each in replies)
+        self._proven_senders.begin(each for each in senders if isinstance(each, bytes))
+
+    def send_late(self, reply: Reply) -> bool:
+        """See Outlet."""
+        self._send(reply.data, reply.sender, reply.peer, 0.0)
+        return self._seconds() < _PROOFS
 
     def _refusal(
         self, sender: str | bytes | None, size: int, peer: tuple[int, int, int], sent_at: float
@@ -259,7 +326,7 @@ class DatagramServer:
             if isinstance(sender, str):
                 self._counters.sent_bytes += self._send_to_path(reply, sender, uid)
             else:
-                self._counters.sent_bytes += self._sock.sendto(reply, sender)
+                self._counters.sent_bytes += self._send_to(reply, sender, uid)
         except OSError as error:
             self._undelivered(error.errno or 0)
 
@@ -275,11 +342,19 @@ class DatagramServer:
         """
         senders, now = self._pinned_senders, self._reactor.now
         try:
-            return self._sock.sendto(reply, senders.handle(path, uid, now))
+            return self._send_to(reply, senders.handle(path, uid, now), uid)
         except ConnectionRefusedError:
             # Its socket is closed; another may have been bound to the path since the last check.
             senders.forget(path)
-            return self._sock.sendto(reply, senders.handle(path, uid, now))
+            return self._send_to(reply, senders.handle(path, uid, now), uid)
+
+    def _send_to(self, reply: bytes, address: str | bytes, uid: int) -> int:
+        descriptors = self._reader.descriptors if self._config.echo_descriptors else ()
+        if not descriptors:
+            return self._sock.sendto(reply, address)
+        sent = self._sock.sendmsg([reply], control(descriptors), 0, address)
+        self._passed.sent_back(uid, self._sock.fileno(), len(descriptors))
+        return sent
 
     def _admits(self, pid: int, uid: int, gid: int) -> bool:
         if self._allow.everyone:

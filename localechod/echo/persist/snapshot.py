@@ -29,6 +29,7 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
         ending: the connection closes as soon as they are sent.
         skip: bytes still to come of a message whose beginning is lost, or NEXT_LINE.
         serial: of its crash slot, or 0.
+        number: of a connection with faults, or 0; see fault_plan.py.
     """
 
     pid: int
@@ -44,6 +45,7 @@ class ConnectionSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     ending: bool = False
     skip: int = 0
     serial: int = 0
+    number: int = 0
 
 
 class EndpointSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     config: EndpointConfig
     counters: dict[str, int]
     errors: dict[str, int]
+    faults: dict[str, int] = {}
     connections: tuple[ConnectionSnapshot, ...] = ()
 
 

@@ -23,8 +23,8 @@ AnswerDatagrams: TypeAlias = Callable[
 # their file systems choose.
 _UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t
 _TIMESPEC = struct.Struct("ll")
-_UNSTAMPED = socket.CMSG_SPACE(_UCRED.size)
-_STAMPED = socket.CMSG_SPACE(_TIMESPEC.size) + _UNSTAMPED
+UNSTAMPED = socket.CMSG_SPACE(_UCRED.size)
+STAMPED = socket.CMSG_SPACE(_TIMESPEC.size) + UNSTAMPED
 
 # asm-generic/socket.h. Each datagram then has the time at which it was sent; socket(7).
 SO_TIMESTAMPNS = 35
@@ -70,17 +70,17 @@ def answer_datagrams(
     """
     try:
         message, ancillary, _flags, sender = sock.recvmsg(
-            limit + 1, _UNSTAMPED if fresh < 0 else _STAMPED
+            limit + 1, UNSTAMPED if fresh < 0 else STAMPED
         )
     except BlockingIOError:
         return 0, 0, 0, slack, (), ()
     except OSError as error:
         return 0, 0, 0, slack, [error.errno or 0], ()
-    peer, sent_at = _control(ancillary)
+    peer, sent_at = control(ancillary)
     return 0, 0, 0, slack, (), [(message, peer, sender, sent_at)]
 
 
-def _control(
+def control(
     ancillary: Sequence[tuple[int, int, bytes]],
 ) -> tuple[tuple[int, int, int], float]:
     """Return the sender's pid, uid and gid, and when it sent.

@@ -140,6 +140,16 @@ class Connection(BufferedFlow):
         self.account()
         self.set_kind()
 
+    def release(self) -> socket.socket:
+        """Stop serving, without closing; return the socket, for another object to go on with."""
+        sock = self.sock
+        self.kind = PYTHON
+        self.port.reactor.unregister(self.fd)
+        self.fd = -1
+        if self in self.port.buffers:
+            self.port.buffers.report(self, 0)
+        return sock
+
     def row(self) -> PeerRow:
         """Describe the peer."""
         return PeerRow(

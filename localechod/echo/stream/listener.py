@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
+from localechod.echo.faults import EndpointFaults
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
@@ -20,7 +21,10 @@ from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
+from localechod.echo.stream.stepwise_records import StepwiseRecords
+from localechod.echo.stream.stepwise_stream import StepwiseStream
 from localechod.localsocket.bind import Bound
+from localechod.localsocket.rights import allow_descriptors
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.
 # Fewer where fewer came the last time: an accept(2) that finds no client costs as much as another.
@@ -55,17 +59,17 @@ class Listener:
         self.counters = context.counters
         self.observe = context.endpoint_log.received
         self.config = config
+        self._is_plain = config.is_plain
         self.crash_keeper = context.crash_keeper
         self.buffers = context.buffers
+        self.passed = context.passed
         self._trouble = trouble
         self._bound = bound
         self._sock = bound.sock
         self.socket_type = int(bound.sock.type)
         self._connections: set[Connection] = set()
-        if config.type == "stream":
-            self._model: Connection = StreamConnection.model(self)
-        else:
-            self._model = SeqpacketConnection.model(self)
+        self.faults = EndpointFaults(config, context.counters, context.endpoint_log, context.die)
+        self._model: Connection = _kind(config).model(self)
         self._accepts = 1
         self._admission = Admission(config, context.counters, context.endpoint_log)
         self._lingering = Lingering(context.reactor.loop, self._lingered)
@@ -77,6 +81,7 @@ class Listener:
         self._pause_timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
+        self._allow_descriptors()
         self._accept_again()
 
     def __len__(self) -> int:
@@ -91,10 +96,15 @@ class Listener:
         """Apply settings that need no other socket; `allow` applies to new connections."""
         self.config = config
         self._admission.configure(config)
-        self._model.configure(config)
+        self._is_plain = config.is_plain
+        self.faults.configure(config)
+        before, self._model = type(self._model), _kind(config).model(self)
         for connection in list(self._connections):
             connection.configure(config)
+            if before is not type(self._model) and connection in self._connections:
+                self._exchange(connection)
         self._idle.configure(config.idle_timeout)
+        self._allow_descriptors()
         self._accept_again()
 
     def linger(self, sock: socket.socket, uid: int) -> None:
@@ -112,6 +122,8 @@ class Listener:
 
     def _places(self) -> int:
         """Return how many more connections there may be."""
+        if self.faults.settings.never_accept or self.faults.dead:
+            return 0
         taken = len(self._connections) + len(self._lingering)
         return self.config.max_connections - taken
 
@@ -147,12 +159,26 @@ class Listener:
         self._bound.remove()
         self._sock.close()
 
+    def die(self) -> None:
+        """Close everything at once, as if the process had ended: the socket's file stays."""
+        self._open = False
+        self._pause()
+        self._idle.stop()
+        self._lingering.close()
+        if not self._bound.activated:
+            with suppress(OSError):  # systemd may be late to close its duplicate
+                self._sock.shutdown(socket.SHUT_RD)
+        self._bound.close()
+        for connection in list(self._connections):
+            connection.close()
+
     def rebind(self, bound: Bound) -> None:
         """Continue with another listening socket; connections stay, and waiting clients too."""
         self._stop_accepting()
         self._bound.remove()
         self._sock.close()
         self._bound, self._sock = bound, bound.sock
+        self._allow_descriptors()
         self._accept_again()
 
     def close(self) -> None:
@@ -178,12 +204,27 @@ class Listener:
 
     def thaw(self, sock: socket.socket, state: ConnectionSnapshot) -> None:
         """Continue with a connection that another process accepted."""
+        allow_descriptors(sock, allowed=self.config.wants_descriptors)
         fd = sock.detach()
         connection = self._model.begin(fd, state.pid, state.uid, state.gid)
         self._add(connection)
         connection.thaw(state)
-        if state.serial:
+        if state.serial and self._is_plain:
             self.crash_keeper.resume(connection, state.serial)
+
+    def _allow_descriptors(self) -> None:
+        """A connection has the listener's setting; it may be older than that, see `thaw`."""
+        allow_descriptors(self._sock, allowed=self.config.wants_descriptors)
+
+    def _exchange(self, connection: Connection) -> None:
+        """Continue with an object of the model's type: faults have come, or have gone."""
+        self.crash_keeper.unkeep(connection)
+        state = connection.freeze()
+        sock = connection.release()
+        self._connections.discard(connection)
+        self._admission.left(connection.uid)
+        self.crash_keeper.forget(connection)
+        self.thaw(sock, state)
 
     def _stop_accepting(self) -> None:
         """Let no more clients connect, and accept those that have connected already.
@@ -254,7 +295,8 @@ class Listener:
         self._admission.entered(connection.uid)
         self._empty.clear()
         self._connections.add(connection)
-        self.crash_keeper.enter(connection)
+        if self._is_plain:
+            self.crash_keeper.enter(connection)
         self._idle.connected()
 
     def _pause(self) -> None:
@@ -279,3 +321,10 @@ class Listener:
         self._accepting = True
         if self._in_trouble:
             self.serve(select.EPOLLIN)  # the listener is readable only when a next client comes
+
+
+def _kind(config: EndpointConfig) -> type[Connection]:
+    """Return the type of an endpoint's connections."""
+    if config.type == "stream":
+        return StreamConnection if config.is_plain else StepwiseStream
+    return SeqpacketConnection if config.is_plain else StepwiseRecords

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from localechod.config import EndpointConfig
 from localechod.echo.counters import Counters
+from localechod.echo.faults import EndpointFaults
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.persist.crash_keep import CrashKeeper
 from localechod.echo.reactor import Reactor
 from localechod.echo.stream.buffers import BufferBudget
@@ -23,6 +25,8 @@ class Port(Protocol):
         counters: the endpoint's: a connection counts there what it counts for itself, and errors.
         crash_keeper: has to be told when the connection ends.
         buffers: has to be told how much the connection has buffered.
+        faults: of the endpoint.
+        passed: descriptors that clients pass.
     """
 
     reactor: Reactor
@@ -31,6 +35,8 @@ class Port(Protocol):
     counters: Counters
     crash_keeper: CrashKeeper
     buffers: BufferBudget
+    faults: EndpointFaults
+    passed: PassedDescriptors
 
     def observe(self, messages: Sequence[bytes], uid: int) -> None:
         """Log messages of a user, on an endpoint with `log_messages`."""

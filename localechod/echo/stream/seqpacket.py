@@ -12,7 +12,7 @@ from localechod.echo.stream.connection import Connection
 
 # Space for struct ucred with its header alone (CMSG_SPACE(3) rounds up). The kernel closes passed
 # descriptors that do not fit, so clients cannot fill this process's table.
-_ANCILLARY = socket.CMSG_SPACE(12)
+ANCILLARY = socket.CMSG_SPACE(12)
 
 
 class SeqpacketConnection(Connection):
@@ -83,7 +83,7 @@ class SeqpacketConnection(Connection):
 
     def _record_or_end(self) -> bytes | None:
         """Return the next record, or None at end of file."""
-        record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, _ANCILLARY)
+        record, ancillary, _flags, _sender = self.sock.recvmsg(self.limit + 1, ANCILLARY)
         return record if record or ancillary else None
 
     def discard_input(self) -> bool:
