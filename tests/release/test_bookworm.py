@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.release.bookworm import PROJECT, bookworm, missing
+from tests.release.bookworm import PROJECT, SUITE, bookworm, missing
+from tests.release.debian import SUITES
 
 
 def test_it_has_neither_python_nor_a_compiler_and_reaches_its_mirrors() -> None:
@@ -13,4 +14,4 @@ def test_it_has_neither_python_nor_a_compiler_and_reaches_its_mirrors() -> None:
             assert debian.process("which", absent).returncode == 1, absent
         assert debian.run("test", "-x", f"{PROJECT}/dev") == ""
         debian.run("apt-get", "-qq", "update")
-        assert "Candidate: 3.11" in debian.run("apt-cache", "policy", "python3")
+        assert f"Candidate: {SUITES[SUITE]}" in debian.run("apt-cache", "policy", "python3")

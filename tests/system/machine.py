@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -39,11 +39,13 @@ if [ "$3" = / ] && [ ! -e "$1/root$4/dev" ]; then
 fi
 root=$1/root
 network=$5
-shift 5
+name=$6
+shift 6
 for group; do echo $$ >"$group/cgroup.procs"; done
 export SYSTEMD_NSPAWN_TMPFS_TMP=0 # the checkout may lie under /tmp
-exec systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --settings=no $network \
-    --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
+# nspawn has a directory in /run for each name: two machines of one name would remove each other's.
+exec systemd-nspawn --quiet --directory "$root" --machine="$name" $network \
+    --register=no --keep-unit --settings=no --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
     --boot systemd.unit=tests.target
 """
 # The files of accounts, and whether the names in their first column are users' or groups'.
@@ -108,6 +110,11 @@ class Machine:
             timeout=seconds,
             env={**_ENVIRONMENT, **self._environment},
         )
+
+    def follow(self, *argv: str) -> int:
+        """Run a command in the machine, as root; it writes where we do. Return its exit status."""
+        env = {**_ENVIRONMENT, **self._environment}
+        return subprocess.run([*_enter(self._leader), *argv], check=False, env=env).returncode
 
     def feed(self, data: bytes, *argv: str) -> None:
         """Run a command in the machine, as root, on these bytes.
@@ -215,6 +222,7 @@ def booted(
     command += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command += ["sh", "-euc", _BOOT, "sh", str(mounts), str(directory / "extra")]
     command += [root, str(CHECKOUT), "--private-network" if root == "/" else ""]
+    command += [directory.name]
     with (
         _control_groups(directory.name) as groups,
         console.open("wb") as log,
@@ -232,7 +240,8 @@ def booted(
             raise AssertionError(f"{error}; its console:\n{last}") from None
         finally:
             # unshare ends with nspawn, and buries it; without it, that would be left to pid 1.
-            os.kill(nspawn or boot.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it did not come up
+                os.kill(nspawn or boot.pid, signal.SIGKILL)
 
 
 def eventually(attempt: Callable[[], T], seconds: float, what: str) -> T:
