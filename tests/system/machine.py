@@ -45,8 +45,8 @@ for group; do echo $$ >"$group/cgroup.procs"; done
 export SYSTEMD_NSPAWN_TMPFS_TMP=0 # the checkout may lie under /tmp
 # nspawn has a directory in /run for each name: two machines of one name would remove each other's.
 exec systemd-nspawn --quiet --directory "$root" --machine="$name" $network \
-    --register=no --keep-unit --settings=no --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
-    --boot systemd.unit=tests.target
+    --register=no --keep-unit --settings=no --link-journal=no \
+    --resolv-conf=off --timezone=off --console=pipe --boot systemd.unit=tests.target
 """
 # The files of accounts, and whether the names in their first column are users' or groups'.
 _ACCOUNTS = dict.fromkeys(("passwd", "shadow", "subuid", "subgid"), "passwd")
