@@ -37,16 +37,16 @@ if [ "$3" = / ] && [ ! -e "$1/root$4/dev" ]; then
     mkdir -p "$1/root$4" "$1/checkout" "$1/work2"
     mount -t overlay -o "lowerdir=$4,upperdir=$1/checkout,workdir=$1/work2" overlay "$1/root$4"
 fi
+# systemd 258 and later do not boot on version 1 of control groups, which this machine may have.
+[ "$3" = / ] || export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 root=$1/root
 network=$5
-name=$6
-shift 6
+shift 5
 for group; do echo $$ >"$group/cgroup.procs"; done
 export SYSTEMD_NSPAWN_TMPFS_TMP=0 # the checkout may lie under /tmp
-# nspawn has a directory in /run for each name: two machines of one name would remove each other's.
-exec systemd-nspawn --quiet --directory "$root" --machine="$name" $network \
-    --register=no --keep-unit --settings=no --link-journal=no \
-    --resolv-conf=off --timezone=off --console=pipe --boot systemd.unit=tests.target
+exec systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --settings=no $network \
+    --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
+    --boot systemd.unit=tests.target
 """
 # The files of accounts, and whether the names in their first column are users' or groups'.
 _ACCOUNTS = dict.fromkeys(("passwd", "shadow", "subuid", "subgid"), "passwd")
@@ -222,7 +222,6 @@ def booted(
     command += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command += ["sh", "-euc", _BOOT, "sh", str(mounts), str(directory / "extra")]
     command += [root, str(CHECKOUT), "--private-network" if root == "/" else ""]
-    command += [directory.name]
     with (
         _control_groups(directory.name) as groups,
         console.open("wb") as log,
@@ -273,6 +272,8 @@ def _control_groups(name: str) -> Iterator[list[str]]:
         elif controllers == "name=systemd":
             hierarchy = "/sys/fs/cgroup/systemd"
         else:
+            continue
+        if not Path(hierarchy).is_dir():  # in a container that has version 2 only
             continue
         # "/..": a process that nsenter has put into a container; its own groups begin at the root.
         group = Path(hierarchy, path.removeprefix("/").partition("..")[0], name)
