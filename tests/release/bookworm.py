@@ -1,4 +1,4 @@
-"""The bare Debian that the tests in this directory install on: Debian 12, unless DEBIAN says more.
+"""The bare Debian that the tests in this directory install on: 12, unless DEBIAN names another.
 
 `DEBIAN=trixie ./dev test tests/release` follows the same routes on another suite.
 """
