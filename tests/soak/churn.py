@@ -88,7 +88,7 @@ def churn(report: Report, count: int) -> None:
 def odd(report: Report, count: int) -> None:
     """Send huge lines, floods and descriptors, while clients that read slowly stay connected.
 
-    All of them connect first. An endpoint with many connections has an epoll of its own, which
+    All of these connect first. An endpoint with many connections has an epoll of its own, which
     remains, and which the count before the load has to include.
     """
     chosen = random.Random(8)  # noqa: S311 - the same load each time
@@ -113,6 +113,7 @@ def odd(report: Report, count: int) -> None:
 
 def _slow(target: Target) -> socket.socket:
     sock = target.open("stream")
+    target.echo(sock)  # so it is accepted
     sock.setblocking(False)
     return sock
 
