@@ -20,6 +20,13 @@ LOOK_SECONDS = 5.0
 REPLY_BYTES = 4 << 20
 REPLY_ROWS = 1 << 17
 
+# Where systemd looks for units that installations and administrators put there; systemd.unit(5).
+SYSTEM_UNITS = (
+    *("/etc/systemd/system", "/run/systemd/system"),
+    *("/usr/local/lib/systemd/system", "/usr/lib/systemd/system"),
+)
+USERS_UNITS = ("/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
+
 # Bytes that are read at a time, between two looks at the clock. HTTP/2 has frames of nine bytes
 # that cost a hundred times more to handle than to send.
 READ_BYTES = 4096
@@ -88,16 +95,31 @@ def start_hint(control: Path) -> str:
     systems = runtime.SYSTEM_DIRECTORY / runtime.CONTROL
     journal = _journal(control)
     if control == systems:
-        hint = f"start it: systemctl start localechod; see why it ended: {journal}"
+        hint = "start it as root: localechod --detach"
+        if _exists(*SYSTEM_UNITS):
+            hint = f"start it: systemctl start localechod; see why it ended: {journal}"
         users = _of_sudo_user()
         own = f"; your own daemon is running ({users}): run this command without sudo"
         return hint + own * bool(users)
     hint = f"start localechod; if it is a system service, see why it ended: {journal}"
     if _is_own(control):
-        start = "systemctl --user start localechod, or localechod --detach"
-        hint = f"start it: {start}; see why it ended: {journal}"
+        hint = "start it: localechod --detach"
+        if _exists(*_users_units()):
+            start = "systemctl --user start localechod, or localechod --detach"
+            hint = f"start it: {start}; see why it ended: {journal}"
     other = f"; to use the system's daemon: localechoctl --control {systems}"
     return hint + other * _is_there(systems)
+
+
+def _users_units() -> list[str]:
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() fails without a home directory
+    own = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    return [f"{own}/systemd/user", *USERS_UNITS]
+
+
+def _exists(*directories: str) -> bool:
+    """Return whether there is a unit of the daemon; pip installs none."""
+    return any(os.path.lexists(f"{each}/localechod.service") for each in directories)
 
 
 def _journal(control: Path) -> str:

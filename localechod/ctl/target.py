@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -106,7 +107,8 @@ def resolve(text: str, options: Options) -> Target:
     absolute = os.path.abspath(address.path)  # noqa: PTH100 - Path.resolve() would follow links
     written = "@" + os.fsdecode(address.raw[1:]) if address.is_abstract else absolute
     try:
-        entry = next((e for e in endpoints(options).values() if e.path == written), None)
+        known = catalog.read(options.runtime_directory() / runtime.CATALOG)
+        entry = next((e for e in known.values() if e.path == written), None)
     except LocalechodError:
         entry = None  # an address does without the catalog
     return Target(address) if entry is None else _from_entry(entry)
@@ -162,22 +164,29 @@ def find(text: str, options: Options, *, configured: bool = False) -> CatalogEnt
 def endpoints(options: Options, *, configured: bool = False) -> Mapping[str, CatalogEntry]:
     """Return the endpoints of the daemon's catalog by name.
 
+    A daemon that does not run has no catalog. A socket unit may have bound its sockets all the
+    same, and starts it for the first client. The names are then those of the configuration file
+    that the daemon would read.
+
     Args:
         options: which daemon is meant.
-        configured: without a catalog, return the endpoints of the configuration file that the
-            daemon would read.
+        configured: return the configured endpoints also where none of their sockets exists.
 
     Raises:
-        DaemonNotRunningError: there is no catalog.
-        LocalechodError: the catalog or the configuration cannot be read.
+        DaemonNotRunningError: there is no catalog, and no socket of a configured endpoint.
+        LocalechodError: the catalog cannot be read, or with `configured`, the configuration.
     """
     directory = options.runtime_directory()
     try:
         return catalog.read(directory / runtime.CATALOG)
     except DaemonNotRunningError:
-        if not configured:
-            raise
-    return _configured(directory)
+        if configured:
+            return _configured(directory)
+        with suppress(LocalechodError):
+            found = _configured(directory)
+            if any(is_socket(each.path) for each in found.values()):
+                return found
+        raise
 
 
 def _configured(directory: Path) -> Mapping[str, CatalogEntry]:

@@ -47,7 +47,7 @@ def lasting(facts: Facts, step: Step) -> tuple[str, ...]:
 def _setting(facts: Facts) -> str:
     """Return the setting that the server's socket gets its mode and group from."""
     unit = facts.activation
-    if unit is not None and any(each.pid == _SYSTEMD for each in facts.holders):
+    if unit is not None and unit.active and any(each.pid == _SYSTEMD for each in facts.holders):
         return f"SocketMode= and SocketGroup= of {escape(unit.name)}"
     if any("localechod" in {each.command, each.unit.partition(".")[0]} for each in facts.holders):
         return "mode and group of the endpoint in localechod.toml"

@@ -168,6 +168,9 @@ def _activation(facts: Facts) -> list[Check]:
     unit = facts.activation
     if unit is None:
         return [ok("activation", "held by pid 1, probably for socket activation")]
+    if not unit.active:
+        kept = f"held by pid 1 in the file descriptor store of {escape(unit.starts)}"
+        return [ok("activation", f"{kept}; {escape(unit.name)} is not active")]
     return [ok("activation", f"{escape(unit.name)} listens for {escape(unit.starts)}")]
 
 

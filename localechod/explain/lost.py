@@ -96,10 +96,12 @@ def _located(sock: DiagSocket, holders: list[HoldingProcess], pid: int | None, w
     """Find out where the file of a listener is."""
     if not holders:
         return Lost(sock.uid, None, "unknown")
-    # systemd holds the sockets of its units, and so does the unit's service.
+    # systemd holds the sockets of its units, and so does the unit's service. While the unit is not
+    # active, what systemd holds is in the service's file descriptor store.
     activation = None
     if any(each.pid == 1 for each in holders) and sock.name:
-        activation = units.socket_unit(os.fsdecode(sock.name))
+        found = units.socket_unit(os.fsdecode(sock.name))
+        activation = found if found and found.active else None
     holder = min(holders, key=lambda each: (activation is None and each.pid == 1, each.pid))
     place, path = _place(sock, holder.pid, pid or os.getpid(), walk)
     unit = next(filter(None, (units.service_of(each.pid) for each in holders)), "")

@@ -16,7 +16,11 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:service|scope|socket|mount|swap)\Z"
 
 @dataclass(frozen=True, slots=True)
 class SocketUnit:
-    """A .socket unit, which starts another unit at the first connection (systemd.socket(5))."""
+    """A .socket unit, which starts another unit at the first connection (systemd.socket(5)).
+
+    Only an active unit has a socket. If another one has the address in its settings, and pid 1
+    holds the socket, it is in the file descriptor store of the service.
+    """
 
     name: str
     starts: str

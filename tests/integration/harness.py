@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from localechod.localsocket.holders import is_contained
+
 # What a daemon started as root becomes in these tests; it exists everywhere.
 SERVICE_USER = "nobody"
 DEADLINE = 20.0
@@ -40,6 +42,9 @@ sys.exit(main())
 OWN_ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
 NEEDS_ROOT = "needs root"  # what every test says that is skipped for want of it
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=NEEDS_ROOT)
+needs_all_namespaces = pytest.mark.skipif(
+    is_contained(), reason="in a container, not all network namespaces can be searched"
+)
 
 
 class Daemon:

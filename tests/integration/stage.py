@@ -186,11 +186,11 @@ class Stage:
         self,
         path: Path | str = "s",
         mode: int = 0o666,
-        uid: int = 0,
-        gid: int = 0,
+        uid: int = -1,
+        gid: int = -1,
         kind: int = socket.SOCK_STREAM,
     ) -> socket.socket:
-        """Bind a socket, without listening."""
+        """Bind a socket, without listening; -1: its owner or group is ours (chown(2))."""
         sock = self.stack.enter_context(socket.socket(socket.AF_UNIX, kind))
         name = self.directory / path
         sock.bind(str(name))
@@ -202,8 +202,8 @@ class Stage:
         self,
         path: Path | str = "s",
         mode: int = 0o666,
-        uid: int = 0,
-        gid: int = 0,
+        uid: int = -1,
+        gid: int = -1,
         kind: int = socket.SOCK_STREAM,
         backlog: int = 100,
     ) -> socket.socket:

@@ -26,7 +26,7 @@ SHORT = ["bench", "--seconds", "0.02", "--repeats", "2", "--timeout", "20"]
 
 tutorial = pytest.mark.skipif(
     not BUILD.exists() or shutil.which("cc") is None,
-    reason=f"the tutorial's programs are not at {BUILD}, or there is no compiler",
+    reason="the tutorial's programs in C, or a compiler, are not here",
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from localechod.explain.client import of_process, of_user
 from localechod.explain.facts import Question
 from localechod.explain.report import Report, explain
-from tests.integration.harness import needs_root
+from tests.integration.harness import needs_all_namespaces, needs_root
 from tests.integration.situations import namespaces
 from tests.integration.stage import DAEMON, GAMES, NOBODY, STAFF, Stage, become
 
@@ -114,6 +114,7 @@ def test_a_uid_without_an_account_is_judged_by_its_numbers(stage: Stage) -> None
         assert explain(question, probing=True).verdict.number == number
 
 
+@needs_all_namespaces
 def test_a_socket_bound_below_an_overlay_is_never_to_be_removed(stage: Stage) -> None:
     asked = namespaces.a_socket_that_was_bound_below_an_overlay(stage)
     verdict = asked.explain().verdict

@@ -16,7 +16,7 @@ from localechod.explain.lost import Lost
 from localechod.explain.lost_checks import check_lost
 from localechod.explain.report import Report, explain
 from localechod.explain.units import SocketUnit
-from tests.integration.harness import needs_root
+from tests.integration.harness import needs_all_namespaces, needs_root
 from tests.integration.stage import (
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -93,7 +93,7 @@ def test_a_server_whose_file_was_removed_is_to_be_restarted(stage: Stage) -> Non
     assert f"({server.pid}), if it is the server" in report.verdict.remedy.text
 
 
-@pytest.mark.parametrize("stale", [True, False])
+@pytest.mark.parametrize("stale", [pytest.param(True, marks=needs_all_namespaces), False])
 def test_a_server_whose_file_was_replaced_is_told_from_a_dead_one(
     stage: Stage, *, stale: bool
 ) -> None:

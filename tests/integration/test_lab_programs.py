@@ -18,7 +18,7 @@ BUILD = CHECKOUT.parent / "shared" / "seed" / "build-peers"
 TMP = Path("/tmp")  # noqa: S108 - where tmpnam(3) puts its names
 
 needs_tutorial = [
-    pytest.mark.skipif(not BUILD.exists(), reason=f"the tutorial's programs are not at {BUILD}"),
+    pytest.mark.skipif(not BUILD.exists(), reason="the tutorial's programs in C are not here"),
     pytest.mark.skipif(
         shutil.which("cc") is None, reason="the tutorial's programs need a compiler"
     ),

@@ -21,8 +21,11 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 @contextmanager
 def serving(path: Path, *command: str) -> Iterator[None]:
-    """Run a server until it has bound its path; end it afterwards."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as server:
+    """Run a server until it has bound its path; end it afterwards.
+
+    What it says is not ours: socat 1.8 warns of the signal that ends it.
+    """
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             until(path.is_socket)
             yield

@@ -1,108 +1,19 @@
-"""A bare Debian 12 to install on: no Python, no compiler, nothing but systemd and what apt needs.
+"""The bare Debian that the tests in this directory install on: 12, unless DEBIAN names another.
 
-Made once by debootstrap, from the mirror that this machine uses, and booted as a disposable copy.
-It has this machine's network, and this machine's ways to its package mirrors: proxies,
-certificates, settings of apt and pip.
+`DEBIAN=trixie ./dev test tests/release` follows the same routes on another suite.
 """
 
-import fcntl
 import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
 
-from tests.system import machine
-from tests.system.machine import CHECKOUT, Machine, booted
+from tests.release.debian import PROJECT, bare, missing
+from tests.system.machine import Machine
 
-# Where the project lies in the machine: what git tracks, and nothing that was built from it.
-PROJECT = "/root/localechod"
+__all__ = ["PROJECT", "SUITE", "bookworm", "missing"]
 
-_BASE = Path("/var/tmp/localechod-bookworm")  # noqa: S108 - made and entered by root alone
-_INCLUDED = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,procps"
-
-# How this machine reaches its mirrors, where that is a matter of files ...
-_WAYS = (
-    *("etc/apt/sources.list", "etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/keyrings"),
-    *("etc/ssl/certs", "usr/local/share/ca-certificates", "etc/pip.conf", "root/.config/pip"),
-    *("etc/resolv.conf", "etc/hosts"),
-)
-# ... and of the environment.
-_VARIABLES = ("PIP_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+SUITE = os.environ.get("DEBIAN", "bookworm")
 
 
-def missing() -> str:
-    """Return why there can be no bare Debian here, "" where it can be tried."""
-    if shutil.which("debootstrap") is None:
-        return "no debootstrap here"
-    return machine.missing()
-
-
-@contextmanager
-def bookworm() -> Iterator[Machine]:
-    """Boot a bare Debian 12 with the project in it.
-
-    Raises:
-        AssertionError: it could not be made, or did not come up.
-    """
-    directory = Path(tempfile.mkdtemp(prefix="localechod-bookworm-"))
-    names = {name for name in os.environ if name.upper().startswith(_VARIABLES)}
-    environment = {"HOME": "/root", **{name: os.environ[name] for name in sorted(names)}}
-    with booted(directory, str(_base()), environment) as debian:
-        copy_project(debian)
-        yield debian
-    shutil.rmtree(directory)
-
-
-def copy_project(debian: Machine) -> None:
-    """Put what git tracks of this checkout into the machine."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, check=True, capture_output=True)
-    packed = ["tar", "--create", "--files-from=-"]
-    archive = subprocess.run(
-        packed, cwd=CHECKOUT, check=True, input=tracked.stdout, capture_output=True
-    )
-    debian.run("mkdir", "-p", PROJECT)
-    debian.feed(archive.stdout, "tar", "--extract", "--directory", PROJECT)
-
-
-def _base() -> Path:
-    """Return the directory of the bare system; the first caller makes it."""
-    with _BASE.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (_BASE / "etc/made").exists():
-            _make()
-    return _BASE
-
-
-def _make() -> None:
-    unfinished = _BASE.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.rmtree(_BASE, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", "bookworm"]
-    made = subprocess.run(
-        [*command, str(unfinished), *_mirror()], check=False, capture_output=True, text=True
-    )
-    assert made.returncode == 0, f"debootstrap failed:\n{made.stdout[-2000:]}{made.stderr[-500:]}"
-    # Of the distribution, debootstrap knows one part: the real sources are this machine's.
-    (unfinished / "etc/apt/sources.list").write_text("")
-    for way in _WAYS:
-        source, target = Path("/", way), unfinished / way
-        if source.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["cp", "--archive", f"{source}/.", target], check=True)
-        elif source.exists():
-            target.unlink(missing_ok=True)
-            shutil.copyfile(source, target)
-    (unfinished / "etc/made").touch()
-    unfinished.rename(_BASE)
-
-
-def _mirror() -> list[str]:
-    """Return the first mirror that this machine's apt asks, if it says so in the newer format."""
-    for sources in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
-        with suppress(StopIteration):
-            lines = iter(sources.read_text().splitlines())
-            return [next(line.split()[1] for line in lines if line.startswith("URIs:"))]
-    return []
+def bookworm() -> AbstractContextManager[Machine]:
+    """Boot it; as `bare`."""
+    return bare(SUITE)

@@ -78,7 +78,7 @@ def test_it_takes_a_stop_of_the_service_first(service: Machine) -> None:
 def test_a_connect_starts_the_service_and_is_answered_again_and_again(listening: Machine) -> None:
     before = files(listening)
     assert all(" localecho:localecho 666 socket" in line for line in before)
-    for target in (STREAM, DATAGRAM, STREAM):
+    for target in (STREAM, DATAGRAM, "stream", "datagram"):
         assert state(listening) == "inactive"
         assert say(listening, "send", target, "hello", user="nobody") == "Hi, hello"
         settled(listening, "active")
@@ -212,9 +212,11 @@ def test_a_socket_unit_that_does_not_fit_is_refused_and_not_tried_for_ever(
     assert "Traceback" not in said
     listening.run("rm", "-r", f"/run/systemd/system/{SOCKET}.d")
     listening.run("systemctl", "daemon-reload")
-    listening.run("systemctl", "reset-failed", SERVICE, SOCKET)
-    listening.run("systemctl", "restart", SOCKET)
+    # By docs/systemd.md. systemd 257 still refuses to start the service for a client.
+    listening.run("systemctl", "restart", SOCKET, SERVICE)
     assert say(listening, "send", STREAM, "hello") == "Hi, hello"
+    assert (state(listening, SOCKET), state(listening)) == ("active", "active")
+    assert listening.show(SERVICE, "NFileDescriptorStore") == "3"  # no endpoint's: they are passed
 
 
 def test_a_reload_that_moves_a_socket_of_systemds_is_refused(listening: Machine) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import RUNTIME, SERVICE
+from tests.system.conftest import RUNTIME, SERVICE, SOCKET
 from tests.system.machine import Machine
 
 pytestmark = pytest.mark.xdist_group("machine")
@@ -46,6 +46,9 @@ def test_our_own_endpoint_is_held_by_our_own_unit(service: Machine) -> None:
     report = told(service, "explain", "stream")
     assert (report["errno"], report["path"]) == (0, f"{RUNTIME}/stream.sock")
     assert {each["unit"] for each in report["holders"]} >= {SERVICE}
+    assert detail(report, "activation") == (
+        f"held by pid 1 in the file descriptor store of {SERVICE}; {SOCKET} is not active"
+    )
     (row,) = told(service, "sockets", f"{RUNTIME}/stream.sock", "--listening")
     assert {each["unit"] for each in row["holders"]} >= {SERVICE}
     assert told(service, "explain", f"{RUNTIME}/stream.sock", user="nobody")["errno"] == 0

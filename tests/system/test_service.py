@@ -210,7 +210,7 @@ def test_a_cold_start_with_a_broken_file_is_78_and_not_tried_again(service: Mach
     assert service.show(SERVICE, "ExecMainStatus") == "78"
     assert service.show(SERVICE, "ActiveState") == "failed"
     assert service.show(SERVICE, "NRestarts") == "0"
-    said = service.run("journalctl", "--no-pager", "--unit", SERVICE, "--lines", "5")
+    said = service.run("journalctl", "--no-pager", "--unit", SERVICE, "--lines", "20")
     assert f"{SETTINGS}" in said
     assert "Traceback" not in said
 

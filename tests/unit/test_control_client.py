@@ -133,6 +133,10 @@ def test_the_hint_depends_on_the_daemon_that_was_meant(
     system = sockdir / "run"
     system.mkdir()
     monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", system)
+    monkeypatch.setattr(connect, "SYSTEM_UNITS", (str(sockdir),))
+    with pytest.raises(DaemonNotRunningError, match=r"; start it as root: localechod --detach$"):
+        ask(system / "control.sock")
+    (sockdir / "localechod.service").touch()
     with pytest.raises(
         DaemonNotRunningError, match="; start it: systemctl start localechod; see why it ended"
     ):
@@ -159,6 +163,14 @@ def test_the_hint_for_a_users_own_daemon_names_their_service_manager(
     as_uid(1000, monkeypatch)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockdir))
     monkeypatch.setattr(runtime, "SYSTEM_DIRECTORY", sockdir / "system")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(sockdir))
+    monkeypatch.setattr(connect, "USERS_UNITS", ())
+    with pytest.raises(DaemonNotRunningError) as caught:
+        ask(sockdir / "localechod" / "control.sock")
+    assert caught.value.hint == "start it: localechod --detach"
+    unit = sockdir / "systemd/user/localechod.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
     with pytest.raises(DaemonNotRunningError) as caught:
         ask(sockdir / "localechod" / "control.sock")
     assert caught.value.hint == (

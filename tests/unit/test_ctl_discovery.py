@@ -13,7 +13,7 @@ from localechod import config
 from localechod.config import reader
 from localechod.ctl.options import Options
 from localechod.ctl.target import endpoints, resolve
-from localechod.errors import LocalechodError
+from localechod.errors import DaemonNotRunningError, LocalechodError
 from localechod.host import runtime
 from localechod.localsocket.address import Address
 from tests.integration.harness import NEEDS_ROOT
@@ -160,15 +160,22 @@ def others(sockdir: Path) -> list[Path]:
     ]
 
 
+def read_default_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read it as root: this user may not be able to read the checkout, unlike an installation."""
+    user = os.geteuid()
+    os.seteuid(0)
+    shipped = config.default_text()
+    os.seteuid(user)
+    monkeypatch.setattr(reader, "default_text", lambda: shipped)
+
+
 def test_the_users_configuration_does_not_apply_to_the_systems_endpoints(
     sockdir: Path, own_and_system: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, system = own_and_system
     os.seteuid(0)
     (system / "endpoints.json").unlink()
-    # This user may not be able to read the checkout, unlike an installation.
-    shipped = config.default_text()
-    monkeypatch.setattr(reader, "default_text", lambda: shipped)
+    read_default_beforehand(monkeypatch)
     config.load(None, system)
     file = sockdir / "localechod" / "localechod.toml"
     file.parent.mkdir()
@@ -179,6 +186,32 @@ def test_the_users_configuration_does_not_apply_to_the_systems_endpoints(
     assert list(endpoints(Options(), configured=True)) == ["stream", "datagram", "seed"]
     (own / "control.sock").touch()
     assert list(endpoints(Options(), configured=True)) == ["mine"]
+
+
+def test_before_its_daemon_runs_a_socket_unit_has_the_configured_names(
+    own_and_system: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, _ = own_and_system
+    read_default_beforehand(monkeypatch)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(own))
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"{own}/stream.sock")
+        assert resolve("stream", Options()).address == Address.parse(f"{own}/stream.sock")
+    (own / "stream.sock").unlink()
+    (own / "control.sock").touch()
+    with pytest.raises(DaemonNotRunningError):
+        resolve("stream", Options())
+
+
+def test_a_broken_configuration_does_not_hide_that_no_daemon_runs(
+    own_and_system: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, _ = own_and_system
+    (own / "control.sock").touch()
+    (own / "localechod.toml").write_text("version = ", encoding="utf-8")
+    monkeypatch.setattr(runtime, "config_file", lambda *_, **__: own / "localechod.toml")
+    with pytest.raises(DaemonNotRunningError):
+        resolve("stream", Options())
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -19,7 +19,7 @@ from localechod.errors import LocalechodError
 from localechod.explain.processes import HoldingProcess
 from localechod.localsocket import diag, holders
 from tests.golden_pages import compare
-from tests.integration.harness import as_user, needs_root
+from tests.integration.harness import as_user, needs_all_namespaces, needs_root
 from tests.unit.explain_fakes import DOCKERD, SYSTEMD, listener
 
 Rows = list[dict[str, Any]]
@@ -214,6 +214,7 @@ def test_the_number_of_unreadable_processes_is_on_standard_error(
 
 
 @needs_root
+@needs_all_namespaces
 def test_an_empty_list_names_the_namespaces_that_were_not_searched(
     ours: dict[str, socket.socket], sockdir: Path
 ) -> None:

@@ -14,6 +14,7 @@ from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
 from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
+from localechod.explain.units import SocketUnit
 from tests.unit.explain_fakes import DOCKERD, client, docker, listener, step, walk
 
 MEMBER = client(5, 50)
@@ -39,6 +40,14 @@ def test_pid_1_without_a_known_unit_is_probably_activation() -> None:
     assert "held by pid 1" in check(report, "activation").detail
     report = judge(docker(MEMBER, holders=(DOCKERD,)))
     assert "activation" not in [each.name for each in report.checks]
+
+
+def test_a_socket_unit_that_is_not_active_has_no_socket() -> None:
+    unit = SocketUnit("docker.socket", "docker.service", active=False)
+    report = judge(docker(MEMBER, activation=unit))
+    assert check(report, "activation").detail == (
+        "held by pid 1 in the file descriptor store of docker.service; docker.socket is not active"
+    )
 
 
 @pytest.mark.parametrize(

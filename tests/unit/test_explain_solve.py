@@ -135,8 +135,12 @@ def test_a_file_set_by_hand_is_said_to_last_until_the_next_bind() -> None:
     (caveat,) = remedy(at(socket(0o600), holders=(ours,))).caveats
     assert caveat.endswith("mode and group of the endpoint in localechod.toml")
     units = docker().activation
+    assert units is not None
     (caveat,) = remedy(at(socket(0o600), holders=(SYSTEMD,), activation=units)).caveats
     assert caveat.endswith("SocketMode= and SocketGroup= of docker.socket")
+    inactive = replace(units, active=False)
+    (caveat,) = remedy(at(socket(0o600), holders=(ours, SYSTEMD), activation=inactive)).caveats
+    assert caveat.endswith("mode and group of the endpoint in localechod.toml")
 
 
 def test_a_command_that_is_not_installed_is_told_or_not_offered() -> None:

@@ -1,6 +1,7 @@
 """The rule of language in CONTRIBUTING.md, as far as a pattern can check it."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,9 +19,10 @@ QUOTES = "CONTRIBUTING.md"
 
 def texts() -> list[Path]:
     """The files of the project that people read; what is generated or Chinese is left out."""
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False
-    )
+    command = ["git", "-C", str(ROOT), "ls-files"]
+    if shutil.which("git") is None:
+        return []
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
     if listed.returncode:
         return []
     suffixes = {"", ".py", ".c", ".h", ".md", ".toml", ".proto", ".sh", ".1", ".5", ".8"}
