@@ -53,7 +53,9 @@ commit=$(git -C "$tree" rev-parse HEAD)
 
 say 'the artifacts'
 date=$(git -C "$tree" log -1 --format=%ct)
-SOURCE_DATE_EPOCH=$date "$tree/packaging/wheels.sh" "$venv" "$scratch/dist"
+export SOURCE_DATE_EPOCH="$date"
+"$tree/packaging/wheels.sh" "$venv" "$scratch/dist"
+"$venv/bin/python" "$tree/packaging/sbom.py" "$scratch/dist/localechod-$version.cdx.json"
 package=$("$tree/dev" deb)
 cp "$tree/$package" "$scratch/dist"
 
@@ -63,7 +65,7 @@ cp "$tree/$package" "$scratch/dist"
 without tests || ./dev test
 say 'testing the artifacts'
 cd "$tree"
-if without debian; then set -- tests/release/test_artifacts.py; else set -- tests/release; fi
+if without debian; then set -- tests/release/test_artifacts.py tests/release/test_sbom.py; else set -- tests/release; fi
 LOCALECHOD_DIST=$scratch/dist "$venv/bin/python" -m pytest -q "$@"
 cd "$root"
 
