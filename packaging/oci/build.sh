@@ -5,11 +5,11 @@
 # The package has to be one for this Debian. The same packages give the same bytes: SOURCE_DATE_EPOCH, else the package's time.
 set -eu
 umask 022
+die() { printf 'oci: %s\n' "$*" >&2; exit 1; }
+[ $# = 2 ] && [ -f "$1" ] || die "usage: $0 DEB TARGET"
 [ "$(id -u)" = 0 ] || exec unshare --map-root-user --map-auto "$0" "$@"
 deb=$(realpath "$1") target=$(realpath "$2")
 uid=65532 # as other images without root have it; kubelet compares the number (runAsNonRoot)
-
-die() { printf 'oci: %s\n' "$*" >&2; exit 1; }
 command -v mmdebstrap >/dev/null || die 'mmdebstrap is not installed: apt-get install mmdebstrap'
 
 scratch=$(mktemp -d)
