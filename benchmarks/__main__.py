@@ -7,8 +7,8 @@
 ./dev bench --against ../other                    beside the daemon of another checkout
 
 Other benchmarks: ./dev bench growth (cost by connections and endpoints),
-fairness (latency beside a flood), ready (start-up), idle (the daemon at rest);
-each has --help.
+fairness (latency beside a flood), ready (start-up), idle (the daemon at rest),
+explain (beside ss and lsof); each has --help.
 """
 
 import argparse

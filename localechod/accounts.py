@@ -8,9 +8,16 @@ import grp
 import os
 import pwd
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from localechod.text import escape
+
+# The uid, and the gid, that stands for each one that has none in our user namespace;
+# user_namespaces(7), "Unmapped user and group IDs".
+NO_ID = 65534
+
+_ALL_IDS = [b"0", b"0", b"4294967295"]  # of uid_map: inside, outside, count
 
 
 def user_name(uid: int) -> str:
@@ -97,10 +104,25 @@ def groups_of(account: pwd.struct_passwd, gid: int | None = None) -> frozenset[i
     return frozenset(os.getgrouplist(account.pw_name, primary))
 
 
+def identifies(number: int) -> bool:
+    """Whether a uid or gid that the kernel has told is that of one user or group.
+
+    Where our user namespace does not map all ids, 65534 may be any other user outside, whether
+    `nobody` is mapped or not.
+    """
+    return number != NO_ID or not _is_in_user_namespace()
+
+
+@cache
+def _is_in_user_namespace() -> bool:
+    return Path("/proc/self/uid_map").read_bytes().split() != _ALL_IDS
+
+
 def members(names: Iterable[str]) -> tuple[frozenset[int], frozenset[int]]:
     """Return the uids and the gids that a list of users and @groups names.
 
-    A name without an account stands for no id, so a typing error never gives a right to anybody.
+    A name without an account stands for no id, so a typing error never gives a right to anybody. An
+    id that does not identify gives none either.
     """
     uids, gids = set(), set()
     for name in names:
@@ -108,4 +130,8 @@ def members(names: Iterable[str]) -> tuple[frozenset[int], frozenset[int]]:
             gids.add(gid_of(name[1:]))
         else:
             uids.add(uid_of(name))
-    return frozenset(uids - {None}), frozenset(gids - {None})  # type: ignore[arg-type]
+    return _identified(uids), _identified(gids)
+
+
+def _identified(ids: Iterable[int | None]) -> frozenset[int]:
+    return frozenset(number for number in ids if number is not None and identifies(number))

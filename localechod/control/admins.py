@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from localechod.accounts import members
+from localechod.accounts import identifies, members
 from localechod.control.access import Admins
 
 
@@ -14,7 +14,7 @@ def resolve(names: Collection[str], own_uid: int) -> Admins:
 
     Args:
         names: user names, and group names with a leading "@".
-        own_uid: the daemon's own user, which is always an administrator.
+        own_uid: the daemon's own user, which is an administrator if it can be told from others.
     """
     uids, gids = members(names)
-    return Admins(uids | {own_uid}, gids)
+    return Admins(uids | {own_uid} if identifies(own_uid) else uids, gids)

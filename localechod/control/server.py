@@ -37,15 +37,15 @@ class ControlServer:
     Args:
         daemon: the daemon that the calls read and change.
         admins: users and @groups that may make changes.
-        own_uid: the uid that the daemon runs as; it may always make changes.
+        own_uid: the uid that the daemon runs as; see admins.resolve.
     """
 
     def __init__(self, daemon: Daemon, admins: Collection[str], own_uid: int) -> None:
         self._daemon = daemon
         self._names = tuple(admins)
         self._own_uid = own_uid
-        limits = CallerLimits({0, own_uid})
         found = names.resolve(self._names, own_uid)
+        limits = CallerLimits({0, own_uid} if own_uid in found.uids else {0})
         supervisor = daemon.supervisor
         self._libraries = LibraryLog(supervisor.peer_log)
         self._interceptor = Interceptor(

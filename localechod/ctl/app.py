@@ -26,6 +26,7 @@ COMMANDS = {
     "events": CommandSpec("events", "events", "Show past and new events."),
     "wait": CommandSpec("wait", "wait", "Wait until endpoints listen."),
     "metrics": CommandSpec("metrics", "metrics", "Print counters as OpenMetrics text."),
+    "tap": CommandSpec("tap", "tap", "Show what a command says to a local socket."),
     "sockets": CommandSpec("sockets", "sockets", "List the local sockets of this host."),
     "explain": CommandSpec("explain", "explain", "Explain why a connect works or fails."),
     "config": CommandSpec("config", "app", "Show, check or print a configuration."),

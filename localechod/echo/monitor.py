@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from localechod.config import EndpointConfig
@@ -28,6 +29,10 @@ from localechod.localsocket.hints import connect_hint
 from localechod.localsocket.watch import Watches
 
 log = logging.getLogger("localechod.echo")
+
+# Endpoints checked in a round of the loop after inotify events. A check takes a tenth of a
+# millisecond. A user who may write to the sockets can touch any number of them (utimensat(2)).
+_CHECKS = 8
 
 # Repairs without a wait: enough for `mkdir`, `chown` and `chmod` one after the other.
 _AT_ONCE = 4
@@ -67,6 +72,8 @@ class Monitor:
         self._watches = watches
         self._may_bind = may_bind
         self._monitored: dict[str, _Monitored] = {}
+        self._changed: dict[str, None] = {}  # names to be checked, in this order
+        self._check: asyncio.Handle | None = None
         self._closed = False
         for descriptor in watches.descriptors:
             reactor.register(descriptor, select.EPOLLIN, self)
@@ -106,6 +113,9 @@ class Monitor:
         for monitored in self._monitored.values():
             self._cancel_timer(monitored)
         self._monitored.clear()
+        self._changed.clear()
+        if self._check is not None:
+            self._check.cancel()
         for descriptor in self._watches.descriptors:
             self._reactor.unregister(descriptor)
         self._watches.close()
@@ -117,10 +127,20 @@ class Monitor:
 
     def serve(self, _events: int) -> None:
         """Look at what inotify reports; see Handler."""
-        for name in self._watches.changed():
+        self._changed.update(dict.fromkeys(self._watches.changed()))
+        if self._check is None:
+            self._check_some()
+
+    def _check_some(self) -> None:
+        """Check a few endpoints, and the next ones in the next round of the loop."""
+        self._check = None
+        for name in list(islice(self._changed, _CHECKS)):
+            del self._changed[name]
             monitored = self._monitored.get(name)
             if monitored is not None and not monitored.postponed:
                 self._look(monitored, paced=True)
+        if self._changed and not self._closed:
+            self._check = self._reactor.loop.call_soon(self._check_some)
 
     def _look(self, monitored: _Monitored, *, paced: bool = False) -> None:
         self._cancel_timer(monitored)

@@ -16,6 +16,7 @@ from localechod.explain.remedy import Action, Remedy
 from localechod.explain.walk import Walk
 from localechod.text import escape
 
+_AGAIN = "a RuntimeDirectory= is removed whenever its service stops"
 _KEPT = "RuntimeDirectoryPreserve=yes"
 _DELETED = b"//deleted"
 
@@ -115,5 +116,5 @@ def _remedy(dead: DeadMount) -> Remedy:
         actions.append(Action(f"restart {dead.client}, which mounts it anew", restart))
     else:
         actions.append(Action("restart the client's container, which mounts it anew"))
-    caveats = () if dead.server else (f"it is removed again, unless its unit has {_KEPT}",)
+    caveats = () if dead.server else (f"{_AGAIN}, unless its unit has {_KEPT}",)
     return Remedy(tuple(actions), caveats)

@@ -77,6 +77,11 @@ class Question:
         """True for an abstract name, which has no file."""
         return self.name.startswith(b"\0")
 
+    @property
+    def is_ours(self) -> bool:
+        """True where the client is our own process, with its filters, domains and labels."""
+        return self.pid is None and self.client.pid == os.getpid()
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -143,7 +148,7 @@ def _facts(question: Question) -> Facts:
         facts = Facts(question, listing=listings.by_name(question.name, question.pid))
         if not facts.listing.sockets and not facts.listing.failure:
             facts = replace(facts, elsewhere=abstract_names.search(question.name, question.pid))
-        return _with_processes(facts, b"")
+        return _with_processes(facts)
     try:
         walk = places.resolve(question.name, question.pid)
         jumps = any(step.owner for step in walk.steps)
@@ -160,7 +165,7 @@ def _facts(question: Question) -> Facts:
         path = _path_for_us(question, walk)
         if path and walk.end and not stat.S_ISSOCK(walk.end.node.mode):
             facts = replace(facts, content=not_sockets.read(path, walk.end.node.mode))
-        return _with_outside(_with_processes(facts, path))
+        return _with_outside(_with_processes(facts))
     except (FileNotFoundError, ProcessLookupError):
         if question.pid is None:  # /proc is missing, which is not the user's mistake
             raise
@@ -206,20 +211,23 @@ def _protects_symlinks() -> bool:
         return False
 
 
-def _with_processes(facts: Facts, file: bytes) -> Facts:
+def _with_processes(facts: Facts) -> Facts:
     """Add the processes that hold the socket, its socket unit, and the security labels."""
     sockets = _without_connections(facts.listing.sockets)
     found, unreadable = holding_processes(sockets) if sockets else ({}, 0)
     holders = {each.pid: each for held in found.values() for each in held}
     missing = facts.walk is not None and facts.walk.number == errno.ENOENT
-    client = facts.question.client.pid or os.getpid()
+    question = facts.question
+    main = reachable(facts.listing.sockets, question.type, abstract=question.is_abstract)
     return replace(
         facts,
         holders=tuple(holders[pid] for pid in sorted(holders)),
         unreadable=unreadable,
         contained=is_contained(),
         activation=units.socket_unit(*_addresses(facts)) if missing or 1 in holders else None,
-        security=security.read_labels(client, tuple(sorted(holders)), file),
+        security=security.inspect(
+            question.client.pid, tuple(sorted(holders)), main, facts.walk, _above(question)
+        ),
         family=ancestry.of_process(facts.question.client.pid or 0),
         absent=frozenset(each for each in _COMMANDS if not shutil.which(each, path=_ROOTS_PATH)),
     )
@@ -243,4 +251,9 @@ def _path_for_us(question: Question, walk: Walk) -> bytes:
     """Return a path by which our own process reaches the file; b"" where there is none."""
     if walk.end is None or not walk.end.path.startswith(b"/"):
         return b""
-    return (b"" if question.pid is None else b"/proc/%d/root" % question.pid) + walk.end.path
+    return _above(question) + walk.end.path
+
+
+def _above(question: Question) -> bytes:
+    """Return what makes a path of the client's one of ours, put before it."""
+    return b"" if question.pid is None else b"/proc/%d/root" % question.pid

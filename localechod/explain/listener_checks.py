@@ -12,9 +12,10 @@ from localechod.explain.abstract_names import check_unbound
 from localechod.explain.check import Check, ok
 from localechod.explain.facts import Facts
 from localechod.explain.listings import accepts, is_connection, reachable
-from localechod.explain.liveness_checks import check_server
+from localechod.explain.liveness_checks import check_messages, check_server
 from localechod.explain.processes import HoldingProcess, describe
 from localechod.explain.remedy import advice
+from localechod.explain.security_checks import check_security
 from localechod.localsocket.diag import DiagSocket
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.text import escape
@@ -39,7 +40,7 @@ def check_listener(facts: Facts) -> list[Check]:
         main = reachable_socket(facts)
         checks = _bound(facts, main) if main else [_other_type(facts)]
         checks += [_holders(facts), *_activation(facts)]
-    return [*checks, *_namespace(facts), *_security(facts)]
+    return [*checks, *_namespace(facts), *check_security(facts)]
 
 
 def reachable_socket(facts: Facts) -> DiagSocket | None:
@@ -97,7 +98,7 @@ def _bound(facts: Facts, main: DiagSocket) -> list[Check]:
         return [*checks, Check("type", "problem", detail, errno.EPROTOTYPE, remedy)]
     checks += [ok("type", TYPE_NAMES[main.type]), *check_server(facts, main)]
     if main.type == socket.SOCK_DGRAM:
-        return [*checks, _peer(main)]
+        return [*checks, _peer(main), *check_messages(facts)]
     return [*checks, _queue(main)] if accepts(main) else checks
 
 
@@ -177,18 +178,3 @@ def _namespace(facts: Facts) -> list[Check]:
         return []
     where = f"another network namespace, that of process {facts.listing.other_pid}"
     return [ok("namespace", f"in {where}; for a path, this does not matter")]
-
-
-def _security(facts: Facts) -> list[Check]:
-    module = facts.security
-    if not module.module:
-        return []
-    labels = [f"client {escape(module.client or 'unknown')}"]
-    labels += [f"server {escape(label or 'unknown')}" for label in sorted(set(module.servers))]
-    labels += [f"file {escape(module.file)}"] if module.file else []
-    detail = f"{module.module}: {', '.join(labels)}"
-    if module.is_open:
-        return [ok("security", f"{detail}: not confined")]
-    remedy = advice("look for the denial in the audit log (ausearch -m avc, journalctl -k)")
-    detail += ": the policy may deny it"
-    return [Check("security", "unknown", detail, errno.EACCES, remedy)]

@@ -20,6 +20,7 @@ PAUSE = 0.1
 
 _STOPPED = {"T": "stopped by a signal", "t": "stopped by a debugger"}  # proc_pid_stat(5)
 _SYSTEMD = 1
+_MOST_MESSAGES = Path("/proc/sys/net/unix/max_dgram_qlen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ class Liveness:
             one.
         waiting: something waits in the queue.
         moved: the queue has moved between the two looks; None where nothing waits or it is unknown.
+        most: net.unix.max_dgram_qlen of the network namespace of a datagram socket, which gets the
+            value at its making; None for other types, or where it cannot be read.
     """
 
     processes: tuple[Process, ...] = ()
     waiting: bool = False
     moved: bool | None = None
+    most: int | None = None
 
     @property
     def is_served(self) -> bool | None:
@@ -81,8 +85,9 @@ def look(main: DiagSocket | None, pids: Sequence[int], namespace: int | None) ->
         return Liveness()
     others = [pid for pid in pids if pid != _SYSTEMD]
     first = tuple(map(_process, others))
+    most = _most_messages(namespace) if main.type == socket.SOCK_DGRAM else None
     if not main.queue:
-        return Liveness(first)
+        return Liveness(first, most=most)
     before = _line(main, namespace)
     time.sleep(PAUSE)
     after = _line(main, namespace)
@@ -91,7 +96,7 @@ def look(main: DiagSocket | None, pids: Sequence[int], namespace: int | None) ->
         # The kernel tells the length of the next message only, and equal ones follow each other.
         ran = [each.runs for each in first] != [each.runs for each in second]
         moved = True if before != after else None if ran or not others else False
-        return Liveness(second, waiting=True, moved=moved)
+        return Liveness(second, waiting=True, moved=moved, most=most)
     moved = None if before is None or after is None else after[: len(before)] != before
     return Liveness(second, waiting=True, moved=moved)
 
@@ -103,6 +108,13 @@ def _line(main: DiagSocket, namespace: int | None) -> tuple[int, ...] | None:
             return (netns.run_inside(namespace, lambda: diag.of_inode(main.inode)).queue,)
         return netns.run_inside(namespace, lambda: diag.waiting(main.inode))
     except OSError:  # it is gone
+        return None
+
+
+def _most_messages(namespace: int | None) -> int | None:
+    try:
+        return int(netns.run_inside(namespace, _MOST_MESSAGES.read_bytes))
+    except OSError:
         return None
 
 

@@ -1,15 +1,14 @@
-"""The check of what comes after connect: whether the server attends to its socket."""
+"""The checks of what comes after connect: whether the server attends to its socket."""
 
 import resource
 import socket
 
-from localechod.explain.check import FORMER, SERVER, Check
+from localechod.explain.check import FORMER, MESSAGES, SERVER, Check, ok
 from localechod.explain.facts import Facts
 from localechod.explain.liveness import PAUSE, Process
 from localechod.explain.remedy import Remedy, advice
 from localechod.localsocket.diag import DiagSocket
 
-_FULL = "net.unix.max_dgram_qlen of them and one more fit, then send fails with EAGAIN (11)"
 _CAUSE = "see what it waits for: cat /proc/{pid}/wchan /proc/{pid}/syscall, gdb or py-spy"
 
 
@@ -25,7 +24,7 @@ def check_server(facts: Facts, main: DiagSocket) -> list[Check]:
     if seen.moved is not False:
         return []
     if main.type == socket.SOCK_DGRAM:
-        detail = f"messages wait, and {_name(facts, first)} read none in {PAUSE:g} s; {_FULL}"
+        detail = f"messages wait, and {_name(facts, first)} read none in {PAUSE:g} s"
         return [_problem(detail, advice(_CAUSE.format(pid=first.pid)))]
     exhausted = next((each for each in seen.processes if each.free == 0), None)
     if exhausted is not None:
@@ -33,6 +32,28 @@ def check_server(facts: Facts, main: DiagSocket) -> list[Check]:
         return [_problem(f"{detail}, so it cannot accept", _more(facts, exhausted))]
     detail = f"connections wait, and {_name(facts, first)} accepted none in {PAUSE:g} s"
     return [_problem(detail, advice(_CAUSE.format(pid=first.pid)))]
+
+
+def check_messages(facts: Facts, *, is_full: bool | None = None) -> list[Check]:
+    """Check the queue of a datagram socket. The kernel tells only a connected socket its length.
+
+    Args:
+        facts: the facts.
+        is_full: whether a socket that was connected to it could not send; None: none was connected.
+    """
+    seen = facts.liveness
+    if not is_full:
+        if not seen.waiting:
+            return []
+        more = "use --probe to see whether more fit" if is_full is None else "more fit"
+        return [ok(MESSAGES, f"messages wait to be read; {more}")]
+    now = "" if seen.most is None else f" ({seen.most} at present)"
+    detail = f"the queue is full: it takes net.unix.max_dgram_qlen messages{now} and one more"
+    remedy = advice(
+        "find out why the server reads slowly, or let the client wait; a change of that setting "
+        "counts for sockets that are made after it"
+    )
+    return [Check(MESSAGES, "problem", detail, remedy=remedy)]
 
 
 def check_former(facts: Facts) -> list[Check]:

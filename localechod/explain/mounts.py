@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# File systems on which a server, or another process, checks permissions.
-_WITH_OWN_RIGHTS = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
+# File systems of which a server, on another machine or in another process, may refuse an access.
+_WITH_SERVER = ("nfs", "cifs", "smb", "9p", "afs", "coda", "fuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class Mount:
         read_only: the file system itself is read-only, not only this mount of it.
         is_locked: the file system or this mount of it is read-only, so no mode can be changed
             through it.
+        user: of FUSE without the option allow_other, the uid and gid that may use it, as its user
+            namespace has them; None for all users (mount.fuse3(8)).
+        default_permissions: of FUSE, the option of that name: the kernel checks the modes.
     """
 
     device: int
@@ -30,11 +33,18 @@ class Mount:
     kind: str
     read_only: bool
     is_locked: bool = False
+    user: tuple[int, int] | None = None
+    default_permissions: bool = False
 
     @property
-    def ignores_modes(self) -> bool:
-        """True where permissions do not depend on the modes that stat(2) shows."""
-        return self.kind.startswith(_WITH_OWN_RIGHTS)
+    def has_server(self) -> bool:
+        """True where more than the modes decides, which stat(2) shows."""
+        return self.kind.startswith(_WITH_SERVER)
+
+    @property
+    def is_fuse(self) -> bool:
+        """True for a file system of another process."""
+        return self.kind.startswith("fuse")
 
     @property
     def hides_binds(self) -> bool:
@@ -42,7 +52,7 @@ class Mount:
 
         A socket is found by its inode, and these file systems have inodes of their own.
         """
-        return self.kind == "overlay" or self.kind.startswith((*_WITH_OWN_RIGHTS, "virtiofs"))
+        return self.kind == "overlay" or self.kind.startswith((*_WITH_SERVER, "virtiofs"))
 
     @property
     def is_deleted(self) -> bool:
@@ -68,7 +78,8 @@ def parse(text: bytes) -> dict[int, Mount]:
         number, _, device, root, point, own = front.split(b" ")[:6]
         kind, _, options = back.split(b" ", 2)
         major, _, minor = device.partition(b":")
-        read_only = b"ro" in options.split(b" ")[-1].split(b",")
+        words = options.split(b" ")[-1].split(b",")
+        read_only = b"ro" in words
         found[int(number)] = Mount(
             device=os.makedev(int(major), int(minor)),
             root=_unescaped(root),
@@ -76,8 +87,17 @@ def parse(text: bytes) -> dict[int, Mount]:
             kind=kind.decode("ascii", "replace"),
             read_only=read_only,
             is_locked=read_only or b"ro" in own.split(b","),
+            user=_user(words) if kind.startswith(b"fuse") else None,
+            default_permissions=b"default_permissions" in words,
         )
     return found
+
+
+def _user(options: list[bytes]) -> tuple[int, int] | None:
+    values = dict(each.partition(b"=")[::2] for each in options)
+    if b"allow_other" in values or b"user_id" not in values:
+        return None
+    return int(values[b"user_id"]), int(values.get(b"group_id", b"0"))
 
 
 def of_descriptor(descriptor: int, mounts: dict[int, Mount]) -> Mount | None:

@@ -20,6 +20,8 @@ from localechod.explain.jump_checks import check_jump
 from localechod.explain.lost_checks import check_lost
 from localechod.explain.not_sockets import Content
 from localechod.explain.remedy import Remedy, advice
+from localechod.explain.security_checks import check_file
+from localechod.explain.server_checks import check_server_of_files, check_user_of_files
 from localechod.explain.walk import Step, Walk
 from localechod.localsocket.hints import kind
 from localechod.text import escape
@@ -57,32 +59,33 @@ def check_path(facts: Facts, walk: Walk) -> list[Check]:
     checks: list[Check] = []
     seen: set[bytes] = set()
     for step in walk.steps:
+        is_new = step.path not in seen
+        seen.add(step.path)
         if step.target:
             checks.append(_link(step, question.client, protected=facts.protected_links))
         elif step.owner and facts.inspector:
             name = question.client.name
             checks.append(check_jump(step.path, step.owner, facts.inspector, name))
-        elif step.path not in seen:
-            seen.add(step.path)
+        elif is_new:
             checks.append(_directory(step, question))
+        if is_new:
+            checks += check_file(facts, step.path)
     if walk.failure:
-        detail = f"cannot inspect {escape(walk.stopped_at)}: {walk.failure}"
+        where = escape(walk.stopped_at)
+        if closed := check_user_of_files("directory", where, walk.closed, question.client):
+            return [*checks, closed]
+        detail = f"cannot inspect {where}: {walk.failure}"
         return [*checks, Check("file", "unknown", detail, remedy=_AS_ROOT)]
     lost = check_lost(facts.absence.lost, facts.activation)
     if walk.end is None:
         dead = check_dead_mount(facts.absence.dead_mount)
-        return [
-            *checks,
-            *dead,
-            *check_lost(facts.absence.lost, facts.activation),
-            _failed_lookup(facts, walk),
-        ]
-    lost = check_lost(facts.absence.lost, facts.activation)
+        return [*checks, *dead, *lost, _failed_lookup(facts, walk)]
     file = _last_component(walk.end, question.client, facts.content)
     permission = _permission(walk.end, question)
     if file.result == "problem":
         return [*checks, *lost, file, permission]
-    return [*checks, file, permission, *_mount(walk.end, walk.steps), *lost]
+    refused = check_file(facts, walk.end.path)
+    return [*checks, file, permission, *refused, *_mount(walk.end, walk.steps), *lost]
 
 
 def listing(node: Node, client: Client) -> str:
@@ -119,9 +122,10 @@ def _link(step: Step, client: Client, *, protected: bool) -> Check:
 
 def _directory(step: Step, question: Question) -> Check:
     shown = f"{escape(step.path)} ({listing(step.node, question.client)})"
-    if step.mount and step.mount.ignores_modes:
-        return _decided_by_server("directory", f"{shown}, {escape(step.mount.kind)}")
     ruling = decide(step.node, question.client, Want.SEARCH)
+    served = check_server_of_files("directory", shown, step.mount, question.client, ruling)
+    if served is not None:
+        return served
     if not ruling.certain:
         return _unmapped("directory", f"enter {shown}", question.client)
     if ruling.allowed:
@@ -180,9 +184,10 @@ def _last_component(end: Step, client: Client, content: Content) -> Check:
 
 def _permission(end: Step, question: Question) -> Check:
     client = question.client
-    if end.mount and end.mount.ignores_modes:
-        return _decided_by_server("permission", f"the file system is {escape(end.mount.kind)}")
     ruling = decide(end.node, client, Want.WRITE)
+    served = check_server_of_files("permission", "write permission", end.mount, client, ruling)
+    if served is not None:
+        return served
     if not ruling.certain:
         return _unmapped("permission", "write to it", client)
     if not ruling.allowed:
@@ -213,10 +218,3 @@ def _unmapped(name: str, what: str, client: Client) -> Check:
         "which are not mapped in this user namespace"
     )
     return Check(name, "unknown", detail, errno.EACCES, _OUTSIDE)
-
-
-def _decided_by_server(name: str, detail: str) -> Check:
-    text = f"{detail}: its server checks permissions, regardless of the modes shown"
-    return Check(
-        name, "unknown", text, errno.EACCES, advice("ask the administrator of that server")
-    )

@@ -7,7 +7,9 @@ The server sees a client that disconnects at once.
 import ctypes
 import errno
 import os
+import select
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,11 +29,25 @@ from localechod.localsocket.types import TYPES
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _PR_SET_KEEPCAPS = 8  # prctl(2)
 _NO_GROUP = 65534  # a process has a gid; Debian's nogroup stands for none
+_FULL = "full"
 _CAPABILITY_VERSION_3 = 0x20080522  # capget(2): two blocks of 32 capabilities
 
 
-def probe(question: Question) -> int:
-    """Connect without blocking, as the client of the question; return the errno, 0 for success.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a connect.
+
+    Attributes:
+        number: the errno; 0 for success.
+        is_full: no further message fits into the queue of the datagram socket.
+    """
+
+    number: int
+    is_full: bool = False
+
+
+def probe(question: Question) -> Outcome:
+    """Connect without blocking, as the client of the question.
 
     Where the question has no type, stream, seqpacket and datagram are tried in this order.
 
@@ -39,7 +55,7 @@ def probe(question: Question) -> int:
         NotPermittedError: we are not root, and the client is another user or process.
         LocalechodError: the client's credentials or namespaces could not be set.
     """
-    ourselves = question.pid is None and question.client.pid == os.getpid()
+    ourselves = question.is_ours
     if not ourselves and os.geteuid() != 0:
         raise NotPermittedError(
             "probing as another user failed: Operation not permitted (1)",
@@ -51,35 +67,47 @@ def probe(question: Question) -> int:
         _run_child(question, writing, become=not ourselves)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        number, _, failure = pipe.read().decode("utf-8", "replace").partition(" ")
+        number, _, rest = pipe.read().decode("utf-8", "replace").partition(" ")
     os.waitpid(child, 0)
-    if failure or not number:
-        cause = failure or "the probing process ended"
+    if not number:
+        cause = rest or "the probing process ended"
         raise LocalechodError(f"probing failed: {cause}", "leave out --probe")
-    return int(number)
+    return Outcome(int(number), is_full=rest == _FULL)
 
 
 def _run_child(question: Question, writing: int, *, become: bool) -> NoReturn:
-    """Connect in the child; write the errno or, after a space, why there was no connect."""
+    """Connect in the child; write the errno and _FULL; or, after a space, why there was none."""
     try:
         if become:
             _take_identity(question)
-        answer = str(_connect(question))
+        outcome = _connect(question)
+        answer = f"{outcome.number} {_FULL if outcome.is_full else ''}"
     except BaseException as error:  # noqa: BLE001 - a forked process must not return to its caller
         answer = f" {error}"
     os.write(writing, answer.encode())
     os._exit(0)
 
 
-def _connect(question: Question) -> int:
+def _connect(question: Question) -> Outcome:
     wrong_type = errno.ECONNREFUSED if question.is_abstract else errno.EPROTOTYPE
-    number = 0
+    outcome = Outcome(0)
     for type_ in TYPES.values() if question.type is None else (question.type,):
         with socket.socket(socket.AF_UNIX, type_ | socket.SOCK_NONBLOCK) as sock:
             number = sock.connect_ex(question.name)
+            outcome = Outcome(number, not number and _is_full(sock))
         if number != wrong_type:
             break
-    return number
+    return outcome
+
+
+def _is_full(sock: socket.socket) -> bool:
+    """Whether a message would have to wait: poll asks the queue of the peer of a datagram socket.
+
+    That is unix_dgram_poll() in Linux's net/unix/af_unix.c. A new stream has space.
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return not poll.poll(0)
 
 
 def _take_identity(question: Question) -> None:

@@ -34,10 +34,11 @@ def check_unread(facts: Facts) -> list[Check]:
     number = facts.sandbox.unread
     if not number:
         return []
-    noun = "a seccomp filter" if number == 1 else f"{number} seccomp filters"
-    detail = f"the client has {noun}, which may refuse socket or connect, or end it"
+    noun = "the seccomp filter" if number == 1 else f"one of {number} seccomp filters"
+    detail = f"{noun} of the client may refuse socket or connect, or end it"
     remedy = advice("use --filters, which stops the process for a moment and reads them")
-    return [Check("filters", "unknown", detail, remedy=remedy)]
+    unless = f"{noun} of process {facts.question.client.pid} forbids it"
+    return [Check("filters", "unknown", detail, remedy=remedy, unless=unless)]
 
 
 def _refused(facts: Facts, call: str, answer: Answer) -> Check:
@@ -88,4 +89,5 @@ def check_landlock(facts: Facts) -> list[Check]:
     detail = "the client has no_new_privs set, and may be in a Landlock domain that forbids it"
     number = errno.EPERM if abstract else errno.EACCES
     remedy = advice("run explain --probe inside the sandbox")
-    return [Check("landlock", "unknown", detail, number, remedy)]
+    unless = "a Landlock domain of the client forbids it"
+    return [Check("landlock", "unknown", detail, number, remedy, unless=unless)]

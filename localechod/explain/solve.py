@@ -11,7 +11,14 @@ from dataclasses import replace
 from localechod.explain import memberships, permissions, private
 from localechod.explain.caveats import power_of_server
 from localechod.explain.change import Change
-from localechod.explain.check import Check, Denial, deciding, own_remedy
+from localechod.explain.check import (
+    Check,
+    Denial,
+    deciding,
+    how_to_know,
+    own_remedy,
+    reservations,
+)
 from localechod.explain.checks import every_check
 from localechod.explain.confinement_checks import allowing
 from localechod.explain.facts import Facts
@@ -22,7 +29,7 @@ from localechod.text import escape
 _MOST = 400  # candidates that are judged: only a path of dozens of closed directories has more
 
 # What stays unknown of a socket to which a client has every permission is a caveat.
-_TOLERATED = frozenset(("listener", "security", "landlock", "filters"))
+_TOLERATED = frozenset(("listener", "filters"))
 
 Chain = tuple[Change, ...]
 
@@ -35,8 +42,9 @@ def solve(facts: Facts, checks: Sequence[Check]) -> Remedy:
         checks: what `every_check` says of them.
     """
     place = deciding(checks)
-    if place is None:
-        return Remedy(caveats=_after_accept(facts))
+    reserved = reservations(checks)
+    if place is None or reserved:
+        return replace(how_to_know(reserved), caveats=_after_accept(facts))
     if any(each.name == "sandbox" for each in checks[:place]):
         return _of_sandbox(facts, checks, place)
     if checks[place].denial is None:
@@ -101,7 +109,8 @@ class _Search:
 
     def _end(self, checks: Sequence[Check], place: int | None) -> Chain | None:
         check = None if place is None else checks[place]
-        if check is not None and check.result == "unknown" and check.name not in _TOLERATED:
+        known = check is None or check.result != "unknown" or bool(check.unless)
+        if check is not None and not known and check.name not in _TOLERATED:
             self.reason = f"beyond it, {check.detail}; {check.remedy.text}"
             return None
         return ()
@@ -144,7 +153,9 @@ def _offer(facts: Facts, chain: Chain) -> Remedy:
     caveats = [*power_of_server(facts), *(text for change in chain for text in change.caveats)]
     then = every_check(chain[-1].after)
     place = deciding(then)
-    if place is not None:
+    if reserved := reservations(then):
+        caveats += [f"it should work then, unless {check.unless}" for check in reserved]
+    elif place is not None:
         check = then[place]
         if check.result == "unknown":
             caveats.append(f"whether it works then is unknown: {check.detail}")

@@ -65,6 +65,7 @@ class Walk:
         stopped_at: the path up to the component where the walk ended early.
         last: whether the walk ended at the last component.
         failure: why we ourselves could not go on, or "".
+        closed: the mount whose root we may not even inspect, where that is the failure.
     """
 
     steps: tuple[Step, ...]
@@ -73,6 +74,7 @@ class Walk:
     stopped_at: bytes = b""
     last: bool = False
     failure: str = ""
+    closed: Mount | None = None
 
 
 def walk_path(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Walk:
@@ -89,7 +91,7 @@ def walk_path(path: bytes, root: int, start: int, known: dict[int, Mount]) -> Wa
 
 
 class _EndedError(Exception):
-    """The walk ends early; args are the errno (or why we could not go on) and the path."""
+    """The walk ends early; args: the errno (or why we could not go on), the path, the mount."""
 
 
 class _Walker:
@@ -105,9 +107,10 @@ class _Walker:
         try:
             end = self._go(path)
         except _EndedError as ended:
-            cause, where = ended.args
+            cause, where, *mount = ended.args
             if isinstance(cause, str):
-                return Walk(tuple(self._steps), stopped_at=where, failure=cause)
+                closed = mount[0] if mount else None
+                return Walk(tuple(self._steps), stopped_at=where, failure=cause, closed=closed)
             last = not self._pending
             return Walk(tuple(self._steps), number=cause, stopped_at=where, last=last)
         return Walk(tuple(self._steps), end)
@@ -206,7 +209,8 @@ class _Walker:
         try:
             status = os.fstat(descriptor)
         except OSError as error:  # FUSE: only its owner may stat it, or its server has ended
-            raise _EndedError(_reason(error), shown) from None
+            closed = mounts.of_descriptor(descriptor, self._known)
+            raise _EndedError(_reason(error), shown, closed) from None
         link = stat.S_ISLNK(status.st_mode)
         acl, has_acls = (None, False) if link else _acl(descriptor, shown)
         node = Node(status.st_mode, status.st_uid, status.st_gid, acl)

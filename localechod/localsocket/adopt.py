@@ -14,6 +14,7 @@ from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.bind import Bound, Request, is_own
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
+from localechod.localsocket.rights import refuse_descriptors
 
 
 def adopt(descriptor: int, request: Request) -> Bound:
@@ -46,6 +47,7 @@ def adopt(descriptor: int, request: Request) -> Bound:
             hint = f"the inherited socket {fault}"
             raise SocketError("adopt", errno.EINVAL, str(request.address), hint)
         sock.setblocking(False)
+        refuse_descriptors(sock)
         if request.type != socket.SOCK_DGRAM:
             sock.listen(request.backlog)
         undo.pop_all()
@@ -55,7 +57,7 @@ def adopt(descriptor: int, request: Request) -> Bound:
 def wrap_activated(sock: socket.socket, address: Address) -> Bound:
     """Wrap a socket that another process, such as systemd, has bound and keeps open.
 
-    The socket stays as it is: listen(2) is not called, and its file keeps its owner and mode.
+    Its file keeps its owner and mode, and listen(2) is not called.
 
     Args:
         sock: bound to the address, and listening unless it is datagram; owned by the result.
@@ -65,6 +67,7 @@ def wrap_activated(sock: socket.socket, address: Address) -> Bound:
         The socket, marked as activated; without a file where its path leads to another one.
     """
     sock.setblocking(False)
+    refuse_descriptors(sock)
     file = None if address.is_abstract else _own_file(sock, address)
     return Bound(sock, address, file, activated=True)
 

@@ -35,6 +35,7 @@ from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.hints import bind_hint, chmod_hint, chown_hint
+from localechod.localsocket.rights import refuse_descriptors
 from localechod.localsocket.trusted import open_trusted
 
 _UNSAFE = (
@@ -191,6 +192,7 @@ def _create(request: Request, undo: ExitStack) -> socket.socket:
             socket.AF_UNIX, request.type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
     undo.callback(sock.close)
+    refuse_descriptors(sock)
     return sock
 
 

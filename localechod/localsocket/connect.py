@@ -22,6 +22,7 @@ from typing import Self
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
+from localechod.localsocket.rights import refuse_descriptors
 from localechod.localsocket.types import TYPES
 
 _TIMEVAL = struct.Struct("ll")  # seconds, microseconds
@@ -103,6 +104,7 @@ def _connect(address: Address, type_: int, deadline: float) -> Connected:
         except OSError as error:
             raise SocketError("socket", error.errno or errno.EIO, str(address)) from error
         undo.callback(sock.close)
+        refuse_descriptors(sock)
         try:
             _establish(sock, address, deadline)
         except OSError as error:

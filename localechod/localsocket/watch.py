@@ -42,8 +42,9 @@ _OF_NAMES = (
     | flags.ONLYDIR
 )
 
-# Bytes per read; further events in the queue wait for the next iteration of the loop.
-_READ_SIZE = 16384
+# Bytes per read; further events in the queue wait for the next iteration of the loop. An event
+# takes 16, and up to 272 with a name.
+_READ_SIZE = 512
 
 
 class Watches(Protocol):

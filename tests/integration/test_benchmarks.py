@@ -40,8 +40,9 @@ def test_a_scenario_has_a_row_for_the_baseline_and_one_for_localechod(scenario: 
         pytest.param(["ready", "--runs", "1"], "| `localechod` | ", marks=needs_root),
         (["idle", "--seconds", "0.1"], "| 30 s | 1,000 | "),
         (["fairness", "--repeats", "1", "--seconds", "0.05"], "| localechod | 99th percentile | "),
+        (["explain", "--rounds", "1", "--processes", "3"], "| `localechoctl peers PATH` | "),
     ],
-    ids=["growth", "ready", "idle", "fairness"],
+    ids=["growth", "ready", "idle", "fairness", "explain"],
 )
 def test_results_are_kept_and_printed_again(args: list[str], shown: str, tmp_path: Path) -> None:
     if args[0] in {"ready", "idle"}:

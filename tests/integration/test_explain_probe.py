@@ -11,7 +11,7 @@ import pytest
 from localechod.errors import LocalechodError, NotPermittedError
 from localechod.explain.client import of_process, of_user
 from localechod.explain.facts import Question
-from localechod.explain.probe import probe
+from localechod.explain.probe import Outcome, probe
 from localechod.explain.report import explain
 from tests.integration.harness import as_user, needs_root
 from tests.integration.situations import SITUATIONS, Situation, namespaces
@@ -34,7 +34,7 @@ def test_a_probe_returns_the_errno_that_the_process_gets(row: Situation, stage: 
     asked = row.create(stage)
     client = of_process(asked.client.pid)
     question = Question(asked.name, asked.type, client, asked.client.pid)
-    assert probe(question) == row.number
+    assert probe(question).number == row.number
 
 
 def test_without_a_probe_the_server_sees_no_client(stage: Stage) -> None:
@@ -55,7 +55,7 @@ def test_a_probe_finds_the_type(stage: Stage, kind: int) -> None:
     if kind != socket.SOCK_DGRAM:
         sock.listen()
     name = os.fsencode(stage.directory / "s")
-    assert probe(Question(name, None, of_user("nobody"))) == 0
+    assert probe(Question(name, None, of_user("nobody"))) == Outcome(0)
 
 
 def test_a_probe_decides_an_unknown_verdict(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_an_ordinary_user_can_probe_only_as_themselves(stage: Stage) -> None:
     name = os.fsencode(stage.directory / "s")
 
     def probed() -> int:
-        own = probe(Question(name, None, of_process(os.getpid())))
+        own = probe(Question(name, None, of_process(os.getpid()))).number
         try:
             probe(Question(name, None, of_user("root")))
         except NotPermittedError:

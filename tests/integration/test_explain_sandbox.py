@@ -133,6 +133,20 @@ def test_explain_in_the_sandbox_tries_the_calls(path: bytes, kind: str) -> None:
     assert doing(prepare, lambda: inside(path)) == expected
 
 
+def test_a_filter_that_was_not_read_leaves_success_open_also_to_a_probe(path: bytes) -> None:
+    """The process that probes for another one does not have its filters."""
+    with process(lambda: install(answering("connect", KILL))) as pid:
+        for probing in (False, True):
+            report = explain(Question(path, None, of_process(pid), pid), probing=probing)
+            assert (report.verdict.number, report.exit_status) == (None, 6)
+            assert report.verdict.text == (
+                f"connect should work, unless the seccomp filter of process {pid} forbids it"
+            )
+            assert "--filters" in report.verdict.remedy.text
+        question = Question(path, None, of_process(pid), pid, filters=True)
+        assert explain(question, probing=True).verdict.number == -signal.SIGSYS
+
+
 def test_what_is_certain_comes_before_what_is_not(path: bytes) -> None:
     Path(os.fsdecode(path)).unlink()
     with process(lambda: install(answering("connect", KILL))) as pid:

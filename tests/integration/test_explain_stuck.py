@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from localechod.explain import liveness
 from localechod.explain.client import of_process
 from localechod.explain.facts import Question
 from localechod.explain.report import Report, explain
 from tests.integration.harness import needs_root, until
+from tests.integration.stage import CLONE_NEWNET, Stage, unshare
+from tests.unit.explain_fakes import listener
 
 pytestmark = needs_root
 
@@ -150,6 +153,62 @@ def test_messages_that_nobody_reads_are_told(sockdir: Path) -> None:
     assert "messages wait, and " in report.verdict.text
     with serving(sockdir / "t", receive, kind), clients(sockdir / "t", 3, kind):
         until(lambda: explained(sockdir / "t").served is True)
+
+
+def fill(path: Path) -> int:
+    """Send until no further message fits; return how many did."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.connect(str(path))
+        client.setblocking(False)
+        for sent in range(100_000):
+            try:
+                client.send(b"x")
+            except BlockingIOError:
+                return sent
+    raise AssertionError("the queue has no end")
+
+
+def probed(path: Path) -> Report:
+    question = Question(os.fsencode(path), None, of_process(os.getpid()))
+    return explain(question, probing=True)
+
+
+def test_a_probe_tells_whether_a_message_would_wait(sockdir: Path) -> None:
+    path, kind = sockdir / "s", socket.SOCK_DGRAM
+    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text("ascii"))
+    with serving(path, nothing, kind):
+        with clients(path, 1, kind):
+            report = probed(path)
+        assert "a send waits" not in report.verdict.text
+        assert "messages wait to be read; more fit" in str(report.checks)
+        assert fill(path) == most  # one more than the setting says
+        report = probed(path)
+    assert report.verdict.number == 0
+    assert "read none in 0.1 s; and a send waits, or fails with EAGAIN (11): " in (
+        report.verdict.text
+    )
+    assert (
+        f"net.unix.max_dgram_qlen messages ({most} at present) and one more" in report.verdict.text
+    )
+    assert "/wchan" in report.verdict.remedy.text
+
+
+def test_the_queue_of_another_namespace_has_its_own_limit(sockdir: Path) -> None:
+    path = sockdir / "s"
+    with ExitStack() as stack, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        stage = Stage(stack)
+
+        def other_namespace() -> None:
+            unshare(CLONE_NEWNET)
+            Path("/proc/sys/net/unix/max_dgram_qlen").write_text("3", encoding="ascii")
+
+        pid = stage.process(other_namespace).pid
+        assert liveness.look(listener(type=socket.SOCK_DGRAM), [], pid).most == 3
+        server.bind(str(path))
+        fill(path)
+        report = probed(path)
+    # The holder is the test itself, which runs: nothing is wrong but that it does not read.
+    assert "a send waits, or fails with EAGAIN (11)" in report.verdict.text
 
 
 def test_nothing_is_consumed_and_the_server_does_not_notice(sockdir: Path) -> None:

@@ -1,12 +1,14 @@
 """explain, and clients and servers whose units hide files: it names the setting, and what helps."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.golden_pages import compare
 from tests.system.machine import Machine
 
 pytestmark = pytest.mark.xdist_group("machine")
@@ -228,3 +230,19 @@ def test_a_socket_unit_whose_file_was_removed_binds_again(pair: Pair, *, running
     assert pair.explained("/run/app/s")["errno"] == 0
     machine.run("systemctl", "stop", "server.socket", "server.service")
     machine.run("rm", "/run/systemd/system/server.socket")
+
+
+def test_the_page_about_a_hidden_directory(pair: Pair) -> None:
+    """The whole of it, as a person has reviewed it; see tests/golden_pages.py."""
+    pair.start("server", "/home/app/s")
+    pair.start("caller", "/home/app/s", "ProtectHome=yes\nUser=nobody")
+    pair.result()
+    pid = pair.machine.show("caller.service", "MainPID")
+    command = f"COLUMNS=80 localechoctl explain /home/app/s --pid {pid}"
+    page = pair.machine.process("sh", "-c", command).stdout
+    server = pair.machine.show("server.service", "MainPID")
+    for number, name in ((pid, "4242"), (server, "812")):
+        page = re.sub(rf"\b{number}\b", name, page)
+    # The machine's own filters are counted too; how many they are depends on systemd's version.
+    page = re.sub(r"one of \d+ seccomp", "one of 5 seccomp", page)
+    compare("explain-real-confined-80", page)

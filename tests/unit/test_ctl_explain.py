@@ -24,7 +24,9 @@ from localechod.explain.listings import Listing
 from localechod.explain.lost import Lost
 from localechod.explain.processes import HoldingProcess
 from localechod.explain.report import judge
+from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
+from localechod.explain.selinux import Refusal
 from localechod.host import runtime
 from tests.golden_pages import compare
 from tests.integration.harness import needs_root
@@ -47,8 +49,19 @@ PAGES = {
             "user_u:user_r:user_t:s0",
             ("system_u:system_r:container_runtime_t:s0",),
             "system_u:object_r:container_var_run_t:s0",
+            (
+                Refusal(
+                    b"",
+                    "user_u:user_r:user_t:s0 has no permission connectto on unix_stream_socket "
+                    "system_u:system_r:container_runtime_t:s0",
+                ),
+            ),
         ),
     ),
+    "apparmor": docker(
+        client(5, 50), security=Security("AppArmor", "docker-default (enforce)", ("unconfined",))
+    ),
+    "filter": docker(replace(client(5, 50), pid=77), pid=77, sandbox=Sandbox(unread=1)),
     "missing": missing(),
     "steps": replace(
         docker(pid=77, family=FAMILY, activation=None, holders=(DOCKERD,)),
@@ -143,6 +156,7 @@ def test_json_has_exactly_the_documented_keys() -> None:
 def test_an_unknown_value_is_null() -> None:
     document = as_json(judge(docker(client(5, 50), security=Security("SELinux"))))
     assert document["errno"] is None
+    assert document["caveats"] == ["SELinux: client unknown: the policy may deny it"]
     document = as_json(judge(missing()))
     assert (document["type"], document["holders"]) == (None, [])
     assert as_json(judge(docker(client(5, 50))))["remedy"] is None
@@ -167,11 +181,15 @@ def test_the_exit_status_says_whether_a_client_can_connect(
     assert run(listening, str(listening)) == 0
     assert run(listening, f"{listening}.not") == 1
 
-    def unknown(_: object) -> Facts:
+    def likely(_: object) -> Facts:
         return docker(client(5, 50), security=Security("SELinux"))
 
-    monkeypatch.setattr("localechod.explain.report.gather", unknown)
-    assert run(listening, str(listening)) == 5
+    def unknown(_: object) -> Facts:
+        return PAGES["stale"]
+
+    for gather, status in ((likely, 6), (unknown, 5)):
+        monkeypatch.setattr("localechod.explain.report.gather", gather)
+        assert run(listening, str(listening)) == status
     shown = capsys.readouterr()
     assert shown.err == ""
     assert "unknown: cannot tell whether connect works" in shown.out

@@ -1,8 +1,18 @@
 """The reader of the documentation's commands, on pages small enough to see through."""
 
-import pytest
+import re
+import shlex
+from pathlib import Path
+from typing import Any
 
+import pytest
+import typer
+
+from localechod.ctl.app import build
 from tests.system.pages import Step, alike, steps
+
+CHECKOUT = Path(__file__).parents[2]
+PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
 
 
 def page(*lines: str) -> list[Step]:
@@ -91,3 +101,28 @@ def test_what_differs_each_time_may_differ(shown: str, printed: str) -> None:
 )
 def test_what_does_not_may_not(shown: str, printed: str) -> None:
     assert not alike(shown, printed)
+
+
+def commands(group: Any) -> dict[str, set[str]]:
+    """Return the options of each command."""
+    found = {}
+    for name, lazy in group.commands.items():
+        command = lazy.load() if hasattr(lazy, "load") else lazy
+        context = typer.Context(command, info_name=name)
+        found[name] = {each for param in command.get_params(context) for each in param.opts}
+    return found
+
+
+def test_a_command_in_running_text_has_these_options() -> None:
+    """A block of commands is run as it stands (system/test_docs.py); this is the rest."""
+    known = commands(build())
+    checked = 0
+    for page in PAGES:
+        text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text("utf-8"))
+        for written in re.findall(r"`localechoctl ([a-z][^`]*)`", text):
+            name, *words = shlex.split(written)
+            options = {each.partition("=")[0] for each in words if each.startswith("--")}
+            assert name in known, f"{page.name}: localechoctl {written}"
+            assert options <= known[name], f"{page.name}: localechoctl {written}"
+            checked += 1
+    assert checked > 20

@@ -32,9 +32,9 @@ class SocketStore:
 
 
 class Client:
-    def __init__(self, name: str, since: float) -> None:
+    def __init__(self, name: str, since: float, uid: int) -> None:
         self.sock, self.peer = socket.socketpair()
-        self.accepted_at = since
+        self.accepted_at, self.uid = since, uid
         self.slot: Slot | None = None
         self.name = name
 
@@ -72,8 +72,8 @@ class Crowd:
         self.crash_keeper.reserve(others)
         return self.crash_keeper
 
-    def enter(self, name: str = "a") -> Client:
-        client = Client(name, self.now)
+    def enter(self, name: str = "a", uid: int = 1000) -> Client:
+        client = Client(name, self.now, uid)
         self.clients.append(client)
         self.crash_keeper.enter(client)
         return client
@@ -243,3 +243,52 @@ def test_in_a_pause_no_connection_is_stored(crowd: Crowd) -> None:
     crowd.crash_keeper.unpause()
     crowd.wait(1.1)
     assert crowd.keeper.told == ["+a", "+a"]
+
+
+def test_a_user_with_older_connections_takes_no_more_places_than_any_other(crowd: Crowd) -> None:
+    crowd.begin(4)
+    for name in "abcdef":
+        crowd.enter(name, uid=1)
+        crowd.now += 1
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+b", "+c", "+d"]  # as long as nobody else wants one
+    crowd.keeper.told.clear()
+    assert not crowd.waits
+    for name in "xyz":
+        crowd.enter(name, uid=2)
+        crowd.now += 1
+    assert crowd.waits
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["-d", "+x", "-c", "+y"]
+    assert not crowd.waits  # two each: no more changes
+    for name in "qr":
+        crowd.enter(name, uid=3)
+    crowd.wait(1.1)
+    assert crowd.keeper.told[4:] in (["-b", "+q"], ["-y", "+q"])
+    assert not crowd.waits  # two, one and one
+
+
+def test_a_place_that_is_free_goes_to_the_user_with_fewest(crowd: Crowd) -> None:
+    crowd.begin(3)
+    first = [crowd.enter(name, uid=1) for name in "abcd"]
+    crowd.now += 1
+    crowd.wait(1.1)
+    crowd.enter("x", uid=2)
+    crowd.enter("y", uid=2)
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["+a", "+b", "+c", "-c", "+x"]
+    crowd.end(first[0])
+    crowd.wait(0)
+    assert crowd.keeper.told[5:] == ["-a", "+c"]  # one each, and the oldest has the next
+
+
+def test_a_user_who_comes_and_goes_causes_a_few_changes_at_a_time(crowd: Crowd) -> None:
+    for _ in range(PLACES):
+        crowd.enter("a", uid=1)
+    for _ in range(3):
+        crowd.wait(1.1)
+    crowd.keeper.told.clear()
+    for _ in range(PLACES):
+        crowd.enter("x", uid=2)
+    crowd.wait(1.1)
+    assert crowd.keeper.told == ["-a", "+x"] * BATCH

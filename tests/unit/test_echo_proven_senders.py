@@ -230,12 +230,12 @@ def test_reserved_descriptors_are_given_back(world: World) -> None:
 def test_a_sender_whose_user_is_unknown_is_not_proven(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_is_in_user_namespace", lambda: False)
+    monkeypatch.setattr(module, "identifies", lambda _uid: True)
     monkeypatch.setattr(module, "NO_USER", ME)
     name = world.client().getsockname()
     assert world.refusal(name, pid=0) == UNPROVEN
     assert world.refusal(name) == ""
-    monkeypatch.setattr(module, "_is_in_user_namespace", lambda: True)
+    monkeypatch.setattr(module, "identifies", lambda _uid: False)
     assert world.refusal(world.client().getsockname()) == UNPROVEN
     assert NO_USER == 65534
 

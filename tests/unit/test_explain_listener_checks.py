@@ -9,8 +9,10 @@ import pytest
 
 from localechod.explain.check import Check
 from localechod.explain.listings import Listing
+from localechod.explain.liveness import Liveness, Process
 from localechod.explain.mounts import Mount
 from localechod.explain.report import Report, judge
+from localechod.explain.sandbox import Sandbox
 from localechod.explain.security import Security
 from tests.unit.explain_fakes import DOCKERD, client, docker, listener, step, walk
 
@@ -88,6 +90,30 @@ def test_a_security_module_makes_success_uncertain_and_its_labels_are_shown(
     assert report.verdict.number == number
     detail = check(report, "security").detail
     assert all(label in detail for label in (security.client, *security.servers, security.file))
+
+
+def test_a_server_that_does_not_answer_is_told_beside_a_filter_that_was_not_read() -> None:
+    stopped = Liveness((Process(812, "stopped by a signal"),))
+    who = replace(MEMBER, pid=77)
+    report = judge(docker(who, pid=77, sandbox=Sandbox(unread=2), liveness=stopped))
+    assert report.verdict.text == (
+        "connect should work, unless one of 2 seccomp filters of process 77 forbids it; "
+        "but nobody answers: dockerd (812) is stopped by a signal"
+    )
+    assert report.verdict.remedy.commands == ("kill -CONT 812",)
+    assert (report.served, report.exit_status) == (False, 6)
+
+
+def test_several_reservations_are_told_together() -> None:
+    confined = Security("AppArmor", "docker-default (enforce)")
+    who = replace(MEMBER, pid=77)
+    report = judge(docker(who, pid=77, sandbox=Sandbox(unread=1), security=confined))
+    assert report.verdict.text == (
+        "connect should work, unless AppArmor's profile docker-default forbids it or the seccomp "
+        "filter of process 77 forbids it"
+    )
+    assert len(report.verdict.remedy.actions) == 2
+    assert report.verdict.remedy.commands == ()
 
 
 def test_a_denial_by_mode_stays_certain_under_a_security_module() -> None:

@@ -21,7 +21,8 @@ def test_a_table_is_read_with_its_optional_fields_and_escapes() -> None:
     )
     assert found[90].point == b"/mnt/with blank"
     assert [number for number, mount in found.items() if mount.is_deleted] == [90]
-    assert [number for number, mount in found.items() if mount.ignores_modes] == [91, 92]
+    assert [number for number, mount in found.items() if mount.has_server] == [91, 92]
+    assert (found[91].user, found[92].user) == (None, (1000, 0))
 
 
 def test_a_carriage_return_in_a_mount_point_does_not_end_a_line() -> None:

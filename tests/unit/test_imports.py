@@ -14,7 +14,7 @@ FLOORS = [
     ["localsocket"],
     ["host"],
     ["framing", "config"],
-    ["explain", "bench"],
+    ["explain", "bench", "tap"],
     ["echo"],
     ["control"],
     ["daemon"],

@@ -130,3 +130,19 @@ def test_of_two_readings_the_one_that_exists_is_meant(sockdir: Path) -> None:
     assert read(text).raw == printed
     (sockdir / "100%25").touch()
     assert read(f"unix://{sockdir}/100%25").raw == os.fsencode(sockdir / "100%25")
+
+
+def test_every_name_in_the_table_of_the_page_is_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs/explain.md").read_text("utf-8")
+    table = page.partition("| written | is |\n|---|---|\n")[2].partition("\n\n")[0]
+    checked = 0
+    for row in table.splitlines():
+        names, _, meaning = row.strip("| ").rpartition(" | ")
+        for name in re.findall(r"`([^`]+)`", names):
+            raw = read(name).raw
+            abstract = "abstract" in name.lower() or "@" in name
+            assert raw.startswith(b"\0") == abstract, name
+            expected = re.findall(r"^`(/[^`]+)`", meaning)
+            assert not expected or raw == expected[0].encode()
+            checked += 1
+    assert checked >= 15

@@ -19,7 +19,7 @@ from localechod.explain import report as answer
 from localechod.explain.client import Client, of_process, of_user
 from localechod.explain.facts import Question
 from localechod.explain.remedy import Remedy
-from localechod.explain.report import CAN, CANNOT, UNKNOWN, Report, shown_name
+from localechod.explain.report import CAN, CANNOT, LIKELY, UNKNOWN, Report, shown_name
 from localechod.localsocket.types import TYPES
 from localechod.text import escape
 
@@ -93,7 +93,8 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     Without a target, it checks the control socket and every endpoint, also with the daemon down,
     and shows the control socket and the endpoints that do not accept a connect.
 
-    Exit status: 0 a client can connect; 1 it cannot; 5 unknown, as a check could not be made.
+    Exit status: 0 a client can connect; 1 it cannot; 5 unknown, as a check could not be made;
+    6 it should be able to, unless a rule forbids it that could not be read.
 
     Examples:
         localechoctl explain /run/docker.sock --as bob
@@ -118,7 +119,7 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     else:
         render.emit("\n\n".join(as_text(report, each.name) for each, report in reports))
     statuses = {report.exit_status for _, report in reports}
-    raise typer.Exit(next((each for each in (CANNOT, UNKNOWN) if each in statuses), CAN))
+    raise typer.Exit(next((each for each in (CANNOT, UNKNOWN, LIKELY) if each in statuses), CAN))
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "served": report.served,
         "remedy": report.verdict.remedy.text or None,
         "commands": list(report.verdict.remedy.commands),
-        "caveats": list(report.verdict.remedy.caveats),
+        "caveats": [*report.verdict.reservations, *report.verdict.remedy.caveats],
         "checks": [
             {"name": check.name, "result": check.result, "detail": check.detail}
             for check in report.checks

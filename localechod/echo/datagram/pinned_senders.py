@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from localechod.accounts import identifies
 from localechod.echo.datagram.proof_budget import ProofBudget
 
 # Pinned files at most: each takes a descriptor, of which clients need the rest.
@@ -99,7 +100,7 @@ class PinnedSenders:
             now: monotonic seconds.
 
         Raises:
-            OSError: EACCES for another user's file, and as open(2).
+            OSError: EACCES for a file that is not known to be this user's, and as open(2).
             TimeoutError: ETIMEDOUT, look-ups for this user have taken too long.
         """
         pinned = self._files.get(path)
@@ -116,7 +117,7 @@ class PinnedSenders:
                 self.seconds += took
                 if took >= _LONG:
                     self._budget.take(uid, took, now)
-        if pinned.uid != uid:
+        if pinned.uid != uid or not identifies(uid):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return pinned.handle
 

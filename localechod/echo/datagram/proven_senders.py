@@ -29,9 +29,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
-from functools import cache
-from pathlib import Path
 
+from localechod.accounts import NO_ID, identifies
 from localechod.echo.datagram.proof_budget import ProofBudget
 from localechod.echo.portable.datagrams import Proof
 from localechod.echo.reasons import Reason
@@ -59,7 +58,7 @@ _MARKER_SIZE = 16
 
 # What stands for every user that has no id in our user namespace; user_namespaces(7). With pid 0 it
 # stands for the unknown sender of a datagram that was sent before SO_PASSCRED was set.
-NO_USER = 65534
+NO_USER = NO_ID
 
 
 class ProvenSenders:
@@ -286,9 +285,4 @@ def _socket() -> socket.socket:
 
 def _known(owner: int | None) -> int | None:
     """Return an owner that UNIX_DIAG has told, or None if several users may be meant."""
-    return None if owner == NO_USER and _is_in_user_namespace() else owner
-
-
-@cache
-def _is_in_user_namespace() -> bool:
-    return Path("/proc/self/uid_map").read_bytes().split() != [b"0", b"0", b"4294967295"]
+    return owner if owner is not None and identifies(owner) else None

@@ -1,4 +1,7 @@
-"""Which connections are kept for a crash: the oldest, up to the limit `crash_keep`.
+"""Which connections are kept for a crash: the oldest of each user, up to the limit `crash_keep`.
+
+While not all of them can be kept, every user has as many places as any other, if they have as many
+connections. Otherwise a user with old idle connections could have all places.
 
 A kept connection has a duplicate of its socket in systemd's store, so a crash does not close it.
 That costs systemd time: it compares each new socket with all that it has. So short-lived
@@ -10,10 +13,11 @@ import asyncio
 import logging
 import socket
 import time
-from collections import OrderedDict
 from contextlib import suppress
+from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
+from localechod.echo.persist.by_user import ByUser
 from localechod.echo.persist.crash_slots import Slot, Slots
 
 log = logging.getLogger("localechod.echo")
@@ -53,10 +57,12 @@ class Client(Protocol):
 
     Attributes:
         accepted_at: when it was accepted, in monotonic seconds.
+        uid: the user.
         slot: where its state is marked, while it is kept.
     """
 
     accepted_at: float
+    uid: int
     slot: Slot | None
 
     @property
@@ -83,10 +89,8 @@ class CrashKeeper:
         self._slots = store.slots
         self._wanted = wanted
         self._limit = 0
-        # Both in the order of their age. A plain dict would search for its first entry among all
-        # that were removed before it.
-        self._kept: OrderedDict[Client, None] = OrderedDict()
-        self._candidates: OrderedDict[Client, None] = OrderedDict()
+        self._kept: ByUser[Client] = ByUser()
+        self._candidates: ByUser[Client] = ByUser()
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
 
@@ -115,16 +119,16 @@ class CrashKeeper:
     def enter(self, client: Client) -> None:
         """Note a new connection."""
         if self._limit:
-            self._candidates[client] = None
-            if self._timer is None:
-                self._schedule()
+            self._candidates.add(client)
+            if self._timer is None and self._can_keep(client.uid):
+                self._timer = self._loop.call_later(AGE, self._keep)
 
     def resume(self, client: Client, serial: int) -> None:
         """Continue with a connection that an earlier process kept under this serial."""
         slot = self._slots.find(serial, _piece(client.sock))
         if slot is not None and self._limit:
-            del self._candidates[client]
-            self._kept[client] = None
+            self._candidates.discard(client)
+            self._kept.add(client)
             client.attach_slot(slot)
 
     def all_resumed(self) -> None:
@@ -134,9 +138,8 @@ class CrashKeeper:
             if record.serial not in ours:
                 self._slots.free(record.serial)
                 self._store.remove(f"{record.serial}@{record.endpoint}")
-        for clients in (self._kept, self._candidates):
-            for client in sorted(clients, key=lambda client: client.accepted_at):
-                clients.move_to_end(client)
+        self._kept.sort()
+        self._candidates.sort()
         self._fit()
         self._schedule()
 
@@ -152,12 +155,12 @@ class CrashKeeper:
     def forget(self, client: Client) -> None:
         """Note that a connection has ended."""
         if self._candidates:
-            self._candidates.pop(client, None)
+            self._candidates.discard(client)
 
     def unkeep(self, client: Client) -> None:
         """Stop keeping a connection: a crash from now on closes it."""
         if client.slot is not None:
-            del self._kept[client]
+            self._kept.discard(client)
             self._remove(client)
             self._schedule()
 
@@ -174,13 +177,17 @@ class CrashKeeper:
         self._schedule()
 
     def _fit(self) -> None:
-        """Stop keeping the youngest, if there are too many; they stay connected."""
+        """Stop keeping some, if there are too many; they stay connected."""
         while len(self._kept) > self._limit:
-            client, _ = self._kept.popitem()
-            self._remove(client)
-            if self._limit:
-                self._candidates[client] = None
-                self._candidates.move_to_end(client, last=False)
+            self._displace()
+
+    def _displace(self) -> None:
+        """Stop keeping the youngest of the user for whom most are kept."""
+        client = self._kept.youngest_of_most()
+        self._kept.discard(client)
+        self._remove(client)
+        if self._limit:
+            self._candidates.add(client, oldest=True)
 
     def _remove(self, client: Client) -> None:
         slot = client.slot
@@ -192,29 +199,56 @@ class CrashKeeper:
         self._store.remove(slot.name)
 
     def _schedule(self) -> None:
-        """Wait for the next one to be old enough, if there is one and it can be kept."""
-        if self._timer is None and self._can_keep():
-            oldest = next(iter(self._candidates))
-            wait = max(0.0, oldest.accepted_at + AGE - time.monotonic())
-            self._timer = self._loop.call_later(wait, self._keep)
+        """Wait for the next one to be old enough, if there is one that can be kept."""
+        if self._timer is None and self._candidates and not self._paused:
+            waiting = (
+                oldest.accepted_at
+                for uid, oldest in self._candidates.users()
+                if self._can_keep(uid)
+            )
+            first = min(waiting, default=None)
+            if first is not None:
+                wait = max(0.0, first + AGE - time.monotonic())
+                self._timer = self._loop.call_later(wait, self._keep)
 
-    def _can_keep(self) -> bool:
-        return bool(self._candidates) and len(self._kept) < self._limit and not self._paused
+    def _can_keep(self, uid: int) -> bool:
+        """Whether there is a place for this user: a free one, or one of a user with more places."""
+        is_free = len(self._kept) < self._limit
+        return not self._paused and (is_free or self._kept.count(uid) + 1 < self._kept.most)
 
     def _keep(self) -> None:
         self._timer = None
         due = time.monotonic() - AGE
+        queue = [
+            (self._kept.count(uid), oldest.accepted_at, uid)
+            for uid, oldest in self._candidates.users()
+            if oldest.accepted_at <= due
+        ]
+        heapify(queue)  # those for whom fewest are kept come first
         for _ in range(BATCH):
-            if not self._can_keep() or next(iter(self._candidates)).accepted_at > due:
+            if not queue or not self._can_keep(uid := queue[0][2]):
                 self._schedule()
                 return
-            client, _nothing = self._candidates.popitem(last=False)
-            slot = self._slots.take(client.accepted_at, _piece(client.sock))
-            self._kept[client] = None
-            client.attach_slot(slot)
-            self._store.put(slot.name, client.sock.fileno())
-        if self._can_keep():
+            self._keep_oldest(uid)
+            following = self._candidates.oldest(uid)
+            if following is None or following.accepted_at > due:
+                heappop(queue)
+            else:
+                heapreplace(queue, (self._kept.count(uid), following.accepted_at, uid))
+        if self._candidates and not self._paused:
             self._timer = self._loop.call_later(PAUSE, self._keep)
+
+    def _keep_oldest(self, uid: int) -> None:
+        client = self._candidates.oldest(uid)
+        if client is None:
+            return
+        if len(self._kept) >= self._limit:
+            self._displace()
+        self._candidates.discard(client)
+        slot = self._slots.take(client.accepted_at, _piece(client.sock))
+        self._kept.add(client)
+        client.attach_slot(slot)
+        self._store.put(slot.name, client.sock.fileno())
 
 
 def _piece(sock: socket.socket) -> int:

@@ -1,0 +1,125 @@
+"""localechoctl tap: what a command says to a local socket, and what it hears."""
+
+import os
+import socket
+import stat
+from typing import Annotated
+
+import typer
+
+from localechod.ctl.target import Type, read_address, resolve
+from localechod.errors import UsageError
+from localechod.localsocket import diag
+from localechod.localsocket.address import Address
+from localechod.localsocket.entry import diag_identity
+from localechod.localsocket.types import TYPES
+from localechod.tap import listening, session
+from localechod.tap.display import Display, Style
+from localechod.tap.pcapng import Capture
+from localechod.tap.record import Recorder
+from localechod.text import escape
+
+
+def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="An endpoint's name, a path, or @NAME.", show_default=False
+        ),
+    ],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND...", help="The command to run.", show_default=False),
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.pcapng", help="Write the bytes to a file for Wireshark."),
+    ] = None,
+    dissector: Annotated[
+        str,
+        typer.Option("--for", metavar="NAME", help="The protocol inside, by Wireshark's name."),
+    ] = "",
+    lines: Annotated[bool, typer.Option("--lines", help="Show every line whole.")] = False,
+    hexadecimal: Annotated[bool, typer.Option("--hex", help="Show hex digits.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no bytes.")] = False,
+    kind: Annotated[
+        Type | None,
+        typer.Option("--type", help="The socket's type; by default the kernel is asked."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Do not supervise the command: listen at this new path."),
+    ] = None,
+) -> None:
+    """Run a command and show what passes between it and a local socket.
+
+    The command's connections to TARGET, and those of the processes that it starts, lead through
+    this program; nobody else's do. It needs no root, and no change to the command. The command
+    keeps its standard input and output; what passes is printed to standard error. The exit status
+    is the command's, or 128 + N where signal N ended it.
+
+    Streams, records, datagrams, passed descriptors, half-close and back-pressure are kept. The
+    server sees this program's pid; uid and gid are the same. The command sees another name of the
+    server, and setuid programs such as sudo get no rights, unless root runs this.
+
+    Where the kernel refuses the supervision, --listen PATH makes a socket that leads to TARGET, and
+    the command, or any program, is told to use that. Without a COMMAND, it ends with Ctrl-C.
+
+    The file of --write holds all bytes, passwords too; only its owner can read it.
+
+    Examples:
+        localechoctl tap /run/docker.sock -- curl --unix-socket /run/docker.sock http://x/version
+        localechoctl tap stream --hex -- localechoctl send stream hello
+        localechoctl tap --write x.pcapng --for http2 /run/containerd/containerd.sock -- ctr version
+    """
+    chosen = [style for style, wanted in _styles(lines, hexadecimal, quiet) if wanted]
+    if len(chosen) > 1:
+        raise UsageError("--lines, --hex and --quiet exclude each other")
+    if dissector and write is None:
+        raise UsageError("--for is for --write", "give --write FILE.pcapng")
+    if listen is None and not command:
+        raise UsageError("tap: no command", "add -- COMMAND, or --listen PATH")
+    found = resolve(target, ctx.obj)
+    known = kind or found.type
+    type_ = TYPES[known] if known else _type(found.address)
+    if listen is not None and type_ == socket.SOCK_DGRAM:
+        raise UsageError("--listen is for streams and seqpacket", "leave it out for a datagram")
+    capture = None if write is None else _capture(write, found.address, dissector)
+    recorder = Recorder(Display(chosen[0] if chosen else Style.SHORT), capture)
+    if listen is None:
+        status = session.run(found.address, type_, command or (), recorder)
+    else:
+        listener = listening.listen(Address.checked(read_address(listen)), type_)
+        status = listening.run(found.address, listener, command or (), recorder)
+    recorder.close()
+    raise typer.Exit(status)
+
+
+def _styles(lines: bool, hexadecimal: bool, quiet: bool) -> list[tuple[Style, bool]]:
+    return [(Style.LINES, lines), (Style.HEX, hexadecimal), (Style.QUIET, quiet)]
+
+
+def _type(address: Address) -> int:
+    """Ask the kernel for the socket's type; where nothing is bound yet, a stream is assumed."""
+    try:
+        bound = (
+            diag.named(address.raw)
+            if address.is_abstract
+            else diag.bound_to(*diag_identity(address.sockaddr))
+        )
+    except OSError:
+        bound = []
+    return next((each.type for each in bound), int(socket.SOCK_STREAM))
+
+
+def _capture(path: str, address: Address, dissector: str) -> Capture:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe, or /dev/stdout
+            os.fchmod(descriptor, 0o600)
+        return Capture(descriptor, str(address), dissector)
+    except OSError as error:
+        reason = f"open failed: {error.strerror} ({error.errno}): {escape(path)}"
+        raise UsageError(reason) from error

@@ -1,0 +1,1 @@
+"""A relay between one command and a local socket, which shows the bytes; knows no daemon."""

@@ -1,0 +1,100 @@
+"""A tapped command, from its start to its exit status."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from localechod.errors import NotPermittedError
+from localechod.localsocket.address import Address
+from localechod.tap import holder, launch
+from localechod.tap.intercept import Interceptor
+from localechod.tap.meeting import Meeting
+from localechod.tap.record import Recorder
+
+_SOON = 0.5  # seconds
+_SIGNALLED = 128  # as in a shell: a command that signal N ended has status 128 + N
+
+
+def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorder) -> int:
+    """Run a command, relay its connections to the target, and return its exit status.
+
+    Args:
+        target: the server's address.
+        type_: of the server's socket, a socket.SOCK_*.
+        arguments: the command and its arguments.
+        recorder: hears of what passes.
+
+    Raises:
+        LocalechodError: the command cannot be started under supervision.
+    """
+    recorder.display.say(
+        f"tap: {target}: the server sees process {os.getpid()}, this one, and the same uid and gid"
+    )
+    with Meeting(type_) as meeting:
+        if type_ == socket.SOCK_DGRAM and not meeting.takes:
+            raise NotPermittedError(
+                "pidfd_getfd failed: Operation not permitted (1): datagrams need it",
+                "a container forbids it: run this outside",
+            )
+        command = launch.start(arguments, sends=type_ == socket.SOCK_DGRAM)
+        asyncio.run(_serve(target, meeting, command, recorder))
+        _, status = os.waitpid(command.pid, 0)
+        if holder.is_needed(command.listener):
+            recorder.display.say(
+                f"tap: {arguments[0]} has ended, and a process that it started goes on: "
+                "it is not shown any more"
+            )
+            holder.leave(command.listener)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else _SIGNALLED - code
+
+
+async def _serve(
+    target: Address, meeting: Meeting, command: launch.Command, recorder: Recorder
+) -> None:
+    loop = asyncio.get_running_loop()
+    interceptor = Interceptor(target, meeting, recorder, loop.call_soon_threadsafe)
+    ended, stopped = asyncio.Event(), asyncio.Event()
+
+    def serve() -> None:
+        try:
+            interceptor.serve(command.listener)
+        except OSError:  # no process has the filter any more
+            loop.remove_reader(command.listener)
+
+    loop.add_reader(command.listener, serve)
+    loop.add_reader(command.pidfd, ended.set)
+    # The terminal sends the first two to the command as well, which decides for both.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, lambda: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, _pass_on, command.pidfd, number)
+    await ended.wait()
+    loop.remove_reader(command.pidfd)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    await _finish(interceptor, recorder, stopped)
+    loop.remove_reader(command.listener)
+    os.close(command.pidfd)
+
+
+async def _finish(interceptor: Interceptor, recorder: Recorder, stopped: asyncio.Event) -> None:
+    """Pass on what is in sockets still; a process that the command left may talk for long."""
+    tasks = [asyncio.create_task(work) for work in (interceptor.finish(), stopped.wait())]
+    done, _ = await asyncio.wait(tasks, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
+    if not done:
+        recorder.display.say(
+            "tap: the command has ended, but connections of it are open still; Ctrl-C closes them"
+        )
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    interceptor.close()
+
+
+def _pass_on(pidfd: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
