@@ -11,12 +11,13 @@ from tests.system.pages import Step, alike, steps
 USER = "someone"
 HOME = f"/home/{USER}"
 UID = "1000"
+# What pam_systemd sets, for a user whose manager runs.
+RUNTIME = f"XDG_RUNTIME_DIR=/run/user/{UID}"
 # What a login sets: the user's own commands come first on PATH.
 _LOGIN = (
     "env",
     f"HOME={HOME}",
     f"PATH={HOME}/.local/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    f"XDG_RUNTIME_DIR=/run/user/{UID}",
 )
 _SECONDS = 600.0  # of one command: some of them fetch and compile
 
@@ -57,13 +58,13 @@ def as_user(debian: Machine, script: str, directory: str = HOME) -> str:
     )
 
 
-def follow(debian: Machine, step: Step, directory: str) -> None:
-    """Run a command of a page in a directory.
+def follow(debian: Machine, step: Step, directory: str, *variables: str) -> None:
+    """Run a command of a page in a directory, a user's with more variables.
 
     Raises:
         AssertionError: it failed, or printed something else than the page shows.
     """
-    environment = _LOGIN if "runuser" in step.command else ()
+    environment = (*_LOGIN, *variables) if "runuser" in step.command else ()
     script = f"cd {directory}\n{step.command}"
     printed = debian.run(
         *environment, "bash", "-c", script, check=step.shown is None, seconds=_SECONDS

@@ -7,7 +7,7 @@ import pytest
 
 from tests.release.artifacts import DIST, Artifacts, bring, build, released, tree
 from tests.release.bookworm import PROJECT, bookworm, missing
-from tests.release.routes import HOME, UID, as_user, follow, make_user, route
+from tests.release.routes import HOME, RUNTIME, UID, as_user, follow, make_user, route
 from tests.system.conftest import SERVICE
 from tests.system.load import clients
 from tests.system.machine import CHECKOUT, Machine
@@ -136,8 +136,8 @@ def test_the_way_of_the_readme_with_pipx(debian: Machine) -> None:
     provide(debian, "libpam-systemd")
     debian.run("systemctl", "start", f"user@{UID}.service")
     for step in service:
-        follow(debian, step, directory)
-    assert as_user(debian, "localechoctl send stream hello") == "Hi, hello"
+        follow(debian, step, directory, RUNTIME)
+    assert as_user(debian, f"{RUNTIME} localechoctl send stream hello") == "Hi, hello"
     debian.run("systemctl", "stop", f"user@{UID}.service")
     as_user(debian, "rm ~/.config/systemd/user/localechod.*; pipx uninstall localechod")
     assert left(debian, f"{HOME}/.local", "/tmp") == ""  # noqa: S108 - looked at, not used
