@@ -1,7 +1,7 @@
 #!/bin/sh
 # The part of `./dev deb` after everything has been fetched: makes a source tree and builds the package from it, without
 # root and without the network. Prints the path of the package.
-#   deb.sh PLACE VENV WHEELS OWN_WHEEL     PLACE: a directory that is removed and made again; VENV: has localechoctl
+#   deb.sh PLACE VENV WHEELS OWN_WHEEL     PLACE: a directory that is removed and made again; VENV: the wheels' Python
 set -eu
 umask 022
 cd "$(dirname -- "$0")/.."
@@ -44,32 +44,16 @@ localechod ($version) unstable; urgency=medium
 EOF
 }
 
-completions() {
-    for shell in bash zsh fish; do
-        "$venv/bin/python" -c "from typer.completion import get_completion_script
-print(get_completion_script(prog_name='localechoctl', complete_var='_LOCALECHOCTL_COMPLETE', shell='$shell'))" \
-            >"$tree/completions/$shell"
-    done
-    mv "$tree/completions/bash" "$tree/completions/localechoctl"
-    mv "$tree/completions/fish" "$tree/completions/localechoctl.fish"
-    # zsh reads the file at the first Tab, and the script only prepares completion for the next one.
-    # shellcheck disable=SC2016 # zsh's variables
-    { cat "$tree/completions/zsh"; echo '[[ $zsh_eval_context[-1] != loadautofunc ]] || _localechoctl_completion "$@"'; } \
-        >"$tree/completions/_localechoctl"
-    rm "$tree/completions/zsh"
-}
-
 [ "$("$venv/bin/python" -c 'import sys; print(sys.version_info[:2])')" = "$(/usr/bin/python3 -c 'import sys; print(sys.version_info[:2])')" ] ||
     die "$venv has another Python than /usr/bin/python3, so the package would not fit this system"
 # Elsewhere, a missing or failing compiler only costs speed. Here it would make another package from the same source.
 case $own in *-none-any.whl) die "$own has no compiled part" ;; esac
 rm -rf "$place"
 tree=$place/localechod-$version
-mkdir -p "$tree/wheels" "$tree/completions"
-cp -R packaging/debian packaging/systemd etc man CHANGELOG.md "$tree"
+mkdir -p "$tree/wheels"
+cp -R packaging/debian packaging/systemd packaging/completions etc man CHANGELOG.md "$tree"
 cp "$own" "$tree/wheels"
 libraries
-completions
 changelog >"$tree/debian/changelog"
 log=$place/build.log
 # Build dependencies are not checked: everything is compiled by now, so build-essential is not needed; ./dev provides debhelper.

@@ -13,7 +13,7 @@ prefix=$HOME/.local/share/localechod
 bin=$HOME/.local/bin
 units=$HOME/.config/systemd/user
 settings=$HOME/.config/localechod/localechod.toml
-manuals=$HOME/.local/share/man
+share=$HOME/.local/share
 
 # shellcheck source=packaging/placing.sh
 . packaging/placing.sh
@@ -29,7 +29,7 @@ install_all() {
     environment "$@"
     put packaging/systemd/user/$service "$units/$service"
     put packaging/systemd/user/$socket "$units/$socket"
-    manuals
+    share_files
     [ -e "$settings" ] || put etc/localechod.toml "$settings"
     if [ -z "$changed" ]; then say 'everything is in place already; nothing changed'; return; fi
     case :$PATH: in
@@ -53,13 +53,14 @@ uninstall_all() {
         [ ! -e "$units/$socket" ] || systemctl --user -q disable --now $socket
         [ ! -e "$units/$service" ] || systemctl --user -q disable --now $service
     fi
-    drop "$units/$service" "$units/$socket" "$manuals"/man[158]/localecho* "$prefix"
+    drop "$units/$service" "$units/$socket" "$prefix"
+    drop_share_files
     unlink_commands
     # A daemon that was started by hand is left running.
     if [ -e "$runtime/control.sock" ]; then say "a localechod still runs, in $runtime"; else drop "$runtime"; fi
     if [ -z "$changed" ]; then say 'not installed; nothing to do'; return; fi
     # Directories that install may have made, if they are empty.
-    for directory in "$manuals"/man[158] "$manuals" "$bin" "$units" "${units%/*}"; do
+    for directory in "$share/man" "$bin" "$units" "${units%/*}"; do
         rmdir "$directory" 2>/dev/null || :
     done
     if manager_runs; then

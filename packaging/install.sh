@@ -20,7 +20,7 @@ never_root=/usr/local/share/localechod/never-root.conf
 sysusers=/usr/local/lib/sysusers.d/localechod.conf
 tmpfiles=/usr/local/lib/tmpfiles.d/localechod.conf
 settings=/etc/localechod/localechod.toml
-manuals=/usr/local/share/man
+share=/usr/local/share
 
 # shellcheck source=packaging/placing.sh
 . packaging/placing.sh
@@ -46,7 +46,7 @@ install_all() {
     put packaging/systemd/never-root.conf "$never_root"
     put packaging/systemd/sysusers.d/localechod.conf "$sysusers"
     put packaging/systemd/tmpfiles.d/localechod.conf "$tmpfiles"
-    manuals
+    share_files
     [ -e "$settings" ] || put etc/localechod.toml "$settings"
     account
     if [ -z "$changed" ]; then say 'everything is in place already; nothing changed'; return; fi
@@ -69,7 +69,8 @@ uninstall_all() {
         [ ! -e "$socket_unit" ] || systemctl -q disable --now $socket
         [ ! -e "$unit" ] || systemctl -q disable --now $service
     fi
-    drop "$unit" "$socket_unit" "${never_root%/*}" "$sysusers" "$tmpfiles" "$manuals"/man[158]/localecho* "$prefix" /run/localechod
+    drop "$unit" "$socket_unit" "${never_root%/*}" "$sysusers" "$tmpfiles" "$prefix" /run/localechod
+    drop_share_files
     unlink_commands
     if getent passwd "$account" >/dev/null; then
         userdel "$account"
@@ -80,7 +81,6 @@ uninstall_all() {
     if [ -z "$changed" ]; then say 'not installed; nothing to do'; return; fi
     # Directories that install may have made, if they are empty.
     rmdir -p --ignore-fail-on-non-empty "${unit%/*}" "${sysusers%/*}" "${tmpfiles%/*}" 2>/dev/null || :
-    rmdir --ignore-fail-on-non-empty "$manuals"/man[158] 2>/dev/null || :
     if systemd_runs; then
         systemctl daemon-reload
         systemctl reset-failed $service $socket 2>/dev/null || :

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Functions of install.sh and install-user.sh. Both set these directories before they read this file:
-#   prefix: the environment; bin: the commands; manuals: man1, man5 and man8.
+#   prefix: the environment; bin: the commands; share: manual pages, and completions of the shells.
 # Installed files belong to the user who runs this, and everyone may read them.
 
 commands='localechod localechoctl'
@@ -50,8 +50,21 @@ links() {
     done
 }
 
-manuals() {
-    for page in man/*; do put "$page" "$manuals/man${page##*.}/${page##*/}"; done
+share_files() {
+    for page in man/*; do put "$page" "$share/man/man${page##*.}/${page##*/}"; done
+    put packaging/completions/localechoctl "$share/bash-completion/completions/localechoctl"
+    put packaging/completions/_localechoctl "$share/zsh/site-functions/_localechoctl"
+    put packaging/completions/localechoctl.fish "$share/fish/vendor_completions.d/localechoctl.fish"
+}
+
+# Also the directories that install may have made, if they are empty.
+drop_share_files() {
+    drop "$share"/man/man[158]/localecho* "$share/bash-completion/completions/localechoctl" \
+        "$share/zsh/site-functions/_localechoctl" "$share/fish/vendor_completions.d/localechoctl.fish"
+    for directory in man/man1 man/man5 man/man8 bash-completion/completions bash-completion \
+        zsh/site-functions zsh fish/vendor_completions.d fish; do
+        rmdir "$share/$directory" 2>/dev/null || :
+    done
 }
 
 # drop PATH...: remove the paths that exist, and print each.

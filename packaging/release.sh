@@ -35,6 +35,7 @@ changed=$(git status --porcelain)
 $changed"
 [ -n "$(git ls-files 'changes/*.*.md')" ] || die 'nothing to release: changes/ has no fragment'
 unable=$("$venv/bin/python" -c 'from tests.release.bookworm import missing; print(missing())')
+without debian || command -v mmdebstrap >/dev/null || die 'mmdebstrap is not installed, which makes the OCI image'
 without debian || [ -z "$unable" ] || die "cannot boot a bare Debian to try it on: $unable"
 
 # ---- the changelog, the commit, the artifacts -----------------------------------------------------
@@ -53,9 +54,12 @@ commit=$(git -C "$tree" rev-parse HEAD)
 
 say 'the artifacts'
 date=$(git -C "$tree" log -1 --format=%ct)
-SOURCE_DATE_EPOCH=$date "$tree/packaging/wheels.sh" "$venv" "$scratch/dist"
+export SOURCE_DATE_EPOCH="$date"
+"$tree/packaging/wheels.sh" "$venv" "$scratch/dist"
+"$venv/bin/python" "$tree/packaging/sbom.py" "$scratch/dist/localechod-$version.cdx.json"
 package=$("$tree/dev" deb)
 cp "$tree/$package" "$scratch/dist"
+without debian || "$tree/packaging/oci/build.sh" "$tree/$package" "$scratch/dist/localechod-$version-$(dpkg --print-architecture).oci.tar"
 
 # ---- checks and tests -----------------------------------------------------------------------------
 
@@ -63,7 +67,7 @@ cp "$tree/$package" "$scratch/dist"
 without tests || ./dev test
 say 'testing the artifacts'
 cd "$tree"
-if without debian; then set -- tests/release/test_artifacts.py; else set -- tests/release; fi
+if without debian; then set -- tests/release/test_artifacts.py tests/release/test_sbom.py; else set -- tests/release; fi
 LOCALECHOD_DIST=$scratch/dist "$venv/bin/python" -m pytest -q "$@"
 cd "$root"
 
@@ -73,6 +77,7 @@ mkdir -p dist
 rm -f dist/localechod[-_]*
 cp "$scratch"/dist/* dist
 (cd dist && sha256sum localechod[-_]*) | tee dist/SHA256SUMS
+(cd dist && stat -c '%n: %s bytes' localechod[-_]*) >&2
 [ -z "$left_out" ] || say "not tried:$(echo "$left_out" | sed 's/ --without-/ /g')"
 if [ -n "$dry" ]; then
     say "the artifacts are in dist/; without --dry-run there would be a commit \"Release $version\" and a tag $tag"

@@ -117,7 +117,9 @@ def _notify() -> Callable[..., object]:
     except ImportError:
         raise LocalechodError(
             "started by systemd (NOTIFY_SOCKET is set), but systemd-python is not installed",
-            "install it with: pip install 'localechod[systemd]'",
+            "install it: pip install systemd-python (needs gcc, pkg-config, python3-dev and"
+            " libsystemd-dev), or the package python3-systemd, which an environment with"
+            " --system-site-packages finds",
         ) from None
     function: Callable[..., object] = notify
     return function

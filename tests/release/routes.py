@@ -10,7 +10,15 @@ from tests.system.pages import Step, alike, steps
 # The account that follows a page on the bare Debian; `make_user` creates it.
 USER = "someone"
 HOME = f"/home/{USER}"
-_PATH = f"{HOME}/.local/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+UID = "1000"
+# What pam_systemd sets, for a user whose manager runs.
+RUNTIME = f"XDG_RUNTIME_DIR=/run/user/{UID}"
+# What a login sets: the user's own commands come first on PATH.
+_LOGIN = (
+    "env",
+    f"HOME={HOME}",
+    f"PATH={HOME}/.local/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+)
 _SECONDS = 600.0  # of one command: some of them fetch and compile
 
 
@@ -32,7 +40,7 @@ def _steps(block: str) -> Iterator[Step]:
 
 def make_user(debian: Machine) -> str:
     """Create an ordinary user with the project in their home; return its directory."""
-    debian.run("useradd", "--create-home", USER)
+    debian.run("useradd", "--create-home", "--uid", UID, USER)
     debian.run("cp", "-R", "/root/localechod", HOME)
     debian.run("chown", "-R", f"{USER}:", f"{HOME}/localechod")
     return f"{HOME}/localechod"
@@ -44,18 +52,19 @@ def as_user(debian: Machine, script: str, directory: str = HOME) -> str:
     Raises:
         AssertionError: it failed, with all it said.
     """
-    become = ["env", f"HOME={HOME}", f"PATH={_PATH}", "runuser", "-u", USER, "--"]
-    return debian.run(*become, "bash", "-euc", f"cd {directory}\n{script}", seconds=_SECONDS)
+    become = ["runuser", "-u", USER, "--"]
+    return debian.run(
+        *_LOGIN, *become, "bash", "-euc", f"cd {directory}\n{script}", seconds=_SECONDS
+    )
 
 
-def follow(debian: Machine, step: Step, directory: str) -> None:
-    """Run a command of a page in a directory.
+def follow(debian: Machine, step: Step, directory: str, *variables: str) -> None:
+    """Run a command of a page in a directory, a user's with more variables.
 
     Raises:
         AssertionError: it failed, or printed something else than the page shows.
     """
-    # The user's own commands come first on PATH, as after a login.
-    environment = ["env", f"HOME={HOME}", f"PATH={_PATH}"] if "runuser" in step.command else []
+    environment = (*_LOGIN, *variables) if "runuser" in step.command else ()
     script = f"cd {directory}\n{step.command}"
     printed = debian.run(
         *environment, "bash", "-c", script, check=step.shown is None, seconds=_SECONDS

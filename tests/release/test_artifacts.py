@@ -49,12 +49,19 @@ def test_the_sdist_has_what_is_needed_to_build_test_and_package_and_nothing_else
     assert names == (tracked() - NOT_IN_THE_SDIST) | {"PKG-INFO"}
 
 
+COMPLETIONS = (
+    "bash-completion/completions/localechoctl",
+    "zsh/site-functions/_localechoctl",
+    "fish/vendor_completions.d/localechoctl.fish",
+)
+
+
 def contents(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if not name.endswith("/")}
 
 
-def test_the_wheels_have_the_package_its_manual_pages_and_nothing_else(
+def test_the_wheels_have_the_package_its_manual_pages_completions_and_nothing_else(
     artifacts: Artifacts,
 ) -> None:
     names = contents(artifacts.pure)
@@ -67,6 +74,7 @@ def test_the_wheels_have_the_package_its_manual_pages_and_nothing_else(
             f"localechod-{artifacts.version}.data/data/share/man/man{page[-1]}/{page}"
             for page in ("localechoctl.1", "localechod.8", "localechod.toml.5")
         ),
+        *(f"localechod-{artifacts.version}.data/data/share/{path}" for path in COMPLETIONS),
     }
     assert "localechod/py.typed" in names
     assert contents(artifacts.wheel) == names | {"localechod/echo/_fastpath.abi3.so"}

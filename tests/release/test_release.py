@@ -51,6 +51,7 @@ def test_a_dry_run_builds_and_shows_everything_and_changes_nothing(clone: Path) 
         r"-cp311-abi3-manylinux[\w.]+\.whl",
         r"-py3-none-any\.whl",
         r"\.tar\.gz",
+        r"\.cdx\.json",
         r"_\w+\.deb",
     ):
         version = re.escape(f"{VERSION}.post1")

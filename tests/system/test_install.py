@@ -41,6 +41,15 @@ def test_man_finds_the_pages(installed: Machine) -> None:
         assert found.endswith(f"/man{section}/{page}")
 
 
+def test_completions_are_where_shells_look(installed: Machine) -> None:
+    for name in (
+        "bash-completion/completions/localechoctl",
+        "zsh/site-functions/_localechoctl",
+        "fish/vendor_completions.d/localechoctl.fish",
+    ):
+        assert "_LOCALECHOCTL_COMPLETE" in installed.run("cat", f"/usr/local/share/{name}")
+
+
 def test_install_makes_a_system_account_without_a_login(installed: Machine) -> None:
     entry = installed.run("getent", "passwd", "localecho").split(":")
     assert int(entry[2]) < 1000

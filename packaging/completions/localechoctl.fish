@@ -1,0 +1,1 @@
+complete --command localechoctl --no-files --arguments "(env _LOCALECHOCTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) localechoctl)" --condition "env _LOCALECHOCTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) localechoctl"
