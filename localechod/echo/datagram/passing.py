@@ -8,9 +8,9 @@ from localechod.echo.portable.datagrams import (
     UNSTAMPED,
     Answered,
     Names,
-    Proof,
     control,
 )
+from localechod.echo.portable.proof import Proof
 
 
 class DatagramReader:

@@ -103,9 +103,9 @@ class Answering(Connection):
                     self._go_on()
                     return
                 self.unsent = memoryview(self.queue.popleft())
-            piece = settings.pieces or len(self.unsent)
+            unsent = self._in_one()
             try:
-                self._count(self._send_piece(self.unsent[:piece]))
+                self._count(self._send_piece(unsent[: settings.pieces or len(unsent)]))
             except BlockingIOError:
                 break
             except OSError as error:
@@ -116,6 +116,12 @@ class Answering(Connection):
                 return
         self._watch(select.EPOLLOUT, Ready.WRITE)
         self.account()
+
+    def _in_one(self) -> memoryview:
+        """Return what is to be sent; it is in pieces after a long line, from before a reload."""
+        if not isinstance(self.unsent, memoryview):
+            self.unsent = memoryview(bytes(self.unsent or b""))
+        return self.unsent
 
     def _send_piece(self, piece: memoryview) -> int:
         if not self.descriptors or not self.port.config.echo_descriptors:
@@ -130,7 +136,7 @@ class Answering(Connection):
         self.sent += sent
         self.port.counters.sent_bytes += sent
         if self.unsent is not None:
-            self.unsent = self.unsent[sent:] or None
+            self.unsent = self._in_one()[sent:] or None
 
     def _unsendable(self, error: OSError) -> None:
         self.unsent = None

@@ -28,7 +28,7 @@ class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
             counters.errors[Reason.TOO_LONG] += 1
             return
         if self.port.config.log_messages:
-            self.port.observe(record, self.uid)
+            self.port.observe([record], self.uid)
         self.fast_messages += 1
         counters.messages += 1
         self._answer(self.prefix + record)
@@ -46,5 +46,5 @@ class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
             while self.unsent is not None or self.queue:
                 if self.unsent is None:
                     self.unsent = memoryview(self.queue.popleft())
-                self._count(os.write(self.fd, self.unsent))
+                self._count(os.write(self.fd, self._in_one()))
         self.queue.clear()

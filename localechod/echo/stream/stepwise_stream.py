@@ -47,7 +47,7 @@ class StepwiseStream(StepwiseConnection, StreamConnection):
         if framer.dropped != dropped:
             counters.errors[Reason.TOO_LONG] += 1
         if reply:
-            self._answer(reply)
+            self._answer(bytes(reply))
         else:
             self.account()
 
@@ -58,13 +58,13 @@ class StepwiseStream(StepwiseConnection, StreamConnection):
         self.port.counters.messages += framer.messages - before
         if framer.dropped != dropped:
             self.port.counters.errors[Reason.INCOMPLETE] += 1
-        return reply
+        return bytes(reply)
 
     def _has_input(self) -> bool:
         return bool(self.sock.recv(1, socket.MSG_PEEK))
 
     def _flush(self) -> None:
-        data = b"".join((self.unsent or b"", *self.queue))
+        data = b"".join((self._in_one(), *self.queue))
         self.queue.clear()
         self.unsent = memoryview(data) if data else None
         if self.unsent is not None:
