@@ -31,7 +31,7 @@ from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
 from localechod.host.pidfile import PidFile, open_root_owned
 from localechod.host.privileges import Identity
-from localechod.localsocket.rights import releases_interrupted
+from localechod.localsocket.rights import can_refuse
 
 log = logging.getLogger("localechod.daemon")
 
@@ -108,11 +108,10 @@ def run(options: argparse.Namespace) -> int:
         )
         reactor = Reactor(busy_poll=loaded.service.busy_poll_us / 1e6)
         service = Service(launch, notifier, store, reactor)
-        with (
-            # Clients of systemd's sockets may have connected before this process began.
-            releases_interrupted(always=bool(passed_in)),
-            asyncio.Runner(loop_factory=lambda: EventLoop(reactor)) as runner,
-        ):
+        # Clients of systemd's sockets may have connected before this process began.
+        if passed_in or not can_refuse():
+            reactor.interrupt_releases()
+        with asyncio.Runner(loop_factory=lambda: EventLoop(reactor)) as runner:
             runner.run(service.serve(background.ready))
     except LocalechodError as error:
         background.failed(str(error), error.exit_status)

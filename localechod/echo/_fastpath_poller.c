@@ -201,6 +201,30 @@ PyDoc_STRVAR(doc, "See localechod.echo.portable.");
 
 #define FAST(name, function) {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL, doc}
 
+static PyObject *get_served_at(Poller *self, void *closure)
+{
+	return PyFloat_FromDouble(self->served_at);
+}
+
+static PyObject *get_alarm(Poller *self, void *closure)
+{
+	return PyFloat_FromDouble(self->alarm);
+}
+
+static int set_alarm(Poller *self, PyObject *value, void *closure)
+{
+	double seconds = value ? PyFloat_AsDouble(value) : 0;
+
+	if (PyErr_Occurred())
+		return -1;
+	if (!value || self->root || !(seconds >= 0 && seconds < 1)) {
+		PyErr_SetString(PyExc_ValueError, "alarm: 0 to 1 seconds, of a poller without a parent");
+		return -1;
+	}
+	self->alarm = seconds;
+	return 0;
+}
+
 static PyMethodDef methods[] = {
 	FAST("register", register_),
 	FAST("modify", modify),
@@ -217,6 +241,8 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef properties[] = {
 	{"now", (getter)get_now, NULL, NULL, NULL},
+	{"served_at", (getter)get_served_at, NULL, NULL, NULL},
+	{"alarm", (getter)get_alarm, (setter)set_alarm, NULL, NULL},
 	{NULL},
 };
 

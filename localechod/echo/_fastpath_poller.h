@@ -32,6 +32,7 @@ struct Poller {
 	int direct;          /* of a child: how many of its descriptors are in the root's epoll */
 	struct Poller *root; /* NULL in the root itself */
 	double now, busy_poll, served_at, slept; /* slept: how long, the last time */
+	double alarm; /* seconds; negative: the timer runs; 0: none */
 	/* Of a child: seconds that it has had in a turn, and the `now` of that turn. */
 	double spent, spent_at;
 	/* Only in the root: all descriptors, and the foreign ones that are ready, in a ring. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <sched.h>
+#include <sys/time.h>
 #include <time.h>
 
 /*
@@ -161,6 +162,16 @@ static int requeue(Poller *poller, const struct epoll_event *events, int count, 
 	return 0;
 }
 
+/* Have SIGALRM interrupt a handler that the kernel keeps waiting; see alarm in portable/. */
+static void start_alarm(Poller *poller)
+{
+	struct timeval period = {.tv_usec = (long)(poller->alarm * 1e6)};
+	struct itimerval timer = {period, period};
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+	poller->alarm = -poller->alarm;
+}
+
 /* Wait for events, and serve at most so many; return how many, or -1 with an exception. */
 int turn(Poller *poller, int most, int milliseconds)
 {
@@ -188,6 +199,8 @@ int turn(Poller *poller, int most, int milliseconds)
 		PyErr_SetFromErrno(PyExc_OSError);
 		return -1;
 	}
+	if (count && poller->alarm > 0)
+		start_alarm(poller);
 	clock = poller->root ? monotonic() : poller->now;
 	for (int at = 0; at < count; at++) {
 		struct entry *entry = entry_for(poller, &events[at]);

@@ -9,11 +9,16 @@ import asyncio
 import logging
 import os
 import select
+import signal
 import socket
+import time
 
 from localechod.echo import descriptors
 from localechod.echo.fastpath import Handler, Poller
 from localechod.echo.peer_log import NOBODY, PeerLog, Topic
+
+# Seconds that a release may wait, from one signal to the next.
+_RELEASE = 0.05
 
 _UNSERVED = Topic(name="descriptor", level=logging.ERROR)
 
@@ -62,6 +67,24 @@ class Reactor(Poller):
             os.close(lowest)
             self._tight = lowest >= self.ceiling
         return not self._tight
+
+    def interrupt_releases(self) -> None:
+        """From now on, end waits of the kernel that releases of descriptors cause (rights.py)."""
+        if self._above is not None:
+            self._above.interrupt_releases()
+        elif not self.alarm:
+            signal.signal(signal.SIGALRM, lambda _number, _frame: self._stop_alarm_if_idle())
+            self.alarm = _RELEASE
+
+    def _stop_alarm_if_idle(self) -> None:
+        """An idle process is not woken up; the next event starts the timer again."""
+        if time.monotonic() - self.served_at > _RELEASE / 2:
+            self.stop_alarm()
+            self.alarm = _RELEASE
+
+    def stop_alarm(self) -> None:
+        """Have no more signals until there is an event."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def handler_failed(self, fd: int, handler: Handler, error: Exception) -> None:
         """Let a handler end what it cannot serve; everything else goes on."""

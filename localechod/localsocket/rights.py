@@ -6,16 +6,11 @@ many seconds as its sender likes; a packet socket, an inotify instance or a larg
 milliseconds. So a sender of descriptors could stop their reader.
 """
 
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 # asm-generic/socket.h, since Linux 6.16; not in Python's socket module.
 _SO_PASSRIGHTS = 83
-
-# Seconds from one signal to the next: an idle process is woken up as often.
-_PERIOD = 0.05
 
 
 def refuse_descriptors(sock: socket.socket) -> None:
@@ -31,40 +26,17 @@ def refuse_descriptors(sock: socket.socket) -> None:
 def allow_descriptors(sock: socket.socket, *, allowed: bool) -> None:
     """Let messages with descriptors to this socket pass, or refuse them again.
 
-    Where they may pass, releases are interrupted from now on; call this in the main thread.
+    A reader of descriptors has to have a signal end the waits of their releases.
     """
     if allowed:
         with suppress(OSError):  # ENOPROTOOPT
             sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)
-        _interrupt_releases()
     else:
         refuse_descriptors(sock)
 
 
-@contextmanager
-def releases_interrupted(*, always: bool) -> Iterator[None]:
-    """Before Linux 6.16, end each wait of the kernel for SO_LINGER after _PERIOD.
-
-    A signal ends such a wait. SIGALRM is used for nothing else; call this in the main thread.
-
-    Args:
-        always: do so on any kernel, as clients may have connected before `refuse_descriptors`.
-    """
-    try:
-        if always or not _can_refuse():
-            _interrupt_releases()
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _interrupt_releases() -> None:
-    if not signal.getitimer(signal.ITIMER_REAL)[1]:
-        signal.signal(signal.SIGALRM, lambda _number, _frame: None)
-        signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
-
-
-def _can_refuse() -> bool:
+def can_refuse() -> bool:
+    """Tell whether `refuse_descriptors` has an effect: since Linux 6.16."""
     with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
         sock.getsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS)
         return True

@@ -91,7 +91,12 @@ class DatagramServer:
         self.faults.configure(config)
         self._set(config)
         self._reactor.modify(self._sock.fileno(), self._events())
-        allow_descriptors(self._sock, allowed=config.wants_descriptors)
+        self._allow_descriptors()
+
+    def _allow_descriptors(self) -> None:
+        allow_descriptors(self._sock, allowed=self._config.wants_descriptors)
+        if self._config.wants_descriptors:
+            self._reactor.interrupt_releases()
 
     def _set(self, config: EndpointConfig) -> None:
         self._config = config
@@ -146,7 +151,7 @@ class DatagramServer:
         self._bound, self._sock = bound, bound.sock
         self._at_once = 1
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        allow_descriptors(self._sock, allowed=self._config.wants_descriptors)
+        self._allow_descriptors()
         self._send_budget = SendBudget(self._sock)
         self._name = self._sock.getsockname()
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, bound.address.is_abstract)

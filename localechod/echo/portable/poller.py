@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterable
@@ -42,6 +43,9 @@ class Poller:
         root: the parent, or this poller if it has none.
         now: time.monotonic() at the beginning of the current turn, in seconds; reading the clock
             for each message would cost more than the precision is worth.
+        served_at: time.monotonic() when something was last served.
+        alarm: seconds from one SIGALRM to the next, whose timer the next event starts; then it is
+            negative. 0: none. Only of a poller without a parent.
 
     Raises:
         OSError: EMFILE, ENFILE, ENOMEM; epoll_create(2).
@@ -53,7 +57,8 @@ class Poller:
         self._direct = 0
         self._table: Table = Table() if parent is None else parent._table
         self._busy_poll = busy_poll
-        self._served_at = self.now
+        self.served_at = self.now
+        self.alarm = 0.0
         self._slept = math.inf  # how long, the last time
         self._spent, self._spent_in = 0.0, 0  # seconds of a turn, and the number of that turn
 
@@ -168,7 +173,7 @@ class Poller:
             if sleep != 0:
                 self._slept = now - before
             if served:
-                self._served_at = now
+                self.served_at = now
             while table.waiting:
                 fd = table.waiting.popleft()
                 events = table.foreign.pop(fd, 0)
@@ -210,6 +215,9 @@ class Poller:
         if self is self.root:
             self._table.now = time.monotonic()
             self._table.turn += 1
+        if events and self.alarm > 0:
+            signal.setitimer(signal.ITIMER_REAL, self.alarm, self.alarm)
+            self.alarm = -self.alarm
         served, skipped, clock = 0, set(), time.monotonic()
         for fd, ready in events:
             entry = self._table.entries.get(fd)
@@ -292,6 +300,6 @@ class Poller:
         if self._table.waiting or self._table.interrupted or until <= now:
             return 0
         poll = max(self._busy_poll, _SHORT if self._slept < _SHORT else 0)
-        if now < self._served_at + poll:
+        if now < self.served_at + poll:
             return 0
         return None if until == math.inf else math.ceil((until - now) * 1e3) / 1e3

@@ -215,6 +215,8 @@ class Listener:
     def _allow_descriptors(self) -> None:
         """A connection has the listener's setting; it may be older than that, see `thaw`."""
         allow_descriptors(self._sock, allowed=self.config.wants_descriptors)
+        if self.config.wants_descriptors:
+            self.reactor.interrupt_releases()
 
     def _exchange(self, connection: Connection) -> None:
         """Continue with an object of the model's type: faults have come, or have gone."""
