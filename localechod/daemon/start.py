@@ -112,7 +112,10 @@ def run(options: argparse.Namespace) -> int:
         if passed_in or not can_refuse():
             reactor.interrupt_releases()
         with asyncio.Runner(loop_factory=lambda: EventLoop(reactor)) as runner:
-            runner.run(service.serve(background.ready))
+            try:
+                runner.run(service.serve(background.ready))
+            finally:
+                reactor.stop_alarm()
     except LocalechodError as error:
         background.failed(str(error), error.exit_status)
         return error.exit_status

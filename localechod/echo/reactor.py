@@ -83,8 +83,9 @@ class Reactor(Poller):
             self.alarm = _RELEASE
 
     def stop_alarm(self) -> None:
-        """Have no more signals until there is an event."""
+        """Have no more signals: at the end of a process, one would kill it."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self.alarm = 0.0
 
     def handler_failed(self, fd: int, handler: Handler, error: Exception) -> None:
         """Let a handler end what it cannot serve; everything else goes on."""
