@@ -5,17 +5,20 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from localechod.localsocket.peer import credentials
 from tests.integration.harness import CHECKOUT, needs_root, receive, until
 from tests.integration.taps import TAP, assert_same, client, run, serving, tapped
 from tests.unit.sandboxes import ALLOW, ERRNO, install
 
 NOBODY = 65534
+UCRED = struct.Struct("iII")  # unix(7)
 
 ASK = """
 with socket.socket(U, int(sys.argv[2])) as s:
@@ -178,6 +181,55 @@ def test_a_socket_without_permission_is_refused_as_before(sockdir: Path) -> None
             user=NOBODY, group=NOBODY, extra_groups=[],
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "13\n"), done.stderr
+
+
+# What a program does that gives up root's rights: all ids, the ids of one thread, or capabilities.
+GIVE_UP = {
+    "user": "os.setgroups([]), os.setresgid(G, G, G), os.setresuid(G, G, G)\n",
+    "thread": 'import ctypes; ctypes.CDLL(None).syscall(117 if os.uname().machine == "x86_64" else 147, G, G, G)\n',
+    "capabilities": "",
+}
+SEND = """
+with socket.socket(U, int(sys.argv[2])) as s:
+    s.bind("")
+    try:
+        s.connect(sys.argv[1]) if int(sys.argv[2]) == 1 else s.sendto(b"x", sys.argv[1])
+        print(s.recv(100))
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+@pytest.mark.parametrize("type_", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("how", GIVE_UP)
+def test_rights_that_a_program_has_given_up_do_not_come_back(
+    sockdir: Path, how: str, type_: int, mode: int
+) -> None:
+    def tell(server: socket.socket) -> None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        while True:
+            if type_ == socket.SOCK_STREAM:
+                with server.accept()[0] as peer:
+                    peer.sendall(b"%d" % credentials(peer, supplementary=False).uid)
+            else:
+                _, control, _, name = server.recvmsg(100, 100)
+                server.sendto(b"%d" % UCRED.unpack(control[0][2])[1], name)
+
+    sockdir.chmod(0o755)
+    script = f"G = {NOBODY}\n{GIVE_UP[how]}{SEND}"
+    command = client(script, sockdir / "s", int(type_))
+    if how == "capabilities":
+        command = ["setpriv", "--bounding-set=-all", *command]
+    with serving(sockdir / "s", tell, type_):
+        (sockdir / "s").chmod(mode)
+        os.chown(sockdir / "s", NOBODY if how == "capabilities" else 0, -1)
+        done = assert_same(sockdir / "s", command)
+    if mode == 0o600:
+        assert done.stdout == "13\n"
+    assert done.stderr.count("has other rights than this one: its connections are not shown") == 1
+    assert "#1" not in done.stderr
 
 
 def test_a_blocking_client_waits_for_space_in_the_backlog(sockdir: Path) -> None:
