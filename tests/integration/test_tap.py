@@ -183,10 +183,11 @@ def test_a_socket_without_permission_is_refused_as_before(sockdir: Path) -> None
     assert (done.returncode, done.stdout) == (0, "13\n"), done.stderr
 
 
+SETRESUID = 117 if os.uname().machine == "x86_64" else 147  # asm/unistd.h; for one thread
 # What a program does that gives up root's rights: all ids, the ids of one thread, or capabilities.
 GIVE_UP = {
     "user": "os.setgroups([]), os.setresgid(G, G, G), os.setresuid(G, G, G)\n",
-    "thread": 'import ctypes; ctypes.CDLL(None).syscall(117 if os.uname().machine == "x86_64" else 147, G, G, G)\n',
+    "thread": f"import ctypes; ctypes.CDLL(None).syscall({SETRESUID}, G, G, G)\n",
     "capabilities": "",
 }
 SEND = """
