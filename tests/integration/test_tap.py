@@ -454,6 +454,20 @@ def test_the_capture_is_private_and_a_full_disk_ends_it_alone(sockdir: Path) -> 
 
 
 @needs_root
+def test_no_capture_is_written_to_a_file_of_another_user(sockdir: Path) -> None:
+    file = sockdir / "x.pcapng"
+    file.write_text("theirs", encoding="utf-8")
+    os.chown(file, NOBODY, NOBODY)
+    with serving(sockdir / "s", echo):
+        done = tapped(sockdir / "s", ["true"], "--write", str(file))
+    assert done.returncode == 2
+    assert "open failed: Operation not permitted (1): " in done.stderr
+    assert done.stderr.endswith("; it belongs to another user; choose another file\n")
+    assert file.read_text(encoding="utf-8") == "theirs"
+    assert file.stat().st_uid == NOBODY
+
+
+@needs_root
 def test_a_disk_that_fills_up_does_not_end_the_command(sockdir: Path) -> None:
     small = sockdir / "small"
     small.mkdir()
