@@ -7,7 +7,6 @@ the file: types are checked, and only the fields below are read.
 
 import json
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from localechod.control.connect import start_hint
 from localechod.errors import DaemonNotRunningError, LocalechodError, SocketError, UsageError
 from localechod.host import runtime
+from localechod.host.regular import read_regular
 from localechod.localsocket.address import Address
 from localechod.text import escape
 
@@ -75,7 +75,7 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     """
     shown = escape(os.fsencode(path))
     try:
-        text = _read_regular(path)
+        text = read_regular(path, LIMIT_BYTES + 1)
     except FileNotFoundError:
         raise DaemonNotRunningError(
             f"localechod is not running: there is no {shown}",
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, CatalogEntry]:
     except OSError as error:
         raise SocketError("read", error.errno or 0, shown) from None
     try:
-        if text is None:
+        if text is None or len(text) > LIMIT_BYTES:
             raise ValueError(f"it is no regular file of at most {LIMIT_BYTES} bytes")  # noqa: TRY301 - as in `_rows`
         return {entry.name: entry for entry in map(_entry, _rows(json.loads(text)))}
     except (ValueError, RecursionError) as error:
@@ -92,21 +92,6 @@ def read(path: Path) -> dict[str, CatalogEntry]:
             f"read failed: {escape(str(error))}: {shown}",
             "restart localechod, which writes it again, or name a path",
         ) from None
-
-
-def _read_regular(path: Path) -> bytes | None:
-    """Read a file that its directory's owner may have replaced by a FIFO or a symbolic link.
-
-    Returns:
-        Its bytes; None if it is another file, or longer than LIMIT_BYTES.
-    """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        found = os.fstat(file.fileno())
-        # A FIFO with a writer would be a read without a result.
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LIMIT_BYTES:
-            return None
-        return file.read(LIMIT_BYTES)
 
 
 def _rows(document: Any) -> list[Any]:

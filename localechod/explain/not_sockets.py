@@ -13,6 +13,7 @@ from itertools import islice
 
 from localechod.explain import shell
 from localechod.explain.remedy import Remedy, advice
+from localechod.host.regular import read_regular
 from localechod.text import escape
 
 _REDIRECT = b"%Assuan%"
@@ -83,9 +84,7 @@ def describe(content: Content, path: bytes) -> tuple[str, Remedy]:
 
 
 def _redirect(path: bytes) -> bytes:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        first, *lines = file.read(_LONGEST_REDIRECT).split(b"\n")
+    first, *lines = (read_regular(path, _LONGEST_REDIRECT) or b"").split(b"\n")
     if first != _REDIRECT:
         return b""
     targets = (line.removeprefix(b"socket=") for line in lines if line.startswith(b"socket="))

@@ -10,10 +10,14 @@ from typing import NamedTuple, Self
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import command
-from localechod.tap import supervision
+from localechod.tap import rights, supervision
 from localechod.tap.memory import Memory
 
 _UNCONNECTED = 7  # TCP_CLOSE of net/tcp_states.h
+
+
+class OtherRightsError(PermissionError):
+    """A thread has other rights than this process, which does not connect in its place."""
 
 
 class Place(NamedTuple):
@@ -98,7 +102,18 @@ class Caller:
         return os.fsencode(f"/proc/{self._tid}/") + start + b"/" + path
 
     def means(self, name: bytes, target: Address) -> bool:
-        """Tell whether a name in its address is the target's, now, by whatever path."""
+        """Tell whether a name in its address is the target's, now, by whatever path.
+
+        Raises:
+            OtherRightsError: it is, and the thread has other rights than this process.
+        """
+        if not self._finds(name, target):
+            return False
+        if not rights.are_ours(self._tid):
+            raise OtherRightsError(errno.EPERM, os.strerror(errno.EPERM))
+        return True
+
+    def _finds(self, name: bytes, target: Address) -> bool:
         if target.is_abstract or name.startswith(b"\0") or not name:
             return name == target.raw and self._same_network()
         try:

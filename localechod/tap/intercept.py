@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from localechod.localsocket.address import Address
 from localechod.tap import clients, supervision
-from localechod.tap.caller import Caller
+from localechod.tap.caller import Caller, OtherRightsError
 from localechod.tap.clients import Client, Taken
 from localechod.tap.datagrams import Datagrams
 from localechod.tap.meeting import Meeting
@@ -108,6 +108,12 @@ class Interceptor:
         if error.errno in {errno.ESRCH, errno.ENOENT} or tid in self._unseen:
             return
         self._unseen.add(tid)
+        if isinstance(error, OtherRightsError):
+            self._recorder.display.say(
+                f"tap: process {tid} has other rights than this one: its connections are not "
+                "shown; run the tap with those rights, as its user"
+            )
+            return
         self._recorder.display.say(
             f"tap: looking into process {tid} failed: {error.strerror} ({error.errno}): "
             "its connections are not shown; run the tap as root"

@@ -5,17 +5,20 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from localechod.localsocket.peer import credentials
 from tests.integration.harness import CHECKOUT, needs_root, receive, until
 from tests.integration.taps import TAP, assert_same, client, run, serving, tapped
 from tests.unit.sandboxes import ALLOW, ERRNO, install
 
 NOBODY = 65534
+UCRED = struct.Struct("iII")  # unix(7)
 
 ASK = """
 with socket.socket(U, int(sys.argv[2])) as s:
@@ -178,6 +181,56 @@ def test_a_socket_without_permission_is_refused_as_before(sockdir: Path) -> None
             user=NOBODY, group=NOBODY, extra_groups=[],
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "13\n"), done.stderr
+
+
+SETRESUID = 117 if os.uname().machine == "x86_64" else 147  # asm/unistd.h; for one thread
+# What a program does that gives up root's rights: all ids, the ids of one thread, or capabilities.
+GIVE_UP = {
+    "user": "os.setgroups([]), os.setresgid(G, G, G), os.setresuid(G, G, G)\n",
+    "thread": f"import ctypes; ctypes.CDLL(None).syscall({SETRESUID}, G, G, G)\n",
+    "capabilities": "",
+}
+SEND = """
+with socket.socket(U, int(sys.argv[2])) as s:
+    s.bind("")
+    try:
+        s.connect(sys.argv[1]) if int(sys.argv[2]) == 1 else s.sendto(b"x", sys.argv[1])
+        print(s.recv(100))
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+@pytest.mark.parametrize("type_", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("how", GIVE_UP)
+def test_rights_that_a_program_has_given_up_do_not_come_back(
+    sockdir: Path, how: str, type_: int, mode: int
+) -> None:
+    def tell(server: socket.socket) -> None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        while True:
+            if type_ == socket.SOCK_STREAM:
+                with server.accept()[0] as peer:
+                    peer.sendall(b"%d" % credentials(peer, supplementary=False).uid)
+            else:
+                _, control, _, name = server.recvmsg(100, 100)
+                server.sendto(b"%d" % UCRED.unpack(control[0][2])[1], name)
+
+    sockdir.chmod(0o755)
+    script = f"G = {NOBODY}\n{GIVE_UP[how]}{SEND}"
+    command = client(script, sockdir / "s", int(type_))
+    if how == "capabilities":
+        command = ["setpriv", "--bounding-set=-all", *command]
+    with serving(sockdir / "s", tell, type_):
+        (sockdir / "s").chmod(mode)
+        os.chown(sockdir / "s", NOBODY if how == "capabilities" else 0, -1)
+        done = assert_same(sockdir / "s", command)
+    if mode == 0o600:
+        assert done.stdout == "13\n"
+    assert done.stderr.count("has other rights than this one: its connections are not shown") == 1
+    assert "#1" not in done.stderr
 
 
 def test_a_blocking_client_waits_for_space_in_the_backlog(sockdir: Path) -> None:
@@ -398,6 +451,20 @@ def test_the_capture_is_private_and_a_full_disk_ends_it_alone(sockdir: Path) -> 
         full = tapped(sockdir / "s", command, "--write", "/dev/full")
         assert full.returncode == 2
         assert "open failed: No space left on device (28): /dev/full" in full.stderr
+
+
+@needs_root
+def test_no_capture_is_written_to_a_file_of_another_user(sockdir: Path) -> None:
+    file = sockdir / "x.pcapng"
+    file.write_text("theirs", encoding="utf-8")
+    os.chown(file, NOBODY, NOBODY)
+    with serving(sockdir / "s", echo):
+        done = tapped(sockdir / "s", ["true"], "--write", str(file))
+    assert done.returncode == 2
+    assert "open failed: Operation not permitted (1): " in done.stderr
+    assert done.stderr.endswith("; it belongs to another user; choose another file\n")
+    assert file.read_text(encoding="utf-8") == "theirs"
+    assert file.stat().st_uid == NOBODY
 
 
 @needs_root

@@ -114,11 +114,19 @@ def _type(address: Address) -> int:
 
 
 def _capture(path: str, address: Address, dissector: str) -> Capture:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe, or /dev/stdout
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):  # not a pipe, or /dev/stdout
+            if found.st_uid != os.geteuid():
+                # Another user could have put it there, to read what root writes.
+                raise UsageError(
+                    f"open failed: Operation not permitted (1): {escape(path)}",
+                    "it belongs to another user; choose another file",
+                )
             os.fchmod(descriptor, 0o600)
+            os.ftruncate(descriptor, 0)
         return Capture(descriptor, str(address), dissector)
     except OSError as error:
         reason = f"open failed: {error.strerror} ({error.errno}): {escape(path)}"
