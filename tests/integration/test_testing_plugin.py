@@ -106,7 +106,7 @@ def test_the_daemon_imports_nothing_of_the_project(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    (sockdir / "inotify_simple.py").write_text("raise SystemExit('not the library')")
+    (sockdir / "grpclib.py").write_text("raise SystemExit('not the library')")
     (sockdir / "test_it.py").write_text("def test_it(local_peer):\n    local_peer()\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
