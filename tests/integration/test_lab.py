@@ -97,6 +97,11 @@ def test_these_claims_do_not_hold_and_all_others_do() -> None:
         "datagram-empty",
         "empty-message",
         "killed-unread",
+        "full-backlog",
+        "half-close",
+        "close-unread",
+        "killed-with-request",
+        "lost-datagram",
     }
 
 

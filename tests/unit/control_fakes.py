@@ -322,5 +322,5 @@ def ctl_as(
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=3 * SECONDS,  # it imports everything, compiled by nobody who could keep that
     )

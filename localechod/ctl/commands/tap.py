@@ -69,9 +69,9 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     The file of --write holds all bytes, passwords too; only its owner can read it.
 
     Examples:
-        localechoctl tap /run/docker.sock -- curl --unix-socket /run/docker.sock http://x/version
-        localechoctl tap stream --hex -- localechoctl send stream hello
-        localechoctl tap --write x.pcapng --for http2 /run/containerd/containerd.sock -- ctr version
+        localechoctl tap stream -- localechoctl send stream hello
+        localechoctl tap --hex /run/docker.sock -- docker ps
+        localechoctl tap --write x.pcapng --for http /run/docker.sock -- docker ps
     """
     chosen = [style for style, wanted in _styles(lines, hexadecimal, quiet) if wanted]
     if len(chosen) > 1:
