@@ -26,6 +26,7 @@ _COLORS = {
 _TEXTS = {
     "title": ("text", "bold 15px"),
     "label": ("text", "13px"),
+    "problem": ("alarm", "13px"),
     "note": ("dim", "12px"),
     "small": ("dim", "10px"),
 }
@@ -55,7 +56,7 @@ def text(x: float, y: float, content: str, kind: str = "label", anchor: str = "s
         x: pixels from the left.
         y: pixels from the top.
         content: the text.
-        kind: title, label, note or small.
+        kind: title, label, problem, note or small.
         anchor: start, middle or end.
     """
     return (

@@ -28,6 +28,7 @@ COMMANDS = {
     "metrics": CommandSpec("metrics", "metrics", "Print counters as OpenMetrics text."),
     "tap": CommandSpec("tap", "tap", "Show what a command says to a local socket."),
     "sockets": CommandSpec("sockets", "sockets", "List the local sockets of this host."),
+    "top": CommandSpec("top", "top", "Show rates and queues as they change."),
     "explain": CommandSpec("explain", "explain", "Explain why a connect works or fails."),
     "config": CommandSpec("config", "app", "Show, check or print a configuration."),
     "lab": CommandSpec("lab", "lab", "Put the tutorial's claims to the test, live."),

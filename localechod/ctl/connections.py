@@ -10,7 +10,7 @@ from typing import Any
 
 from localechod.accounts import user_name
 from localechod.ctl import render
-from localechod.ctl.listing import process_as_json, uninspected, unlisted
+from localechod.ctl.listing import all_sockets, process_as_json, uninspected, unlisted
 from localechod.ctl.matching import address_matcher
 from localechod.errors import NothingListensError, NotPermittedError, UsageError
 from localechod.explain import netns
@@ -125,8 +125,10 @@ def as_text(rows: Iterable[Row], pid: int | None) -> str:
 
 def _namespaces(*, abstract: bool) -> tuple[list[list[DiagSocket]], int | None]:
     """List the sockets of all network namespaces; of an abstract name, only our own matters."""
+    if not abstract:
+        return all_sockets()
     try:
-        return ([diag.sockets()], 0) if abstract else netns.collect(diag.sockets)
+        return [diag.sockets()], 0
     except OSError as error:
         raise unlisted(error) from None
 

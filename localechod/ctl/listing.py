@@ -4,7 +4,25 @@ import os
 from typing import Any
 
 from localechod.errors import LocalechodError
+from localechod.explain import netns
 from localechod.explain.processes import HoldingProcess
+from localechod.localsocket import diag
+from localechod.localsocket.diag import DiagSocket
+
+
+def all_sockets() -> tuple[list[list[DiagSocket]], int | None]:
+    """List the sockets of each network namespace that can be entered, those of our own first.
+
+    Returns:
+        The lists, and the number of namespaces that could not be entered; see `netns.collect`.
+
+    Raises:
+        LocalechodError: the list of our own namespace could not be read.
+    """
+    try:
+        return netns.collect(diag.sockets)
+    except OSError as error:
+        raise unlisted(error) from None
 
 
 def unlisted(error: OSError) -> LocalechodError:

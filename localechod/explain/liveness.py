@@ -84,14 +84,14 @@ def look(main: DiagSocket | None, pids: Sequence[int], namespace: int | None) ->
     if main is None:
         return Liveness()
     others = [pid for pid in pids if pid != _SYSTEMD]
-    first = tuple(map(_process, others))
+    first = tuple(map(process, others))
     most = _most_messages(namespace) if main.type == socket.SOCK_DGRAM else None
     if not main.queue:
         return Liveness(first, most=most)
     before = _line(main, namespace)
     time.sleep(PAUSE)
     after = _line(main, namespace)
-    second = tuple(map(_process, others))
+    second = tuple(map(process, others))
     if main.type == socket.SOCK_DGRAM:
         # The kernel tells the length of the next message only, and equal ones follow each other.
         ran = [each.runs for each in first] != [each.runs for each in second]
@@ -118,7 +118,8 @@ def _most_messages(namespace: int | None) -> int | None:
         return None
 
 
-def _process(pid: int) -> Process:
+def process(pid: int) -> Process:
+    """Look at a process; what cannot be read, or has ended meanwhile, is unknown."""
     directory = Path(f"/proc/{pid}")
     try:
         state = (directory / "stat").read_bytes().rpartition(b")")[2].split()[0].decode()

@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -28,7 +29,7 @@ _HEADERS = ("TYPE", "STATE", "QUEUE", "BACKLOG", "INODE", "PATH")
 _INDENT = "    "
 
 
-def sockets(
+def sockets(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     pattern: Annotated[
         str | None,
         typer.Argument(
@@ -45,6 +46,12 @@ def sockets(
         str | None,
         typer.Option(metavar="USER", help="Only sockets that a process of this user holds."),
     ] = None,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="FILE", help="Draw all connections: FILE.html, FILE.svg or FILE.dot."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the local sockets of this host, and all processes that hold them.
@@ -56,12 +63,23 @@ def sockets(
     A path finds the socket of that file under any name. Only sockets of this network namespace are
     listed. Only root sees the processes of other users.
 
+    --map draws units, processes and the connections between them, in all network namespaces that
+    can be entered. A client that is not accepted, and bytes that are not read, for 0.1 s are
+    stuck, and red. The page (.html) needs no network: search it, and click a unit to open it. The
+    picture (.svg) has two columns; graphviz makes others from FILE.dot.
+
     Examples:
         localechoctl sockets --listening
         localechoctl sockets /var/run/docker.sock
         localechoctl sockets '/run/docker*'
         localechoctl sockets --type datagram --user root --json
+        localechoctl sockets --map host.html
     """
+    if map_ is not None:
+        if pattern is not None or listening or kind or user or json:
+            raise UsageError("--map draws all sockets", "leave out what selects some of them")
+        _draw(map_)
+        return
     chosen = None if pattern is None else matcher(pattern)
     try:
         listed = diag.sockets()
@@ -88,6 +106,15 @@ def sockets(
         sys.stderr.write(f"{uninspected(unreadable)}\n")
     if not wanted and (others := _other_namespaces()):
         sys.stderr.write(f"no such socket in this network namespace; {others}\n")
+
+
+def _draw(path: Path) -> None:
+    from localechod.ctl.hostmap.file import draw  # noqa: PLC0415 - for a map only
+
+    line, notes = draw(path)
+    render.emit(line)
+    sys.stdout.flush()
+    sys.stderr.writelines(f"{note}\n" for note in notes)
 
 
 def _other_namespaces() -> str:

@@ -1,0 +1,1 @@
+"""The map of this host: units and processes, and the local sockets between them."""

@@ -1,0 +1,1 @@
+"""localechoctl top: rates, queues and errors as they change."""
