@@ -1,4 +1,4 @@
-"""The map of a host, from invented sockets: who is connected to whom, and what is stuck."""
+"""The map of a host, from invented sockets: connections, and what is stuck."""
 
 import hashlib
 import importlib.resources
