@@ -24,7 +24,7 @@ class Meeting:
         self.type = type_
         self.takes = can_take()
         # Not the user's TMPDIR: that may be too long for a socket's path.
-        self._directory = tempfile.mkdtemp(prefix="localechoctl-tap-", dir="/tmp")
+        self._directory = tempfile.mkdtemp(prefix=f"localechoctl-tap-{os.getpid()}-", dir="/tmp")
         self._listeners: dict[int, tuple[socket.socket, str]] = {}
         self._numbers = count()
 

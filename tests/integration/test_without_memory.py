@@ -66,6 +66,7 @@ def test_without_memory_for_a_line_its_connection_ends_and_everything_else_goes_
             assert either.errors("quiet") == {}
     assert either.stop() == 0
     lines_logged = either.log.read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines_logged if "internal error" in line] == [
-        "ERROR: big: internal error"
-    ]
+    # On a busy machine this takes longer than the ten seconds in which it is logged once.
+    first, *later = [line for line in lines_logged if "internal error" in line]
+    assert first == "ERROR: big: internal error"
+    assert all("more since the last line" in line for line in later)
