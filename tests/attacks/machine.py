@@ -16,6 +16,7 @@ from tests.system.machine import CHECKOUT, Machine, eventually
 
 PYTHON = f"{CHECKOUT}/.venv/bin/python"
 _RESULT = "/run/alice-result"
+_PERIOD = 15.0  # seconds: half of WatchdogSec=
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Outcome:
         memory: its resident bytes before, at most, and after.
         lines: of its log, in all and in the worst second.
         pause: seconds between two notifications of the watchdog, the longest.
+        period: seconds after which the service means to notify it again.
         calm, echoes, statuses: alice's requests before; to endpoints, and for the status, then.
     """
 
@@ -36,6 +38,7 @@ class Outcome:
     memory: tuple[int, int, int]
     lines: tuple[int, int]
     pause: float
+    period: float
     calm: Answers
     echoes: Answers
     statuses: Answers
@@ -97,6 +100,7 @@ def attacked(
         memory=(before, max(memory), memory[-1]),
         lines=(each.total(), max(each.values(), default=0)),
         pause=max((b - a for a, b in pairwise(at)), default=0) / 1e6,
+        period=_PERIOD,
         calm=Answers.of(rows, {*ECHOES, STATUS}, calm, attack),
         echoes=Answers.of(rows, ECHOES, attack),
         statuses=Answers.of(rows, {STATUS}, attack),

@@ -78,7 +78,7 @@ def _on_systemd(names: Sequence[str], connections: int, seconds: float) -> int:
         ("NRestarts, pid before, pid after", f"{seen.restarts}, {', '.join(seen.pids)}"),
         ("memory before, most, after, MiB", ", ".join(f"{n / MIB:.0f}" for n in seen.memory)),
         ("log lines, most in a second", ", ".join(map(str, seen.lines))),
-        ("watchdog notified within, s", f"{seen.pause:.1f}"),
+        ("watchdog notified within, s; its period", f"{seen.pause:.1f}; {seen.period:.1f}"),
         *(
             (f"{what}: median, 99 %, worst, ms", _shares(each))
             for what, each in (
