@@ -7,8 +7,8 @@ from localechod.control.interceptor import Interceptor
 from localechod.limits import CONNECTION_BYTES
 from localechod.localsocket.peer import credentials
 
-# Clients of one event: so many are admitted, or refused. To admit one takes asyncio, h2 and grpclib
-# a tenth of a millisecond and more, to refuse one takes the twentieth part of that.
+# Clients of one event: so many are admitted, or refused; to refuse one takes 13 µs. An admitted one
+# gets a transport, a protocol and a task.
 _ADMITTED = 8
 _REFUSED = 64
 

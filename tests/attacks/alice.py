@@ -15,6 +15,9 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from localechod.errors import SocketError
+from localechod.localsocket.address import Address
+from localechod.localsocket.connect import connect
 from tests.attacks.answers import STATUS
 from tests.attacks.frames import END_STREAM, PREFACE, WINDOW, call, frame
 
@@ -64,9 +67,10 @@ class Status:
         """Ask for the status of one endpoint."""
         if self._stream < 0 or self._stream > 2 * _NEW_CONNECTION:
             self._sock.close()
-            self._sock = socket.socket(socket.AF_UNIX)
+            # As localechoctl does: where the backlog is full, it waits in the kernel.
+            address = Address.parse(str(self._path))
+            self._sock = connect(address, socket.SOCK_STREAM, _DEADLINE).sock
             self._sock.settimeout(_DEADLINE)
-            self._sock.connect(str(self._path))
             self._sock.sendall(PREFACE + frame(WINDOW, 0, 0, (1 << 20).to_bytes(4, "big")))
             self._stream = -1
         self._stream += 2
@@ -107,7 +111,7 @@ class Asker:
             if self._client is None:
                 self._client = self._make()
             self._client()
-        except (OSError, AssertionError) as error:
+        except (OSError, SocketError, AssertionError) as error:
             if self._client is not None:
                 self._client.close()
             self._client = None
