@@ -123,7 +123,7 @@ def test_a_daemon_in_a_container_knows_no_pid_of_a_peer_outside(service: Machine
     talk = f"(echo hello; sleep infinity) | socat - UNIX-CONNECT:{other}/stream.sock"
     with unit(service, *run):
         say(service, "--control", f"{other}/control.sock", "wait", "--timeout", "20")
-        client = ("systemd-run", "--quiet", "--collect", "--unit=client.service", "sh", "-c", talk)
+        client = ("systemd-run", "--quiet", "--collect", "--unit=talker.service", "sh", "-c", talk)
         service.run(*client)
         try:
             row = eventually(
@@ -132,6 +132,6 @@ def test_a_daemon_in_a_container_knows_no_pid_of_a_peer_outside(service: Machine
                 "the peer",
             )
         finally:
-            service.run("systemctl", "stop", "client.service")
+            service.run("systemctl", "stop", "talker.service")
     service.run("rm", "-r", other)
     assert (row["pid"], row["uid"], row["command"]) == (0, 0, None)
