@@ -6,7 +6,6 @@ other end (SO_LINGER) wants, and the client chooses both. Each user has a thread
 that one who blocks it delays nobody else's.
 """
 
-import array
 import os
 import socket
 import threading
@@ -103,18 +102,3 @@ class PassedDescriptors:
         for sock in {sock for own in self._unread.values() for sock in own}:
             if not has_unread(sock):
                 self.forget(sock)
-
-
-def received(ancillary: Ancillary) -> list[int]:
-    """Return the descriptors in control data."""
-    found = array.array("i")
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)
-
-
-def control(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
-    """Return control data that passes these descriptors."""
-    rights = array.array("i", descriptors).tobytes()
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []

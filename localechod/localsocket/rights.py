@@ -1,4 +1,4 @@
-"""Refusal of passed descriptors (SCM_RIGHTS, unix(7)).
+"""Passed descriptors (SCM_RIGHTS, unix(7)): their refusal, and the control data that has them.
 
 Even a descriptor that is not kept has to be released. The kernel does that in the process that
 reads the message, before its system call returns. To release a TCP socket with SO_LINGER takes as
@@ -6,7 +6,9 @@ many seconds as its sender likes; a packet socket, an inotify instance or a larg
 milliseconds. So a sender of descriptors could stop their reader.
 """
 
+import array
 import socket
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 # asm-generic/socket.h, since Linux 6.16; not in Python's socket module.
@@ -41,3 +43,18 @@ def can_refuse() -> bool:
         sock.getsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS)
         return True
     return False
+
+
+def received(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """Return the descriptors in control data."""
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
+def control(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Return control data that passes these descriptors."""
+    rights = array.array("i", descriptors).tobytes()
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []

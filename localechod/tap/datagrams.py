@@ -6,12 +6,12 @@ A client without a name gets no replies, with or without a relay; all of those s
 import errno
 import os
 import socket
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from localechod.localsocket.address import Address
+from localechod.localsocket.rights import control
 from localechod.tap.caller import Caller
 from localechod.tap.meeting import Meeting
 from localechod.tap.memory import MMSGHDR_LENGTH, Message
@@ -97,11 +97,11 @@ class Datagrams:
                 path = self._pair(client, caller)
             except OSError as error:
                 return -(error.errno or errno.EIO)
-            control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", rights))] if rights else []
+            ancillary = control(rights)
 
             def send(more: int) -> int:
                 try:
-                    return client.sendmsg([message.data], control, flags | more, path)
+                    return client.sendmsg([message.data], ancillary, flags | more, path)
                 except OSError as error:
                     return -(error.errno or errno.EIO)
 

@@ -13,6 +13,7 @@ from localechod.errors import LocalechodError, NotPermittedError, UsageError
 from localechod.tap.supervision import MACHINE, Machine, program, supervise_self
 from localechod.text import escape
 
+_SIGNALLED = 128
 _CHANNEL = 1000  # a number of a descriptor
 _LONGEST = 64  # of a message in the channel
 _LISTEN = "use --listen NEWPATH, and point the command to NEWPATH"
@@ -30,6 +31,11 @@ class Command(NamedTuple):
     pid: int
     pidfd: int
     listener: int
+
+
+def shell_status(code: int) -> int:
+    """Return an exit code of subprocess as a shell has it: 128 + N where signal N ended it."""
+    return code if code >= 0 else _SIGNALLED - code
 
 
 class NoCommandError(LocalechodError):

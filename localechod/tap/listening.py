@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import command, credentials
-from localechod.tap.launch import NoCommandError
+from localechod.tap.launch import NoCommandError, shell_status
 from localechod.tap.record import Recorder
 from localechod.tap.relay import Relay
 
@@ -95,8 +95,7 @@ async def _status(arguments: Sequence[str]) -> int:
         process = await asyncio.create_subprocess_exec(*arguments)
     except OSError as error:
         raise NoCommandError(arguments[0], error.errno or 0) from error
-    code = await process.wait()
-    return code if code >= 0 else 128 - code
+    return shell_status(await process.wait())
 
 
 def _accept(

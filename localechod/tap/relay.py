@@ -9,15 +9,14 @@ import errno
 import os
 import select
 import socket
-from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from localechod.localsocket.rights import control, received
+
 _LARGEST = 1 << 20  # a record is at most as large as a send buffer: 208 KiB by default
-_CMSG_CLOEXEC = 0x40000000  # MSG_CMSG_CLOEXEC of recvmsg(2); not in Python's socket module
 _DESCRIPTORS = socket.CMSG_SPACE(253 * 4) + socket.CMSG_SPACE(12)  # SCM_MAX_FD, and a ucred
-_INT = array("i").itemsize
 _buffer = bytearray(_LARGEST)  # one for all: what is read is copied before the next read
 
 TO_SERVER, TO_CLIENT = ">", "<"
@@ -130,8 +129,8 @@ class _Direction:
 
     def _read(self) -> None:
         try:
-            size, control, flags, _ = self._source.recvmsg_into(
-                [_buffer], _DESCRIPTORS, _CMSG_CLOEXEC
+            size, ancillary, flags, _ = self._source.recvmsg_into(
+                [_buffer], _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             if self._finishing:
@@ -140,8 +139,8 @@ class _Direction:
         except OSError as error:
             self._fail(error)
             return
-        self._rights = _rights(control)
-        if not size and self._at_end(control):
+        self._rights = received(ancillary)
+        if not size and self._at_end(ancillary):
             self._end()
             return
         data = bytes(memoryview(_buffer)[:size])
@@ -150,15 +149,15 @@ class _Direction:
             self._watcher.ended(self._name, "a record or its descriptors were cut")
         self._write(data)
 
-    def _at_end(self, control: list[tuple[int, int, bytes]]) -> bool:
+    def _at_end(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
         """Tell whether 0 bytes are the end of file: an empty record has credentials with it."""
         return self._type == socket.SOCK_STREAM or (
-            self._type == socket.SOCK_SEQPACKET and not control
+            self._type == socket.SOCK_SEQPACKET and not ancillary
         )
 
     def _write(self, data: bytes) -> None:
         try:
-            sent = _send(self._sink, data, self._rights)
+            sent = self._sink.sendmsg([data], control(self._rights), socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = -1
         except OSError as error:
@@ -205,19 +204,6 @@ class _Direction:
         for descriptor in self._rights:
             os.close(descriptor)
         self._rights = []
-
-
-def _send(sink: socket.socket, data: bytes, rights: list[int]) -> int:
-    control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", rights))] if rights else []
-    return sink.sendmsg([data], control, socket.MSG_NOSIGNAL)
-
-
-def _rights(control: list[tuple[int, int, bytes]]) -> list[int]:
-    found = array("i")
-    for level, kind, data in control:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) // _INT * _INT])
-    return found.tolist()
 
 
 def _hung_up(sock: socket.socket) -> bool:

@@ -15,7 +15,6 @@ from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
 
 _SOON = 0.5  # seconds
-_SIGNALLED = 128  # as in a shell: a command that signal N ended has status 128 + N
 
 
 def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorder) -> int:
@@ -48,8 +47,7 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
                 "it is not shown any more"
             )
             holder.leave(command.listener)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else _SIGNALLED - code
+    return launch.shell_status(os.waitstatus_to_exitcode(status))
 
 
 async def _serve(

@@ -13,7 +13,6 @@ import os
 import platform
 import socket
 import struct
-from collections.abc import Iterable
 from typing import NamedTuple
 
 # linux/seccomp.h, linux/prctl.h
@@ -247,9 +246,3 @@ def take_socket(pidfd: int, number: int) -> socket.socket | None:
         sock.close()
         return None
     return sock
-
-
-def close_all(descriptors: Iterable[int]) -> None:
-    """Close descriptors that were taken or received."""
-    for descriptor in descriptors:
-        os.close(descriptor)

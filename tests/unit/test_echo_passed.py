@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from localechod.echo.passed import PassedDescriptors, control, received
+from localechod.echo.passed import PassedDescriptors
 from localechod.limits import PASSED_CLOSING, PASSED_UNREAD_PER_USER
+from localechod.localsocket.rights import control, received
 
 ALICE, MALLORY = 1, 2
 

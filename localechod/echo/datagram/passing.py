@@ -2,7 +2,7 @@
 
 import socket
 
-from localechod.echo.passed import PassedDescriptors, received
+from localechod.echo.passed import PassedDescriptors
 from localechod.echo.portable.datagrams import (
     STAMPED,
     UNSTAMPED,
@@ -11,6 +11,7 @@ from localechod.echo.portable.datagrams import (
     control,
 )
 from localechod.echo.portable.proof import Proof
+from localechod.localsocket.rights import received
 
 
 class DatagramReader:

@@ -17,14 +17,13 @@ from localechod.echo.fastpath import datagram_function
 from localechod.echo.faults import EndpointFaults
 from localechod.echo.identity import of_datagram
 from localechod.echo.limits import AllowList
-from localechod.echo.passed import control
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.localsocket.bind import Bound
 from localechod.localsocket.peer import Credentials
-from localechod.localsocket.rights import allow_descriptors
+from localechod.localsocket.rights import allow_descriptors, control
 
 # Datagrams answered in one round of the loop, so that a flood delays no other reply for long.
 _BATCH = 32

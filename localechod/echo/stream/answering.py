@@ -13,8 +13,9 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Self
 
-from localechod.echo.passed import Ancillary, control, received
+from localechod.echo.passed import Ancillary
 from localechod.echo.stream.connection import Connection
+from localechod.localsocket.rights import control, received
 
 # Pieces of a reply that are written in one turn, at most.
 _PIECES = 16
