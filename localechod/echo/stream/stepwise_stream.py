@@ -9,7 +9,7 @@ from localechod.echo.reasons import Reason
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.resync import rest
 from localechod.echo.stream.stepwise import StepwiseConnection
-from localechod.framing import MessageTooLongError
+from localechod.framing.interface import MessageTooLongError
 
 # Bytes that are looked at to find the end of a line.
 _PEEK = 4096
