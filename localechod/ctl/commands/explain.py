@@ -90,8 +90,8 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """Show why a client can or cannot connect to any local socket.
 
     Each line is one check, in the order of the kernel's own; then come the verdict and a remedy.
-    Without a target, it checks the control socket and every endpoint, also with the daemon down,
-    and shows the control socket and the endpoints that do not accept a connect.
+    Without a target, it checks the control socket and every endpoint, also with the daemon down.
+    It then shows the control socket, and those endpoints that do not accept a connect.
 
     Exit status: 0 a client can connect; 1 it cannot; 5 unknown, as a check could not be made;
     6 it should be able to, unless a rule forbids it that could not be read.
