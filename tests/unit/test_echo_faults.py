@@ -1,6 +1,7 @@
 """Endpoints with faults over a restart and a crash, and beside the settings of all endpoints."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,6 +186,23 @@ def test_an_endpoint_about_to_die_lives_on_without_the_fault(
 
     dying = ENDPOINT.format(kind, "die_after = 1, delay = 3600", "")
     live(store, sockdir, dying, act)
+
+
+@CONNECTED
+def test_a_connection_that_is_never_read_counts_once_over_reloads(
+    sockdir: Path, store: Kept, kind: str, client: Callable[[], socket.socket]
+) -> None:
+    texts = [ENDPOINT.format(kind, f"never_read = true, seed = {seed}", "") for seed in range(4)]
+
+    async def act(supervisor: Supervisor) -> None:
+        client()
+        while not supervisor.status()[0].faults_total:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+        for before, after in itertools.pairwise(texts):
+            change(supervisor, sockdir, before, after)
+        assert supervisor.status()[0].faults_total == {"never_read": 1}
+
+    live(store, sockdir, texts[0], act)
 
 
 def test_a_datagram_endpoint_about_to_die_lives_on_without_the_fault(
