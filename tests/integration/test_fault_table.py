@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from localechod.config import default_text
 from localechod.config.faults import FITS
 from tests.integration.fault_trials import KEYS, TRIALS, TYPES, Peer, ask, configuration, fits
 from tests.integration.harness import CHECKOUT, Daemon
@@ -92,3 +93,13 @@ def test_a_fault_that_does_not_fit_the_type_is_refused_by_its_name(
         types = " or ".join(FITS[key][0])
         told = f"endpoints.bad.faults.{key}: only a {types} endpoint has this fault"
         assert told in done.stderr
+
+
+def test_the_bad_endpoint_of_the_shipped_file_serves_as_its_comment_says(daemon: Daemon) -> None:
+    daemon.configure(GOOD)
+    daemon.start()
+    commented = re.findall(r"(?ms)^# \[endpoints\.flaky\].*?\}$", default_text())
+    daemon.configure(GOOD + "".join(commented).replace("# ", "", 1).replace("\n# ", "\n"))
+    assert daemon.ctl("reload").returncode == 0
+    assert daemon.ctl("send", "flaky", "hello").stdout == "Hi, hello\n"
+    assert daemon.row("flaky")["faults_total"] == {"delay": 1, "pieces": 1}
