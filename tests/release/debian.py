@@ -68,8 +68,25 @@ def copy_project(debian: Machine) -> None:
     archive = subprocess.run(
         packed, cwd=CHECKOUT, check=True, input=tracked.stdout, capture_output=True
     )
-    debian.run("mkdir", "-p", PROJECT)
-    debian.feed(archive.stdout, "tar", "--extract", "--directory", PROJECT)
+    _unpack(debian, archive.stdout, PROJECT)
+
+
+def copy_commit(debian: Machine, commit: str, directory: str) -> None:
+    """Put the files of a commit of this checkout's into a directory of the machine.
+
+    Raises:
+        AssertionError: there is no such commit here.
+    """
+    packed = subprocess.run(
+        ["git", "archive", commit], cwd=CHECKOUT, check=False, capture_output=True
+    )
+    assert packed.returncode == 0, packed.stderr.decode()
+    _unpack(debian, packed.stdout, directory)
+
+
+def _unpack(debian: Machine, archive: bytes, directory: str) -> None:
+    debian.run("mkdir", "-p", directory)
+    debian.feed(archive, "tar", "--extract", "--directory", directory)
 
 
 def _base(suite: str) -> Path:
