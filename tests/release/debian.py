@@ -115,13 +115,25 @@ def _make(suite: str, base: Path) -> None:
         source, target = Path("/", way), unfinished / way
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
+            own = set(target.iterdir())
             subprocess.run(["cp", "--archive", f"{source}/.", target], check=True)
+            # A package that is installed later would find its own file there, and ask.
+            for file in {target / path.name for path in _packaged(source)} - own:
+                file.unlink(missing_ok=True)
         elif source.exists():
             target.unlink(missing_ok=True)
             shutil.copyfile(source, target)
     _change_suite(unfinished / "etc/apt", suite)
     (unfinished / "etc/made").touch()
     unfinished.rename(base)
+
+
+def _packaged(directory: Path) -> list[Path]:
+    """Return the files in a directory of this machine that came with packages."""
+    found = subprocess.run(
+        ["dpkg-query", "--search", f"{directory}/*"], check=False, capture_output=True, text=True
+    )
+    return [Path(line.rpartition(": ")[2]) for line in found.stdout.splitlines()]
 
 
 def _change_suite(settings: Path, suite: str) -> None:
