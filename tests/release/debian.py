@@ -133,7 +133,8 @@ def _packaged(directory: Path) -> list[Path]:
     found = subprocess.run(
         ["dpkg-query", "--search", f"{directory}/*"], check=False, capture_output=True, text=True
     )
-    return [Path(line.rpartition(": ")[2]) for line in found.stdout.splitlines()]
+    paths = [Path(line.rpartition(": ")[2]) for line in found.stdout.splitlines()]
+    return [path for path in paths if path.is_file()]
 
 
 def _change_suite(settings: Path, suite: str) -> None:
