@@ -103,7 +103,9 @@ def _make(suite: str, base: Path) -> None:
     unfinished = base.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(base, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", suite]
+    # What it mounts goes with it, also where it is interrupted.
+    command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={_INCLUDED}"]
+    command.append(suite)
     made = subprocess.run(
         [*command, str(unfinished), *_mirror()], check=False, capture_output=True, text=True
     )
