@@ -7,7 +7,6 @@ the wait.
 """
 
 import ctypes
-import errno
 import os
 import struct
 
@@ -29,10 +28,24 @@ def pin(path: str) -> int:
     Raises:
         OSError: as openat2(2): ELOOP for a path through a link such as those in /proc/PID/fd.
     """
+    return _openat2(path) if _HAS_OPENAT2 else os.open(path, _FLAGS)
+
+
+def _openat2(path: str) -> int:
     found = int(_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(path), _how, len(_how)))
-    if found >= 0:
-        return found
-    number = ctypes.get_errno()
-    if number == errno.ENOSYS:  # before Linux 5.6, and below some seccomp filters
-        return os.open(path, _FLAGS)
-    raise OSError(number, os.strerror(number), path)
+    if found < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return found
+
+
+def _has_openat2() -> bool:
+    """Whether there is such a call: not before Linux 5.6, nor below some seccomp filters."""
+    try:
+        os.close(_openat2("/"))
+    except OSError:
+        return False
+    return True
+
+
+_HAS_OPENAT2 = _has_openat2()
