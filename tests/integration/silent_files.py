@@ -39,6 +39,8 @@ def main() -> None:
         listener.bind(str(name))
         listener.listen()
         device = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={device},rootmode=40755,user_id=0,group_id=0,allow_other"
+        _mount("silent", name.parent / "fuse", "fuse", 0, options)
         tell, told = os.pipe()
         os.set_blocking(tell, False)
         if not os.fork():
@@ -46,8 +48,7 @@ def main() -> None:
             with suppress(OSError):  # ENODEV: unmounted
                 _serve(device, tell)
             os._exit(0)
-        options = f"fd={device},rootmode=40755,user_id=0,group_id=0,allow_other"
-        _mount("silent", name.parent / "fuse", "fuse", 0, options)
+        os.close(device)  # so that a wait ends with the server
         layers = f"lowerdir={name.parent}/fuse:{name.parent}/empty"
         _mount("overlay", name.parent, "overlay", 0, layers)
         os.write(told, b"x")

@@ -55,13 +55,15 @@ def test_explain_gives_up_a_file_system_that_does_not_answer(sockdir: Path, by: 
 
 @needs_root
 @pytest.mark.parametrize(
-    "command", [["sockets"], ["sockets", "--map", "map.svg"], ["peers", "*"], ["top", "--once"]]
+    "command",
+    [["sockets"], ["sockets", "--map", "map.svg"], ["peers", "--pid", "USER"], ["top", "--once"]],
 )
 def test_other_commands_do_not_look_at_it(sockdir: Path, command: list[str]) -> None:
     name = sockdir / "app.sock"
-    with silent_files(name):
+    with silent_files(name) as pid:
+        arguments = [str(pid) if each == "USER" else each for each in command]
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "localechod.ctl", *command],
+            [sys.executable, "-P", "-m", "localechod.ctl", *arguments],
             cwd=sockdir,
             capture_output=True,
             text=True,
