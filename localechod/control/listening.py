@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from localechod.control.interceptor import Interceptor
-from localechod.limits import CONNECTION_BYTES, CONTROL_TIME
+from localechod.limits import CONNECTION_BYTES, MOST_CONTROL_TIME
 from localechod.localsocket.peer import credentials
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ListeningSocket(socket.socket):
     user who connects over and over would keep all others waiting. It would also accept as many
     clients as the backlog has before traffic has its turn.
 
-    One event refuses clients for CONTROL_TIME of the processor at most. To refuse one takes 9 µs,
+    One event refuses clients for MOST_CONTROL_TIME of the processor at most. To refuse one takes 9 µs,
     and up to ten times as much where it has sent something: the kernel has to release that.
 
     Args:
@@ -48,7 +48,7 @@ class ListeningSocket(socket.socket):
             OSError: accept(2).
         """
         if not self._admitted:
-            self._until = time.thread_time() + CONTROL_TIME
+            self._until = time.thread_time() + MOST_CONTROL_TIME
         try:
             return self._next()
         except OSError:  # the end of the event

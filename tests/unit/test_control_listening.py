@@ -81,7 +81,7 @@ def test_one_event_refuses_clients_for_a_time(
     seconds: float,
     events: int,
 ) -> None:
-    monkeypatch.setattr("localechod.control.listening.CONTROL_TIME", seconds)
+    monkeypatch.setattr("localechod.control.listening.MOST_CONTROL_TIME", seconds)
     world = World(sockdir / "control.sock", stack, set())
     world.interceptor.limits.spend(os.geteuid(), 2 * BURST_BYTES, time.monotonic())
     clients = [world.connect() for _ in range(100)]
