@@ -23,8 +23,8 @@ class ListeningSocket(socket.socket):
     user who connects over and over would keep all others waiting. It would also accept as many
     clients as the backlog has before traffic has its turn.
 
-    One event refuses clients for MOST_CONTROL_TIME of the processor at most. To refuse one takes 9 µs,
-    and up to ten times as much where it has sent something: the kernel has to release that.
+    One event refuses clients for MOST_CONTROL_TIME of the processor at most. To refuse one takes
+    9 µs, and up to ten times as much where it has sent something: the kernel has to release that.
 
     Args:
         bound: a listening socket, which this one replaces.
