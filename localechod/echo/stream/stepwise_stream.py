@@ -20,6 +20,12 @@ class StepwiseStream(StepwiseConnection, StreamConnection):
 
     __slots__ = ()
 
+    def _begin(self) -> None:
+        # A look at an out-of-band byte fails with EAGAIN, and the byte stays: the connection would
+        # be ready for ever. In line, it is a byte like any other.
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        super()._begin()
+
     def _receive(self) -> bytes | None:
         size = rest(self._need_framer()) or self.read_size
         if size == NEXT_LINE:
