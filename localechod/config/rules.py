@@ -64,7 +64,7 @@ def check_endpoint(endpoint: EndpointConfig, where: str, service: ServiceConfig)
             )
     if endpoint.applies("record_size") and len(endpoint.prefix_bytes) >= endpoint.record_size:
         raise Mistake(
-            f"{where}.record_size", "leaves no room after the prefix", endpoint.record_size
+            f"{where}.record_size", "leaves no space after the prefix", endpoint.record_size
         )
     if endpoint.reply == "identity" and endpoint.applies("record_size"):
         raise Mistake(
