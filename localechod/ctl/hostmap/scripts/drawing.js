@@ -18,7 +18,7 @@ function style() {
       width: "data(width)", "line-color": colour("line"), "target-arrow-color": colour("line"), "target-arrow-shape": "triangle",
       "curve-style": "bezier", label: "data(label)", color: colour("dim"), "font-size": 11, "text-rotation": "autorotate",
       "text-background-color": colour("page"), "text-background-opacity": 0.85, "text-background-padding": 1, "min-zoomed-font-size": 8 } },
-    { selector: "edge.sidewards", style: { "curve-style": "unbundled-bezier", "control-point-distances": [70], "control-point-weights": [0.5] } },
+    { selector: "edge.sidewards", style: { "curve-style": "unbundled-bezier", "control-point-distances": [70], "control-point-weights": [0.5], "text-rotation": "none" } },
     { selector: "edge.many", style: { label: "", opacity: 0.45, "arrow-scale": 0.8 } },
     { selector: "edge[waiting=1]", style: { "line-style": "dashed", "line-color": colour("waiting"), "target-arrow-color": colour("waiting") } },
     { selector: "edge[stuck=1]", style: { opacity: 1, "line-color": colour("stuck"), "target-arrow-color": colour("stuck"), color: colour("stuck"), "z-index": 2 } },

@@ -27,7 +27,15 @@ function arrange() {
   }
   place(linked, most);
   below(layers[3].flatMap((block) => block.nodes), linked);
+  stretch(inner);
   fit();
+}
+
+// The rows are as far apart as the window is high: labels of lines that cross are apart then.
+function stretch(inner) {
+  const box = cy.nodes().boundingBox();
+  const factor = Math.min(2.5, (box.w * cy.height()) / (box.h * cy.width()));
+  if (factor > 1) inner.forEach((each) => { each.position("y", each.position("y") * factor); });
 }
 
 // Each layer is as many columns of rows as it needs, around the same middle.
@@ -47,17 +55,19 @@ function place(layers, most) {
   cy.edges().forEach((each) => { each.toggleClass("sidewards", each.source().position("x") === each.target().position("x")); });
 }
 
-// Nothing stands above the first node of an open unit: its name does.
+// Nothing stands above the first node of an open unit, where its name is, nor below its last one, where its frame is.
 function columnsOf(layer, most) {
   const columns = [[]];
   layer.forEach((block) => {
-    const room = block.nodes.length + (block.nodes[0].isChild() ? 1 : 0);
-    if (columns.at(-1).length && columns.at(-1).length + room > most) columns.push([]);
-    if (block.nodes[0].isChild()) columns.at(-1).push(null);
+    const frame = block.nodes[0].isChild() ? [null] : [];
+    const rows = block.nodes.length + 2 * frame.length;
+    if (columns.at(-1).length && columns.at(-1).length + rows > most) columns.push([]);
+    columns.at(-1).push(...frame);
     block.nodes.forEach((each) => {
       if (columns.at(-1).length > most) columns.push([]);
       columns.at(-1).push(each);
     });
+    columns.at(-1).push(...frame);
   });
   return columns;
 }
