@@ -15,7 +15,7 @@ from localechod.echo.reasons import Reason
 from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import wrap_activated
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 
 if TYPE_CHECKING:
     import asyncio

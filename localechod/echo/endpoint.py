@@ -16,7 +16,7 @@ from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
-from localechod.localsocket.bind import Bound, Request
+from localechod.localsocket.bound import Bound, Request
 
 # The kind of trouble that clients cause.
 ACCEPT = "accept"

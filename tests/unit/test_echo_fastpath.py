@@ -25,7 +25,7 @@ from localechod.echo.stream.endings import READ_SIZE
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.errors import ConfigError
-from localechod.framing import LineFramer
+from localechod.framing.framers import LineFramer
 
 pytestmark = pytest.mark.skipif(not fastpath.COMPILED, reason="the compiled part is not there")
 

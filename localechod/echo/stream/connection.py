@@ -26,7 +26,7 @@ from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
 from localechod.echo.stream.lingering import has_unread
 from localechod.echo.stream.port import Port
-from localechod.framing import Pieces
+from localechod.framing.pieces import Pieces
 
 # Pieces that are written at a time: more than the socket takes.
 _PIECES = 8
