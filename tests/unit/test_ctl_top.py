@@ -1,7 +1,10 @@
 """localechoctl top: rates and queues from two samples, and a frame for any size of terminal."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,6 +212,21 @@ def test_once_prints_a_frame(
     assert lines[0].startswith("localechoctl top, over 0.")
     assert lines[1].startswith("localechod is not running")
     assert [f"{sockdir}/s"] == [line.split()[-1] for line in lines if f"{sockdir}/s" in line]
+
+
+@pytest.mark.parametrize("option", ["--once", "--json"])
+def test_a_closed_pipe_ends_it_quietly(nowhere: list[str], option: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "localechod.ctl", *nowhere, option],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize(
