@@ -136,7 +136,6 @@ def random_trials(kind: str, most: int) -> list[tuple[dict[str, object], list[by
     @settings(
         max_examples=TRIALS,
         database=None,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
