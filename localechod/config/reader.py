@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from localechod.accounts import gid_of, uid_of
-from localechod.config.faults import FITS, Faults
+from localechod.config.faults import Faults, conflict
 from localechod.config.schema import (
     REASONS,
     Config,
@@ -22,6 +22,7 @@ from localechod.config.schema import (
 )
 from localechod.errors import ConfigError, UsageError
 from localechod.localsocket.address import Address
+from localechod.localsocket.types import TYPES
 from localechod.text import escape
 
 Table = Mapping[str, Any]
@@ -116,10 +117,10 @@ def _decode(document: Table, runtime: Path, mistakes: list[str]) -> Config | Non
             return None
 
     attempt(_top, document)
-    service = attempt(_struct, ServiceConfig, _table(document, "service", mistakes), "service")
+    service = attempt(_struct, ServiceConfig, _table(document, "service", mistakes), "service.")
     control = attempt(_control, _table(document, "control", mistakes), runtime)
     defaults = _table(document, "defaults", mistakes)
-    attempt(_struct, EndpointKeys, defaults, "defaults")
+    attempt(_struct, EndpointKeys, defaults, "defaults.")
     if mistakes:
         return None
     endpoints: dict[str, EndpointConfig] = {}
@@ -155,20 +156,20 @@ def _table(document: Table, key: str, mistakes: list[str]) -> Table:
     return {}
 
 
-def _struct(kind: type[T], table: Table, where: str) -> T:
-    _known(table, kind.__struct_fields__, f"{where}.")
+def _struct(kind: type[T], table: Table, prefix: str) -> T:
+    _known(table, kind.__struct_fields__, prefix)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         at = _WHERE.search(str(error))
         if at is None or not at["key"]:
             missing = str(error).rpartition("`")[0].rpartition("`")[2]
-            raise _Mistake(f"{where}.{missing}", f"missing; it {REASONS[missing]}") from error
-        raise _Mistake(f"{where}.{at['key']}", REASONS[at["key"]], table[at["key"]]) from error
+            raise _Mistake(f"{prefix}{missing}", f"missing; it {REASONS[missing]}") from error
+        raise _Mistake(f"{prefix}{at['key']}", REASONS[at["key"]], table[at["key"]]) from error
 
 
 def _control(table: Table, runtime: Path) -> ControlConfig:
-    control = _struct(ControlConfig, table, "control")
+    control = _struct(ControlConfig, table, "control.")
     if not control.path or control.path.startswith("@") or control.path.endswith("/"):
         raise _Mistake(
             "control.path", "must name a file: control requires permissions", control.path
@@ -191,31 +192,40 @@ def _endpoint(
     for key in table:
         if key in barred and table.get("type") in {"stream", "datagram", "seqpacket"}:
             raise _Mistake(f"{where}.{key}", barred[key], table[key])
-    _faults(table, f"{where}.faults")
+    faults = table.get("faults", {})
+    if not isinstance(faults, dict):
+        raise _Mistake(f"{where}.faults", REASONS["faults"], faults)
+    _faults(faults, table.get("type"), f"{where}.faults.")
     kept = {key: value for key, value in defaults.items() if key not in barred}
-    endpoint = _struct(EndpointConfig, {**kept, **table, "name": name, "path": path}, where)
+    endpoint = _struct(EndpointConfig, {**kept, **table, "name": name, "path": path}, f"{where}.")
     _consistent(endpoint, where, service)
     return endpoint
 
 
-def _faults(table: Table, where: str) -> None:
+def read_faults(given: Table, kind: str, prefix: str) -> Faults:
+    """Validate faults that are not in a file.
+
+    Args:
+        given: the keys and values.
+        kind: stream, datagram or seqpacket.
+        prefix: what a message has before a key.
+
+    Raises:
+        UsageError: the first mistake.
+    """
+    try:
+        return _faults(given, kind, prefix)
+    except _Mistake as mistake:
+        raise UsageError(str(mistake)) from mistake
+
+
+def _faults(given: Table, kind: object, prefix: str) -> Faults:
     """Refuse faults that are none, that do not fit the endpoint, or that have no effect."""
-    given = table.get("faults", {})
-    if not isinstance(given, dict):
-        raise _Mistake(where, REASONS["faults"], given)
-    _struct(Faults, given, where)
-    for key, (types, reason) in FITS.items():
-        if key in given and table.get("type") in {"stream", "datagram", "seqpacket"} - set(types):
-            fits = " or ".join(types)
-            raise _Mistake(f"{where}.{key}", f"only a {fits} endpoint has this fault: {reason}")
-    if "pause" in given and not given.get("pieces"):
-        raise _Mistake(f"{where}.pause", "has no effect without pieces", given["pause"])
-    if given.get("half_close") and given.get("reset_after"):
-        raise _Mistake(
-            f"{where}.reset_after",
-            "does not go with half_close: the reset could come before the end of file",
-            given["reset_after"],
-        )
+    faults = _struct(Faults, given, prefix)
+    if isinstance(kind, str) and kind in TYPES and (found := conflict(given, kind)):
+        key, reason = found
+        raise _Mistake(f"{prefix}{key}", reason, given[key])
+    return faults
 
 
 def _consistent(endpoint: EndpointConfig, where: str, service: ServiceConfig) -> None:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from localechod.localsocket.address import Address
 from localechod.localsocket.rights import control
 from localechod.tap.caller import Caller
+from localechod.tap.direction import Directions
 from localechod.tap.meeting import Meeting
 from localechod.tap.memory import MMSGHDR_LENGTH, Message
 from localechod.tap.record import Recorder
@@ -31,6 +32,7 @@ class Datagrams:
         target: the server's address.
         meeting: the directory for our sockets.
         recorder: hears of clients and messages.
+        directions: makes the ways of a relay.
         closed: called when a relay has been closed.
     """
 
@@ -39,10 +41,11 @@ class Datagrams:
         target: Address,
         meeting: Meeting,
         recorder: Recorder,
+        directions: Directions,
         closed: Callable[[], None],
     ) -> None:
         self._target, self._meeting, self._recorder = target, meeting, recorder
-        self._closed = closed
+        self._directions, self._closed = directions, closed
         # The client's name as the key, the path of its pair, and the relay between the two
         self._pairs: OrderedDict[bytes, tuple[str, Relay]] = OrderedDict()
 
@@ -140,7 +143,10 @@ class Datagrams:
             record.closed()
             self._closed()
 
-        self._pairs[reply] = (path, Relay(front, back, record, lambda: None, closed))
+        self._pairs[reply] = (
+            path,
+            Relay((front, back), record, self._directions, lambda: None, closed),
+        )
         return path
 
 

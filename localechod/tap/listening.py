@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import command, credentials
+from localechod.tap.direction import Directions, plain
 from localechod.tap.launch import NoCommandError, shell_status
 from localechod.tap.record import Recorder
 from localechod.tap.relay import Relay
@@ -41,6 +42,7 @@ def run(
     listener: socket.socket,
     arguments: Sequence[str],
     recorder: Recorder,
+    directions: Directions = plain,
 ) -> int:
     """Relay connections until the command ends, or without one until SIGINT or SIGTERM.
 
@@ -49,6 +51,7 @@ def run(
         listener: from `listen`; owned from now on, and its file is removed in the end.
         arguments: the command and its arguments; may be empty.
         recorder: hears of what passes.
+        directions: makes the ways of a relay.
 
     Returns:
         The command's exit status, as `session.run` has it; 0 without a command.
@@ -58,7 +61,7 @@ def run(
     """
     name = listener.getsockname()
     try:
-        return asyncio.run(_serve(target, listener, arguments, recorder))
+        return asyncio.run(_serve(target, listener, arguments, recorder, directions))
     finally:
         listener.close()
         if isinstance(name, str):
@@ -67,12 +70,16 @@ def run(
 
 
 async def _serve(
-    target: Address, listener: socket.socket, arguments: Sequence[str], recorder: Recorder
+    target: Address,
+    listener: socket.socket,
+    arguments: Sequence[str],
+    recorder: Recorder,
+    directions: Directions,
 ) -> int:
     loop = asyncio.get_running_loop()
     relays: set[Relay] = set()
     listener.setblocking(False)
-    loop.add_reader(listener, _accept, target, listener, recorder, relays)
+    loop.add_reader(listener, _accept, target, listener, recorder, directions, relays)
     with ExitStack() as undo:
         undo.callback(_close, relays)
         undo.callback(loop.remove_reader, listener)
@@ -99,7 +106,11 @@ async def _status(arguments: Sequence[str]) -> int:
 
 
 def _accept(
-    target: Address, listener: socket.socket, recorder: Recorder, relays: set[Relay]
+    target: Address,
+    listener: socket.socket,
+    recorder: Recorder,
+    directions: Directions,
+    relays: set[Relay],
 ) -> None:
     try:
         client, _ = listener.accept()
@@ -124,5 +135,5 @@ def _accept(
         relays.discard(relay)
         record.closed()
 
-    relay = Relay(client, server, record, lambda: None, closed)
+    relay = Relay((client, server), record, directions, lambda: None, closed)
     relays.add(relay)
