@@ -9,6 +9,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from localechod.localsocket.address import Address
 from localechod.localsocket.rights import control
@@ -23,6 +24,14 @@ from localechod.tap.supervision import Call
 _LARGEST = 1 << 20
 _MOST = 256  # clients; beyond, the one that was silent for longest is forgotten
 _LENGTH = 4  # of msg_len
+
+
+class _Pair(NamedTuple):
+    """The path that a client sends to, the socket that talks with the server, and their relay."""
+
+    path: str
+    back: socket.socket
+    relay: Relay
 
 
 class Datagrams:
@@ -46,12 +55,12 @@ class Datagrams:
     ) -> None:
         self._target, self._meeting, self._recorder = target, meeting, recorder
         self._directions, self._closed = directions, closed
-        # The client's name as the key, the path of its pair, and the relay between the two
-        self._pairs: OrderedDict[bytes, tuple[str, Relay]] = OrderedDict()
+        # The client's name as the key
+        self._pairs: OrderedDict[bytes, _Pair] = OrderedDict()
 
     def relays(self) -> list[Relay]:
         """Return the relays of all clients."""
-        return [relay for _, relay in self._pairs.values()]
+        return [pair.relay for pair in self._pairs.values()]
 
     def connect(self, client: socket.socket, caller: Caller) -> int:
         """Connect the client's socket to a pair; return 0 or a negative errno."""
@@ -129,10 +138,12 @@ class Datagrams:
         name = os.fsencode(client.getsockname() or b"")
         reply = name if name.startswith((b"\0", b"/")) or not name else caller.located(name)
         if found := self._pairs.get(reply):
+            # The server may have bound its address again since. Without that this does nothing.
+            found.back.connect(self._target.sockaddr)
             self._pairs.move_to_end(reply)
-            return found[0]
+            return found.path
         if len(self._pairs) >= _MOST:
-            next(iter(self._pairs.values()))[1].close()
+            next(iter(self._pairs.values())).relay.close()
         path = self._meeting.path()
         front, back = _pair(self._target, path, reply)
         record = self._recorder.begin(str(caller), stream=False)
@@ -143,10 +154,8 @@ class Datagrams:
             record.closed()
             self._closed()
 
-        self._pairs[reply] = (
-            path,
-            Relay((front, back), record, self._directions, lambda: None, closed),
-        )
+        relay = Relay((front, back), record, self._directions, lambda: None, closed)
+        self._pairs[reply] = _Pair(path, back, relay)
         return path
 
 
