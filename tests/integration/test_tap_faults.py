@@ -53,6 +53,18 @@ for n in range({}):
 meet(s.recv, 100)
 meet(s.send, b"late")
 """
+UNREAD = """
+import select
+poll = select.poll()
+poll.register(s, select.POLLIN)
+s.send(b"one")
+poll.poll()
+s.send(b"two")
+poll.modify(s, 0)
+poll.poll(300)  # a hang-up that came too early would hide the reply
+meet(s.recv, 100)
+meet(s.recv, 100)
+"""
 SHORT = """
 meet(s.send, b"message\\n")
 meet(s.recv, 2)
@@ -98,6 +110,7 @@ SAME: dict[str, list[tuple[dict[str, object], str]]] = {
         ({"truncate": 3}, CLOSED.format(1)),
         ({"close_after": 2}, CLOSED.format(2)),
         ({"reset_after": 2}, TURNS),
+        ({"reset_after": 1}, UNREAD),
         ({"half_close": True}, TURNS),
         ({"never_reply": True}, "s.settimeout(0.3)" + SHORT),
         ({"drop": 0.4, "duplicate": 0.4, "reorder": 0.4, "seed": 5}, AT_ONCE),
@@ -224,12 +237,13 @@ print(socket.recv_fds(s, 10, 10)[:2])
 
 def test_descriptors_go_with_the_reply_that_they_came_with(sockdir: Path) -> None:
     """A reply that is dropped takes its own along; nothing is left open."""
+    prefix = f"tap-{os.getpid()}-"
 
     def give(server: socket.socket) -> None:
         with server.accept()[0] as peer:
             for number in range(8):
                 with socket.socket(U) as passed:
-                    passed.bind(f"\0tap-{os.getpid()}-{number}")
+                    passed.bind(f"\0{prefix}{number}")
                     socket.send_fds(peer, [b"%d" % number], [passed.fileno()])
             peer.recv(1)
 
@@ -242,12 +256,15 @@ while True:
     for each in rights:
         name = socket.socket(fileno=each).getsockname()
         print(data.decode(), name.decode()[-1])
+for number in range(8):
+    socket.socket(U).bind(chr(0) + f"{sys.argv[3]}{number}")  # EADDRINUSE while a copy is open
 """
     with serving(sockdir / "s", give, socket.SOCK_SEQPACKET):
         done = tapped(
-            sockdir / "s", client(HEAD + script, sockdir / "s", 5),
+            sockdir / "s", client(HEAD + script, sockdir / "s", 5, prefix),
             *options({"drop": 0.3, "reorder": 0.4, "seed": 2}),
         )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     pairs = [line.split() for line in done.stdout.splitlines()]
     assert [data for data, _ in pairs] == [name for _, name in pairs]
     order = [int(data) for data, _ in pairs]
