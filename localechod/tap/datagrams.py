@@ -22,7 +22,7 @@ from localechod.tap.relay import Relay
 from localechod.tap.supervision import Call
 
 _LARGEST = 1 << 20
-_MOST = 256  # clients; beyond, the one that was silent for longest is forgotten
+MOST = 256  # clients; beyond, the one that was silent for longest is forgotten
 _LENGTH = 4  # of msg_len
 
 
@@ -142,7 +142,7 @@ class Datagrams:
             found.back.connect(self._target.sockaddr)
             self._pairs.move_to_end(reply)
             return found.path
-        if len(self._pairs) >= _MOST:
+        if len(self._pairs) >= MOST:
             next(iter(self._pairs.values())).relay.close()
         path = self._meeting.path()
         front, back = _pair(self._target, path, reply)
@@ -159,17 +159,31 @@ class Datagrams:
         return path
 
 
+def server_end(target: Address, *, replies: bool) -> socket.socket:
+    """Return a socket that is connected to the server; only one with a name gets replies.
+
+    Raises:
+        OSError: as connect(2) to the server says it.
+    """
+    back = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        if replies:
+            back.bind(b"")  # the kernel chooses an abstract name (autobind, unix(7))
+        back.connect(target.sockaddr)
+    except OSError:
+        back.close()
+        raise
+    return back
+
+
 def _pair(target: Address, path: str, reply: bytes) -> tuple[socket.socket, socket.socket]:
     """Return a socket that talks with the client, and one that talks with the server.
 
     Both are connected, so that a full queue at either side is waited for without polling.
     """
     with ExitStack() as undo:
-        back = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        back = server_end(target, replies=bool(reply))
         undo.callback(back.close)
-        if reply:
-            back.bind(b"")  # the kernel chooses an abstract name (autobind, unix(7))
-        back.connect(target.sockaddr)
         front = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         undo.callback(front.close)
         front.bind(path)

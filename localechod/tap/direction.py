@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from localechod.localsocket.rights import control, received
 
 LARGEST = 1 << 20  # a record is at most as large as a send buffer: 208 KiB by default
-_DESCRIPTORS = socket.CMSG_SPACE(253 * 4) + socket.CMSG_SPACE(12)  # SCM_MAX_FD, and a ucred
+DESCRIPTORS = socket.CMSG_SPACE(253 * 4) + socket.CMSG_SPACE(12)  # SCM_MAX_FD, and a ucred
 _buffer = bytearray(LARGEST)  # one for all: what is read is copied before the next read
 
 TO_SERVER, TO_CLIENT = ">", "<"
@@ -91,7 +91,7 @@ class Direction:
     def _read(self) -> None:
         try:
             size, ancillary, flags, _ = self._source.recvmsg_into(
-                [_buffer], _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+                [_buffer], DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             if self._finishing:

@@ -11,11 +11,10 @@ from localechod.errors import NotPermittedError
 from localechod.localsocket.address import Address
 from localechod.tap import holder, launch
 from localechod.tap.direction import Directions, plain
+from localechod.tap.ending import finish
 from localechod.tap.intercept import Interceptor
 from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
-
-_SOON = 0.5  # seconds
 
 
 def run(
@@ -86,23 +85,9 @@ async def _serve(
     loop.remove_reader(command.pidfd)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    await _finish(interceptor, recorder, stopped)
+    await finish(interceptor, recorder.display, stopped)
     loop.remove_reader(command.listener)
     os.close(command.pidfd)
-
-
-async def _finish(interceptor: Interceptor, recorder: Recorder, stopped: asyncio.Event) -> None:
-    """Pass on what is in sockets still; a process that the command left may talk for long."""
-    tasks = [asyncio.create_task(work) for work in (interceptor.finish(), stopped.wait())]
-    done, _ = await asyncio.wait(tasks, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
-    if not done:
-        recorder.display.say(
-            "tap: the command has ended, but connections of it are open still; Ctrl-C closes them"
-        )
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    interceptor.close()
 
 
 def _pass_on(pidfd: int, number: int) -> None:

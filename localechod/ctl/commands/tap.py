@@ -98,8 +98,6 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     found = resolve(target, ctx.obj)
     known = kind or found.type
     type_ = TYPES[known] if known else _type(found.address)
-    if listen is not None and type_ == socket.SOCK_DGRAM:
-        raise UsageError("--listen is for streams and seqpacket", "leave it out for a datagram")
     faults = _faults(fault, type_) if fault else None
     capture = None if write is None else _capture(write, found.address, dissector)
     recorder = Recorder(Display(chosen[0] if chosen else Style.SHORT), capture)
