@@ -14,7 +14,7 @@ from localechod.echo.reactor import Reactor
 from localechod.echo.reasons import Reason
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import wrap_activated
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from localechod.localsocket.closing import hang_up
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from localechod.echo.reload import Reload
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.buffers import BufferBudget
 from localechod.errors import SocketError, UsageError
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from localechod.localsocket.closing import hang_up
 from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 

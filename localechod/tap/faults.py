@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 from localechod.config.faults import Faults
-from localechod.config.reader import read_faults
+from localechod.config.rules import read_faults
 from localechod.errors import UsageError
 from localechod.localsocket.types import TYPE_NAMES
 from localechod.tap.direction import Direction, Owner, Watcher

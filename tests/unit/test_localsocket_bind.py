@@ -18,7 +18,8 @@ from localechod.errors import SocketError
 from localechod.localsocket import bind as bind_module
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Bound, Request
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from tests.integration.harness import needs_root
 
@@ -59,7 +60,8 @@ def as_nobody(code: str, *arguments: object) -> None:
         from pathlib import Path
         from localechod.errors import SocketError
         from localechod.localsocket.address import Address
-        from localechod.localsocket.bind import Request, bind
+        from localechod.localsocket.bind import bind
+        from localechod.localsocket.bound import Request
         def request(path, **changes):
             return Request(Address.parse(str(path)), **(
                 dict(type=socket.SOCK_STREAM, mode=0o600, uid=-1, gid=-1, backlog=5) | changes))
@@ -131,14 +133,14 @@ def test_the_file_is_created_with_mode_0_and_opened_last_whatever_the_umask(
 
         monkeypatch.setattr(bind_module, step, watched)
 
-    for step in ("_pin_own", "_set_owner", "_listen"):
+    for step in ("_pin_own", "set_owner", "_listen"):
         watch(step)
     before = os.umask(umask)
     try:
         bound = bind(request(path, type_, mode=0o666))
     finally:
         os.umask(before)
-    assert seen == [("_pin_own", 0, False), ("_set_owner", 0, False), ("_listen", 0o666, False)]
+    assert seen == [("_pin_own", 0, False), ("set_owner", 0, False), ("_listen", 0o666, False)]
     finish(bound)
 
 
@@ -482,43 +484,3 @@ def test_the_hint_names_the_missing_permission_and_the_directory(sockdir: Path) 
         """,
         sockdir,
     )
-
-
-def test_only_our_own_file_is_removed(sockdir: Path) -> None:
-    path = sockdir / "s"
-    bound = bind(request(path))
-    path.unlink()
-    other = bind(request(path))
-    assert not bound.remove()
-    assert path.is_socket()
-    assert other.remove()
-    assert not path.exists()
-    bound.close()
-    other.close()
-
-
-def test_remove_after_close_is_safe_and_a_second_remove_does_nothing(sockdir: Path) -> None:
-    bound = bind(request(sockdir / "s"))
-    bound.sock.close()
-    assert bound.remove()
-    assert not bound.remove()
-    assert list(sockdir.iterdir()) == []
-
-
-def test_close_keeps_the_file_for_a_later_process_and_leaks_no_descriptor(sockdir: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    bound = bind(request(sockdir / "s"))
-    bound.close()
-    bound.close()
-    assert (sockdir / "s").is_socket()
-    assert not bound.remove()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-def test_the_file_of_an_activated_socket_is_never_removed(sockdir: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(sockdir / "s"))
-        inherited = Bound(sock, Address.parse(str(sockdir / "s")))
-        assert inherited.identity is None
-        assert not inherited.remove()
-    assert (sockdir / "s").is_socket()

@@ -22,7 +22,7 @@ from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.echo.stream.stepwise_records import StepwiseRecords
 from localechod.echo.stream.stepwise_stream import StepwiseStream
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from localechod.localsocket.closing import hang_up
 from localechod.localsocket.rights import allow_descriptors
 
