@@ -39,21 +39,26 @@ def check_keys(table: Table, keys: Iterable[str], where: str) -> None:
             )
 
 
-def convert(kind: type[T], table: Table, where: str) -> T:
+def convert(kind: type[T], table: Table, prefix: str) -> T:
     """Return a table as a value of this type, with the defaults of keys that it does not have.
+
+    Args:
+        kind: the type.
+        table: what was read.
+        prefix: what a message has before a key.
 
     Raises:
         Mistake: a key is unknown or missing, or its value is not allowed.
     """
-    check_keys(table, kind.__struct_fields__, f"{where}.")
+    check_keys(table, kind.__struct_fields__, prefix)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         at = _WHERE.search(str(error))
         if at is None or not at["key"]:
             missing = str(error).rpartition("`")[0].rpartition("`")[2]
-            raise Mistake(f"{where}.{missing}", f"missing; it {REASONS[missing]}") from error
-        raise Mistake(f"{where}.{at['key']}", REASONS[at["key"]], table[at["key"]]) from error
+            raise Mistake(f"{prefix}{missing}", f"missing; it {REASONS[missing]}") from error
+        raise Mistake(f"{prefix}{at['key']}", REASONS[at["key"]], table[at["key"]]) from error
 
 
 def toml_text(value: object) -> str:

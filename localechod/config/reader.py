@@ -81,10 +81,10 @@ def _decode(document: Table, runtime: Path, mistakes: list[str]) -> Config | Non
             return None
 
     attempt(_top, document)
-    service = attempt(convert, ServiceConfig, _table(document, "service", mistakes), "service")
+    service = attempt(convert, ServiceConfig, _table(document, "service", mistakes), "service.")
     control = attempt(_control, _table(document, "control", mistakes), runtime)
     defaults = _table(document, "defaults", mistakes)
-    attempt(convert, EndpointKeys, defaults, "defaults")
+    attempt(convert, EndpointKeys, defaults, "defaults.")
     if mistakes:
         return None
     endpoints: dict[str, EndpointConfig] = {}
@@ -121,7 +121,7 @@ def _table(document: Table, key: str, mistakes: list[str]) -> Table:
 
 
 def _control(table: Table, runtime: Path) -> ControlConfig:
-    control = convert(ControlConfig, table, "control")
+    control = convert(ControlConfig, table, "control.")
     if not control.path or control.path.startswith("@") or control.path.endswith("/"):
         raise Mistake(
             "control.path", "must name a file: control requires permissions", control.path
@@ -147,6 +147,6 @@ def _endpoint(
             raise Mistake(f"{where}.{key}", barred[key], table[key])
     check_faults(table, f"{where}.faults")
     kept = {key: value for key, value in defaults.items() if key not in barred}
-    endpoint = convert(EndpointConfig, {**kept, **table, "name": name, "path": path}, where)
+    endpoint = convert(EndpointConfig, {**kept, **table, "name": name, "path": path}, f"{where}.")
     check_endpoint(endpoint, where, service)
     return endpoint

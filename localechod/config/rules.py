@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from localechod.accounts import gid_of, uid_of
 from localechod.config.conversion import Mistake, Table, convert, toml_text
-from localechod.config.faults import FITS, Faults
+from localechod.config.faults import Faults, conflict
 from localechod.config.schema import (
     REASONS,
     Config,
@@ -14,6 +14,7 @@ from localechod.config.schema import (
 )
 from localechod.errors import UsageError
 from localechod.localsocket.address import Address
+from localechod.localsocket.types import TYPES
 
 
 def check_faults(table: Table, where: str) -> None:
@@ -25,19 +26,32 @@ def check_faults(table: Table, where: str) -> None:
     given = table.get("faults", {})
     if not isinstance(given, dict):
         raise Mistake(where, REASONS["faults"], given)
-    convert(Faults, given, where)
-    for key, (types, reason) in FITS.items():
-        if key in given and table.get("type") in {"stream", "datagram", "seqpacket"} - set(types):
-            fits = " or ".join(types)
-            raise Mistake(f"{where}.{key}", f"only a {fits} endpoint has this fault: {reason}")
-    if "pause" in given and not given.get("pieces"):
-        raise Mistake(f"{where}.pause", "has no effect without pieces", given["pause"])
-    if given.get("half_close") and given.get("reset_after"):
-        raise Mistake(
-            f"{where}.reset_after",
-            "does not go with half_close: the reset could come before the end of file",
-            given["reset_after"],
-        )
+    _faults(given, table.get("type"), f"{where}.")
+
+
+def read_faults(given: Table, kind: str, prefix: str) -> Faults:
+    """Return faults that are not in a file.
+
+    Args:
+        given: the keys and values.
+        kind: stream, datagram or seqpacket.
+        prefix: what a message has before a key.
+
+    Raises:
+        UsageError: the first mistake.
+    """
+    try:
+        return _faults(given, kind, prefix)
+    except Mistake as mistake:
+        raise UsageError(str(mistake)) from mistake
+
+
+def _faults(given: Table, kind: object, prefix: str) -> Faults:
+    faults = convert(Faults, given, prefix)
+    if isinstance(kind, str) and kind in TYPES and (found := conflict(given, kind)):
+        key, reason = found
+        raise Mistake(f"{prefix}{key}", reason, given[key])
+    return faults
 
 
 def check_endpoint(endpoint: EndpointConfig, where: str, service: ServiceConfig) -> None:
@@ -64,7 +78,7 @@ def check_endpoint(endpoint: EndpointConfig, where: str, service: ServiceConfig)
             )
     if endpoint.applies("record_size") and len(endpoint.prefix_bytes) >= endpoint.record_size:
         raise Mistake(
-            f"{where}.record_size", "leaves no room after the prefix", endpoint.record_size
+            f"{where}.record_size", "leaves no space after the prefix", endpoint.record_size
         )
     if endpoint.reply == "identity" and endpoint.applies("record_size"):
         raise Mistake(

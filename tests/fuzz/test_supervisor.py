@@ -387,7 +387,6 @@ def vars_of(row: object) -> dict[str, Any]:
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5")),
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

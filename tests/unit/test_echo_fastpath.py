@@ -347,7 +347,7 @@ def test_no_reference_is_leaked_or_released_too_early(stages: Stages) -> None:
     assert counts == [sys.getrefcount(each) for each in held]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([b"", b"a", b"bc\n", b"\n\n", b"def\ng", b"h" * 300 + b"\n"])),
     st.sampled_from(["", "> "]),

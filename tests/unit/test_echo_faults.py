@@ -10,9 +10,9 @@ import pytest
 
 from localechod import config
 from localechod.config.faults import Faults
-from localechod.echo.fault_plan import decide
 from localechod.echo.persist import crash_keep
 from localechod.echo.supervisor import Supervisor
+from localechod.fault_plan import decide
 from tests.unit.restart_fakes import Kept, live
 
 ENDPOINT = '[endpoints.a]\ntype = "{}"\nprefix = ""\nfaults = {{ {} }}\n{}'

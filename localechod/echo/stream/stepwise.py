@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import PYTHON
-from localechod.echo.fault_plan import Step, decide, next_step
 from localechod.echo.identity import of_connection
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.stream.answering import Answering, Ready
-from localechod.echo.stream.lingering import has_unread
+from localechod.fault_plan import Step, decide, next_step
+from localechod.localsocket.closing import has_unread
 from localechod.localsocket.rights import allow_descriptors
 
 # Seconds from one look to the next whether the client has read everything; see lingering.py.

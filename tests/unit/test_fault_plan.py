@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from localechod import config
 from localechod.config.faults import FITS, Faults
 from localechod.echo.datagram.server import DatagramServer
-from localechod.echo.fault_plan import Step, decide, draw, flipped, next_step
 from localechod.echo.supervisor import Supervisor
+from localechod.fault_plan import Step, decide, draw, flipped, next_step
 from tests.unit.restart_fakes import Kept, live
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "40"))
@@ -136,7 +136,6 @@ def random_trials(kind: str, most: int) -> list[tuple[dict[str, object], list[by
     @settings(
         max_examples=TRIALS,
         database=None,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
