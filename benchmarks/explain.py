@@ -1,10 +1,10 @@
-"""What `localechoctl explain` and `peers` cost, beside ss(8) and lsof(8).
+"""What `localechoctl explain`, `peers`, `sockets` and `top` cost, beside ss(8) and lsof(8).
 
     ./dev bench explain --json explain.json
     ./dev bench explain --from explain.json --write docs
 
-Processes hold socket pairs, and one server has clients. As root, all programs
-look at all processes. They run in turns; the ratios are those of each round.
+Processes are connected by socket pairs, and one server has clients. As root, all
+programs look at all processes. They run in turns; the ratios are those of each round.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from localechod.bench.quartiles import Quartiles
 
 BASELINE = "ss -xp"
 _PAIRS, _CLIENTS = 5, 100
+_INTERVAL = 0.2  # seconds between the two samples of top, in which it sleeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def measured(rounds: int, processes: int) -> Lookups:
     machine = Machine.here()
     raise_descriptor_limit()
     with socket_directory() as directory, crowd(directory / "s", processes):
-        commands = programs(directory / "s")
+        commands = programs(directory)
         costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for each in commands.values():  # the first run reads files and compiles bytecode
             peak.run(each)
@@ -58,21 +59,31 @@ def measured(rounds: int, processes: int) -> Lookups:
     return Lookups(machine, processes, 2 * (processes * _PAIRS + _CLIENTS), costs)
 
 
-def programs(path: Path) -> dict[str, list[str]]:
-    """Return the commands that are compared, by what they are called in the table."""
+def programs(directory: Path) -> dict[str, list[str]]:
+    """Return the commands that are compared, by what they are called in the table.
+
+    Args:
+        directory: has the server's socket, and gets the maps.
+    """
     ours = [sys.executable, "-m", "localechod.ctl"]
+    path = directory / "s"
     others = [["ss", "-xp"], ["lsof", "-U"]]
     return {
         **{" ".join(each): each for each in others if shutil.which(each[0])},
         "localechoctl explain PATH": [*ours, "explain", str(path)],
         "localechoctl peers PATH": [*ours, "peers", str(path)],
         "localechoctl sockets": [*ours, "sockets"],
+        **{
+            f"localechoctl sockets --map m.{kind}": [*ours, "sockets", "--map", f"{path}.{kind}"]
+            for kind in ("html", "svg", "dot")
+        },
+        "localechoctl top --once": [*ours, "top", "--once", "--interval", f"{_INTERVAL:g}"],
     }
 
 
 @contextmanager
 def crowd(path: Path, processes: int) -> Iterator[None]:
-    """Have a server with clients, and processes that hold socket pairs."""
+    """Have a server with clients, and a ring of processes: pairs connect each with the next."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(os.fsencode(path))
@@ -81,15 +92,18 @@ def crowd(path: Path, processes: int) -> Iterator[None]:
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(os.fsencode(path))
             stack.enter_context(listener.accept()[0])
-        for _ in range(processes):
-            pairs = [end for _ in range(_PAIRS) for end in socket.socketpair()]
+        first = before = [socket.socketpair() for _ in range(_PAIRS)]
+        for left in reversed(range(processes)):
+            after = [socket.socketpair() for _ in range(_PAIRS)] if left else first
+            held = [pair[1] for pair in before] + [pair[0] for pair in after]
             process = subprocess.Popen(
-                ["sleep", "infinity"], pass_fds=[end.fileno() for end in pairs]
+                ["sleep", "infinity"], pass_fds=[end.fileno() for end in held]
             )
             stack.callback(process.wait)
             stack.callback(process.kill)
-            for end in pairs:
+            for end in held:
                 end.close()
+            before = after
         yield
 
 

@@ -102,16 +102,20 @@ def daemon_command(checkout: Path, file: Path, runtime_directory: Path) -> list[
 
 
 def build() -> None:
-    """Compile the C servers and the load.
+    """Compile the C servers and the load, also beside another process that does.
 
     Raises:
         FileNotFoundError: there is no C compiler.
         subprocess.CalledProcessError: the compiler failed.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
-    for source in REFERENCE.glob("*.c"):
-        flags = ("-O2", "-Wall", "-Wextra", "-Werror", "-o", str(BUILD / source.stem))
-        subprocess.run(["cc", *flags, str(source)], check=True)
+    # Nobody can execute a program that is being written (ETXTBSY): it gets its name when whole.
+    with tempfile.TemporaryDirectory(dir=BUILD) as unfinished:
+        for source in REFERENCE.glob("*.c"):
+            program = Path(unfinished, source.stem)
+            flags = ("-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program))
+            subprocess.run(["cc", *flags, str(source)], check=True)
+            program.replace(BUILD / source.stem)
 
 
 @contextmanager

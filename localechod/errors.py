@@ -77,6 +77,10 @@ class SocketError(LocalechodError):
         elif number in {errno.ENOENT, errno.ECONNREFUSED}:
             self.exit_status = NothingListensError.exit_status
 
+    def __reduce__(self) -> tuple[type["SocketError"], tuple[str, int, str, str]]:
+        """Return what a copy in another process is made of."""
+        return type(self), (self.action, self.errno, self.path, self.hint)
+
     def __str__(self) -> str:
         located = f"{self.text}: {self.path}" if self.path else self.text
         return f"{located}; {self.hint}" if self.hint else located

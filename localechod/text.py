@@ -31,6 +31,8 @@ def escape(name: bytes | str) -> str:
 
 def escape_all(text: str) -> str:
     """Return text with escapes as `escape` makes them; its beginning is not special."""
+    if text.isprintable() and "\\" not in text:
+        return text  # nearly every one, of which a list has thousands
     return "".join(map(_escaped, text))
 
 

@@ -5,7 +5,6 @@
 set -eu
 umask 022
 cd "$(dirname -- "$0")/.."
-root=$(pwd -P)
 
 say() { printf 'release: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -41,6 +40,7 @@ without debian || [ -z "$unable" ] || die "cannot boot a bare Debian to try it o
 # ---- the changelog, the commit, the artifacts -----------------------------------------------------
 
 scratch=$(mktemp -d /tmp/localechod-release.XXXXXX)
+chmod 711 "$scratch" # tests run programs of the copy as other users
 tree=$scratch/tree
 trap 'git worktree remove --force "$tree" 2>/dev/null || :; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
@@ -63,13 +63,12 @@ without debian || "$tree/packaging/oci/build.sh" "$tree/$package" "$scratch/dist
 
 # ---- checks and tests -----------------------------------------------------------------------------
 
-./dev check
-without tests || ./dev test
+# In the copy: this checkout may be worked on meanwhile.
+"$tree/dev" check
+without tests || "$tree/dev" test
 say 'testing the artifacts'
-cd "$tree"
 if without debian; then set -- tests/release/test_artifacts.py tests/release/test_sbom.py; else set -- tests/release; fi
-LOCALECHOD_DIST=$scratch/dist "$venv/bin/python" -m pytest -q "$@"
-cd "$root"
+LOCALECHOD_DIST=$scratch/dist "$tree/dev" test -q --durations=0 --durations-min=60 "$@"
 
 # ---- done -----------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw docs/pictures/*.svg: the output of localechoctl in a terminal of 80 columns.
+"""Draw pictures in docs/pictures: the output of localechoctl in a terminal of 80 columns.
 
     systemctl start localechod; tools/draw_pictures.py [DIRECTORY]
 

@@ -8,7 +8,7 @@ the tutorial's programs (text, NUL, and whatever was on the stack), or bare byte
 from dataclasses import dataclass
 
 from localechod.errors import LocalechodError
-from localechod.framing import encode
+from localechod.framing.messages import encode
 from localechod.text import escape
 
 _SHOWN = 40  # bytes of a message in an error

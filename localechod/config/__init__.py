@@ -1,7 +1,8 @@
 """The configuration: TOML in, typed values out, validated before anything changes."""
 
 from localechod.config.changes import Changes, compare
-from localechod.config.reader import default_text, load, parse, warnings
+from localechod.config.reader import default_text, load, parse
+from localechod.config.rules import warnings
 from localechod.config.schema import Config, ControlConfig, EndpointConfig, ServiceConfig
 from localechod.config.writer import dump
 

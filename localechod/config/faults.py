@@ -3,6 +3,7 @@
 Every key is a fault, but for `seed`. FITS has the types of endpoint that each fits.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct, to_builtins
@@ -51,7 +52,7 @@ FITS = {
             *("truncate", "close_after", "reset_after", "close_on_accept", "reset_on_accept"),
             *("never_accept", "half_close"),
         ),
-        (_CONNECTED, "a datagram endpoint has no connections"),
+        (_CONNECTED, "datagrams have no connections"),
     ),
     **dict.fromkeys(
         ("drop", "duplicate", "reorder"), (_RECORDS, "a stream loses and repeats no bytes")
@@ -92,3 +93,23 @@ class Faults(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __bool__(self) -> bool:
         """Whether there is any fault."""
         return bool(self.set_keys().keys() - {"seed"})
+
+
+def conflict(given: Mapping[str, object], kind: str) -> tuple[str, str] | None:
+    """Return a key that does not go with the type or with another key, and why; None if all do.
+
+    Args:
+        given: the keys that are set, with their values.
+        kind: stream, datagram or seqpacket.
+    """
+    for key, (types, reason) in FITS.items():
+        if key in given and kind not in types:
+            return key, f"only for {' or '.join(types)}: {reason}"
+    if "pause" in given and not given.get("pieces"):
+        return "pause", "has no effect without pieces"
+    if given.get("half_close") and given.get("reset_after"):
+        return (
+            "reset_after",
+            "does not go with half_close: the reset could come before the end of file",
+        )
+    return None

@@ -1,7 +1,7 @@
 """The schema of the configuration: type, range and default of every key.
 
 msgspec decodes into these frozen structs. For a small model it took 23 ms and 13 MiB, pydantic
-89 ms and 28 MiB. reader.py replaces its messages by ours.
+89 ms and 28 MiB. conversion.py replaces its messages by ours.
 """
 
 from functools import lru_cache
@@ -84,7 +84,7 @@ class EndpointKeys(Struct, frozen=True, kw_only=True):
     bind_as: Literal["service", "root"] = "service"
     user: Account | None = None
     group: Account | None = None
-    prefix: Annotated[str, Meta(max_length=255)] = "Hi, "  # characters; reader.py checks the bytes
+    prefix: Annotated[str, Meta(max_length=255)] = "Hi, "  # characters; rules.py checks the bytes
     framing: Framing = "line"
     record_size: Annotated[int, Meta(ge=2, le=1 << 20)] = 4096
     max_message: Annotated[int, Meta(ge=1, le=1 << 24)] = 65536

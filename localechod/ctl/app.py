@@ -78,7 +78,8 @@ def _options(
         localechoctl send /run/other/server.sock hello
 
     Exit status: 0 done; 1 failed; 2 wrong usage; 3 the daemon is needed and not running;
-    4 not permitted; 5 explain cannot tell; 7 nothing listens there; 78 bad configuration.
+    4 not permitted; 5 and 6 explain cannot tell for certain; 7 nothing listens there;
+    78 bad configuration.
     """
     ctx.obj = Options(control=control or None)
 

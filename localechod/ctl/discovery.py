@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from localechod.host import runtime
+from localechod.host import runtime, runtime_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def discover() -> Discovered:
     if own == systems:
         return Discovered(own)
     if os.path.lexists(own):
-        runtime.check_private(own)
+        runtime_directory.check_private(own)
     other = ", not the system's" * _in_use(systems)
     if _in_use(own):
         return Discovered(own, other and f"your own localechod, in {own}{other}")
@@ -63,7 +63,7 @@ def _in_use(directory: Path) -> bool:
 def _listens(directory: Path) -> bool:
     """Return whether a daemon listens there, in a directory that only this user or root writes."""
     try:
-        if runtime.distrust(directory.lstat(), (os.geteuid(), 0))[0]:
+        if runtime_directory.distrust(directory.lstat(), (os.geteuid(), 0))[0]:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
             sock.connect(os.fsencode(directory / runtime.CONTROL))

@@ -51,12 +51,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     A narrow terminal wraps the lines: nothing is cut off. Cells are escaped here, except those that
     `colour` or `name` has returned.
     """
-    cells = [[_painted(cell) for cell in row] for row in (headers, *rows)]
-    widths = [max(width(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
+    cells = [[_measured(cell) for cell in row] for row in (headers, *rows)]
+    widths = [max(columns for _, columns in column) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(
-            cell + " " * (columns - width(cell.plain))
-            for cell, columns in zip(row, widths, strict=True)
+            shown + " " * (widest - columns)
+            for (shown, columns), widest in zip(row, widths, strict=True)
         ).rstrip()
         for row in cells
     )
@@ -74,12 +74,12 @@ def emit_json(value: Any) -> None:
     emit(json.dumps(value, indent=2))
 
 
-def _painted(cell: str) -> _Painted:
+def _measured(cell: str) -> tuple[str, int]:
+    """Return a cell as it is shown, and its columns."""
     if isinstance(cell, _Painted):
-        return cell
-    plain = _Painted(escape(cell))
-    plain.plain = str(plain)
-    return plain
+        return cell, width(cell.plain)
+    plain = escape(cell)
+    return plain, width(plain)
 
 
 def _colourful() -> bool:

@@ -15,7 +15,8 @@ from localechod.host.fdstore import Store
 from localechod.limits import CONTROL_BACKLOG
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import adopt
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Bound, Request
 
 log = logging.getLogger("localechod.control")
 

@@ -16,9 +16,9 @@ from localechod.daemon.inherited import CONFIG, CRASH_SLOTS, StoredConnection
 from localechod.echo.persist import crash_slots
 from localechod.echo.persist.crash_slots import SlotError, SlotRecord, Slots
 from localechod.echo.persist.snapshot import ConnectionSnapshot, EndpointSnapshot
-from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.resync import go_on
 from localechod.host.fdstore import Store
+from localechod.localsocket.closing import hang_up
 from localechod.localsocket.peer import credentials
 from localechod.localsocket.types import TYPES
 

@@ -23,10 +23,10 @@ from localechod.echo.persist.snapshot import (
     decode,
     encode,
 )
-from localechod.echo.stream.endings import hang_up
 from localechod.errors import LocalechodError
 from localechod.host.fdstore import Store
 from localechod.localsocket.adopt import adopt, close_and_remove
+from localechod.localsocket.closing import hang_up
 
 log = logging.getLogger("localechod.daemon.restart")
 

@@ -26,7 +26,7 @@ from localechod.echo.binding import Owner, open_privileged
 from localechod.echo.eventloop import EventLoop
 from localechod.echo.reactor import Reactor
 from localechod.errors import ConfigError, LocalechodError, UsageError
-from localechod.host import logs, privileges, runtime, systemd
+from localechod.host import logs, privileges, runtime, runtime_directory, systemd
 from localechod.host.daemonize import Background
 from localechod.host.fdstore import Store
 from localechod.host.pidfile import PidFile, open_root_owned
@@ -162,7 +162,7 @@ def _lock(directory: Path, identity: Identity | None, options: argparse.Namespac
     """Prepare the runtime directory; lock it and the pid file before anything else changes."""
     owner = None if identity is None else identity.uid
     with ExitStack() as undo:
-        prepared = runtime.prepare(directory, identity)
+        prepared = runtime_directory.prepare(directory, identity)
         undo.callback(os.close, prepared)
         locks = [PidFile.acquire(directory / runtime.LOCK, directory=prepared, owner=owner)]
         pid_file = options.pid_file

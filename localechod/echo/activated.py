@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from localechod.echo.counters import Counters
 from localechod.echo.reactor import Reactor
 from localechod.echo.reasons import Reason
-from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError
 from localechod.localsocket.adopt import wrap_activated
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
+from localechod.localsocket.closing import hang_up
 
 if TYPE_CHECKING:
     import asyncio

@@ -9,7 +9,8 @@ from msgspec import Struct
 from localechod.accounts import gid_of, uid_of
 from localechod.config import Config, EndpointConfig
 from localechod.errors import ConfigError, LocalechodError
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Bound, Request
 from localechod.localsocket.types import TYPES
 
 # A socket, or the error of binding it.

@@ -13,10 +13,10 @@ from localechod.echo.description import describe
 from localechod.echo.lifecycle import State, Trigger, after
 from localechod.echo.persist.snapshot import EndpointSnapshot
 from localechod.echo.status import EndpointStatus, PeerRow
-from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.listener import Listener
 from localechod.errors import LocalechodError, SocketError
-from localechod.localsocket.bind import Bound, Request
+from localechod.localsocket.bound import Bound, Request
+from localechod.localsocket.closing import hang_up
 
 # The kind of trouble that clients cause.
 ACCEPT = "accept"

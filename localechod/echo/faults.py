@@ -34,10 +34,14 @@ class EndpointFaults:
         self._messages = 0
 
     def configure(self, config: EndpointConfig) -> None:
-        """Continue with other settings; with other faults, the numbers begin again."""
+        """Continue with other settings; with other faults, the numbers begin again.
+
+        An endpoint that was about to die goes on.
+        """
         if config.faults != self.settings:
             self.settings = config.faults
             self._connections = self._messages = 0
+            self.dead = self._died
 
     def next_connection(self) -> int:
         """Return the number of a new connection."""
@@ -58,7 +62,7 @@ class EndpointFaults:
 
     def die(self) -> None:
         """Have the endpoint die: the last message is answered, or its client has left."""
-        if not self._died:
+        if self.dead and not self._died:
             self._died = True
             self._counters.faults["die_after"] += 1
             self._die()

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from localechod.echo.stream.lingering import has_unread
 from localechod.limits import (
     PASSED,
     PASSED_CLOSING,
@@ -21,6 +20,7 @@ from localechod.limits import (
     PASSED_UNREAD,
     PASSED_UNREAD_PER_USER,
 )
+from localechod.localsocket.closing import has_unread
 
 # Space for that many descriptors in control data.
 _SPACE = socket.CMSG_SPACE(4 * PASSED)

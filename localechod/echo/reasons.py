@@ -53,7 +53,7 @@ class Reason(StrEnum):
     ACCEPT_FAILED = (
         "accept_failed",
         "endpoints",
-        "accept(2) failed for want of descriptors or memory; counted once for each episode",
+        "accept(2) failed: no descriptor or memory is left; counted once for each episode",
     )
     UNNAMED_SENDER = (
         "unnamed_sender",

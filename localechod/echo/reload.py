@@ -19,7 +19,7 @@ from localechod.echo.endpoint import Endpoint
 from localechod.echo.lifecycle import State
 from localechod.echo.monitor import Monitor
 from localechod.errors import ConfigError
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 
 log = logging.getLogger("localechod.echo")
 

@@ -25,9 +25,9 @@ from localechod.echo.reactor import Reactor
 from localechod.echo.reload import Reload
 from localechod.echo.status import EndpointStatus, PeerRow
 from localechod.echo.stream.buffers import BufferBudget
-from localechod.echo.stream.endings import hang_up
 from localechod.errors import SocketError, UsageError
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
+from localechod.localsocket.closing import hang_up
 from localechod.localsocket.watch import NullWatcher, Watcher, Watches
 
 log = logging.getLogger("localechod.echo")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from localechod.explain.check import MESSAGES, Check, Verdict, conclude, ok
 from localechod.explain.checks import every_check
-from localechod.explain.facts import Facts, Question, gather
+from localechod.explain.facts import Facts, Question
+from localechod.explain.gathering import gather
 from localechod.explain.listener_checks import reachable_socket
 from localechod.explain.liveness_checks import check_messages
 from localechod.explain.probe import Outcome, probe

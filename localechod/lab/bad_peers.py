@@ -5,7 +5,17 @@ from functools import partial
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import show
-from localechod.lab.sandbox import DATA, STREAM, Facts, Sandbox, call, local, pause, result
+from localechod.lab.sandbox import (
+    DATA,
+    STREAM,
+    Facts,
+    Sandbox,
+    call,
+    listening,
+    local,
+    pause,
+    result,
+)
 
 MESSAGE = b"g1\n"
 
@@ -52,10 +62,7 @@ def half_close(sandbox: Sandbox) -> Facts:
     path = sandbox.path(STREAM)
 
     def serve() -> None:
-        listener = local()
-        listener.bind(path)
-        listener.listen()
-        show("(listening)")
+        listener = listening(path)
         connection, _ = listener.accept()
         call("shutdown(SHUT_WR)", lambda: connection.shutdown(socket.SHUT_WR))
         call("read()", lambda: connection.recv(100))
@@ -83,10 +90,7 @@ def close_unread(sandbox: Sandbox) -> Facts:
     path = sandbox.path(STREAM)
 
     def serve() -> None:
-        listener = local()
-        listener.bind(path)
-        listener.listen()
-        show("(listening)")
+        listener = listening(path)
         connection, _ = listener.accept()
         call("read()", lambda: connection.recv(len(MESSAGE), socket.MSG_WAITALL))
         call('write("Hi\\n")', lambda: connection.send(b"Hi\n"))
@@ -117,10 +121,7 @@ def killed_with_request(sandbox: Sandbox) -> Facts:
     path = sandbox.path(STREAM)
 
     def serve() -> None:
-        listener = local()
-        listener.bind(path)
-        listener.listen()
-        show("(listening)")
+        listener = listening(path)
         _kept = listener.accept()
         show("(has accepted, does not read)")
         pause()

@@ -4,7 +4,18 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import RECORD, record, show
-from localechod.lab.sandbox import CLIENT, DATA, STREAM, Facts, Sandbox, call, local, pause, result
+from localechod.lab.sandbox import (
+    CLIENT,
+    DATA,
+    STREAM,
+    Facts,
+    Sandbox,
+    call,
+    listening,
+    local,
+    pause,
+    result,
+)
 
 
 def ctrl_c(sandbox: Sandbox) -> Facts:
@@ -25,10 +36,7 @@ def empty_message(sandbox: Sandbox) -> Facts:
     path = sandbox.path(STREAM)
 
     def serve() -> None:
-        listener = local()
-        listener.bind(path)
-        listener.listen()
-        show("(listening)")
+        listener = listening(path)
         connection, _ = listener.accept()
         pause()
         call("read()", lambda: connection.recv(RECORD, socket.MSG_DONTWAIT))

@@ -181,6 +181,15 @@ def local(kind: int = socket.SOCK_STREAM) -> socket.socket:
     return sock
 
 
+def listening(path: str) -> socket.socket:
+    """Return a listener at a path, after a line that tells the experiment that clients may come."""
+    listener = local()
+    listener.bind(path)
+    listener.listen()
+    programs.show("(listening)")
+    return listener
+
+
 def pause() -> None:
     """Wait until the experiment resumes this process (`Process.resume`)."""
     os.read(0, 1)

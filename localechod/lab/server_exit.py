@@ -4,7 +4,7 @@ import socket
 
 from localechod.lab.experiment import Experiment
 from localechod.lab.programs import RECORD, record, show
-from localechod.lab.sandbox import STREAM, Facts, Sandbox, call, local, pause, result
+from localechod.lab.sandbox import STREAM, Facts, Sandbox, call, listening, local, pause, result
 from localechod.localsocket import diag
 
 
@@ -20,10 +20,7 @@ def server_killed(sandbox: Sandbox) -> Facts:
     path = sandbox.path(STREAM)
 
     def read_without_reply() -> None:
-        listener = local()
-        listener.bind(path)
-        listener.listen()
-        show("(listening)")
+        listener = listening(path)
         connection, _ = listener.accept()
         connection.recv(RECORD, socket.MSG_WAITALL)
         show("(has read, does not reply)")

@@ -12,7 +12,8 @@ from contextlib import ExitStack, suppress
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
-from localechod.localsocket.bind import Bound, Request, is_own
+from localechod.localsocket.bind import is_own
+from localechod.localsocket.bound import Bound, Request
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from localechod.localsocket.rights import refuse_descriptors
 

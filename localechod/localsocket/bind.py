@@ -24,17 +24,16 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from localechod.errors import SocketError
 from localechod.localsocket import diag, stale
 from localechod.localsocket.address import Address
+from localechod.localsocket.bound import Bound, Request, set_mode, set_owner, step
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
-from localechod.localsocket.hints import bind_hint, chmod_hint, chown_hint
+from localechod.localsocket.hints import bind_hint
 from localechod.localsocket.rights import refuse_descriptors
 from localechod.localsocket.trusted import open_trusted
 
@@ -42,94 +41,6 @@ _UNSAFE = (
     "a user that can replace a directory of the path chooses where root makes a file: chown it to "
     "root and chmod go-w it, or choose another path"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to bind. `type` is a socket.SOCK_*; uid and gid -1 leave those that the file has.
-
-    For an abstract address, mode, uid and gid are ignored: there is no file.
-
-    Attributes:
-        trusted: users other than root to whom the file's directory may belong; only root may
-            change where its path leads. See trusted.py. None: any directory.
-    """
-
-    address: Address
-    type: int
-    mode: int
-    uid: int
-    gid: int
-    backlog: int
-    trusted: frozenset[int] | None = None
-
-
-class Bound:
-    """A socket at its address: non-blocking, close-on-exec, listening unless it is datagram.
-
-    Attributes:
-        sock: the socket.
-        address: where it is bound.
-        identity: (device, inode) of its file, as from stat(2); None where `file` was None from the
-            start.
-        file: its file, pinned; None where there is none (an abstract name, or a path that leads to
-            another file), and after `remove` and `close`.
-        activated: another process, such as systemd, bound it and keeps it open (socket
-            activation): it must not be shut down, and its file must not be removed or changed.
-    """
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        address: Address,
-        file: PinnedEntry | None = None,
-        *,
-        activated: bool = False,
-    ) -> None:
-        self.sock = sock
-        self.address = address
-        self.activated = activated
-        self.identity = file.identity if file else None
-        self.file = file
-
-    def remove(self) -> bool:
-        """Remove the socket's file, only if it is still our own; see unlink(2).
-
-        The descriptors of the directory and the file were opened when it was bound, so it does
-        not matter where the path leads by now, nor whether `sock` is closed already. They are
-        closed here, and a second call does nothing.
-
-        Returns:
-            False where the file was removed, replaced, is not ours, or this user may not remove it.
-        """
-        file, self.file = self.file, None
-        if not file:
-            return False
-        try:
-            return not self.activated and file.unlink()
-        except OSError:
-            return False
-        finally:
-            file.close()
-            os.close(file.directory)
-
-    def close(self) -> None:
-        """Close everything but keep the file, for a later process that has the socket."""
-        self.sock.close()
-        if self.file:
-            self.file.close()
-            os.close(self.file.directory)
-            self.file = None
-
-    def restore(self, request: Request) -> None:
-        """Set the file's owner and mode again, wherever it is by now, unless it is activated.
-
-        Raises:
-            SocketError: with the step that failed (chown, chmod) and a hint.
-        """
-        if self.file and not self.activated:
-            _set_owner(self.file, request)
-            _set_mode(self.file, request)
 
 
 def bind(request: Request) -> Bound:
@@ -145,22 +56,22 @@ def bind(request: Request) -> Bound:
     with ExitStack() as undo:
         if address.is_abstract:
             sock = _create(request, undo)
-            with _step("bind", address, partial(_abstract_hint, request.type)):
+            with step("bind", address, partial(_abstract_hint, request.type)):
                 sock.bind(address.sockaddr)
             _listen(sock, request)
             undo.pop_all()
             return Bound(sock, address)
-        with _step("bind", address, bind_hint):
+        with step("bind", address, bind_hint):
             entry = _open_directory(request)
             undo.callback(entry.close)
             stale.remove_dead(entry, address)
         sock = _create(request, undo)
         os.fchmod(sock.fileno(), 0)
-        with _step("bind", address, bind_hint):
+        with step("bind", address, bind_hint):
             sock.bind(address.sockaddr)
             file = _pin_own(sock, entry, address, undo)
-        _set_owner(file, request)
-        _set_mode(file, request)
+        set_owner(file, request)
+        set_mode(file, request)
         _listen(sock, request)
         undo.pop_all()
         return Bound(sock, address, file)
@@ -176,18 +87,8 @@ def _open_directory(request: Request) -> DirectoryEntry:
     return DirectoryEntry(directory, os.fsencode(path.name))
 
 
-@contextmanager
-def _step(action: str, address: Address, hint: Callable[[int, Address], str]) -> Iterator[None]:
-    """Turn the OSError of one step into a SocketError."""
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or errno.EIO
-        raise SocketError(action, number, str(address), hint(number, address)) from error
-
-
 def _create(request: Request, undo: ExitStack) -> socket.socket:
-    with _step("socket", request.address, lambda *_: ""):
+    with step("socket", request.address, lambda *_: ""):
         sock = socket.socket(
             socket.AF_UNIX, request.type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
@@ -241,24 +142,9 @@ def _remove_quietly(file: PinnedEntry) -> None:
         file.unlink()
 
 
-def _set_owner(file: PinnedEntry, request: Request) -> None:
-    """Change owner and group where they differ: without a difference, no privilege is needed."""
-    status = file.status
-    uid = -1 if request.uid == status.st_uid else request.uid
-    gid = -1 if request.gid == status.st_gid else request.gid
-    if (uid, gid) != (-1, -1):
-        with _step("chown", request.address, chown_hint):
-            os.chown(file.handle, uid, gid)
-
-
-def _set_mode(file: PinnedEntry, request: Request) -> None:
-    with _step("chmod", request.address, chmod_hint):
-        os.chmod(file.handle, request.mode)  # noqa: PTH101 - a descriptor, not a path
-
-
 def _listen(sock: socket.socket, request: Request) -> None:
     if request.type != socket.SOCK_DGRAM:
-        with _step("listen", request.address, lambda *_: ""):
+        with step("listen", request.address, lambda *_: ""):
             sock.listen(request.backlog)
 
 

@@ -94,7 +94,11 @@ def sockets() -> list[DiagSocket]:
         listener.inode: listener.pending
         for listener in _query(1 << STATE_LISTEN, _SHOW_ICONS, large_buffer=True)
     }
-    return [replace(each, pending=waiting.get(each.inode, ())) for each in found]
+    # A copy of each socket would take as long as the kernel's list.
+    return [
+        replace(each, pending=waiting[each.inode]) if each.inode in waiting else each
+        for each in found
+    ]
 
 
 def bound_to(device: int, file_inode: int) -> list[DiagSocket]:

@@ -9,10 +9,12 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from localechod.localsocket.address import Address
 from localechod.localsocket.rights import control
 from localechod.tap.caller import Caller
+from localechod.tap.direction import Directions
 from localechod.tap.meeting import Meeting
 from localechod.tap.memory import MMSGHDR_LENGTH, Message
 from localechod.tap.record import Recorder
@@ -20,8 +22,16 @@ from localechod.tap.relay import Relay
 from localechod.tap.supervision import Call
 
 _LARGEST = 1 << 20
-_MOST = 256  # clients; beyond, the one that was silent for longest is forgotten
+MOST = 256  # clients; beyond, the one that was silent for longest is forgotten
 _LENGTH = 4  # of msg_len
+
+
+class _Pair(NamedTuple):
+    """The path that a client sends to, the socket that talks with the server, and their relay."""
+
+    path: str
+    back: socket.socket
+    relay: Relay
 
 
 class Datagrams:
@@ -31,6 +41,7 @@ class Datagrams:
         target: the server's address.
         meeting: the directory for our sockets.
         recorder: hears of clients and messages.
+        directions: makes the ways of a relay.
         closed: called when a relay has been closed.
     """
 
@@ -39,16 +50,17 @@ class Datagrams:
         target: Address,
         meeting: Meeting,
         recorder: Recorder,
+        directions: Directions,
         closed: Callable[[], None],
     ) -> None:
         self._target, self._meeting, self._recorder = target, meeting, recorder
-        self._closed = closed
-        # The client's name as the key, the path of its pair, and the relay between the two
-        self._pairs: OrderedDict[bytes, tuple[str, Relay]] = OrderedDict()
+        self._directions, self._closed = directions, closed
+        # The client's name as the key
+        self._pairs: OrderedDict[bytes, _Pair] = OrderedDict()
 
     def relays(self) -> list[Relay]:
         """Return the relays of all clients."""
-        return [relay for _, relay in self._pairs.values()]
+        return [pair.relay for pair in self._pairs.values()]
 
     def connect(self, client: socket.socket, caller: Caller) -> int:
         """Connect the client's socket to a pair; return 0 or a negative errno."""
@@ -126,10 +138,12 @@ class Datagrams:
         name = os.fsencode(client.getsockname() or b"")
         reply = name if name.startswith((b"\0", b"/")) or not name else caller.located(name)
         if found := self._pairs.get(reply):
+            # The server may have bound its address again since. Without that this does nothing.
+            found.back.connect(self._target.sockaddr)
             self._pairs.move_to_end(reply)
-            return found[0]
-        if len(self._pairs) >= _MOST:
-            next(iter(self._pairs.values()))[1].close()
+            return found.path
+        if len(self._pairs) >= MOST:
+            next(iter(self._pairs.values())).relay.close()
         path = self._meeting.path()
         front, back = _pair(self._target, path, reply)
         record = self._recorder.begin(str(caller), stream=False)
@@ -140,8 +154,26 @@ class Datagrams:
             record.closed()
             self._closed()
 
-        self._pairs[reply] = (path, Relay(front, back, record, lambda: None, closed))
+        relay = Relay((front, back), record, self._directions, lambda: None, closed)
+        self._pairs[reply] = _Pair(path, back, relay)
         return path
+
+
+def server_end(target: Address, *, replies: bool) -> socket.socket:
+    """Return a socket that is connected to the server; only one with a name gets replies.
+
+    Raises:
+        OSError: as connect(2) to the server says it.
+    """
+    back = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        if replies:
+            back.bind(b"")  # the kernel chooses an abstract name (autobind, unix(7))
+        back.connect(target.sockaddr)
+    except OSError:
+        back.close()
+        raise
+    return back
 
 
 def _pair(target: Address, path: str, reply: bytes) -> tuple[socket.socket, socket.socket]:
@@ -150,11 +182,8 @@ def _pair(target: Address, path: str, reply: bytes) -> tuple[socket.socket, sock
     Both are connected, so that a full queue at either side is waited for without polling.
     """
     with ExitStack() as undo:
-        back = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        back = server_end(target, replies=bool(reply))
         undo.callback(back.close)
-        if reply:
-            back.bind(b"")  # the kernel chooses an abstract name (autobind, unix(7))
-        back.connect(target.sockaddr)
         front = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         undo.callback(front.close)
         front.bind(path)

@@ -16,6 +16,7 @@ from localechod.tap import clients, supervision
 from localechod.tap.caller import Caller, OtherRightsError
 from localechod.tap.clients import Client, Taken
 from localechod.tap.datagrams import Datagrams
+from localechod.tap.direction import Directions
 from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
 from localechod.tap.relay import Relay
@@ -33,6 +34,7 @@ class Interceptor:
         target: the server's address.
         meeting: where clients are connected to this process.
         recorder: hears of connections and what passes on them.
+        directions: makes the ways of a relay.
         later: runs a function in the event loop, from any thread.
     """
 
@@ -41,12 +43,13 @@ class Interceptor:
         target: Address,
         meeting: Meeting,
         recorder: Recorder,
+        directions: Directions,
         later: Callable[[Callable[[], None]], object],
     ) -> None:
         self._target, self._meeting, self._recorder = target, meeting, recorder
-        self._later = later
+        self._directions, self._later = directions, later
         self._relays: set[Relay] = set()
-        self._datagrams = Datagrams(target, meeting, recorder, self._count)
+        self._datagrams = Datagrams(target, meeting, recorder, directions, self._count)
         self._unseen: set[int] = set()
         self._idle = asyncio.Event()
 
@@ -185,7 +188,7 @@ class Interceptor:
             record.closed()
             self._count()
 
-        relay = Relay(ours, server, record, client.reset, closed)
+        relay = Relay((ours, server), record, self._directions, client.reset, closed)
         self._relays.add(relay)
         return 0
 

@@ -5,11 +5,14 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.peer import command, credentials
+from localechod.tap.datagram_listening import DatagramListener
+from localechod.tap.direction import Directions, plain
+from localechod.tap.ending import finish
 from localechod.tap.launch import NoCommandError, shell_status
 from localechod.tap.record import Recorder
 from localechod.tap.relay import Relay
@@ -32,7 +35,8 @@ def listen(address: Address, type_: int) -> socket.socket:
         raise SocketError("bind", error.errno or 0, str(address)) from error
     finally:
         os.umask(previous)
-    listener.listen(_BACKLOG)
+    if type_ != socket.SOCK_DGRAM:
+        listener.listen(_BACKLOG)
     return listener
 
 
@@ -41,6 +45,7 @@ def run(
     listener: socket.socket,
     arguments: Sequence[str],
     recorder: Recorder,
+    directions: Directions = plain,
 ) -> int:
     """Relay connections until the command ends, or without one until SIGINT or SIGTERM.
 
@@ -49,6 +54,7 @@ def run(
         listener: from `listen`; owned from now on, and its file is removed in the end.
         arguments: the command and its arguments; may be empty.
         recorder: hears of what passes.
+        directions: makes the ways of a relay.
 
     Returns:
         The command's exit status, as `session.run` has it; 0 without a command.
@@ -58,7 +64,7 @@ def run(
     """
     name = listener.getsockname()
     try:
-        return asyncio.run(_serve(target, listener, arguments, recorder))
+        return asyncio.run(_serve(target, listener, arguments, recorder, directions))
     finally:
         listener.close()
         if isinstance(name, str):
@@ -67,27 +73,27 @@ def run(
 
 
 async def _serve(
-    target: Address, listener: socket.socket, arguments: Sequence[str], recorder: Recorder
+    target: Address,
+    listener: socket.socket,
+    arguments: Sequence[str],
+    recorder: Recorder,
+    directions: Directions,
 ) -> int:
     loop = asyncio.get_running_loop()
-    relays: set[Relay] = set()
-    listener.setblocking(False)
-    loop.add_reader(listener, _accept, target, listener, recorder, relays)
-    with ExitStack() as undo:
-        undo.callback(_close, relays)
-        undo.callback(loop.remove_reader, listener)
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopped.set)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    kind = DatagramListener if listener.type == socket.SOCK_DGRAM else _Connections
+    relays = kind(target, listener, recorder, directions)
+    try:
         if not arguments:
             await stopped.wait()
             return 0
-        return await _status(arguments)
-
-
-def _close(relays: set[Relay]) -> None:
-    for relay in list(relays):
-        relay.close()
+        status = await _status(arguments)
+        await finish(relays, recorder.display, stopped)
+        return status
+    finally:
+        relays.close()
 
 
 async def _status(arguments: Sequence[str]) -> int:
@@ -98,31 +104,62 @@ async def _status(arguments: Sequence[str]) -> int:
     return shell_status(await process.wait())
 
 
-def _accept(
-    target: Address, listener: socket.socket, recorder: Recorder, relays: set[Relay]
-) -> None:
-    try:
-        client, _ = listener.accept()
-    except OSError:
-        return
-    server = socket.socket(socket.AF_UNIX, listener.type)
-    server.setblocking(False)
-    pid = credentials(client, supplementary=False).pid
-    if number := server.connect_ex(target.sockaddr):
-        recorder.display.say(
-            f"tap: connect failed: {os.strerror(number)} ({number}): {target}; "
-            f"the connection of process {pid} is closed"
+class _Connections:
+    """Relays each connection to a listener; the arguments are those of `run`."""
+
+    def __init__(
+        self,
+        target: Address,
+        listener: socket.socket,
+        recorder: Recorder,
+        directions: Directions,
+    ) -> None:
+        self._target, self._listener = target, listener
+        self._recorder, self._directions = recorder, directions
+        self._relays: set[Relay] = set()
+        self._idle = asyncio.Event()
+        listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(listener, self._accept)
+
+    async def finish(self) -> None:
+        """Return when all connections have ended."""
+        while self._accept():
+            pass
+        if self._relays:
+            await self._idle.wait()
+
+    def close(self) -> None:
+        """Close all relays."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        for relay in list(self._relays):
+            relay.close()
+
+    def _accept(self) -> bool:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return False
+        server = socket.socket(socket.AF_UNIX, self._listener.type)
+        server.setblocking(False)
+        pid = credentials(client, supplementary=False).pid
+        if number := server.connect_ex(self._target.sockaddr):
+            self._recorder.display.say(
+                f"tap: connect failed: {os.strerror(number)} ({number}): {self._target}; "
+                f"the connection of process {pid} is closed"
+            )
+            client.close()
+            server.close()
+            return True
+        record = self._recorder.begin(
+            f"{command(pid) or 'a process'} ({pid})", stream=client.type == socket.SOCK_STREAM
         )
-        client.close()
-        server.close()
-        return
-    record = recorder.begin(
-        f"{command(pid) or 'a process'} ({pid})", stream=client.type == socket.SOCK_STREAM
-    )
 
-    def closed() -> None:
-        relays.discard(relay)
-        record.closed()
+        def closed() -> None:
+            self._relays.discard(relay)
+            record.closed()
+            if not self._relays:
+                self._idle.set()
 
-    relay = Relay(client, server, record, lambda: None, closed)
-    relays.add(relay)
+        relay = Relay((client, server), record, self._directions, lambda: None, closed)
+        self._relays.add(relay)
+        return True

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from localechod.tap.direction import TO_CLIENT
 from localechod.tap.display import Display
 from localechod.tap.pcapng import Capture, Pair, Stream
-from localechod.tap.relay import TO_CLIENT
 
 
 class Recorder:
@@ -50,7 +50,7 @@ class Recorder:
 
 
 class Record:
-    """What is known of one connection; a `relay.Watcher`."""
+    """What is known of one connection; a `direction.Watcher`."""
 
     def __init__(self, recorder: Recorder, number: int, client: str, *, stream: bool) -> None:
         self._recorder, self._number = recorder, number
@@ -65,7 +65,7 @@ class Record:
         self._stream = Stream(capture, self._pair)
 
     def passed(self, direction: str, data: bytes, descriptors: int) -> None:
-        """See `relay.Watcher`."""
+        """See `direction.Watcher`."""
         self._bytes[direction] = self._bytes.get(direction, 0) + len(data)
         note = f" with {descriptors} descriptor{'s' * (descriptors != 1)}" if descriptors else ""
         self._recorder.display.data(self._number, direction, data, note)
@@ -78,9 +78,13 @@ class Record:
             )
         )
 
+    def noted(self, direction: str, note: str) -> None:
+        """See `direction.Watcher`."""
+        self._recorder.display.event(f"#{self._number} {direction} {note}")
+
     def ended(self, direction: str, reason: str) -> None:
-        """See `relay.Watcher`."""
-        self._recorder.display.event(f"#{self._number} {direction} {reason}")
+        """See `direction.Watcher`."""
+        self.noted(direction, reason)
         if stream := self._stream:
             self._recorder.write(lambda _: stream.end(reply=direction == TO_CLIENT))
 

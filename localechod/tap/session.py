@@ -10,14 +10,20 @@ from contextlib import suppress
 from localechod.errors import NotPermittedError
 from localechod.localsocket.address import Address
 from localechod.tap import holder, launch
+from localechod.tap.direction import Directions, plain
+from localechod.tap.ending import finish
 from localechod.tap.intercept import Interceptor
 from localechod.tap.meeting import Meeting
 from localechod.tap.record import Recorder
 
-_SOON = 0.5  # seconds
 
-
-def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorder) -> int:
+def run(
+    target: Address,
+    type_: int,
+    arguments: Sequence[str],
+    recorder: Recorder,
+    directions: Directions = plain,
+) -> int:
     """Run a command, relay its connections to the target, and return its exit status.
 
     Args:
@@ -25,6 +31,7 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
         type_: of the server's socket, a socket.SOCK_*.
         arguments: the command and its arguments.
         recorder: hears of what passes.
+        directions: makes the ways of a relay.
 
     Raises:
         LocalechodError: the command cannot be started under supervision.
@@ -39,7 +46,7 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
                 "a container forbids it: run this outside",
             )
         command = launch.start(arguments, sends=type_ == socket.SOCK_DGRAM)
-        asyncio.run(_serve(target, meeting, command, recorder))
+        asyncio.run(_serve(target, meeting, command, recorder, directions))
         _, status = os.waitpid(command.pid, 0)
         if holder.is_needed(command.listener):
             recorder.display.say(
@@ -51,10 +58,14 @@ def run(target: Address, type_: int, arguments: Sequence[str], recorder: Recorde
 
 
 async def _serve(
-    target: Address, meeting: Meeting, command: launch.Command, recorder: Recorder
+    target: Address,
+    meeting: Meeting,
+    command: launch.Command,
+    recorder: Recorder,
+    directions: Directions,
 ) -> None:
     loop = asyncio.get_running_loop()
-    interceptor = Interceptor(target, meeting, recorder, loop.call_soon_threadsafe)
+    interceptor = Interceptor(target, meeting, recorder, directions, loop.call_soon_threadsafe)
     ended, stopped = asyncio.Event(), asyncio.Event()
 
     def serve() -> None:
@@ -74,23 +85,9 @@ async def _serve(
     loop.remove_reader(command.pidfd)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    await _finish(interceptor, recorder, stopped)
+    await finish(interceptor, recorder.display, stopped)
     loop.remove_reader(command.listener)
     os.close(command.pidfd)
-
-
-async def _finish(interceptor: Interceptor, recorder: Recorder, stopped: asyncio.Event) -> None:
-    """Pass on what is in sockets still; a process that the command left may talk for long."""
-    tasks = [asyncio.create_task(work) for work in (interceptor.finish(), stopped.wait())]
-    done, _ = await asyncio.wait(tasks, timeout=_SOON, return_when=asyncio.FIRST_COMPLETED)
-    if not done:
-        recorder.display.say(
-            "tap: the command has ended, but connections of it are open still; Ctrl-C closes them"
-        )
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    interceptor.close()
 
 
 def _pass_on(pidfd: int, number: int) -> None:

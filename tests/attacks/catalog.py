@@ -57,6 +57,8 @@ ATTACKS = {
     "mute": Attack(streams.lines("stream", b"x" * 999 + b"\n", reads=False), memory=_KEPT),
     "empty": Attack(streams.empty),
     "descriptors": Attack(streams.descriptors),
+    "lingering": Attack(streams.lingering),
+    "out-of-band": Attack(streams.out_of_band),
     "keepers": Attack(streams.keepers, memory=_KEPT),
     "halves": Attack(streams.halves),
     "logged": Attack(streams.lines("logged", _LINES)),

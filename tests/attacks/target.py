@@ -38,6 +38,9 @@ max_message = {LONGEST}
 [endpoints.logged]
 type = "stream"
 log_messages = true
+[endpoints.passing]
+type = "stream"
+echo_descriptors = true
 [endpoints.abstract]
 type = "datagram"
 path = "@localechod-%s"

@@ -145,7 +145,6 @@ def statuses(world: World) -> list[str]:
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "4")),
     stateful_step_count=30,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

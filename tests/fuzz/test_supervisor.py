@@ -1,7 +1,8 @@
 """Whatever is asked for and whatever happens, in any order: the endpoints stay in order.
 
 Control calls, reloads and restarts on one side; on the other files that vanish, are replaced or
-renamed, directories that go and come, clients of every kind, and no descriptor left.
+renamed, directories that go and come, clients of every kind, and no descriptor left. Beside these
+endpoints, others with faults, whose clients get whatever comes.
 """
 
 import os
@@ -25,13 +26,18 @@ from hypothesis.stateful import (
 from localechod.config import compare
 from localechod.echo.lifecycle import State
 from localechod.errors import LocalechodError
+from tests.fuzz.bad_endpoints import ACTIONS, BAD, ONCE, TYPES, Hostile, bad_settings
 from tests.fuzz.clients import Client
 from tests.fuzz.world import Tables, World
 
 NAMES = ("line", "chunk", "sequence", "datagram", "deep")
 CLIENTS = 8
 
-names = st.sampled_from(NAMES)
+ALL = (*NAMES, *BAD)
+HOSTILE = 6
+
+names = st.sampled_from(ALL)
+good_names = st.sampled_from(NAMES)
 which = st.integers(min_value=0, max_value=CLIENTS - 1)
 
 # One endpoint's settings beside its type and place. What takes another socket is among them (mode,
@@ -51,7 +57,7 @@ keys = st.fixed_dictionaries(
 
 def tables(directory: Path, chosen: dict[str, dict[str, Any]]) -> Tables:
     """Return the settings of all endpoints as a configuration file has them."""
-    types = {"sequence": "seqpacket", "datagram": "datagram"}
+    types = {"sequence": "seqpacket", "datagram": "datagram"} | TYPES
     found = {}
     for name, own in chosen.items():
         table = {"type": types.get(name, "stream"), "mode": "0666"} | own
@@ -69,15 +75,17 @@ class Endpoints(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.chosen: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
+        self.chosen: dict[str, dict[str, Any]] = {name: {} for name in ALL}
         self.world = World({"line": {"type": "stream"}})
         self.directory = self.world.directory
         (self.directory / "deep").mkdir()
         self.clients: list[Client] = []
+        self.hostile: list[Hostile] = []
+        self.lives = 1
         self.others: list[socket.socket] = []
         self.counted: dict[str, dict[str, int]] = {}
         self.apply(self.chosen)
-        assert self.states() == dict.fromkeys(NAMES, State.LISTENING)
+        assert self.states() == dict.fromkeys(ALL, State.LISTENING)
         self.clients += [Client(self.world, name) for name in NAMES]
 
     def states(self) -> dict[str, str]:
@@ -112,12 +120,17 @@ class Endpoints(RuleBasedStateMachine):
     def restart_one(self, name: str) -> None:
         self.ask("restart", name)
 
-    @rule(name=names, own=keys, removed=st.sampled_from([None, None, None, *NAMES]))
+    @rule(name=good_names, own=keys, removed=st.sampled_from([None, None, None, *ALL]))
     def reload(self, name: str, own: dict[str, Any], removed: str | None) -> None:
         chosen = self.chosen | {name: own}
         if removed is not None and len(chosen) > 1:
             chosen = {other: kept for other, kept in chosen.items() if other != removed}
         self.apply(chosen)
+
+    @rule(chosen=bad_settings)
+    def reload_with_faults(self, chosen: tuple[str, dict[str, Any]]) -> None:
+        name, own = chosen
+        self.apply(self.chosen | {name: own})
 
     def apply(self, chosen: dict[str, dict[str, Any]]) -> None:
         before = self.world.service._config
@@ -142,6 +155,7 @@ class Endpoints(RuleBasedStateMachine):
                 client.begin()
         self.world.settle()
         self.world.restart()
+        self.lives += 1
         # What stands in the way of its path keeps an endpoint from being bound anew: then there is
         # nobody to serve its connections, nor to answer what they had begun.
         states = self.states()
@@ -219,7 +233,7 @@ class Endpoints(RuleBasedStateMachine):
 
     # ---- what clients do -------------------------------------------------------------------------
 
-    @rule(name=names)
+    @rule(name=good_names)
     def connect(self, name: str) -> None:
         if self.states().get(name) == State.LISTENING and len(self.clients) < CLIENTS:
             self.clients.append(Client(self.world, name))
@@ -248,7 +262,7 @@ class Endpoints(RuleBasedStateMachine):
             client.sock.send(b"x\n" * 30)
             client.sock.close()
 
-    @rule(name=names)
+    @rule(name=good_names)
     def connect_while_there_is_no_descriptor(self, name: str) -> None:
         if self.states().get(name) != State.LISTENING or len(self.clients) >= CLIENTS:
             return
@@ -262,6 +276,23 @@ class Endpoints(RuleBasedStateMachine):
         self.world.starve(lambda: self.change("restart", name))
         self.let_go(lambda client: client.name == name)
 
+    # ---- what clients of endpoints with faults do ------------------------------------------------
+
+    @rule(name=st.sampled_from(BAD))
+    def connect_to_a_bad_one(self, name: str) -> None:
+        if self.states().get(name) == State.LISTENING and len(self.hostile) < HOSTILE:
+            self.hostile.append(Hostile(self.world, name))
+
+    @rule(number=which, what=st.sampled_from(sorted(ACTIONS)))
+    def be_hostile(self, number: int, what: str) -> None:
+        if self.hostile:
+            self.hostile[number % len(self.hostile)].act(what)
+
+    @rule(number=which)
+    def leave_a_bad_one(self, number: int) -> None:
+        if self.hostile:
+            self.hostile.pop(number % len(self.hostile)).sock.close()
+
     # ---- what has to be so -----------------------------------------------------------------------
 
     @invariant()
@@ -270,13 +301,16 @@ class Endpoints(RuleBasedStateMachine):
         assert not self.world.problems, self.world.problems
         self.states_and_reasons_match()
         self.counters_never_fall()
+        self.faults_add_up()
         self.connected_clients_are_answered()
         self.a_listening_endpoint_has_its_file()
 
     def states_and_reasons_match(self) -> None:
         for row in self.world.supervisor.status():
             assert row.state in {"stopped", "listening", "degraded", "failed"}, row
-            assert (row.error is None) == (row.state in {"stopped", "listening"}), row
+            has_died = row.state == "stopped" and "fault die_after" in (row.error or "")
+            assert not has_died or row.name in BAD
+            assert (row.error is None) == (row.state in {"stopped", "listening"}) or has_died, row
 
     def counters_never_fall(self) -> None:
         for row in self.world.supervisor.status():
@@ -287,6 +321,14 @@ class Endpoints(RuleBasedStateMachine):
             assert all(now[key] >= before[key] for key in before), (before, now)
             self.counted[row.name] = now
 
+    def faults_add_up(self) -> None:
+        for row in self.world.supervisor.status():
+            done = row.faults_total
+            assert row.name in BAD or not done, row
+            assert done.get("drop", 0) + done.get("never_reply", 0) <= row.messages_total, row
+            most = self.lives * row.accepted_total
+            assert all(done.get(fault, 0) <= most for fault in ONCE), (row, self.lives)
+
     def connected_clients_are_answered(self) -> None:
         for client in list(self.clients):
             if client.type == "datagram" and client.was_left():
@@ -295,6 +337,9 @@ class Endpoints(RuleBasedStateMachine):
             elif not client.begun:
                 client.ask()
         rows = [row.endpoint for row in self.world.supervisor.peers()]
+        for name in BAD:
+            assert rows.count(name) <= sum(each.name == name for each in self.hostile)
+        rows = [name for name in rows if name in NAMES]
         assert sorted(rows) == sorted(c.name for c in self.clients if c.type != "datagram")
 
     def a_listening_endpoint_has_its_file(self) -> None:
@@ -313,16 +358,18 @@ class Endpoints(RuleBasedStateMachine):
         for path in self.directory.rglob("*.sock"):
             if not path.is_socket():
                 path.unlink()
-        self.apply({name: {"enabled": True} for name in NAMES})
-        for name in NAMES:
+        self.apply({name: {"enabled": True} for name in ALL})
+        for name in ALL:
             with suppress(LocalechodError):
                 self.world.supervisor.start(name)
         self.world.until(
-            lambda: self.states() == dict.fromkeys(NAMES, State.LISTENING),
+            lambda: self.states() == dict.fromkeys(ALL, State.LISTENING),
             self.world.supervisor.status,
         )
         self.clients += [Client(self.world, name) for name in NAMES]
         self.restart_everything(amid=True)
+        for each in self.hostile:
+            each.sock.close()
         for client in self.clients:
             if client.type != "datagram" or not client.was_left():
                 client.ask()
@@ -340,7 +387,6 @@ def vars_of(row: object) -> dict[str, Any]:
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5")),
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -18,7 +18,7 @@ from typing import Any
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-REASON = "needs chromium"
+REASON = "not installed: chromium"
 
 _SWITCHES = [
     "--headless=new",

@@ -80,6 +80,28 @@ def test_a_scenario_can_be_measured_beside_another_checkout() -> None:
     assert "  localechod, relative to before: " in done.stdout
 
 
+# Runs each program, as another process might, while the compiler has its file open for writing.
+COMPILER = """#!/bin/sh
+{cc} "$@" || exit
+while [ "$1" != -o ]; do shift; done
+exec 3>>"$2"
+{build}/${{2##*/}} 3>&-
+[ $? != 126 ]
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the servers")
+def test_the_programs_can_be_executed_while_another_process_compiles_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build()
+    compiler = tmp_path / "cc"
+    compiler.write_text(COMPILER.format(cc=shutil.which("cc"), build=BUILD))
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    build()
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for the load")
 @pytest.mark.parametrize(
     ("length", "reason"),

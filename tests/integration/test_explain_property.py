@@ -103,7 +103,7 @@ def scene() -> Iterator[Scene]:
         yield Scene(stage.directory, server, [stage.ask("d/s", enter=enter) for enter in kinds])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(directory=RIGHTS, file=RIGHTS)
 def test_every_decision_equals_the_kernels(scene: Scene, directory: Rights, file: Rights) -> None:
     directory.apply(scene.directory / "d")

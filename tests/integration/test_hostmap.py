@@ -5,15 +5,17 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from localechod.ctl.hostmap import page
+from localechod.ctl.hostmap import page, survey
 from localechod.ctl.hostmap.model import HostMap, Link, Process, Socket, build
 from localechod.ctl.hostmap.survey import gather
+from localechod.explain.processes import HoldingProcess, processes_of
 from tests.integration.browser import PROGRAM, REASON, Browser, browser
 from tests.integration.harness import as_user, needs_root
 from tests.integration.stage import NOBODY, Stage
@@ -83,6 +85,29 @@ def test_a_stopped_process_is_stuck_with_the_bytes_that_it_does_not_read(sockdir
         os.waitpid(pid, 0)
         os.close(ready)
         os.close(told)
+
+
+def test_a_process_that_ends_meanwhile_is_on_the_map_and_not_stuck(
+    sockdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(sockdir / "s"))
+        server.listen()
+        client.connect(str(sockdir / "s"))
+        holder = subprocess.Popen(["sleep", "infinity"], pass_fds=[server.fileno()])
+        server.close()
+
+        def found_and_ended(inodes: set[int]) -> tuple[dict[int, list[HoldingProcess]], int]:
+            found = processes_of(inodes)
+            holder.kill()
+            holder.wait()
+            return found
+
+        monkeypatch.setattr(survey, "processes_of", found_and_ended)
+        found = build(gather())
+    link = link_of(found, f"{sockdir}/s")
+    server_process = found.processes[link.server]
+    assert (server_process.pid, server_process.stuck, link.stuck) == (holder.pid, "", "")
 
 
 @needs_root
@@ -244,18 +269,28 @@ def test_hostile_names_are_text(chromium: Browser, tmp_path: Path, dark: bool) -
     assert chromium.complaints == []
 
 
+def overlapping(chromium: Browser) -> list[tuple[str, str]]:
+    """Return the pairs of nodes of which one lies on the other; an open unit has its own inside."""
+    nodes = "hostmap.cy.nodes(':orphan').map((each) => [each.id(), each.boundingBox()])"
+    boxes = json.loads(chromium.evaluate(f"JSON.stringify({nodes})"))
+    return [
+        (name, other)
+        for number, (name, one) in enumerate(boxes)
+        for other, two in boxes[:number]
+        if one["x1"] < two["x2"] and two["x1"] < one["x2"]
+        if one["y1"] < two["y2"] and two["y1"] < one["y2"]
+    ]
+
+
 @needs_browser
 def test_a_thousand_sockets_are_few_nodes_that_do_not_overlap(
     chromium: Browser, tmp_path: Path
 ) -> None:
     opened(chromium, tmp_path / "m.html", thousand())
-    nodes, _ = shown(chromium)
-    assert len(nodes) == 50
-    boxes = json.loads(
-        chromium.evaluate("JSON.stringify(hostmap.cy.nodes().map((each) => each.boundingBox()))")
-    )
-    for number, one in enumerate(boxes):
-        for other in boxes[:number]:
-            apart = one["x2"] < other["x1"] or other["x2"] < one["x1"]
-            assert apart or one["y2"] < other["y1"] or other["y2"] < one["y1"]
+    assert len(shown(chromium)[0]) == 50
+    assert overlapping(chromium) == []
+    for number in (0, 7, 45):
+        chromium.evaluate(f"document.querySelector('[title=\"unit-{number}.service\"]').click()")
+    assert len(shown(chromium)[0]) == 50 + 30
+    assert overlapping(chromium) == []
     assert chromium.complaints == []

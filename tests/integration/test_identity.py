@@ -178,6 +178,20 @@ def test_a_client_that_reads_nothing_has_bounded_descriptors_under_way(
     assert 0 < returned <= 256
 
 
+@pytest.mark.parametrize("keys", ["echo_descriptors = true", "faults.delay = 0.001"])
+def test_an_out_of_band_byte_is_read(either: Daemon, keys: str) -> None:
+    """Or the connection would be ready, with nothing to read, for as long as the client wants."""
+    start(either, STREAM, keys)
+    with connect(either, STREAM) as sock:
+        try:
+            sock.send(b"x", socket.MSG_OOB)
+        except OSError:
+            pytest.skip("this kernel has no out-of-band data on local sockets")
+        until(lambda: either.row("x")["received_bytes_total"] == 1)
+        sock.send(b"y\n")
+        assert sock.recv(100) == b"xy\n"
+
+
 def is_quiet(daemon: Daemon) -> bool:
     before = daemon.row("x")["messages_total"]
     with daemon.connect("good") as sock:

@@ -108,21 +108,24 @@ def test_redis(sockdir: Path) -> None:
 @needs("psql", "postgres", "initdb", "tshark")
 @needs_root
 def test_postgresql(sockdir: Path) -> None:
+    """The server, which refuses to run as root, asks the kernel for the client's uid: the same."""
     path, file, data = sockdir / ".s.PGSQL.5432", sockdir / "x.pcapng", sockdir / "data"
     owner = pwd.getpwnam("nobody")
     ids = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     os.chown(sockdir, owner.pw_uid, owner.pw_gid)
-    initdb = [found("initdb") or "", "-D", str(data), "-A", "peer", "--no-sync", "-U", "nobody"]
+    initdb = [found("initdb") or "", "-D", str(data), "--no-sync", "-U", "admin"]
     subprocess.run(initdb, capture_output=True, check=True, cwd="/", **ids)  # type: ignore[call-overload]
+    (data / "pg_hba.conf").write_text("local all admin peer map=m\n")
+    (data / "pg_ident.conf").write_text("m root admin\n")
     server = (found("postgres"), "-D", data, "-k", sockdir, "-c", "listen_addresses=")
-    ask = ["psql", "-X", "-A", "-t", "-h", str(sockdir), "-U", "nobody", "postgres", "-c"]
+    ask = ["psql", "-X", "-A", "-t", "-h", str(sockdir), "-U", "admin", "postgres", "-c"]
     query = [*ask, "select repeat('x', 100000) from generate_series(1, 3)"]
     with running(path, *server, cwd="/", **ids):
-        until(lambda: run([*ask, "select 1"], **ids).stdout == "1\n")
-        plain, through = run(query, **ids), tapped(path, query, "--quiet", **ids)
+        until(lambda: run([*ask, "select 1"]).stdout == "1\n")
+        plain, through = run(query), tapped(path, query, "--quiet")
         assert (through.returncode, through.stdout) == (plain.returncode, plain.stdout)
         assert len(plain.stdout) == 300_003
-        again = tapped(path, [*ask, "select 42"], "--for", "pgsql", "--write", str(file), **ids)
+        again = tapped(path, [*ask, "select 42"], "--for", "pgsql", "--write", str(file))
         assert again.stdout == "42\n"
     assert "select 42" in " ".join(dissected(file, "pgsql.query"))
 

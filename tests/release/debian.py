@@ -68,8 +68,25 @@ def copy_project(debian: Machine) -> None:
     archive = subprocess.run(
         packed, cwd=CHECKOUT, check=True, input=tracked.stdout, capture_output=True
     )
-    debian.run("mkdir", "-p", PROJECT)
-    debian.feed(archive.stdout, "tar", "--extract", "--directory", PROJECT)
+    _unpack(debian, archive.stdout, PROJECT)
+
+
+def copy_commit(debian: Machine, commit: str, directory: str) -> None:
+    """Put the files of a commit of this checkout's into a directory of the machine.
+
+    Raises:
+        AssertionError: there is no such commit here.
+    """
+    packed = subprocess.run(
+        ["git", "archive", commit], cwd=CHECKOUT, check=False, capture_output=True
+    )
+    assert packed.returncode == 0, packed.stderr.decode()
+    _unpack(debian, packed.stdout, directory)
+
+
+def _unpack(debian: Machine, archive: bytes, directory: str) -> None:
+    debian.run("mkdir", "-p", directory)
+    debian.feed(archive, "tar", "--extract", "--directory", directory)
 
 
 def _base(suite: str) -> Path:
@@ -86,7 +103,9 @@ def _make(suite: str, base: Path) -> None:
     unfinished = base.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(base, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", suite]
+    # What it mounts goes with it, also where it is interrupted.
+    command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={_INCLUDED}"]
+    command.append(suite)
     made = subprocess.run(
         [*command, str(unfinished), *_mirror()], check=False, capture_output=True, text=True
     )
@@ -98,13 +117,26 @@ def _make(suite: str, base: Path) -> None:
         source, target = Path("/", way), unfinished / way
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
+            own = set(target.iterdir())
             subprocess.run(["cp", "--archive", f"{source}/.", target], check=True)
+            # A package that is installed later would find its own file there, and ask.
+            for file in {target / path.name for path in _packaged(source)} - own:
+                file.unlink(missing_ok=True)
         elif source.exists():
             target.unlink(missing_ok=True)
             shutil.copyfile(source, target)
     _change_suite(unfinished / "etc/apt", suite)
     (unfinished / "etc/made").touch()
     unfinished.rename(base)
+
+
+def _packaged(directory: Path) -> list[Path]:
+    """Return the files in a directory of this machine that came with packages."""
+    found = subprocess.run(
+        ["dpkg-query", "--search", f"{directory}/*"], check=False, capture_output=True, text=True
+    )
+    paths = [Path(line.rpartition(": ")[2]) for line in found.stdout.splitlines()]
+    return [path for path in paths if path.is_file()]
 
 
 def _change_suite(settings: Path, suite: str) -> None:

@@ -1,7 +1,9 @@
 """What is in the wheels and the sdist, and that every build has the same bytes."""
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import localechod
+from localechod.ctl.hostmap import page
 from tests.release.artifacts import Artifacts, build, released, tree
 from tests.system.machine import CHECKOUT
 
@@ -78,6 +81,25 @@ def test_the_wheels_have_the_package_its_manual_pages_completions_and_nothing_el
     }
     assert "localechod/py.typed" in names
     assert contents(artifacts.wheel) == names | {"localechod/echo/_fastpath.abi3.so"}
+
+
+PAGE = "localechod/ctl/hostmap"
+PAGE_FILES = ("page.html", "page.css", page.LIBRARY, *(f"scripts/{name}" for name in page.SCRIPTS))
+
+
+def test_wheels_and_sdist_have_the_page_of_the_map_and_its_library_with_the_licence(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    trees = [unpacked(artifacts.sdist, tmp_path / "sdist")]
+    for number, wheel in enumerate((artifacts.wheel, artifacts.pure)):
+        trees.append(tmp_path / f"wheel{number}")
+        shutil.unpack_archive(wheel, trees[-1], "zip")
+    for each in trees:
+        assert [name for name in PAGE_FILES if not (each / PAGE / name).is_file()] == []
+        library = (each / PAGE / page.LIBRARY).read_bytes()
+        assert hashlib.sha256(library).hexdigest() == page.LIBRARY_SHA256
+        # The MIT licence has to be in all copies; it is at the file's beginning.
+        assert b"Permission is hereby granted" in library[:2000]
 
 
 def test_the_compiled_wheel_is_for_any_linux_with_glibc_and_the_other_for_everything(

@@ -1,21 +1,25 @@
-"""The Debian package on a bare Debian 12: made, installed, upgraded under load, removed, purged.
+"""The Debian package on a bare Debian: made, installed, upgraded under load, removed, purged.
 
-One machine for all of it, and the tests follow one another as an administrator's days do; `-s`
-shows what they would see.
+It upgrades the package of the commit before, or of the one that OLDER names. One machine for all
+of it, and the tests follow one another as an administrator's days do; `-s` shows what they would
+see.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.release.bookworm import PROJECT, bookworm, missing
+from tests.release.bookworm import bookworm, missing
+from tests.release.debian import copy_commit
 from tests.release.routes import follow, make_user, route
 from tests.system.conftest import RUNTIME, SERVICE, SETTINGS, SOCKET
 from tests.system.load import clients
 from tests.system.machine import CHECKOUT, Machine, eventually
 
 WAY = route("test_deb.py")  # ./dev deb, apt install
-OLDER = f"{PROJECT}/dist/localechod_0.0.9_*.deb"
+BEFORE = "/root/before"  # where the older commit's files are
+OLDER = f"{BEFORE}/dist/localechod_0.0.9_*.deb"
 # All modules, as the commands find them.
 IMPORTS = """
 import importlib, pkgutil, sys
@@ -61,16 +65,17 @@ def daemon_version(debian: Machine) -> str:
 
 @pytest.fixture(scope="module")
 def debian() -> Iterator[Machine]:
-    """A bare Debian 12, an ordinary user with a checkout, and a package of an older version."""
+    """A bare Debian, an ordinary user with a checkout, and the package of an older commit."""
     if missing():
         pytest.skip(missing())
     with bookworm() as debian:
         # A reader of README says yes to apt.
         debian.write("/etc/apt/apt.conf.d/90tests", 'APT::Get::Assume-Yes "true";\n')
         make_user(debian)
-        version = f"{PROJECT}/localechod/__init__.py"
+        copy_commit(debian, os.environ.get("OLDER", "HEAD^"), BEFORE)
+        version = f"{BEFORE}/localechod/__init__.py"
         debian.run("sed", "-i", 's/^__version__ = .*/__version__ = "0.0.9"/', version)
-        do(debian, f"cd {PROJECT} && ./dev deb")
+        do(debian, f"cd {BEFORE} && ./dev deb")
         yield debian
 
 
@@ -134,9 +139,9 @@ def test_every_command_runs_on_what_the_package_has_and_depends_on(debian: Machi
     assert "verdict: connect works" in do(debian, f"localechoctl explain {RUNTIME}/stream.sock")
 
 
-def test_an_installation_beside_it_is_refused_in_words(debian: Machine) -> None:
-    assert "the Debian package" in fails(debian, f"cd {PROJECT} && ./dev install")
-    assert "the Debian package" in fails(debian, f"cd {PROJECT} && ./dev uninstall")
+def test_an_installation_beside_it_is_refused_in_words(debian: Machine, project: str) -> None:
+    assert "the Debian package" in fails(debian, f"cd {project} && ./dev install")
+    assert "the Debian package" in fails(debian, f"cd {project} && ./dev uninstall")
     assert debian.run("localechoctl", "send", "stream", "hello") == "Hi, hello"
 
 
@@ -218,15 +223,17 @@ def test_purge_leaves_nothing(debian: Machine, newer: str) -> None:
 
 
 def test_beside_an_installation_from_the_checkout_it_is_refused_in_words(
-    debian: Machine, newer: str
+    debian: Machine, project: str, newer: str
 ) -> None:
-    do(debian, f"cd {PROJECT} && ./dev install")
+    do(debian, f"cd {project} && ./dev install")
     assert "./dev uninstall" in fails(debian, f"apt-get install {newer}")
-    do(debian, f"cd {PROJECT} && ./dev uninstall")
+    do(debian, f"cd {project} && ./dev uninstall")
     # What it has kept is what the package ships: nobody is asked.
     do(debian, f"apt-get install {newer}")
     assert debian.run("localechoctl", "send", "stream", "hello") == "Hi, hello"
 
 
-def test_two_builds_give_the_same_bytes_and_lintian_is_content(debian: Machine) -> None:
-    do(debian, f"cd {PROJECT} && ./dev deb --check")
+def test_two_builds_give_the_same_bytes_and_lintian_is_content(
+    debian: Machine, project: str
+) -> None:
+    do(debian, f"cd {project} && ./dev deb --check")

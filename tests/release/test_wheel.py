@@ -15,6 +15,7 @@ from tests.system.machine import CHECKOUT, Machine
 
 ENVIRONMENT = "/srv/echo"
 SHARE = f"{ENVIRONMENT}/share"
+CHECKOUT_THERE = f"{HOME}/localechod"  # of `make_user`
 HEADERS = ("gcc", "pkg-config", "python3-dev", "libsystemd-dev")
 
 # What an ordinary user does with the commands: first without a daemon, then with their own.
@@ -204,13 +205,20 @@ def test_shells_and_man_find_what_is_in_the_environment(
     assert as_user(debian, f"{found} man -w localechoctl") == f"{SHARE}/man/man1/localechoctl.1"
 
 
-def test_uv_installs_the_commands(debian: Machine, artifacts: Artifacts) -> None:
+def test_uv_and_pip_install_the_commands_from_the_checkout_too(
+    debian: Machine, artifacts: Artifacts
+) -> None:
     provide(debian, "python3-venv")
     pip(debian, "install", "uv")
     debian.run("cp", f"{DIST}/{artifacts.wheel.name}", HOME)
-    as_user(debian, f"{ENVIRONMENT}/bin/uv tool install {HOME}/{artifacts.wheel.name}")
-    assert as_user(debian, "localechoctl --version") == f"localechoctl {artifacts.version}"
-    as_user(debian, f"{ENVIRONMENT}/bin/uv tool uninstall localechod")
+    uv = f"{ENVIRONMENT}/bin/uv tool"
+    said = f"localechoctl {artifacts.version}"
+    for source in (".", f"{HOME}/{artifacts.wheel.name}"):
+        as_user(debian, f"{uv} install {source}", CHECKOUT_THERE)
+        assert as_user(debian, "localechoctl --version") == said
+        as_user(debian, f"{uv} uninstall localechod")
+    as_user(debian, "python3 -m venv ~/own && ~/own/bin/pip -q install .", CHECKOUT_THERE)
+    assert as_user(debian, "own/bin/localechoctl --version") == said
 
 
 def test_under_systemd_it_says_what_is_missing(debian: Machine, artifacts: Artifacts) -> None:

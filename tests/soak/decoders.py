@@ -16,7 +16,8 @@ from localechod.control.wire import control_pb2 as pb
 from localechod.echo.persist.snapshot import SnapshotError, decode
 from localechod.echo.status import EndpointStatus
 from localechod.errors import ConfigError
-from localechod.framing import ChunkFramer, Framer, LineFramer, MessageTooLongError, RecordFramer
+from localechod.framing.framers import ChunkFramer, LineFramer, RecordFramer
+from localechod.framing.interface import Framer, MessageTooLongError
 from localechod.localsocket import diag, netlink
 
 

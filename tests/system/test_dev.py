@@ -12,7 +12,10 @@ $ localechoctl send stream hello
 Hi, hello
 
 $ localechoctl send datagram hello
-Hi, hello"""
+Hi, hello
+
+$ localechoctl explain stream
+"""
 
 
 def test_root_runs_it_as_an_account_that_is_there_already(machine: Machine) -> None:

@@ -66,6 +66,22 @@ def endpoint(name: str, state: str = "listening", **fields: Any) -> EndpointStat
     return EndpointStatus(**(values | fields))
 
 
+def about(**fields: Any) -> DaemonInfo:
+    """Return a daemon of which only what a test is about has to be named."""
+    values: dict[str, Any] = {
+        "version": "0.1.0",
+        "pid": 4242,
+        "user": "localecho",
+        "uid": 990,
+        "uptime_seconds": 192.5,
+        "config": "/etc/localechod/localechod.toml",
+        "runtime_dir": "/run/localechod",
+        "restart_needed": [],
+        "log_lines_left_out_total": 0,
+    }
+    return DaemonInfo(**(values | fields))
+
+
 class FakeSupervisor:
     """Endpoints that are only rows; `failures` are raised by the change of that name."""
 
@@ -135,14 +151,7 @@ class FakeDaemon:
         self.restart_needed: list[str] = []
 
     def info(self) -> DaemonInfo:
-        return DaemonInfo(
-            version="0.1.0",
-            pid=4242,
-            user="localecho",
-            uid=990,
-            uptime_seconds=192.5,
-            config="/etc/localechod/localechod.toml",
-            runtime_dir="/run/localechod",
+        return about(
             restart_needed=self.restart_needed,
             log_lines_left_out_total=self.supervisor.peer_log.left_out,
         )

@@ -163,7 +163,7 @@ def test_defaults_reach_every_endpoint_they_apply_to_and_no_other(tmp_path: Path
         ('framing = "record"\nprefix = "a\\u0000"', 'framing = "record" ends a message there'),
         (
             'framing = "record"\nrecord_size = 4',
-            "endpoints.x.record_size = 4: leaves no room after the prefix",
+            "endpoints.x.record_size = 4: leaves no space after the prefix",
         ),
         ("enabled = 1", "endpoints.x.enabled = 1: must be true or false"),
         ('log_messages = "yes"', 'endpoints.x.log_messages = "yes": must be true or false'),

@@ -260,3 +260,10 @@ def test_a_mistake_is_one_line(
     assert app.run(["sockets", *words]) == status
     (line,) = capsys.readouterr().err.splitlines()
     assert reason in line
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.svg").symlink_to("/dev/full")
+    assert app.run(["sockets", "--map", str(tmp_path / "m.svg")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device (28)" in line

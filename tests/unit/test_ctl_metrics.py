@@ -5,25 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from localechod.control.messages import ControlStatus, DaemonInfo, StatusReport
+from localechod.control.messages import ControlStatus, StatusReport
 from localechod.ctl import app
 from localechod.ctl.commands.metrics import as_openmetrics
-from tests.unit.control_fakes import endpoint, live
+from tests.unit.control_fakes import about, endpoint, live
 
 BIG = 2**64 - 1
 HOSTILE = 'a"b\\c\nd'
 
-ABOUT = DaemonInfo(
-    version="0.1.0",
-    pid=1,
-    user="localecho",
-    uid=990,
-    uptime_seconds=192.5,
-    config="",
-    runtime_dir="/run/localechod",
-    restart_needed=[],
-    log_lines_left_out_total=9,
-)
+ABOUT = about(log_lines_left_out_total=9)
 CONTROL = ControlStatus(connections=2, errors={"call_limit": 7})
 REPORT = StatusReport(
     ABOUT,

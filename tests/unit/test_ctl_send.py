@@ -8,9 +8,6 @@ import select
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,83 +16,9 @@ from localechod.ctl.app import run
 from localechod.localsocket.peer import credentials
 from tests.integration.harness import needs_root
 from tests.unit.elsewhere import far_server
+from tests.unit.send_servers import TYPES, Capture, greet, listening, receiving
 
 ROOT = Path(__file__).parents[2]
-TYPES = {
-    "stream": socket.SOCK_STREAM,
-    "datagram": socket.SOCK_DGRAM,
-    "seqpacket": socket.SOCK_SEQPACKET,
-}
-
-
-Capture = pytest.CaptureFixture[bytes]
-
-
-def greet(sock: socket.socket) -> None:
-    """Answer each read with a greeting, as the endpoints do."""
-    while data := sock.recv(65536):
-        sock.sendall(b"Hi, " + data)
-
-
-@contextmanager
-def listening(
-    path: Path, peer: Callable[[socket.socket], object] = greet, kind: str = "stream"
-) -> Iterator[str]:
-    """Serve one client after the other in a thread; yield the path."""
-    stop = threading.Event()
-    with socket.socket(socket.AF_UNIX, TYPES[kind]) as listener:
-        listener.bind(str(path))
-        path.chmod(0o666)
-        listener.listen()
-
-        def run() -> None:
-            while True:
-                client, _ = listener.accept()
-                with client:
-                    if stop.is_set():
-                        return
-                    peer(client)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        try:
-            yield str(path)
-        finally:
-            stop.set()
-            with socket.socket(socket.AF_UNIX, TYPES[kind]) as last:
-                last.connect(str(path))
-            thread.join(10)
-    assert not thread.is_alive()
-
-
-@contextmanager
-def receiving(
-    path: Path, answer: Callable[[bytes], bytes | None] = lambda text: b"Hi, " + text
-) -> Iterator[str]:
-    """Answer datagrams in a thread; None stays silent; yield the path."""
-    end = os.urandom(16)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(path))
-        path.chmod(0o666)
-
-        def run() -> None:
-            while True:
-                text, sender = sock.recvfrom(1 << 20)
-                if text == end:
-                    return
-                reply = answer(text)
-                if reply is not None:
-                    sock.sendto(reply, sender)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        try:
-            yield str(path)
-        finally:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-                last.sendto(end, str(path))
-            thread.join(10)
-    assert not thread.is_alive()
 
 
 def write_catalog(directory: Path, name: str, kind: str, path: str, framing: str) -> None:
@@ -451,114 +374,6 @@ def test_nothing_is_imported_once_another_user(kind: str, status: int, sockdir: 
         )
     assert done.stderr.count(b"\n") == (status != 0), done.stderr
     assert done.returncode == status
-
-
-def dribbling(sock: socket.socket) -> None:
-    """Answer byte by byte, also to who has heard enough."""
-    with suppress(ConnectionError):
-        while data := sock.recv(65536):
-            for byte in b"Hi, " + data:
-                sock.sendall(bytes([byte]))
-
-
-def babbling(sock: socket.socket) -> None:
-    """Never stop, and never come to an end of anything."""
-    sock.recv(65536)
-    with suppress(ConnectionError):
-        while True:
-            sock.sendall(b"x" * 65536)
-
-
-def chattering(sock: socket.socket) -> None:
-    """Send line after line for one message."""
-    sock.recv(65536)
-    with suppress(ConnectionError):
-        while True:
-            sock.sendall(b"line\n" * 1000)
-
-
-@pytest.mark.parametrize("framing", ["auto", "line", "chunk"])
-def test_a_reply_that_dribbles_in_is_shown_whole(
-    framing: str, sockdir: Path, capfdbinary: Capture
-) -> None:
-    """A chunk ends by its length only, so a greeting makes the reply end early."""
-    with listening(sockdir / "s", dribbling) as path:
-        assert run(["send", "--framing", framing, path, "a-message"]) == 0
-    out, err = capfdbinary.readouterr()
-    assert err == b""
-    assert out == b"Hi, a-message\n" or (framing == "chunk" and out.startswith(b"Hi, a-mes"))
-
-
-@pytest.mark.parametrize("kind", ["stream", "seqpacket"])
-def test_a_peer_that_dribbles_in_hex_is_understood(
-    kind: str, sockdir: Path, capfdbinary: Capture
-) -> None:
-    """Of packets each byte is a message; the first one is the reply."""
-    with listening(sockdir / "s", dribbling, kind) as path:
-        assert run(["send", "--hex", path, "ff"]) == 0
-    assert capfdbinary.readouterr().out == (b"48692c20ff\n" if kind == "stream" else b"48\n")
-
-
-@pytest.mark.parametrize("framing", ["auto", "line"])
-def test_a_reply_without_end_is_given_up(
-    framing: str, sockdir: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("localechod.ctl.send.conversation.LIMIT", 1 << 20)
-    with listening(sockdir / "s", babbling) as path:
-        assert run(["send", "--framing", framing, path, "x"]) == 1
-    out, err = capfdbinary.readouterr()
-    assert out == b""
-    assert err.decode() == (
-        f"receive failed: Message too long (90): {path}; the reply is longer than 1048576 bytes\n"
-    )
-
-
-def test_of_lines_without_end_the_first_is_the_reply(sockdir: Path, capfdbinary: Capture) -> None:
-    with listening(sockdir / "s", chattering) as path:
-        assert run(["send", path, "x"]) == 0
-    assert capfdbinary.readouterr() == (b"line\n", b"")
-
-
-@pytest.mark.parametrize("framing", ["line", "record"])
-def test_a_known_framing_waits_over_a_pause(
-    framing: str, sockdir: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half a reply is none, however long the other half takes, within the timeout."""
-    monkeypatch.setattr("localechod.ctl.send.conversation.PAUSE", 0.01)
-
-    def halting(sock: socket.socket) -> None:
-        text = sock.recv(65536)
-        sock.sendall(text[:2])
-        # Longer than the pause that would end a reply of an unknown framing.
-        select.select([sock], [], [], 0.2)
-        sock.sendall(text[2:])
-
-    with listening(sockdir / "s", halting) as path:
-        words = ["--framing", framing, "--record-size", "16"]
-        assert run(["send", *words, path, "whole"]) == 0
-    assert capfdbinary.readouterr() == (b"whole\n", b"")
-
-
-@pytest.mark.parametrize("framing", ["auto", "line", "record", "chunk"])
-def test_a_peer_that_closes_is_the_same_error_in_every_framing(
-    framing: str, sockdir: Path, capfdbinary: Capture
-) -> None:
-    with listening(sockdir / "s", lambda sock: sock.recv(65536)) as path:
-        assert run(["send", "--framing", framing, path, "x"]) == 1
-    assert b"server terminated prematurely" in capfdbinary.readouterr().err
-
-
-@pytest.mark.parametrize("framing", ["auto", "line", "record", "chunk"])
-def test_a_silent_peer_is_the_same_error_in_every_framing(
-    framing: str, sockdir: Path, capfdbinary: Capture
-) -> None:
-    def silent(sock: socket.socket) -> None:
-        while sock.recv(65536):
-            pass
-
-    with listening(sockdir / "s", silent) as path:
-        assert run(["send", "--timeout", "0.05", "--framing", framing, path, "x"]) == 1
-    assert b"no reply within 0.05 s; --timeout waits longer" in capfdbinary.readouterr().err
 
 
 @needs_root

@@ -1,48 +1,27 @@
 """localechoctl top: rates and queues from two samples, and a frame for any size of terminal."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from localechod.control.messages import ControlStatus, DaemonInfo, EndpointStatus, StatusReport
+from localechod.control.messages import ControlStatus, EndpointStatus, StatusReport
 from localechod.ctl import app
 from localechod.ctl.render import width
 from localechod.ctl.top import page
 from localechod.ctl.top.model import Frame, Sample, SocketQueue, frame
 from localechod.ctl.top.page import View, pressed
 from localechod.localsocket.diag import STATE_ESTABLISHED, DiagSocket
+from tests.unit.control_fakes import about, endpoint
 from tests.unit.explain_fakes import DOCKERD, SYSTEMD, listener
 
-DAEMON = DaemonInfo(
-    version="1.0",
-    pid=4,
-    user="localecho",
-    uid=9,
-    uptime_seconds=1.0,
-    config="",
-    runtime_dir="/run/localechod",
-    restart_needed=[],
-    log_lines_left_out_total=0,
-)
-ECHO = EndpointStatus(
-    name="stream",
-    type="stream",
-    state="listening",
-    path="/run/s",
-    mode="0666",
-    owner="root",
-    group="root",
-    framing="line",
-    connections=2,
-    accepted_total=3,
-    messages_total=100,
-    received_bytes_total=1000,
-    sent_bytes_total=2000,
-    errors={"idle_timeout": 1},
-)
+DAEMON = about()
+ECHO = endpoint("stream", messages_total=100, errors={"idle_timeout": 1})
 LINE = listener(inode=1, queue=5, backlog=4)
 CLIENT = listener(inode=3, name=None, peer=2, state=STATE_ESTABLISHED, queue=70)
 SERVER = replace(CLIENT, inode=2, peer=3, name=b"/run/docker.sock", queue=0)
@@ -63,7 +42,7 @@ def test_rates_are_differences_for_each_second() -> None:
     later = replace(
         ECHO,
         messages_total=140,
-        received_bytes_total=5000,
+        received_bytes_total=4050,
         errors={"idle_timeout": 1, "too_long": 6},
     )
     (row,) = frame(sample(10, ECHO), sample(14, later)).endpoints
@@ -233,6 +212,21 @@ def test_once_prints_a_frame(
     assert lines[0].startswith("localechoctl top, over 0.")
     assert lines[1].startswith("localechod is not running")
     assert [f"{sockdir}/s"] == [line.split()[-1] for line in lines if f"{sockdir}/s" in line]
+
+
+@pytest.mark.parametrize("option", ["--once", "--json"])
+def test_a_closed_pipe_ends_it_quietly(nowhere: list[str], option: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "localechod.ctl", *nowhere, option],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize(

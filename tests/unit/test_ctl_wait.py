@@ -79,17 +79,18 @@ def test_wait_continues_over_a_restart_of_the_daemon(path: Path) -> None:
 def test_a_timeout_names_the_endpoints_that_do_not_listen_and_their_state(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Long enough for an answer on a busy machine.
     with live(path) as daemon:
         daemon.do(daemon.supervisor.become, "stream", "failed")
         daemon.do(daemon.supervisor.become, "datagram", "stopped")
-        assert waiting(path, "--timeout", "0.2") == 1
-        assert waiting(path, "stream", "--timeout", "0.2") == 1
+        assert waiting(path, "--timeout", "1") == 1
+        assert waiting(path, "stream", "--timeout", "1") == 1
         daemon.supervisor.rows = {}
-        assert waiting(path, "--timeout", "0.2") == 1
+        assert waiting(path, "--timeout", "1") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "wait timed out after 0.2 s: stream is failed, datagram is stopped",
-        "wait timed out after 0.2 s: stream is failed",
-        "wait timed out after 0.2 s: no endpoints are configured",
+        "wait timed out after 1 s: stream is failed, datagram is stopped",
+        "wait timed out after 1 s: stream is failed",
+        "wait timed out after 1 s: no endpoints are configured",
     ]
 
 

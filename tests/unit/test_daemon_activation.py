@@ -15,7 +15,7 @@ from localechod.daemon.inherited import parse
 from localechod.daemon.restart import take_over
 from localechod.echo.binding import Owner
 from localechod.errors import UsageError
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from tests.unit.restart_fakes import Kept
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM

@@ -229,7 +229,7 @@ def test_the_rest_of_a_line_that_was_too_long_is_not_a_line() -> None:
 
 
 @ALL
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sizes=st.lists(st.integers(0, 50) | st.integers(ONE_PIECE - 100, LONG), max_size=9),
     cuts=st.lists(st.integers(0, 1 << 20), max_size=8),

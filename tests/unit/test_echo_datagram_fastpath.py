@@ -376,7 +376,7 @@ def test_a_size_that_fits_no_buffer_is_refused(
 
 
 @compiled
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=10))
 def test_bytes_come_back_as_they_were_sent(messages: list[bytes]) -> None:
     with (

@@ -25,7 +25,7 @@ from localechod.echo.stream.endings import READ_SIZE
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.errors import ConfigError
-from localechod.framing import LineFramer
+from localechod.framing.framers import LineFramer
 
 pytestmark = pytest.mark.skipif(not fastpath.COMPILED, reason="the compiled part is not there")
 
@@ -347,7 +347,7 @@ def test_no_reference_is_leaked_or_released_too_early(stages: Stages) -> None:
     assert counts == [sys.getrefcount(each) for each in held]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([b"", b"a", b"bc\n", b"\n\n", b"def\ng", b"h" * 300 + b"\n"])),
     st.sampled_from(["", "> "]),

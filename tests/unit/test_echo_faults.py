@@ -1,16 +1,18 @@
 """Endpoints with faults over a restart and a crash, and beside the settings of all endpoints."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from localechod import config
 from localechod.config.faults import Faults
-from localechod.echo.fault_plan import decide
 from localechod.echo.persist import crash_keep
 from localechod.echo.supervisor import Supervisor
+from localechod.fault_plan import decide
 from tests.unit.restart_fakes import Kept, live
 
 ENDPOINT = '[endpoints.a]\ntype = "{}"\nprefix = ""\nfaults = {{ {} }}\n{}'
@@ -165,3 +167,64 @@ def test_a_restart_sends_late_replies_to_datagrams_at_once(sockdir: Path, store:
 
         live(store, sockdir, ENDPOINT.format("datagram", "delay = 3600", ""), act)
         assert [sock.recv(100) for _ in range(3)] == [b"0", b"1", b"2"]
+
+
+@CONNECTED
+def test_an_endpoint_about_to_die_lives_on_without_the_fault(
+    sockdir: Path, store: Kept, kind: str, client: Callable[[], socket.socket]
+) -> None:
+    async def act(supervisor: Supervisor) -> None:
+        sock = client()
+        sock.send(b"last\n")
+        await received(supervisor, 1)  # its reply is late, so the endpoint has not died yet
+        change(supervisor, sockdir, dying, ENDPOINT.format(kind, "", ""))
+        sock.close()
+        while supervisor.status()[0].connections:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+        assert await ask(client(), b"one\n") == b"one\n"
+        assert supervisor.status()[0].faults_total == {"delay": 1}
+
+    dying = ENDPOINT.format(kind, "die_after = 1, delay = 3600", "")
+    live(store, sockdir, dying, act)
+
+
+@CONNECTED
+def test_a_connection_that_is_never_read_counts_once_over_reloads(
+    sockdir: Path, store: Kept, kind: str, client: Callable[[], socket.socket]
+) -> None:
+    texts = [ENDPOINT.format(kind, f"never_read = true, seed = {seed}", "") for seed in range(4)]
+
+    async def act(supervisor: Supervisor) -> None:
+        client()
+        while not supervisor.status()[0].faults_total:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+        for before, after in itertools.pairwise(texts):
+            change(supervisor, sockdir, before, after)
+        assert supervisor.status()[0].faults_total == {"never_read": 1}
+
+    live(store, sockdir, texts[0], act)
+
+
+def test_a_datagram_endpoint_about_to_die_lives_on_without_the_fault(
+    sockdir: Path, store: Kept
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.bind(str(sockdir / "client"))
+
+        async def act(supervisor: Supervisor) -> None:
+            sock.connect(str(sockdir / "a.sock"))
+            sock.send(b"last")
+            await received(supervisor, 1)
+            change(supervisor, sockdir, dying, ENDPOINT.format("datagram", "", ""))
+            assert await ask(sock, b"one") == b"one"
+            assert supervisor.status()[0].faults_total == {"delay": 1}
+
+        dying = ENDPOINT.format("datagram", "die_after = 1, delay = 3600", "")
+        live(store, sockdir, dying, act)
+
+
+def change(supervisor: Supervisor, directory: Path, before: str, after: str) -> None:
+    """Reload, from one configuration to another."""
+    old, new = (config.parse(f"version = 1\n{text}", directory, "test") for text in (before, after))
+    supervisor.apply(config.compare(old, new), new)

@@ -9,7 +9,6 @@ from tests.unit.test_imports import ROOT, imported
 FLOORS = [
     [
         "descriptors",
-        "fault_plan",
         "identity",
         "lifecycle",
         "limits",

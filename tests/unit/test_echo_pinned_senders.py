@@ -201,3 +201,34 @@ def test_a_user_whose_paths_take_long_gets_a_few_replies_in_a_turn_and_a_share_o
             pins.handle(names[-1], ME, 0.0)
         pins.handle(names[-1], ME, 1.0)
     pins.close()
+
+
+@pytest.mark.parametrize("detour", [False, True], ids=["directly", "by a link"])
+def test_no_path_leads_through_a_descriptor_of_the_service(
+    pins: PinnedSenders, sockdir: Path, detour: bool
+) -> None:
+    """A client may have passed it, and the client's own file system need never answer."""
+    directory = os.open(sockdir, os.O_PATH | os.O_DIRECTORY)
+    with bound(sockdir / "me"), ExitStack() as closing:
+        closing.callback(os.close, directory)
+        path = Path(f"/proc/self/fd/{directory}")
+        if detour:
+            (sockdir / "link").symlink_to(path)
+            path = sockdir / "link"
+        with pytest.raises(OSError, match="Too many levels") as caught:
+            pins.handle(str(path / "me"), ME, 0.0)
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_nor_does_a_later_look_at_a_known_path(pins: PinnedSenders, sockdir: Path) -> None:
+    path = sockdir / "names" / "me"
+    path.parent.mkdir()
+    with bound(path), ExitStack() as closing:
+        pins.handle(str(path), ME, 0.0)
+        path.parent.rename(sockdir / "moved")
+        directory = os.open(sockdir / "moved", os.O_PATH | os.O_DIRECTORY)
+        closing.callback(os.close, directory)
+        path.parent.symlink_to(f"/proc/self/fd/{directory}")
+        with pytest.raises(OSError, match="Too many levels") as caught:
+            pins.handle(str(path), ME, 10.0)
+    assert caught.value.errno == errno.ELOOP

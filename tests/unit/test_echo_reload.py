@@ -12,7 +12,7 @@ from localechod.echo import reload
 from localechod.echo.binding import Owner, open_socket
 from localechod.echo.endpoint import Endpoint
 from localechod.echo.supervisor import Supervisor
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from tests.unit.restart_fakes import Kept, live
 
 

@@ -16,7 +16,8 @@ from localechod.echo.persist.crash_slots import (
     SlotRecord,
 )
 from localechod.echo.stream.resync import ResyncFramer, go_on, rest
-from localechod.framing import ChunkFramer, Framer, LineFramer, RecordFramer
+from localechod.framing.framers import ChunkFramer, LineFramer, RecordFramer
+from localechod.framing.interface import Framer
 
 
 def config(framing: str, record_size: int = 8) -> EndpointConfig:

@@ -173,7 +173,7 @@ OTHERS = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     st.lists(st.one_of(OTHERS, RETURNS), max_size=12),
     st.lists(RETURNS, min_size=3, max_size=3),

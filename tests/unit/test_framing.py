@@ -6,16 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localechod.framing import (
-    ChunkFramer,
-    Framer,
-    LineFramer,
-    MessageTooLongError,
-    Pieces,
-    RecordFramer,
-    encode,
-    take,
-)
+from localechod.framing.framers import ChunkFramer, LineFramer, RecordFramer
+from localechod.framing.interface import Framer, MessageTooLongError
+from localechod.framing.messages import encode, take
+from localechod.framing.pieces import Pieces
 
 LIMIT = 12
 PREFIX = b"Hi, "

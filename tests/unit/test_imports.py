@@ -14,6 +14,7 @@ FLOORS = [
     ["localsocket"],
     ["host"],
     ["framing", "config"],
+    ["fault_plan"],
     ["explain", "bench", "tap"],
     ["echo"],
     ["control"],

@@ -11,7 +11,8 @@ import pytest
 from localechod.errors import SocketError
 from localechod.localsocket.address import Address
 from localechod.localsocket.adopt import adopt, close_and_remove
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Bound, Request
 
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
 

@@ -1,89 +1,29 @@
-"""Bind, own, then open: owner and mode at every instant, and no file after a failure."""
+"""Bind, own, then open: owner and mode at every instant."""
 
 import errno
 import os
-import resource
 import socket
 import stat
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import localechod
-from localechod.errors import SocketError
 from localechod.localsocket import bind as bind_module
 from localechod.localsocket import diag, netlink, stale
 from localechod.localsocket.address import Address
-from localechod.localsocket.bind import Bound, Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Bound, Request
 from localechod.localsocket.entry import DirectoryEntry, PinnedEntry
 from tests.integration.harness import needs_root
+from tests.unit.bind_requests import NOBODY, as_nobody, refused, request
 
-SOURCE = str(Path(localechod.__file__).parents[1])
-NOBODY = 65534
 TYPES = [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET]
-
-
-def request(
-    path: Path | str,
-    type_: int = socket.SOCK_STREAM,
-    *,
-    mode: int = 0o640,
-    uid: int = -1,
-    gid: int = -1,
-) -> Request:
-    return Request(Address.parse(str(path)), type_, mode, uid, gid, backlog=5)
-
-
-def refused(asked: Request) -> SocketError:
-    """Return the error of a bind that must fail; it must not leak a descriptor either."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(SocketError) as caught:
-        bind(asked)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-    return caught.value
 
 
 def finish(bound: Bound) -> None:
     bound.sock.close()
     bound.remove()
-
-
-def as_nobody(code: str, *arguments: object) -> None:
-    """Run code as nobody, in a process that began as root and imported everything before."""
-    begin = f"""
-        import errno, os, socket, stat, sys
-        from pathlib import Path
-        from localechod.errors import SocketError
-        from localechod.localsocket.address import Address
-        from localechod.localsocket.bind import Request, bind
-        def request(path, **changes):
-            return Request(Address.parse(str(path)), **(
-                dict(type=socket.SOCK_STREAM, mode=0o600, uid=-1, gid=-1, backlog=5) | changes))
-        def drop():
-            os.setgroups([])
-            os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-            os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
-    """
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            textwrap.dedent(begin) + textwrap.dedent(code),
-            *map(str, arguments),
-        ],
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    if done.returncode == 77:
-        pytest.skip("no mount namespace to be had here")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -131,14 +71,14 @@ def test_the_file_is_created_with_mode_0_and_opened_last_whatever_the_umask(
 
         monkeypatch.setattr(bind_module, step, watched)
 
-    for step in ("_pin_own", "_set_owner", "_listen"):
+    for step in ("_pin_own", "set_owner", "_listen"):
         watch(step)
     before = os.umask(umask)
     try:
         bound = bind(request(path, type_, mode=0o666))
     finally:
         os.umask(before)
-    assert seen == [("_pin_own", 0, False), ("_set_owner", 0, False), ("_listen", 0o666, False)]
+    assert seen == [("_pin_own", 0, False), ("set_owner", 0, False), ("_listen", 0o666, False)]
     finish(bound)
 
 
@@ -315,107 +255,6 @@ def test_without_the_kernel_list_binding_still_works(
     finish(bind(request(sockdir / "s")))
 
 
-@pytest.mark.parametrize(
-    ("below", "number", "hint"),
-    [
-        ("none/deep/s", errno.ENOENT, "directory {}/none does not exist: create it"),
-        ("file/s", errno.ENOTDIR, "{}/file is a regular file, not a directory"),
-        ("link/s", errno.ENOENT, "{}/link is a symbolic link to a missing target: create it"),
-    ],
-)
-def test_the_hint_names_the_broken_directory(
-    sockdir: Path, below: str, number: int, hint: str
-) -> None:
-    (sockdir / "file").touch()
-    (sockdir / "link").symlink_to("nowhere")
-    error = refused(request(sockdir / below))
-    assert (error.action, error.errno) == ("bind", number)
-    assert error.hint == hint.format(sockdir)
-
-
-@needs_root
-def test_a_read_only_directory_is_recognized(sockdir: Path) -> None:
-    as_nobody(
-        """
-        import ctypes
-        libc = ctypes.CDLL(None)
-        CLONE_NEWNS, MS_RDONLY, MS_PRIVATE_REC = 0x20000, 1, 0x44000
-        directory = sys.argv[1]
-        if (
-            libc.unshare(CLONE_NEWNS)
-            or libc.mount(None, b"/", None, MS_PRIVATE_REC, None)
-            or libc.mount(b"tmpfs", directory.encode(), b"tmpfs", MS_RDONLY, None)
-        ):
-            sys.exit(77)
-        try:
-            bind(request(directory + "/s"))
-        except SocketError as error:
-            assert (error.action, error.errno) == ("bind", errno.EROFS), error
-            assert f"add ReadWritePaths={directory} to the unit" in error.hint, error
-        else:
-            raise AssertionError("it was writable")
-        """,
-        sockdir,
-    )
-
-
-def test_an_impossible_type_fails_at_socket(sockdir: Path) -> None:
-    error = refused(request(sockdir / "s", 99))
-    assert (error.action, error.path) == ("socket", f"{sockdir}/s")
-
-
-def test_a_failed_listen_removes_the_file(sockdir: Path) -> None:
-    # For SOCK_RAW, AF_UNIX creates a datagram socket, which cannot listen.
-    error = refused(request(sockdir / "s", socket.SOCK_RAW))
-    assert (error.action, error.errno) == ("listen", errno.EOPNOTSUPP)
-    assert list(sockdir.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("number", "hint"),
-    [
-        (errno.ENOENT, "owner and mode are set through /proc: mount it"),
-        (errno.EPERM, "CAP_FOWNER"),
-        (errno.EIO, ""),
-    ],
-)
-def test_a_failed_chmod_removes_the_file(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
-) -> None:
-    def chmod(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "chmod", chmod)
-    error = refused(request(sockdir / "s"))
-    assert (error.action, error.errno) == ("chmod", number)
-    assert hint in error.hint
-    assert list(sockdir.iterdir()) == []
-
-
-def test_without_proc_the_hint_for_chown_is_to_mount_it(
-    sockdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PinnedEntry, "handle", "/nonexistent/fd")
-    error = refused(request(sockdir / "s", uid=os.geteuid() + 1))
-    assert (error.action, error.errno) == ("chown", errno.ENOENT)
-    assert "/proc" in error.hint
-
-
-def test_running_out_of_descriptors_leaves_no_file(sockdir: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    # Enough descriptors for the directory and the socket, but not for pinning the new file.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 2, hard))
-    try:
-        with pytest.raises(SocketError) as caught:
-            bind(request(sockdir / "s"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (caught.value.action, caught.value.errno) == ("bind", errno.EMFILE)
-    assert list(sockdir.iterdir()) == []
-
-
 @needs_root
 def test_an_ordinary_user_can_bind_with_their_own_ids(sockdir: Path) -> None:
     os.chown(sockdir, NOBODY, NOBODY)
@@ -456,69 +295,4 @@ def test_a_file_of_root_stays_where_the_service_user_may_not_remove_it(
         """,
         sockdir,
     )
-    assert (sockdir / "s").is_socket()
-
-
-@needs_root
-def test_the_hint_names_the_missing_permission_and_the_directory(sockdir: Path) -> None:
-    (sockdir / "closed").mkdir(mode=0o700)
-    (sockdir / "closed" / "in").mkdir()
-    as_nobody(
-        """
-        drop()
-        for below, hint in (
-            ("s", "run as a user who may write to {} (drwxr-xr-x root root)"),
-            ("closed/in/s", "run as a user who may enter {}/closed (drwx------ root root)"),
-            ("closed/s", "run as a user who may enter {}/closed (drwx------ root root)"),
-        ):
-            try:
-                bind(request(f"{sys.argv[1]}/{below}"))
-            except SocketError as error:
-                assert str(error).startswith("bind failed: Permission denied (13)"), error
-                assert error.hint == hint.format(sys.argv[1]), error
-                assert error.exit_status == 4
-            else:
-                raise AssertionError(below)
-        """,
-        sockdir,
-    )
-
-
-def test_only_our_own_file_is_removed(sockdir: Path) -> None:
-    path = sockdir / "s"
-    bound = bind(request(path))
-    path.unlink()
-    other = bind(request(path))
-    assert not bound.remove()
-    assert path.is_socket()
-    assert other.remove()
-    assert not path.exists()
-    bound.close()
-    other.close()
-
-
-def test_remove_after_close_is_safe_and_a_second_remove_does_nothing(sockdir: Path) -> None:
-    bound = bind(request(sockdir / "s"))
-    bound.sock.close()
-    assert bound.remove()
-    assert not bound.remove()
-    assert list(sockdir.iterdir()) == []
-
-
-def test_close_keeps_the_file_for_a_later_process_and_leaks_no_descriptor(sockdir: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    bound = bind(request(sockdir / "s"))
-    bound.close()
-    bound.close()
-    assert (sockdir / "s").is_socket()
-    assert not bound.remove()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-def test_the_file_of_an_activated_socket_is_never_removed(sockdir: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(sockdir / "s"))
-        inherited = Bound(sock, Address.parse(str(sockdir / "s")))
-        assert inherited.identity is None
-        assert not inherited.remove()
     assert (sockdir / "s").is_socket()

@@ -102,7 +102,8 @@ import errno, os, socket, subprocess, sys
 from localechod.errors import SocketError
 from localechod.localsocket import diag
 from localechod.localsocket.address import Address
-from localechod.localsocket.bind import Request, bind
+from localechod.localsocket.bind import bind
+from localechod.localsocket.bound import Request
 from localechod.localsocket.entry import DirectoryEntry
 root = sys.argv[1]
 for command in (

@@ -44,7 +44,7 @@ def check(
 ) -> None:
     """Validate a configuration file; this needs no daemon and changes nothing.
 
-    Exit status 78 if the file is invalid, with one line for each mistake.
+    If the file is invalid, it prints a line for each mistake; the exit status is 78.
 
     Example:
         localechoctl config check /etc/localechod/localechod.toml

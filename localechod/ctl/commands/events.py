@@ -36,8 +36,8 @@ def events(
 ) -> None:
     """Show past events: changes of state, refused peers, errors, reloads.
 
-    With --follow, new events as well, also after a restart of the daemon. Non-administrators do
-    not see events about other users.
+    With --follow it shows new events as well, also after a restart of the daemon.
+    Non-administrators do not see events about other users.
 
     Examples:
         localechoctl events

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from localechod.control.catalog import CatalogEntry
 from localechod.ctl import render
 from localechod.ctl.completion import endpoint_names
 from localechod.ctl.options import Options
+from localechod.ctl.patience import within
 from localechod.ctl.target import endpoints, find, read_address
 from localechod.errors import LocalechodError, UsageError
 from localechod.explain import report as answer
@@ -29,6 +31,7 @@ _COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 _RESULT, _NAME = 7, 10  # the longest result, the longest name of a check
 _INDENT = 9  # of the verdict and the remedy, whose labels are shorter
 _NARROWEST = 60
+_PATIENCE = 10.0  # seconds for one socket; systemctl has five of them
 _LARGEST_PID = 1 << 22  # proc_sys_kernel(5): pid_max
 
 
@@ -90,8 +93,8 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """Show why a client can or cannot connect to any local socket.
 
     Each line is one check, in the order of the kernel's own; then come the verdict and a remedy.
-    Without a target, it checks the control socket and every endpoint, also with the daemon down,
-    and shows the control socket and the endpoints that do not accept a connect.
+    Without a target, it checks the control socket and every endpoint, also with the daemon down.
+    It then shows the control socket, and those endpoints that do not accept a connect.
 
     Exit status: 0 a client can connect; 1 it cannot; 5 unknown, as a check could not be made;
     6 it should be able to, unless a rule forbids it that could not be read.
@@ -103,13 +106,15 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """
     if filters and pid is None:
         raise UsageError("--filters: no process is given", "use it with --pid")
-    client = _client(user, pid)
     asked = TYPES[kind] if kind else None
     sockets = _all(ctx.obj) if target is None else [_named(target, ctx.obj)]
-    reports = [
-        (each, answer.explain(_question(each, asked, client, pid, filters), probing=probe))
-        for each in sockets
-    ]
+
+    def answers() -> Iterator[Report]:
+        client = _client(user, pid)
+        for each in sockets:
+            yield answer.explain(_question(each, asked, client, pid, filters), probing=probe)
+
+    reports = list(zip(sockets, _answered(answers), strict=True))
     if target is None:
         # The control socket is always shown, because every other command depends on it.
         reports = [each for each in reports if each[1].exit_status != CAN or each[0].is_control]
@@ -120,6 +125,24 @@ def explain(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         render.emit("\n\n".join(as_text(report, each.name) for each, report in reports))
     statuses = {report.exit_status for _, report in reports}
     raise typer.Exit(next((each for each in (CANNOT, UNKNOWN, LIKELY) if each in statuses), CAN))
+
+
+def _answered(answers: Callable[[], Iterator[Report]]) -> Iterator[Report]:
+    """Yield the answers.
+
+    Raises:
+        LocalechodError: a file system does not answer.
+    """
+    try:
+        yield from within(_PATIENCE, answers)
+    except TimeoutError:
+        stuck = LocalechodError(
+            f"explain failed: a file system has not answered in {_PATIENCE:g} s",
+            "it is on the path, or of a process that listens under this name: localechoctl "
+            "sockets PATTERN names these",
+        )
+        stuck.exit_status = UNKNOWN
+        raise stuck from None
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -39,12 +39,12 @@ def peers(
 ) -> None:
     """Show the connected peers of localechod's endpoints, of any local socket, or of a process.
 
-    Of an endpoint, the daemon tells its peers; non-administrators see only their own connections.
-    Pid and user are those of the time when the peer connected, from the kernel. The pid is 0 where
-    the daemon cannot see it. The command is looked up now; it is unknown where the process has
-    ended or is hidden, or where the daemon runs in another container.
+    The peers of an endpoint come from the daemon; non-administrators see only their own
+    connections. Pid and user are the kernel's, of the time when the peer connected. The pid is 0
+    where the daemon cannot see it. The command is looked up now; it is unknown where the process
+    has ended or is hidden, or where the daemon runs in another container.
 
-    Of a path, of @NAME or with --pid, the kernel tells the connections, and the processes are those
+    With a path, @NAME or --pid, the connections come from the kernel, and the processes are those
     that hold them now. TO-SERVER and TO-CLIENT are the bytes that are not read yet; UNREAD and SENT
     are those that the process, and its peer, has not read. A waiting connection is not accepted
     yet; one that is passed on is held by a process that does not listen, or by several. Senders

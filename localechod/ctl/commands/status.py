@@ -34,7 +34,7 @@ def status(
 ) -> None:
     """Show the daemon and its endpoints.
 
-    Exit status 1 if a named endpoint does not listen, 3 if the daemon does not run.
+    The exit status is 1 if a named endpoint does not listen, and 3 if the daemon does not run.
 
     Examples:
         localechoctl status

@@ -3,7 +3,7 @@
 import os
 import socket
 import stat
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,14 @@ from localechod.localsocket.address import Address
 from localechod.localsocket.entry import diag_identity
 from localechod.localsocket.types import TYPES
 from localechod.tap import listening, session
+from localechod.tap.direction import plain
 from localechod.tap.display import Display, Style
 from localechod.tap.pcapng import Capture
 from localechod.tap.record import Recorder
 from localechod.text import escape
+
+if TYPE_CHECKING:
+    from localechod.tap.faults import RelayFaults
 
 
 def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -51,6 +55,10 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         str | None,
         typer.Option(metavar="PATH", help="Do not supervise the command: listen at this new path."),
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A fault of the replies; may be given repeatedly."),
+    ] = None,
 ) -> None:
     """Run a command and show what passes between it and a local socket.
 
@@ -66,11 +74,18 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     Where the kernel refuses the supervision, --listen PATH makes a socket that leads to TARGET, and
     the command, or any program, is told to use that. Without a COMMAND, it ends with Ctrl-C.
 
+    --fault KEY=VALUE makes replies late, cut, lost or the last, so that the command meets a bad
+    server: delay, jitter, pieces, pause, truncate, close_after, reset_after, close_on_accept,
+    reset_on_accept, never_read, never_reply, half_close, drop, duplicate, reorder, corrupt,
+    refuse_descriptors, seed. They are those of an endpoint, see localechod.toml(5). A reply is what
+    is read from the server at once. The faults that were done are counted at the end.
+
     The file of --write holds all bytes, passwords too; only its owner can read it.
 
     Examples:
         localechoctl tap stream -- localechoctl send stream hello
         localechoctl tap --hex /run/docker.sock -- docker ps
+        localechoctl tap --fault truncate=3 stream -- localechoctl send stream hello
         localechoctl tap --write x.pcapng --for http /run/docker.sock -- docker ps
     """
     chosen = [style for style, wanted in _styles(lines, hexadecimal, quiet) if wanted]
@@ -83,17 +98,26 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     found = resolve(target, ctx.obj)
     known = kind or found.type
     type_ = TYPES[known] if known else _type(found.address)
-    if listen is not None and type_ == socket.SOCK_DGRAM:
-        raise UsageError("--listen is for streams and seqpacket", "leave it out for a datagram")
+    faults = _faults(fault, type_) if fault else None
     capture = None if write is None else _capture(write, found.address, dissector)
     recorder = Recorder(Display(chosen[0] if chosen else Style.SHORT), capture)
+    directions = faults.directions if faults else plain
     if listen is None:
-        status = session.run(found.address, type_, command or (), recorder)
+        status = session.run(found.address, type_, command or (), recorder, directions)
     else:
         listener = listening.listen(Address.checked(read_address(listen)), type_)
-        status = listening.run(found.address, listener, command or (), recorder)
+        status = listening.run(found.address, listener, command or (), recorder, directions)
     recorder.close()
+    if faults:
+        recorder.display.say(f"tap: faults done: {faults}")
     raise typer.Exit(status)
+
+
+def _faults(settings: list[str], type_: int) -> "RelayFaults":
+    # 25 ms, for this option alone.
+    from localechod.tap.faults import RelayFaults, read  # noqa: PLC0415
+
+    return RelayFaults(read(settings, type_))
 
 
 def _styles(lines: bool, hexadecimal: bool, quiet: bool) -> list[tuple[Style, bool]]:

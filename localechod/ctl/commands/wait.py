@@ -40,7 +40,7 @@ def wait(
 ) -> None:
     """Wait until endpoints listen; the daemon need not run yet.
 
-    Exit status 1 after the timeout, with the state of the endpoints that do not listen.
+    After the timeout it prints the state of the endpoints that do not listen; the exit status is 1.
 
     Example:
         localechoctl wait stream --timeout 10 && localechoctl send stream hello

@@ -18,6 +18,9 @@ LIBRARY_VERSION = "3.35.0"
 LIBRARY_SHA256 = "71fa9ebec21a7ca2c40cff6aacc30d1f6464e363662ad4b2c197e1adc770cd94"
 """Of dist/cytoscape.min.js in the npm package of that version."""
 
+SCRIPTS = ("facts.js", "elements.js", "layout.js", "details.js", "drawing.js", "controls.js")
+"""The parts of the program; in this order they are one script of the page."""
+
 _HERE = Path(__file__).parent
 
 
@@ -27,7 +30,8 @@ def write(found: HostMap) -> str:
     A browser runs the two scripts with these checksums and no other, and loads nothing
     (Content-Security-Policy), whatever a name contains.
     """
-    library, program = _part(LIBRARY), _part("page.js")
+    library = _part(LIBRARY)
+    program = "\n".join(_part(f"scripts/{name}") for name in SCRIPTS)
     policy = (
         f"default-src 'none'; script-src {_checksum(library)} {_checksum(program)}; "
         "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

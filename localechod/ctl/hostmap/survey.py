@@ -8,7 +8,7 @@ from localechod.ctl.hostmap import stuck
 from localechod.ctl.hostmap.model import Facts
 from localechod.ctl.listing import all_sockets, uninspected
 from localechod.explain import netns
-from localechod.explain.liveness import PAUSE, Process, process
+from localechod.explain.liveness import PAUSE, Process, process, stopped
 from localechod.explain.processes import processes_of
 from localechod.localsocket.diag import DiagSocket
 from localechod.text import escape
@@ -38,14 +38,16 @@ def gather() -> Facts:
 def _stuck(sockets: Mapping[int, DiagSocket], pids: Mapping[int, list[int]]) -> stuck.Stuck:
     waiting = {each.inode for each in stuck.suspects(sockets.values())}
     holders = {inode: pids[inode] for inode in waiting}
-    first = stuck.Look(sockets, _processes({pid for some in holders.values() for pid in some}))
+    servers = {pid for some in holders.values() for pid in some}
+    first = stuck.Look(sockets, _processes(servers))
     later: Mapping[int, DiagSocket] = {}
     if waiting:
         time.sleep(PAUSE)
         later = _by_inode(all_sockets()[0])
-    # The second look is at all processes: a stopped one need not have a queue.
-    everybody = _processes({pid for some in pids.values() for pid in some})
-    return stuck.find(first, stuck.Look(later, everybody), holders)
+    # A stopped process need not have a queue: the state of all others is read as well.
+    others = {pid for some in pids.values() for pid in some} - servers
+    second = _processes(servers) | {pid: Process(pid, stopped(pid)) for pid in others}
+    return stuck.find(first, stuck.Look(later, second), holders)
 
 
 def _by_inode(namespaces: Namespaces) -> dict[int, DiagSocket]:

@@ -8,7 +8,7 @@ import errno
 from typing import Protocol
 
 from localechod.errors import SocketError, UsageError
-from localechod.framing import encode, take
+from localechod.framing.messages import encode, take
 
 RECORD = 4096
 """Bytes of a record of the tutorial's programs (MAXLINE)."""

@@ -40,7 +40,8 @@ def run(sampler: Sampler, interval: float, terminal: str) -> None:
 
     Raises:
         UsageError: curses knows no such terminal.
-        SystemExit: SIGTERM ended it; the terminal is as before.
+        SystemExit: SIGTERM ended it, and the terminal is as before; or SIGHUP, as the terminal is
+            gone.
         LocalechodError: the kernel's list of sockets could not be read.
     """
     locale.setlocale(locale.LC_ALL, "")
@@ -49,7 +50,8 @@ def run(sampler: Sampler, interval: float, terminal: str) -> None:
     except curses.error:
         cause = f"unknown terminal: TERM={escape(terminal)}"
         raise UsageError(cause, "set TERM, or use --once") from None
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # also where a parent has ignored it
+        signal.signal(number, _end)
     for name in ("LINES", "COLUMNS"):
         os.environ.pop(name, None)  # curses prefers them to the terminal's size, which may change
     curses.set_escdelay(_ESCAPE_MILLISECONDS)
@@ -86,7 +88,7 @@ class _Screen:
         _ignoring_errors(lambda: curses.curs_set(0))
         self._styles["dim"] = curses.A_DIM
         self._styles["bad"] = curses.A_BOLD
-        if curses.has_colors():
+        if curses.has_colors() and not os.environ.get("NO_COLOR"):
             curses.use_default_colors()
             curses.init_pair(1, curses.COLOR_RED, -1)
             self._styles["bad"] = curses.color_pair(1)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from localechod.echo.counters import Counters
-from localechod.echo.fault_plan import decide
 from localechod.echo.faults import EndpointFaults
 from localechod.echo.reasons import Reason
+from localechod.fault_plan import decide, with_held
 from localechod.limits import DELAYED_BYTES, DELAYED_OVERHEAD
 
 # Replies sent in one turn, at most, so that they delay no other endpoint for long.
@@ -82,11 +82,7 @@ class FaultyReplies:
         pid, uid, _gid = reply.peer
         for fault in outcome.done:
             faults.done(fault, 0, self._messages, pid, uid)
-        replies = [reply._replace(data=data) for data in outcome.replies]
-        if self._held is not None and outcome.held is None and replies:
-            replies[-1] = self._held
-        if outcome.held != held:
-            self._held = None if outcome.held is None else reply._replace(data=outcome.held)
+        replies, self._held = with_held(outcome, self._held, lambda data: reply._replace(data=data))
         for each in replies:
             if outcome.wait:
                 self._delay(each, outcome.wait)

@@ -6,8 +6,9 @@ which would take the message as the service's own, or an echo's, which would ans
 file at the path is pinned by an O_PATH descriptor (of a symbolic link, the link itself), and has to
 be owned by the user who sent the datagram.
 
-A pinned file is used for the next datagram too. Until then the path may lead elsewhere: lstat(2) is
-cheaper than a new descriptor, and is omitted within a millisecond of the last check.
+A pinned file is used for the next datagram too. Until then the path may lead elsewhere: it is
+looked up again, but not within a millisecond of the last time. lstat(2) would be cheaper, but would
+follow a link to a descriptor of this process (`localsocket/pin.py`).
 
 A path can take ten milliseconds to look up: forty symbolic links of four kilobytes each. So
 look-ups are timed: a user gets no more replies in the same turn after long ones, and long ones take
@@ -26,6 +27,7 @@ from msgspec import Struct
 
 from localechod.accounts import identifies
 from localechod.echo.datagram.proof_budget import ProofBudget
+from localechod.localsocket.pin import pin
 
 # Pinned files at most: each takes a descriptor, of which clients need the rest.
 _MOST = 64
@@ -138,7 +140,7 @@ class PinnedSenders:
     def _is_current(self, pinned: _PinnedFile, path: str, now: float) -> bool:
         """Check a pinned file; unpin it if its path leads to another file, or its owner changed."""
         with suppress(OSError):
-            status = os.lstat(path)
+            status = _status(path)
             if (status.st_dev, status.st_ino) == pinned.identity and status.st_uid == pinned.uid:
                 pinned.seen = now
                 return True
@@ -159,14 +161,13 @@ class PinnedSenders:
         return pinned
 
     def _open(self, path: str) -> int:
-        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(path, flags)
+            descriptor = pin(path)
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE} or not self._files:
                 raise
             self.close()
-            descriptor = os.open(path, flags)
+            descriptor = pin(path)
         return descriptor
 
     def _unpin_unused(self) -> None:
@@ -174,3 +175,11 @@ class PinnedSenders:
         for path in [path for path, pinned in self._files.items() if pinned.seen <= due]:
             self.forget(path)
         self._sweep = self._loop.call_later(_IDLE, self._unpin_unused) if self._files else None
+
+
+def _status(path: str) -> os.stat_result:
+    descriptor = pin(path)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

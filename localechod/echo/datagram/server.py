@@ -22,7 +22,7 @@ from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Datagram
 from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
 from localechod.localsocket.peer import Credentials
 from localechod.localsocket.rights import allow_descriptors, control
 

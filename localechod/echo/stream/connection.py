@@ -24,9 +24,9 @@ from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.buffers import BufferBudget, BufferedFlow
 from localechod.echo.stream.endings import READ_SIZE, reason
-from localechod.echo.stream.lingering import has_unread
 from localechod.echo.stream.port import Port
-from localechod.framing import Pieces
+from localechod.framing.pieces import Pieces
+from localechod.localsocket.closing import has_unread
 
 # Pieces that are written at a time: more than the socket takes.
 _PIECES = 8

@@ -15,14 +15,8 @@ from localechod.echo.reasons import Reason
 from localechod.echo.stream.connection import Connection
 from localechod.echo.stream.endings import READ_SIZE
 from localechod.echo.stream.resync import ResyncFramer, rest
-from localechod.framing import (
-    ChunkFramer,
-    Framer,
-    LineFramer,
-    MessageTooLongError,
-    RecordFramer,
-    Replies,
-)
+from localechod.framing.framers import ChunkFramer, LineFramer, RecordFramer
+from localechod.framing.interface import Framer, MessageTooLongError, Replies
 from localechod.limits import UNCOUNTED_BYTES
 
 # Bytes of the replies to one read, at most: a read of newlines alone grows by the prefix for each.

@@ -7,29 +7,14 @@ in the unit). So it keeps its client's place until all is read.
 """
 
 import asyncio
-import fcntl
 import socket
-import struct
-import termios
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
+from localechod.localsocket.closing import has_unread
+
 # Seconds from one look to the next. No event tells that a client has read everything.
 _SOONEST, _LATEST = 0.01, 1.0
-
-_INT = struct.Struct("i")
-
-
-def has_unread(fd: int) -> bool:
-    """Whether the peer has not read all that was sent, and can still do so.
-
-    SIOCOUTQ (unix(7)) has the same number as TIOCOUTQ. Of a peer that has closed, nothing is left.
-    """
-    try:
-        (unread,) = _INT.unpack(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(_INT.size)))
-    except OSError:
-        return False
-    return bool(unread)
 
 
 class Lingering:

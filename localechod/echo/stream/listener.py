@@ -16,14 +16,14 @@ from localechod.echo.reasons import Reason
 from localechod.echo.status import PeerRow
 from localechod.echo.stream.admission import Admission
 from localechod.echo.stream.connection import Connection
-from localechod.echo.stream.endings import hang_up
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.idle import IdleSweep
 from localechod.echo.stream.lingering import Lingering
 from localechod.echo.stream.seqpacket import SeqpacketConnection
 from localechod.echo.stream.stepwise_records import StepwiseRecords
 from localechod.echo.stream.stepwise_stream import StepwiseStream
-from localechod.localsocket.bind import Bound
+from localechod.localsocket.bound import Bound
+from localechod.localsocket.closing import hang_up
 from localechod.localsocket.rights import allow_descriptors
 
 # Connections accepted in one turn, at most, so that a flood of connects delays no reply for long.

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from localechod.config import EndpointConfig
 from localechod.echo.persist.crash_slots import BOUNDARY, BUSY, MIDDLE, NEXT_LINE, SlotRecord
-from localechod.framing import Framer, LineFramer, RecordFramer, Replies
+from localechod.framing.framers import LineFramer, RecordFramer
+from localechod.framing.interface import Framer, Replies
 
 
 def rest(framer: "Framer | ResyncFramer") -> int:

@@ -79,7 +79,10 @@ class SeqpacketConnection(Connection):
             self.port.observe([record], self.uid)
         self.fast_messages += 1
         counters.messages += 1
-        self.send(self.prefix + record)
+        self._answer(self.prefix + record)
+
+    def _answer(self, reply: bytes) -> None:
+        self.send(reply)
 
     def _record_or_end(self) -> bytes | None:
         """Return the next record, or None at end of file."""

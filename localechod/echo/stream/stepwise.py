@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from localechod.config import EndpointConfig
 from localechod.echo.fastpath import PYTHON
-from localechod.echo.fault_plan import Step, decide, next_step
 from localechod.echo.identity import of_connection
 from localechod.echo.persist.snapshot import ConnectionSnapshot
 from localechod.echo.stream.answering import Answering, Ready
-from localechod.echo.stream.lingering import has_unread
+from localechod.fault_plan import Step, decide, next_step
+from localechod.localsocket.closing import has_unread
 from localechod.localsocket.rights import allow_descriptors
 
 # Seconds from one look to the next whether the client has read everything; see lingering.py.
@@ -33,14 +33,16 @@ class StepwiseConnection(Answering):
     Attributes:
         number: of the connection; see fault_plan.py. 0 before it is served first.
         held: a reply that is sent after the next one.
+        deaf: `never_read` has been counted.
         half_closed: the client has read end of file, and gets no reply any more.
         last: the endpoint dies when this connection has ended; see `die_after`.
     """
 
-    __slots__ = ("half_closed", "held", "last", "number")
+    __slots__ = ("deaf", "half_closed", "held", "last", "number")
 
     number: int
     held: bytes | None
+    deaf: bool
     half_closed: bool
     last: bool
 
@@ -49,7 +51,7 @@ class StepwiseConnection(Answering):
         made = super().like(fd, pid, uid, gid, now)
         made.number = 0
         made.held = None
-        made.half_closed = made.last = False
+        made.deaf = made.half_closed = made.last = False
         return made
 
     def configure(self, config: EndpointConfig) -> None:
@@ -108,7 +110,9 @@ class StepwiseConnection(Answering):
             self._done(fault)
             self.close()
         elif step is Step.IGNORE:
-            self._done(fault)
+            if not self.deaf:
+                self.deaf = True
+                self._done(fault)
             self._watch(0, Ready.CLOSE)
         elif step is Step.RESET:
             self._watch(select.EPOLLIN, Ready.RESET)

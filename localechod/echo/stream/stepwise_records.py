@@ -4,7 +4,6 @@ import os
 import socket
 from contextlib import suppress
 
-from localechod.echo.reasons import Reason
 from localechod.echo.stream.seqpacket import ANCILLARY, SeqpacketConnection
 from localechod.echo.stream.stepwise import StepwiseConnection
 
@@ -17,21 +16,6 @@ class StepwiseRecords(StepwiseConnection, SeqpacketConnection):
     def _receive(self) -> bytes | None:
         record, ancillary = self._recv(self.limit + 1, ANCILLARY)
         return record if record or ancillary else None
-
-    def take(self, record: bytes) -> None:
-        """See Connection."""
-        self.active_at = self.port.reactor.now
-        counters = self.port.counters
-        self.received += len(record)
-        counters.received_bytes += len(record)
-        if len(record) > self.limit:
-            counters.errors[Reason.TOO_LONG] += 1
-            return
-        if self.port.config.log_messages:
-            self.port.observe([record], self.uid)
-        self.fast_messages += 1
-        counters.messages += 1
-        self._answer(self.prefix + record)
 
     def _last_reply(self) -> bytes:
         return b""

@@ -9,7 +9,7 @@ from localechod.echo.reasons import Reason
 from localechod.echo.stream.framed import StreamConnection
 from localechod.echo.stream.resync import rest
 from localechod.echo.stream.stepwise import StepwiseConnection
-from localechod.framing import MessageTooLongError
+from localechod.framing.interface import MessageTooLongError
 
 # Bytes that are looked at to find the end of a line.
 _PEEK = 4096
@@ -19,6 +19,12 @@ class StepwiseStream(StepwiseConnection, StreamConnection):
     """Serves one client of a stream endpoint."""
 
     __slots__ = ()
+
+    def _begin(self) -> None:
+        # A look at an out-of-band byte fails with EAGAIN, and the byte stays: the connection would
+        # be ready for ever. In line, it is a byte like any other.
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        super()._begin()
 
     def _receive(self) -> bytes | None:
         size = rest(self._need_framer()) or self.read_size

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from localechod.errors import NotPermittedError, UsageError
-from localechod.explain import facts, lost, netns, places
+from localechod.explain import lost, netns, places
 from localechod.explain.facts import Question
+from localechod.explain.gathering import gather
 from localechod.explain.netns import Namespaces
 from tests.unit.explain_fakes import client
 
@@ -68,7 +69,7 @@ def test_every_namespace_is_searched_once_or_counted_as_unsearched(
     unsearched: int | None,
 ) -> None:
     asked = surveys(monkeypatch, *answers)
-    assert facts.gather(question(stale)).listing.unsearched == unsearched
+    assert gather(question(stale)).listing.unsearched == unsearched
     assert asked == entered
 
 
@@ -77,7 +78,7 @@ def test_where_processes_may_be_hidden_the_number_of_namespaces_is_unknown(
 ) -> None:
     surveys(monkeypatch, {})
     monkeypatch.setattr(netns, "survey", lambda: Namespaces({1: 1}, complete=False))
-    assert facts.gather(question(stale)).listing.unsearched is None
+    assert gather(question(stale)).listing.unsearched is None
 
 
 def test_a_list_that_cannot_be_read_is_reported_with_its_errno(
@@ -87,9 +88,9 @@ def test_a_list_that_cannot_be_read_is_reported_with_its_errno(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(netns, "run_inside", refused)
-    assert facts.gather(question(stale)).listing.failure == "Operation not permitted (1)"
+    assert gather(question(stale)).listing.failure == "Operation not permitted (1)"
     abstract = Question(b"\0x", None, client())
-    assert facts.gather(abstract).listing.failure == "Operation not permitted (1)"
+    assert gather(abstract).listing.failure == "Operation not permitted (1)"
 
 
 @pytest.mark.parametrize(
@@ -114,4 +115,4 @@ def test_a_process_that_cannot_be_inspected_is_an_error(
     monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(0))
     monkeypatch.setattr("localechod.explain.mounts.table", lambda _: {})
     with pytest.raises(expected):
-        facts.gather(question("/x", pid))
+        gather(question("/x", pid))

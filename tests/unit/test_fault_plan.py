@@ -6,7 +6,7 @@ FAULT_TRIALS=1000 tries more random settings.
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from localechod import config
 from localechod.config.faults import FITS, Faults
-from localechod.echo.fault_plan import Step, decide, draw, flipped, next_step
+from localechod.echo.datagram.server import DatagramServer
 from localechod.echo.supervisor import Supervisor
+from localechod.fault_plan import Step, decide, draw, flipped, next_step
 from tests.unit.restart_fakes import Kept, live
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "40"))
@@ -89,19 +90,56 @@ def meet(path: str, kind: str, messages: Sequence[bytes]) -> Met:
     return Met(replies if kind == "seqpacket" else [b"".join(replies)], ending)
 
 
-@pytest.mark.parametrize("kind", ["stream", "seqpacket"])
-def test_the_plan_foretells_what_a_client_meets(sockdir: Path, kind: str) -> None:
+def foretell_datagrams(faults: Faults, messages: Sequence[bytes]) -> list[bytes]:
+    """Return the replies to datagrams, of which the last one may be held back for good."""
+    sent: list[bytes] = []
+    held = None
+    for number, message in enumerate(messages[: faults.die_after or None], start=1):
+        outcome = decide(faults, 0, number, message, held)
+        held = outcome.held
+        sent += outcome.replies
+    return sent
+
+
+async def meet_datagrams(
+    supervisor: Supervisor, path: str, messages: Sequence[bytes], count: int
+) -> list[bytes]:
+    """Return so many replies to datagrams, and all that come beside them."""
+    server = supervisor._endpoints["a"]._server
+    assert isinstance(server, DatagramServer)
+    before = supervisor.status()[0].messages_total
+    read = min(len(messages), server.faults.settings.die_after or len(messages))
+
+    def is_done() -> bool:
+        return supervisor.status()[0].messages_total - before == read and not server._faulty._late
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.bind("")
+        for message in messages:
+            sock.sendto(message, path)
+        replies = [await asyncio.to_thread(sock.recv, 1 << 16) for _ in range(count)]
+        while not is_done():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                replies.append(sock.recv(1 << 16))
+    return replies
+
+
+def random_trials(kind: str, most: int) -> list[tuple[dict[str, object], list[bytes]]]:
+    """Return random faults for a type and up to so many messages; the same ones each time."""
     keys = {key: each for key, each in FAULTS.items() if kind in FITS.get(key, ([kind],))[0]}
     trials: list[tuple[dict[str, object], list[bytes]]] = []
 
     @settings(
         max_examples=TRIALS,
         database=None,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.fixed_dictionaries({}, optional=keys), st.integers(0, 8))
+    @given(st.fixed_dictionaries({}, optional=keys), st.integers(0, most))
     def collect(faults: dict[str, object], count: int) -> None:
         if faults.get("half_close"):
             faults.pop("reset_after", None)  # these are refused together
@@ -109,24 +147,56 @@ def test_the_plan_foretells_what_a_client_meets(sockdir: Path, kind: str) -> Non
 
     collect()
     assert len(trials) >= TRIALS
+    return trials
+
+
+@pytest.mark.parametrize("kind", ["stream", "seqpacket"])
+def test_the_plan_foretells_what_a_client_meets(sockdir: Path, kind: str) -> None:
+    async def meets(_supervisor: Supervisor, faults: Faults, messages: Sequence[bytes]) -> bool:
+        met = await asyncio.to_thread(meet, str(sockdir / "a.sock"), kind, messages)
+        return met == foretell(faults, kind, messages)
+
+    try_twice(sockdir, kind, random_trials(kind, 8), meets)
+
+
+def test_the_plan_foretells_the_replies_to_datagrams(sockdir: Path) -> None:
+    async def meets(supervisor: Supervisor, faults: Faults, messages: Sequence[bytes]) -> bool:
+        expected = foretell_datagrams(faults, messages)
+        path = str(sockdir / "a.sock")
+        met = await meet_datagrams(supervisor, path, messages, len(expected))
+        if faults.jitter:  # how far apart the kernel delivers them decides their order
+            met, expected = sorted(met), sorted(expected)
+        return met == expected
+
+    # Five have ten replies at most, and a receiver's queue has space for eleven.
+    try_twice(sockdir, "datagram", random_trials("datagram", 5), meets)
+
+
+def try_twice(
+    directory: Path,
+    kind: str,
+    trials: Sequence[tuple[dict[str, object], list[bytes]]],
+    meets: Callable[[Supervisor, Faults, Sequence[bytes]], Awaitable[bool]],
+) -> None:
+    """See that clients meet the same again after a restart, and after a stop and a start."""
 
     async def act(supervisor: Supervisor) -> None:
-        before = parsed(sockdir, kind, {})
+        before = parsed(directory, kind, {})
         for faults, messages in chunk:
-            after = parsed(sockdir, kind, faults)
-            expected = foretell(after.endpoints["a"].faults, kind, messages)
-            for _ in range(2):
-                supervisor.apply(config.compare(before, after), after)
-                supervisor.restart("a")
-                met = await asyncio.to_thread(meet, str(sockdir / "a.sock"), kind, messages)
-                assert met == expected, (faults, len(messages))
+            after = parsed(directory, kind, faults)
+            supervisor.apply(config.compare(before, after), after)
+            for again in ("restart", "stop", "start"):
+                getattr(supervisor, again)("a")
+                if again != "stop":
+                    expected = after.endpoints["a"].faults
+                    assert await meets(supervisor, expected, messages), (faults, len(messages))
             before = after
 
+    store = Kept()
     for first in range(0, len(trials), 20):  # each life has a deadline
         chunk = trials[first : first + 20]
-        store = Kept()
-        live(store, sockdir, text(kind, {}), act)
-        store.close()
+        live(store, directory, text(kind, {}), act)
+    store.close()
 
 
 def text(kind: str, faults: dict[str, object]) -> str:

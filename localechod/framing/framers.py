@@ -1,115 +1,12 @@
-"""Framing: where messages begin and end in a stream's bytes, and what a server answers.
+"""What a server answers to the bytes of a stream, by framing.
 
-No I/O happens here, so server, client and tests share this code. A framer is fed the bytes of each
-read and returns the bytes to write. How the bytes were cut into reads does not matter, except for
-`chunk`, where one read is one message by definition.
+A framer is fed the bytes of each read and returns the bytes to write. How the bytes were cut into
+reads does not matter, except for `chunk`, where one read is one message by definition.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Protocol, TypeAlias
-
-Observer = Callable[[Sequence[bytes]], None]
-
-# Bytes of a piece, at most.
-_PIECE = 1 << 18
-
-
-class Pieces:
-    """Bytes in pieces, to which more can be added, and from which the first can be taken away.
-
-    A line may have 16 MiB. To copy it, or to have it moved in memory where it grows, takes
-    milliseconds, in which nobody else is served.
-    """
-
-    __slots__ = ("_parts", "_size", "_start")
-
-    def __init__(self, data: bytes) -> None:
-        self._parts = deque([bytearray(data)])
-        self._size = len(data)
-        self._start = 0  # bytes of the first piece that have been taken away
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self._parts)[self._start :]
-
-    def append(self, data: bytes) -> None:
-        """Add bytes at the end."""
-        if len(self._parts[-1]) + len(data) <= _PIECE:
-            self._parts[-1] += data
-        else:
-            self._parts.append(bytearray(data))
-        self._size += len(data)
-
-    def prepend(self, data: bytes) -> None:
-        """Add bytes at the beginning, of which nothing may have been taken away."""
-        self._parts.appendleft(bytearray(data))
-        self._size += len(data)
-
-    def first(self) -> bytes:
-        """Return the first piece; where there are more, it has more than half of the largest."""
-        return bytes(self._parts[0])
-
-    def some(self, count: int) -> list[memoryview]:
-        """Return up to so many pieces, from the first on."""
-        views = [memoryview(part) for part in islice(self._parts, count)]
-        return [views[0][self._start :], *views[1:]]
-
-    def drop(self, size: int) -> None:
-        """Take so many bytes away, from the first on; some have to be left."""
-        self._size -= size
-        self._start += size
-        while self._start >= len(self._parts[0]):
-            self._start -= len(self._parts.popleft())
-
-
-# A bytearray if a message has come in more than one read: it grows in place. Adding to bytes
-# copies all of them for each read, and a client may send 16 MiB byte by byte.
-Pending: TypeAlias = bytes | bytearray | Pieces
-
-# What a server answers; pieces if it begins with a long line.
-Replies: TypeAlias = bytes | Pieces
-
-
-class MessageTooLongError(ValueError):
-    """A line grew past its limit.
-
-    Attributes:
-        replies: to the messages before it, still to be sent.
-    """
-
-    def __init__(self, replies: Replies) -> None:
-        super().__init__("message too long")
-        self.replies = replies
-
-
-class Framer(Protocol):
-    """One framing, as a stream endpoint uses it.
-
-    Attributes:
-        messages: how many messages were answered.
-        dropped: how many were not answered, because they were too long or incomplete.
-        pending: the bytes of an incomplete message.
-    """
-
-    messages: int
-    dropped: int
-    pending: Pending
-
-    def feed(self, data: bytes) -> Replies:
-        """Take the bytes of a read; return the replies to all messages that are complete now.
-
-        Raises:
-            MessageTooLongError: the connection has to end after its `replies` are sent.
-        """
-        ...
-
-    def finish(self) -> Replies:
-        """Return the reply to the incomplete message at end of file, or nothing."""
-        ...
+from localechod.framing.interface import MessageTooLongError, Observer, Pending, Replies
+from localechod.framing.messages import encode
+from localechod.framing.pieces import Pieces
 
 
 class LineFramer:
@@ -317,40 +214,3 @@ def _grown(pending: Pending, data: bytes) -> Pending:
         pending = bytearray(bytes(pending))
     pending += data
     return pending
-
-
-def encode(message: bytes, framing: str, record_size: int) -> bytes:
-    """Return a message as it is sent on a stream.
-
-    Args:
-        message: its bytes, without a newline.
-        framing: "line", "record" or "chunk".
-        record_size: bytes of a record; a longer message is cut to one less, for the NUL.
-    """
-    if framing == "line":
-        return message + b"\n"
-    if framing == "record":
-        return message[: record_size - 1].ljust(record_size, b"\0")
-    return message
-
-
-def take(buffer: bytearray, framing: str, record_size: int) -> bytes | None:
-    """Take the next message from a client's buffer; None if it is not complete.
-
-    Args:
-        buffer: the bytes received; the message is removed from it.
-        framing: "line" (returned without its newline), "record" (up to its first NUL) or "chunk".
-        record_size: bytes of a record.
-    """
-    if framing == "line":
-        end = buffer.find(b"\n")
-        size, cut = end, end + 1
-    elif framing == "record":
-        size = cut = record_size if len(buffer) >= record_size else -1
-    else:
-        size = cut = len(buffer) or -1
-    if size < 0:
-        return None
-    message = bytes(buffer[:size])
-    del buffer[:cut]
-    return message.partition(b"\0")[0] if framing == "record" else message

@@ -1,17 +1,20 @@
-"""Decides what an endpoint with faults does: with a connection, and with each message. No I/O.
+"""Decides what an endpoint or a relay with faults does, with each connection and message. No I/O.
 
 Everything follows from the settings and from two numbers: that of the connection, counted from 1
 since the endpoint was started, and that of the message on it. So a failure can be run again, with
-the same seed. Datagrams count as the messages of one connection, whose number is 0.
+the same seed. Datagrams count as the messages of one connection, whose number is 0. A relay's
+messages are the replies that it reads.
 """
 
 import hashlib
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from localechod.config.faults import Faults
+
+T = TypeVar("T")
 
 
 class Step(Enum):
@@ -107,6 +110,23 @@ def _ordered(
     if share("reorder") < faults.reorder and len(replies) == 1 and not last:
         return (), reply, ["reorder"]
     return replies, None, done
+
+
+def with_held(
+    outcome: Outcome, held: T | None, make: Callable[[bytes], T]
+) -> tuple[list[T], T | None]:
+    """Return what is sent now, and what is held back, where a reply is more than its bytes.
+
+    Args:
+        outcome: of `decide`.
+        held: what was held back before.
+        make: makes such a reply of the bytes of the present one.
+    """
+    if outcome.held is not None:
+        return list(map(make, outcome.replies)), make(outcome.held) if held is None else held
+    if held is None or not outcome.replies:
+        return list(map(make, outcome.replies)), None
+    return [*map(make, outcome.replies[:-1]), held], None
 
 
 def draw(seed: int, connection: int, message: int, fault: str) -> float:
