@@ -140,6 +140,11 @@ class EndpointStore:
         """Store a duplicate of an endpoint's socket, or of a connection's."""
         self._store.keep(endpoint_name(name), descriptor)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether what was put is not all on its way: systemd, or another user, is slow."""
+        return self._store.is_waiting
+
     def remove(self, name: str) -> None:
         """Take it out of the store."""
         self._store.drop(endpoint_name(name))

@@ -39,6 +39,8 @@ _RELOAD_PAUSE = 1.0
 
 # Seconds that systemd has to read what it is to store over a restart.
 _BARRIER = 5.0
+# Seconds that the end waits for space in systemd's queue of notifications.
+_FLUSH = 5.0
 
 
 class Service:
@@ -69,9 +71,10 @@ class Service:
             LocalechodError: not one endpoint could be bound.
         """
         loop = asyncio.get_running_loop()
-        # Called in reverse order: drain, events, tasks, catalog, control socket, store.
+        # Called in reverse order: drain, events, tasks, catalog, control socket, store, flush.
         async with AsyncExitStack() as cleanup:
             owner, keeper = self._launch.owner, EndpointStore(self._store, self._launch.slots)
+            cleanup.callback(self._notifier.flush, _FLUSH)
             crash.remember(self.config_text(), self._store)
             cleanup.callback(crash.forget, self._store)
             # Before the endpoints, which may take all descriptors: an administrator can ask why.

@@ -79,8 +79,7 @@ def run(options: argparse.Namespace) -> int:
     background = Background.start(detach=options.detach, preserve=preserve)
     try:
         logs.setup(options.log_level, logs.destination(detached=options.detach))
-        for lock in locks:
-            lock.write_pid()
+        _write_pids(*locks)
         for warning in filter(None, [*config.warnings(loaded), plan.warning()]):
             log.warning("%s", warning)
         store = Store(notifier)
@@ -176,6 +175,16 @@ def _lock(directory: Path, identity: Identity | None, options: argparse.Namespac
                 undo.callback(os.close, parent)
             locks.append(PidFile.acquire(path, directory=parent))
     return locks
+
+
+def _write_pids(lock: PidFile, *pid_files: PidFile) -> None:
+    """Write the pid into all of them; only error messages need that in the directory's lock."""
+    for pid_file in pid_files:
+        pid_file.write_pid()
+    try:
+        lock.write_pid()
+    except LocalechodError as error:
+        log.warning("%s; it is locked all the same", error)
 
 
 def _owner(identity: Identity | None) -> Owner:

@@ -78,6 +78,11 @@ class Store:
         # FDPOLL=0: systemd would otherwise drop it on EPOLLHUP, which a shut down stream shows.
         self._notifier.store("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[descriptor])
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether messages wait because the manager's queue is full."""
+        return self._notifier.is_waiting
+
     def drop(self, name: str) -> None:
         """Remove all descriptors of that name from the store."""
         self._notifier.store("FDSTOREREMOVE=1", f"FDNAME={name}")

@@ -1,18 +1,19 @@
 """Notifications to systemd (sd_notify(3)): ready, status, stopping, watchdog.
 
-They go through systemd-python (the extra ``localechod[systemd]``), which needs libsystemd. A plain
-installation does without, and refuses to start only where systemd waits for a notification.
+A service has systemd-python (the extra ``localechod[systemd]``), for the fields of its log in the
+journal. A plain installation does without, and refuses to start only where systemd waits for a
+notification.
 """
 
-import logging
 import os
 import select
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from localechod.errors import LocalechodError
+from localechod.host.notify_queue import NotifyQueue
 from localechod.text import printable
 
-_log = logging.getLogger("localechod.host.systemd")
 _ADDRESS = "NOTIFY_SOCKET"
 
 
@@ -34,26 +35,25 @@ def watchdog_period(
 class Notifier:
     """Sends notifications to the service manager (sd_notify(3)); without one, it sends nothing.
 
-    NOTIFY_SOCKET is taken out of the environment, and put back only during each call, because
-    libsystemd looks for it there. So no child process inherits it.
+    NOTIFY_SOCKET is taken out of the environment. So no child process inherits it.
 
     Args:
-        environ: has the variable; libsystemd sees it in ``os.environ`` only.
+        environ: has the variable.
 
     Raises:
         LocalechodError: systemd waits for a notification, and systemd-python cannot be imported.
     """
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        self._environ = environ
-        self._address = environ.get(_ADDRESS, "")
-        self._notify = _notify() if self._address else None
-        environ.pop(_ADDRESS, None)
+        address = environ.pop(_ADDRESS, "")
+        if address:
+            _require_systemd_python()
+        self._queue = NotifyQueue(address) if address else None
 
     @property
     def supervised(self) -> bool:
         """Whether a service manager waits for notifications."""
-        return self._notify is not None
+        return self._queue is not None
 
     def ready(self, text: str = "") -> None:
         """Say that the daemon serves."""
@@ -61,7 +61,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """Show one line in ``systemctl status``; "" takes it away."""
-        self._send(*(_status(text) or ["STATUS="]))
+        self._send(*(_status(text) or ["STATUS="]), replace=True)
 
     def stopping(self, text: str = "") -> None:
         """Say that the daemon is about to end."""
@@ -69,51 +69,53 @@ class Notifier:
 
     def watchdog(self) -> None:
         """Say that the data plane has just answered."""
-        self._send("WATCHDOG=1")
+        self._send("WATCHDOG=1", replace=True)
 
     def store(self, *lines: str, descriptors: Sequence[int] = ()) -> None:
         """Put descriptors into the manager's store, or take them out; see fdstore.py."""
         self._send(*lines, descriptors=descriptors)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether messages wait because the manager's queue is full."""
+        return self._queue is not None and not self._queue.is_empty
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all messages are sent; False: not in so many seconds."""
+        return self._queue is None or self._queue.flush(seconds)
 
     def barrier(self, seconds: float) -> bool:
         """Wait until the manager has read every earlier notification; False: it has not, in time.
 
         As sd_notify_barrier(3) does: the manager closes the end of a pipe that it was sent.
         """
-        if self._notify is None:
+        if self._queue is None:
             return False
+        deadline, failures = time.monotonic() + seconds, self._queue.failures
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            sent = self._send("BARRIER=1", descriptors=[writer])
+            self._send("BARRIER=1", descriptors=[writer])
             os.close(writer)
+            if not self.flush(seconds) or self._queue.failures > failures:
+                return False
             waiting = select.poll()
             waiting.register(reader, 0)  # POLLHUP is always reported
-            return sent and bool(waiting.poll(seconds * 1000))
+            return bool(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
         finally:
             os.close(reader)
 
-    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
-        if self._notify is None:
-            return False
-        self._environ[_ADDRESS] = self._address
-        try:
-            self._notify("\n".join(lines), fds=list(descriptors))
-        except OSError as error:
-            # The daemon goes on: its clients do not depend on notifications.
-            _log.warning("notifying systemd failed: %s", error)
-            return False
-        finally:
-            del self._environ[_ADDRESS]
-        return True
+    def _send(self, *lines: str, descriptors: Sequence[int] = (), replace: bool = False) -> None:
+        if self._queue is not None:
+            self._queue.send("\n".join(lines), descriptors, replace=replace)
 
 
 def _status(text: str) -> list[str]:
     return [f"STATUS={printable(text)}"] if text else []  # a newline would start another variable
 
 
-def _notify() -> Callable[..., object]:
+def _require_systemd_python() -> None:
     try:
-        from systemd.daemon import notify  # noqa: PLC0415 - optional, and only here needed
+        import systemd.journal  # noqa: F401, PLC0415 - see logs.py
     except ImportError:
         raise LocalechodError(
             "started by systemd (NOTIFY_SOCKET is set), but systemd-python is not installed",
@@ -121,5 +123,3 @@ def _notify() -> Callable[..., object]:
             " libsystemd-dev), or the package python3-systemd, which an environment with"
             " --system-site-packages finds",
         ) from None
-    function: Callable[..., object] = notify
-    return function

@@ -33,6 +33,7 @@ class SocketStore:
     """Stores nothing."""
 
     slots = no_slots()
+    is_busy = False
 
     def put(self, name: str, descriptor: int) -> None: ...
 

@@ -19,6 +19,7 @@ class SocketStore:
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
+        self.is_busy = False
         self.held: dict[str, socket.socket] = {}
         self.told: list[str] = []
 
@@ -132,6 +133,17 @@ def test_many_connections_are_stored_a_few_at_a_time(crowd: Crowd) -> None:
         crowd.wait(1.1)
         assert len(crowd.keeper.held) == held
     assert not crowd.waits
+
+
+def test_no_more_are_stored_while_the_store_is_busy(crowd: Crowd) -> None:
+    crowd.enter("a")
+    crowd.keeper.is_busy = True
+    crowd.wait(1.1)
+    assert crowd.keeper.told == []
+    assert crowd.waits
+    crowd.keeper.is_busy = False
+    crowd.wait(0.3)
+    assert crowd.keeper.told == ["+a"]
 
 
 def test_at_the_limit_no_timer_waits_and_the_next_oldest_follows(crowd: Crowd) -> None:

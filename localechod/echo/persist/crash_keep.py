@@ -36,10 +36,16 @@ class SocketStore(Protocol):
 
     Attributes:
         slots: the crash slots; those of connections that an earlier process kept are in use.
+        is_busy: what was put is not all stored, and the duplicates take descriptors meanwhile.
     """
 
     @property
     def slots(self) -> Slots:
+        """See above."""
+        ...
+
+    @property
+    def is_busy(self) -> bool:
         """See above."""
         ...
 
@@ -217,6 +223,9 @@ class CrashKeeper:
         return not self._paused and (is_free or self._kept.count(uid) + 1 < self._kept.most)
 
     def _keep(self) -> None:
+        if self._store.is_busy:
+            self._timer = self._loop.call_later(PAUSE, self._keep)
+            return
         self._timer = None
         due = time.monotonic() - AGE
         queue = [

@@ -1,0 +1,136 @@
+"""Messages to the service manager, sent in order and without waiting for it.
+
+Every user may send to /run/systemd/notify, and so may keep its queue full. sd_notify(3) waits for
+space then, and systemd-python keeps Python's lock meanwhile, so that a thread would not help.
+"""
+
+import asyncio
+import logging
+import os
+import select
+import socket
+import time
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_log = logging.getLogger("localechod.host.systemd")
+
+# How long a process without an event loop waits for space, in seconds.
+_PATIENCE = 5.0
+
+
+@dataclass(slots=True)
+class _Message:
+    text: str
+    descriptors: list[int]
+    replaceable: bool
+
+    def close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+
+class NotifyQueue:
+    """Sends messages at once; those for which there is no space, when there is some.
+
+    Args:
+        address: NOTIFY_SOCKET as sd_notify(3) has it, a path or an abstract name after "@".
+
+    Attributes:
+        failures: messages that were not sent because of an error.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._waiting: deque[_Message] = deque()
+        self.failures = 0
+        # Connected, so that poll(2) reports space in the manager's queue, and not in its own.
+        self._sock: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all messages are sent, or have failed."""
+        return not self._waiting
+
+    def send(self, text: str, descriptors: Sequence[int] = (), *, replace: bool = False) -> None:
+        """Send a message, now or later. An error is logged, and the message dropped.
+
+        Without a running event loop this waits for some seconds.
+
+        Args:
+            text: lines of NAME=VALUE.
+            descriptors: duplicates of them are sent.
+            replace: it takes the place of a waiting message of the same name, if there is one.
+        """
+        name = text.partition("=")[0]
+        for message in self._waiting if replace else ():
+            if message.replaceable and message.text.partition("=")[0] == name:
+                message.text = text
+                return
+        copies: list[int] = []
+        try:
+            copies.extend(os.dup(descriptor) for descriptor in descriptors)
+        except OSError as error:
+            self._failed(error)
+            return
+        self._waiting.append(_Message(text, copies, replace))
+        if self._loop is None:
+            self._send_waiting()
+            self._wait_for_space()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all messages are sent; False: not in so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._waiting and (left := deadline - time.monotonic()) > 0:
+            if self._sock is not None:
+                space = select.poll()
+                space.register(self._sock, select.POLLOUT)
+                space.poll(left * 1000)
+            self._send_waiting()
+        return self.is_empty
+
+    def _wait_for_space(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush(_PATIENCE)
+            return
+        self._loop.add_writer(self._sock, self._send_waiting)
+
+    def _send_waiting(self) -> None:
+        while self._waiting:
+            message = self._waiting[0]
+            try:
+                self._send(message)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._failed(error)
+            self._waiting.popleft().close()
+        self._disconnect()
+
+    def _send(self, message: _Message) -> None:
+        if self._sock is None:
+            self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self._sock.connect(self._address)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", message.descriptors))
+        self._sock.sendmsg([message.text.encode()], [rights] if message.descriptors else [])
+
+    def _disconnect(self) -> None:
+        if self._sock is None:
+            return
+        if self._loop is not None:
+            self._loop.remove_writer(self._sock)
+            self._loop = None
+        self._sock.close()
+        self._sock = None
+
+    def _failed(self, error: OSError) -> None:
+        # The daemon goes on: its clients do not depend on notifications.
+        self.failures += 1
+        _log.warning("notifying systemd failed: %s", error)
