@@ -90,6 +90,7 @@ for _ in range(turns):
 def test_peers_cause_ten_lines_in_a_second_whatever_they_do(daemon: Daemon) -> None:
     daemon.configure(ENDPOINTS)
     daemon.start()
+    until(lambda: " serves as " in daemon.log.read_text(encoding="utf-8"))  # its last line
     before = len(daemon.log.read_text(encoding="utf-8").splitlines())
     words = [sys.executable, "-I", "-c", FLOOD, str(daemon.runtime), str(TURNS)]
     begin = time.monotonic()
