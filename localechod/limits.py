@@ -59,9 +59,11 @@ USER_ENTRIES = 256
 CONTROL_CONNECTIONS = 64
 CONTROL_CONNECTIONS_PER_USER = 16
 
-# Clients that may wait to be accepted. A user who connects over and over fills a small backlog, and
-# then connect(2) fails with EAGAIN for a client that does not block. To refuse one takes 13 µs.
-CONTROL_BACKLOG = 1024
+# Clients that may wait to be accepted. They are accepted in the order in which they have come. A
+# flood of connects fills any backlog, and each client that has sent something takes up to 0.1 ms to
+# refuse. So a new one waits the longer, the longer the backlog is: 1,024 were ten seconds where the
+# processors are busy. In a full one, connect(2) waits; without blocking it fails with EAGAIN.
+CONTROL_BACKLOG = 128
 
 # Connections of each user beyond the total. Two, because a client may connect before the end of its
 # user's last client has been read.

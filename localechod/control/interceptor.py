@@ -104,6 +104,11 @@ class Interceptor:
         if said is not None:
             self._publish(Event("refused", "", said, uid=who.uid, pid=who.pid))
 
+    def refuse_again(self, uid: int, reason: Reason, count: int) -> None:
+        """Count refusals of a user that follow at once upon one for which `refuse` was called."""
+        self.errors[reason] += count
+        self._peer_log.leave_out(_REFUSED, uid, count)
+
     def status(self) -> ControlStatus:
         """Describe the control socket."""
         return ControlStatus(connections=len(self.connections), errors=dict(self.errors))

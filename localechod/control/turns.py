@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 
+from localechod.echo.precedence import Precedence
+
 
 class Turns:
     """Lets calls begin one at a time.
@@ -12,6 +14,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
+        self._precedence = Precedence()
         self._waiting: dict[int, deque[asyncio.Future[None]]] = {}
         self._scheduled = False
 
@@ -26,10 +29,10 @@ class Turns:
         await turn
 
     def _next(self) -> None:
-        """Let the next call begin, and the next user have the turn after it."""
+        """Let the next call begin."""
         begun = False
         while self._waiting and not begun:
-            uid = next(iter(self._waiting))
+            uid = self._precedence.choose(self._waiting)
             calls = self._waiting.pop(uid)
             turn = calls.popleft()
             if calls:

@@ -1,7 +1,8 @@
 """asyncio's event loop, which waits by the reactor: all descriptors are in one epoll.
 
 Traffic never enters asyncio: the reactor serves it while the loop waits. What belongs to asyncio
-(the control socket, signals, the wake-up pipe) is handed over one event at a time, in turn by user.
+(the control socket, signals, the wake-up pipe) is handed over one event at a time; precedence.py
+says for which user.
 After each turn of traffic asyncio has as much time as that turn took, within bounds. So the delay
 that the control plane can cause to a reply is short, however many events it has.
 """
@@ -15,6 +16,7 @@ from contextvars import Context
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
+from localechod.echo.precedence import Precedence
 from localechod.echo.reactor import Reactor
 from localechod.limits import CONTROL_TIME, MOST_CONTROL_TIME
 from localechod.localsocket.peer import peer_uid
@@ -64,19 +66,21 @@ class EventLoop(asyncio.SelectorEventLoop):
 class _Selector(BaseSelector):
     """Has asyncio's descriptors in an epoll of its own, which is one descriptor of a reactor.
 
-    Ready descriptors wait in a queue for each user, and users take turns. For most control
-    connections the user is the peer; the listening socket and the loop's own descriptors belong to
-    the service's user.
+    Ready descriptors wait in a queue for each user. For most control connections the user is the
+    peer; the listening socket and the loop's own descriptors belong to the service's user.
     """
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
+        self._precedence = Precedence()
         self._epoll = select.epoll()
         reactor.register(self._epoll.fileno(), select.EPOLLIN, None)
         self._keys: dict[int, SelectorKey] = {}
         self._users: dict[int, int] = {}  # by descriptor
         self._ready: dict[int, dict[int, int]] = {}  # by user: descriptors with their events
-        self._until = 0.0  # the end of asyncio's time; then traffic has a turn
+        # The end of asyncio's time; then traffic has a turn. Seconds of the processor: where others
+        # want it too, it is taken away in the middle of an event, and that time is nobody's.
+        self._until = 0.0
 
     def register(self, fileobj: "FileDescriptorLike", events: int, data: Any = None) -> SelectorKey:
         fd = _descriptor(fileobj)
@@ -104,16 +108,18 @@ class _Selector(BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        if not self._ready or time.monotonic() >= self._until:
+        before = time.thread_time()
+        if timeout == 0 and before < self._until:
+            return []  # asyncio has callbacks; the event before is handled to its end first
+        if not self._ready or before >= self._until:
             found = self._reactor.wait(0 if self._ready else timeout)
-            now = time.monotonic()
-            share = min(max(now - self._reactor.now, CONTROL_TIME), MOST_CONTROL_TIME)
-            self._until = now + share
+            now = time.thread_time()
+            self._until = now + min(max(now - before, CONTROL_TIME), MOST_CONTROL_TIME)
             for fd, ready in self._epoll.poll(0) if found else ():
                 self._ready.setdefault(self._users[fd], {})[fd] = ready
         if not self._ready:
             return []
-        uid = next(iter(self._ready))
+        uid = self._precedence.choose(self._ready)
         waiting = self._ready.pop(uid)
         fd = next(iter(waiting))
         ready = waiting.pop(fd)

@@ -76,7 +76,12 @@ class Direction:
         self._finishing = True
         if self._stopped:
             self._owner.ended(self._name, both=True)
-        elif self._rest is None:
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read at once, also at the end, unless a message waits for space in the sink."""
+        if self._rest is None:
             self._read()
 
     def stop(self) -> None:
@@ -158,7 +163,7 @@ class Direction:
             self._loop.remove_writer(self._sink)
             self._loop.add_reader(self._source, self._read)
         if self._finishing:
-            self._later = self._loop.call_soon(self._read)
+            self._later = self._loop.call_soon(self._read_on)
 
     def _end(self) -> None:
         self._watcher.ended(self._name, "end of file")

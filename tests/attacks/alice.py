@@ -1,7 +1,8 @@
-"""A client of quiet endpoints, who notes how long each reply takes.
+"""A client of quiet endpoints or of the control socket, who notes how long each reply takes.
 
-`python -m tests.attacks.alice DIRECTORY RESULT`, as root: the process becomes an ordinary user. At
-SIGTERM, RESULT gets a list of [when (monotonic), what, seconds, what was wrong or ""].
+`python -m tests.attacks.alice endpoints|status DIRECTORY RESULT UID`, as root: the process becomes
+this user. At SIGTERM, RESULT gets a list of what answers.Answer has. A process that asked for both
+would ask no endpoint while it waits for a status.
 """
 
 import json
@@ -62,10 +63,14 @@ class Status:
         self._path = path
         self._stream = -1
         self._sock = socket.socket()
+        self.phases: dict[str, float] = {}
 
     def __call__(self) -> None:
-        """Ask for the status of one endpoint."""
-        if self._stream < 0 or self._stream > 2 * _NEW_CONNECTION:
+        """Ask for the status of one endpoint, and note in `phases` what took how many seconds."""
+        self.phases = {}
+        self._at = time.monotonic()
+        new = self._stream < 0 or self._stream > 2 * _NEW_CONNECTION
+        if new:
             self._sock.close()
             # As localechoctl does: where the backlog is full, it waits in the kernel.
             address = Address.parse(str(self._path))
@@ -73,8 +78,20 @@ class Status:
             self._sock.settimeout(_DEADLINE)
             self._sock.sendall(PREFACE + frame(WINDOW, 0, 0, (1 << 20).to_bytes(4, "big")))
             self._stream = -1
+            self._ends("connect")
         self._stream += 2
         self._sock.sendall(call(self._stream, "Status", b"\x0a\x05quiet"))
+        if new:
+            self._sock.recv(1, socket.MSG_PEEK)
+            self._ends("accept")
+        self._answer()
+        self._ends("answer")
+
+    def _ends(self, phase: str) -> None:
+        now = time.monotonic()
+        self.phases[phase], self._at = now - self._at, now
+
+    def _answer(self) -> None:
         while True:
             head = self._take(9)
             payload = self._take(int.from_bytes(head[:3], "big"))
@@ -118,39 +135,52 @@ class Asker:
             return str(error) or type(error).__name__
         return ""
 
+    def phases(self) -> dict[str, float]:
+        """Return what took how many seconds of the last request for a status."""
+        return self._client.phases if isinstance(self._client, Status) else {}
+
+
+def _endpoints(directory: Path) -> dict[str, Asker]:
+    own = directory.parent / "alice"
+    name = f"\0localechod-{directory.parent.name}-alice".encode()
+    paths = (str(own / f"{number}") for number in count())
+    stream, sequence = directory / "quiet.sock", directory / "quiet-sequence.sock"
+    datagram = directory / "quiet-datagram.sock"
+    return {
+        "stream": Asker(lambda: Echo(stream, socket.SOCK_STREAM)),
+        "seqpacket": Asker(lambda: Echo(sequence, socket.SOCK_SEQPACKET)),
+        "path": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, next(paths))),
+        "name": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, name)),
+    }
+
+
+def _status(directory: Path) -> dict[str, Asker]:
+    return {STATUS: Asker(lambda: Status(directory / "control.sock"))}
+
 
 def main() -> None:
     """Ask a hundred times a second, until SIGTERM."""
-    directory, result = map(Path, sys.argv[1:])
+    what = sys.argv[1]
+    directory, result = map(Path, sys.argv[2:4])
+    uid = int(sys.argv[4])
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
-    own = directory.parent / "alice"
     with result.open("w", encoding="utf-8") as output:
         # She is never kept waiting by an attacker, which might have the same processor: sched(7).
         with suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         os.setgroups([])
-        os.setresgid(UID, UID, UID)
-        os.setresuid(UID, UID, UID)
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
         os.umask(0)  # the daemon has to be able to write to the socket that it answers
-        name = f"\0localechod-{directory.parent.name}-alice".encode()
-        paths = (str(own / f"{number}") for number in count())
-        stream, sequence = directory / "quiet.sock", directory / "quiet-sequence.sock"
-        datagram = directory / "quiet-datagram.sock"
-        askers = {
-            "stream": Asker(lambda: Echo(stream, socket.SOCK_STREAM)),
-            "seqpacket": Asker(lambda: Echo(sequence, socket.SOCK_SEQPACKET)),
-            "path": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, next(paths))),
-            "name": Asker(lambda: Echo(datagram, socket.SOCK_DGRAM, name)),
-            STATUS: Asker(lambda: Status(directory / "control.sock")),
-        }
+        askers = _endpoints(directory) if what == "endpoints" else _status(directory)
         seen = []
         while not ended:
             now = time.monotonic()
-            for what, asker in askers.items():
+            for name, asker in askers.items():
                 before = time.monotonic()
                 failure = asker.ask()
-                seen.append((before, what, time.monotonic() - before, failure))
+                seen.append((before, name, time.monotonic() - before, failure, asker.phases()))
             time.sleep(max(0.0, now + _PERIOD - time.monotonic()))
         json.dump(seen, output)
 

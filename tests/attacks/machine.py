@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.attacks.alice import UID
-from tests.attacks.answers import ECHOES, STATUS, Answers, read
+from tests.attacks.answers import ECHOES, STATUS, Answer, Answers, read
 from tests.attacks.catalog import ATTACKS
 from tests.attacks.target import ENDPOINTS
 from tests.system.conftest import RUNTIME, SERVICE, SETTINGS
 from tests.system.machine import CHECKOUT, Machine, eventually
 
 PYTHON = f"{CHECKOUT}/.venv/bin/python"
-_RESULT = "/run/alice-result"
+# What alice asks for, and as which user.
+_ALICE = {"endpoints": ("endpoints", UID), "status": (STATUS, UID), "root": (STATUS, 0)}
+_KINDS = {*ECHOES, STATUS}
 _PERIOD = 15.0  # seconds: half of WatchdogSec=
 
 
@@ -30,7 +32,9 @@ class Outcome:
         lines: of its log, in all and in the worst second.
         pause: seconds between two notifications of the watchdog, the longest.
         period: seconds after which the service means to notify it again.
-        calm, echoes, statuses: alice's requests before; to endpoints, and for the status, then.
+        calm: requests while as many processes spin as will attack: of alice to endpoints, of hers
+            for the status, and of root for the status ("endpoints", "status", "root").
+        during: the same from the beginning of the attack on.
     """
 
     pids: tuple[str, str]
@@ -39,9 +43,8 @@ class Outcome:
     lines: tuple[int, int]
     pause: float
     period: float
-    calm: Answers
-    echoes: Answers
-    statuses: Answers
+    calm: dict[str, Answers]
+    during: dict[str, Answers]
 
 
 def attacked(
@@ -65,7 +68,9 @@ def attacked(
     pid = machine.show(SERVICE, "MainPID")
     began = time.time()
     before = _resident(machine, pid)
-    _started(machine, "attack-alice", "-m", "tests.attacks.alice", RUNTIME, _RESULT)
+    for who, (what, uid) in _ALICE.items():
+        asked = (what, RUNTIME, f"/run/result-{who}", uid)
+        _started(machine, f"alice-{who}", "-m", "tests.attacks.alice", *asked)
     spinning = range(sum(ATTACKS[name].users for name in names))
     for number in spinning:
         _started(machine, f"spin-{number}", "-c", "while True: pass")
@@ -83,11 +88,10 @@ def attacked(
         pulses.add(float(machine.show(SERVICE, "WatchdogTimestampMonotonic")))
         time.sleep(1)
         running = machine.run("systemctl", "list-units", "--plain", "--no-legend", "attack-*")
-        if end == math.inf and len(running.splitlines()) == 1:  # alice alone
+        if end == math.inf and not running:
             end = time.monotonic()
-    machine.run("systemctl", "stop", "attack-alice")
-    text = eventually(lambda: machine.run("cat", _RESULT, check=False), 60, "alice's result")
-    rows = read(text)
+    machine.run("systemctl", "stop", "alice-*")
+    rows = {who: _result(machine, who) for who in _ALICE}
     at = sorted(pulses)
     logged = machine.run(
         *("journalctl", "--no-pager", "--output=short-unix", "--unit", SERVICE),
@@ -101,10 +105,14 @@ def attacked(
         lines=(each.total(), max(each.values(), default=0)),
         pause=max((b - a for a, b in pairwise(at)), default=0) / 1e6,
         period=_PERIOD,
-        calm=Answers.of(rows, {*ECHOES, STATUS}, calm, attack),
-        echoes=Answers.of(rows, ECHOES, attack),
-        statuses=Answers.of(rows, {STATUS}, attack),
+        calm={who: Answers.of(rows[who], _KINDS, calm, attack) for who in rows},
+        during={who: Answers.of(rows[who], _KINDS, attack) for who in rows},
     )
+
+
+def _result(machine: Machine, who: str) -> list[Answer]:
+    name = f"/run/result-{who}"
+    return read(eventually(lambda: machine.run("cat", name, check=False), 60, "alice's result"))
 
 
 def _started(machine: Machine, unit: str, *arguments: object) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from tests.attacks.alice import UID
 from tests.attacks.answers import ECHOES, STATUS, Answers, read
 from tests.attacks.catalog import ATTACKS, MIB
 from tests.attacks.target import Observer, Seen, started
@@ -103,8 +104,11 @@ def attempt(names: Sequence[str], connections: int, seconds: float, rest: float 
         notified = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         notified.bind(daemon.notified)
         observer = Observer(daemon, notified)
-        result = daemon.directory / "result"
-        alice = run(*_module("alice", daemon.runtime, result))
+        results = {what: daemon.directory / f"result-{what}" for what in ("endpoints", STATUS)}
+        alices = [
+            run(*_module("alice", what, daemon.runtime, result, UID))
+            for what, result in results.items()
+        ]
         observer.observe(1)
         spinning = [run(*_SPIN) for _ in range(sum(ATTACKS[name].users for name in names))]
         began = time.monotonic()
@@ -118,9 +122,10 @@ def attempt(names: Sequence[str], connections: int, seconds: float, rest: float 
         during = observer.observe(end=lambda: all(p.poll() is not None for p in attackers))
         ends = [process.returncode for process in attackers]
         after = observer.observe(rest)
-        alice.terminate()
-        alice.wait()
-        rows = read(result.read_text("utf-8"))
+        for alice in alices:
+            alice.terminate()
+            alice.wait()
+        rows = [row for result in results.values() for row in read(result.read_text("utf-8"))]
     trial = Trial(
         before,
         during,

@@ -1,6 +1,8 @@
 """Every fault at once, with hostile clients at each: no other endpoint is harmed."""
 
+import resource
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -12,6 +14,7 @@ GOOD = '[endpoints.good]\ntype = "stream"\nmode = "0666"\n'
 CLIENTS = 4  # at each endpoint
 ROUNDS = 20
 LONGEST = 30_000  # bytes of a hostile message
+MANY = 4096  # descriptors
 DELAYED = 4 << 20  # bytes of late replies to a user's datagrams; localechod/limits.py
 
 
@@ -103,6 +106,18 @@ def test_a_client_that_writes_for_ever_to_a_deaf_endpoint_costs_nothing(either: 
         assert resident(either.pid) - before < 2 << 20
 
 
+@pytest.fixture
+def many() -> Iterator[None]:
+    """Descriptors for a thousand clients; an ordinary user's shell often has 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < MANY:
+        pytest.skip(f"{MANY} descriptors are needed, and this machine allows {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, MANY), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize(
     ("kind", "faults"),
     [

@@ -183,7 +183,9 @@ def test_every_random_arrangement_is_told_right(arrangements: list[Arrangement])
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="ss (iproute2) is not installed")
 def test_ss_says_the_same(arrangements: list[Arrangement]) -> None:
-    done = subprocess.run(["ss", "-xpaH"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["ss", "-xpaH"], capture_output=True, text=True, errors="surrogateescape", check=True
+    )
     theirs = {}
     for line in done.stdout.splitlines():
         if f"{arrangements[0].stage.directory.name}" not in line and " * " not in line:

@@ -83,10 +83,9 @@ def test_curl_and_an_http_server(sockdir: Path) -> None:
         command = ["curl", "-sS", "--unix-socket", str(path), "http://x/300000"]
         assert assert_same(path, command).returncode == 0
         tapped(path, command, "--quiet", "--for", "http", "--write", str(file))
-    assert dissected(file, "http.request.uri", "http.response.code", "http.content_length") == [
-        "/300000||",
-        "|200|300000",
-    ]
+    # Since version 4.4 a response has the URI of its request too.
+    assert dissected(file, "http.request.uri")[0] == "/300000"
+    assert dissected(file, "http.response.code", "http.content_length") == ["200|300000"]
     assert dissected(file, "_ws.malformed", "tcp.analysis.flags") == []
 
 

@@ -79,18 +79,27 @@ def _on_systemd(names: Sequence[str], connections: int, seconds: float) -> int:
         ("memory before, most, after, MiB", ", ".join(f"{n / MIB:.0f}" for n in seen.memory)),
         ("log lines, most in a second", ", ".join(map(str, seen.lines))),
         ("watchdog notified within, s; its period", f"{seen.pause:.1f}; {seen.period:.1f}"),
-        *(
-            (f"{what}: median, 99 %, worst, ms", _shares(each))
-            for what, each in (
-                ("beside spinning processes", seen.calm),
-                ("endpoints", seen.echoes),
-                ("status", seen.statuses),
-            )
-        ),
-        ("wrong for alice", "; ".join([*seen.echoes.failures, *seen.statuses.failures][:3]) or "0"),
+        *(row for who in seen.during for row in _compared(who, seen.calm[who], seen.during[who])),
     ]
     sys.stdout.write("".join(f"{what:<45} {value}\n" for what, value in rows))
     return int(not survived)
+
+
+def _compared(who: str, calm: Answers, during: Answers) -> list[tuple[str, str]]:
+    """Return rows about the requests of one, beside processes that spin and under attack."""
+    what = {"root": "status for root"}.get(who, who)
+    phases = ", ".join(f"{name} {each * 1000:.0f}" for name, each in during.slowest.items())
+    return [
+        (f"{what}, processes spin: median, 99 %, worst, ms", _shares(calm)),
+        (f"{what}, under attack", _shares(during)),
+        *([("    the worst one, ms", phases)] if phases else []),
+        ("    longer than beside processes that spin, ms", _longer(calm, during)),
+        ("    wrong", "; ".join(during.failures[:3]) or "0"),
+    ]
+
+
+def _longer(calm: Answers, during: Answers) -> str:
+    return ", ".join(f"{(during.share(p) - calm.share(p)) * 1000:.1f}" for p in (0.5, 0.99, 1))
 
 
 def _shares(answers: Answers) -> str:

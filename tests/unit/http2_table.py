@@ -78,7 +78,13 @@ CASES: list[tuple[str, str, Sent, str]] = [
     ("5.1", "idle, PRIORITY", frame(PRIORITY, NO_DEPENDENCY, 1) + call(), "answered"),
     ("5.1", "idle, the server's own", window_update(1, 2), "goaway PROTOCOL_ERROR"),
     ("5.1", "half-closed, DATA", call() + data(), "reset STREAM_CLOSED"),
-    ("5.1", "half-closed, HEADERS", call() + headers(), "reset STREAM_CLOSED"),
+    # So short that the server reads it with the call, and has not answered the call before.
+    (
+        "5.1",
+        "half-closed, HEADERS",
+        call() + frame(HEADERS, literals((":method", "POST")), 1, END_HEADERS),
+        "reset STREAM_CLOSED",
+    ),
     ("5.1", "half-closed, CONTINUATION", call() + continuation(BLOCK), "goaway PROTOCOL_ERROR"),
     ("5.1", "half-closed, WINDOW_UPDATE", call() + window_update(5, 1), "answered"),
     ("5.1", "half-closed, PRIORITY", call() + frame(PRIORITY, NO_DEPENDENCY, 1), "answered"),

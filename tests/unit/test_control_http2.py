@@ -86,6 +86,8 @@ async def react(path: Path, sent: Sent, expected: str) -> str:
     """Send bytes, and return how the server reacts."""
     wire = Wire(*await asyncio.open_unix_connection(str(path)))
     wire.writer.write(PREFACE + settings() + frame(SETTINGS, flags=ACK))
+    await wire.ping()  # so that the server reads at once what follows, and answers no call before
+    wire.forget()
     *before, last = sent if isinstance(sent, list) else [sent]
     for part in before:
         wire.writer.write(part)

@@ -72,12 +72,21 @@ def test_a_client_beyond_a_limit_is_hung_up_on_and_counted(sockdir: Path, stack:
     assert world.interceptor.errors == {Reason.USER_LIMIT: 1}
 
 
-def test_one_event_refuses_a_bounded_number(sockdir: Path, stack: ExitStack) -> None:
+@pytest.mark.parametrize(("seconds", "events"), [(60.0, 1), (0.0, 100)])
+def test_one_event_refuses_clients_for_a_time(
+    sockdir: Path,
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    events: int,
+) -> None:
+    monkeypatch.setattr("localechod.control.listening.MOST_CONTROL_TIME", seconds)
     world = World(sockdir / "control.sock", stack, set())
     world.interceptor.limits.spend(os.geteuid(), 2 * BURST_BYTES, time.monotonic())
     clients = [world.connect() for _ in range(100)]
-    assert world.event() == 0
-    assert world.interceptor.errors == {Reason.BYTE_LIMIT: 64}
-    assert world.event() == 0
-    assert world.interceptor.errors == {Reason.BYTE_LIMIT: 100}
+    for number in range(1, events + 1):
+        assert world.event() == 0
+        assert world.interceptor.errors == {Reason.BYTE_LIMIT: number * 100 // events}
     assert [client.recv(1) for client in clients] == [b""] * 100
+    assert len(caplog.records) == 1

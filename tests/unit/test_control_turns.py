@@ -14,18 +14,18 @@ def test_a_user_with_one_call_waits_for_one_call_of_another_user() -> None:
         begun.append(uid)
 
     async def count() -> None:
-        while len(begun) < 6:
+        while len(begun) < 7:
             rounds.append(len(begun))
             await asyncio.sleep(0)
 
     async def main() -> None:
         turns = Turns()
-        calls = [call(turns, uid) for uid in (1, 1, 1, 1, 2, 3)]
+        calls = [call(turns, uid) for uid in (1, 1, 1, 1, 2, 3, 0)]
         await asyncio.gather(*calls, count())
 
     asyncio.run(main())
-    assert begun == [1, 2, 3, 1, 1, 1]
-    assert set(rounds) == set(range(6)), "one in each round"
+    assert begun == [0, 1, 2, 3, 1, 1, 1], "root waits for no user"
+    assert set(rounds) == set(range(7)), "one in each round"
 
 
 def test_a_call_that_is_cancelled_while_it_waits_takes_no_turn() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_a_command_in_running_text_has_these_options() -> None:
     for page in PAGES:
         text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text("utf-8"))
         for written in re.findall(r"`localechoctl ([a-z][^`]*)`", text):
-            name, *words = shlex.split(written)
+            name, *words = takewhile(lambda word: word != "--", shlex.split(written))
             options = {each.partition("=")[0] for each in words if each.startswith("--")}
             assert name in known, f"{page.name}: localechoctl {written}"
             assert options <= known[name], f"{page.name}: localechoctl {written}"

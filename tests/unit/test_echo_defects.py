@@ -100,7 +100,7 @@ def test_a_datagram_that_cannot_be_answered_costs_no_other_its_reply(
         monkeypatch.setattr(DatagramServer, "_take", fail_once)
         server = supervisor._endpoints["a"]._server
         assert isinstance(server, DatagramServer)
-        server._at_once = 32
+        server._batch_size.now = 32
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.setblocking(False)
         sock.bind(str(sockdir / "client"))  # a path: Python answers

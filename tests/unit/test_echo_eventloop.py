@@ -221,6 +221,54 @@ def test_users_take_turns_however_many_descriptors_one_has(
     assert order.count(calm[0]) >= 15
 
 
+def test_root_does_not_wait_for_an_event_of_each_user(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root: list[int] = []
+    monkeypatch.setattr("localechod.echo.eventloop.peer_uid", lambda fd: 0 if fd in root else fd)
+    order: list[int] = []
+    enough = asyncio.Event()
+
+    def handle(fd: int) -> None:
+        wait(CONTROL_TIME)
+        order.append(fd)
+        if len(order) == 40:
+            enough.set()
+
+    with ExitStack() as stack:
+        many = [ready_for_ever(loop, stack, handle) for _ in range(50)]
+        root.append(many[7])
+        loop.remove_reader(many[7])
+        loop.add_reader(many[7], handle, many[7])  # its user is looked up again
+        loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
+    assert order.count(root[0]) >= 15
+
+
+def test_an_event_is_handled_to_its_end_before_the_next_one(loop: EventLoop) -> None:
+    begun: list[int] = []
+    order: list[tuple[int, int]] = []
+    enough = asyncio.Event()
+
+    async def steps(fd: int) -> None:
+        for step in range(3):
+            order.append((fd, step))
+            await asyncio.sleep(0)
+        enough.set()
+
+    def handle(fd: int) -> None:
+        loop.remove_reader(fd)
+        begun.append(fd)
+        tasks.append(loop.create_task(steps(fd)))
+
+    tasks: list[asyncio.Task[None]] = []
+    with ExitStack() as stack:
+        for _ in range(10):
+            ready_for_ever(loop, stack, handle)
+        loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
+        first = [(begun[0], step) for step in range(3)]
+        assert order[:3] == first
+
+
 @pytest.mark.parametrize(
     ("turn_time", "most"), [(0.0, CONTROL_TIME), (2 * MOST_CONTROL_TIME, MOST_CONTROL_TIME)]
 )

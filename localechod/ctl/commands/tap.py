@@ -85,7 +85,7 @@ def tap(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     Examples:
         localechoctl tap stream -- localechoctl send stream hello
         localechoctl tap --hex /run/docker.sock -- docker ps
-        localechoctl tap --fault truncate=3 stream -- localechoctl send stream hello
+        localechoctl tap --fault truncate=3 stream -- localechoctl send stream hi
         localechoctl tap --write x.pcapng --for http /run/docker.sock -- docker ps
     """
     chosen = [style for style, wanted in _styles(lines, hexadecimal, quiet) if wanted]

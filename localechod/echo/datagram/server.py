@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from localechod.config import EndpointConfig
 from localechod.echo.context import Context
+from localechod.echo.datagram.batch_size import TURN, BatchSize
 from localechod.echo.datagram.faulty import FaultyReplies, Reply
 from localechod.echo.datagram.passing import DatagramReader
 from localechod.echo.datagram.pinned_senders import PinnedSenders
@@ -24,13 +25,6 @@ from localechod.echo.status import PeerRow
 from localechod.localsocket.bound import Bound
 from localechod.localsocket.peer import Credentials
 from localechod.localsocket.rights import allow_descriptors, control
-
-# Datagrams answered in one round of the loop, so that a flood delays no other reply for long.
-_BATCH = 32
-
-# Datagrams in a turn from which the next turn reads and answers several by one system call. With
-# fewer that would delay the first reply, and so the next message of its receiver.
-_MANY = 8
 
 # Datagrams answered before the socket is closed, at most: more than net.unix.max_dgram_qlen allows
 # to wait on any usual system.
@@ -148,7 +142,7 @@ class DatagramServer:
 
     def _open(self, bound: Bound) -> None:
         self._bound, self._sock = bound, bound.sock
-        self._at_once = 1
+        self._batch_size = BatchSize()
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._allow_descriptors()
         self._send_budget = SendBudget(self._sock)
@@ -178,11 +172,11 @@ class DatagramServer:
 
     def serve(self, _events: int) -> int:
         """Answer datagrams; see Handler."""
-        count, more = self._answer(_BATCH)
+        count, more = self._answer(TURN)
         if self._seconds() < _PROOFS:
-            self._at_once = _BATCH if count >= _MANY else 1
-        else:  # one list is for a whole batch; other proofs are for one sender each
-            self._at_once = _BATCH if self._proven_senders.has_listed else 1
+            self._batch_size.after(count)
+        else:
+            self._batch_size.after_proofs(has_listed=self._proven_senders.has_listed)
         if not more and self._bound.address.is_abstract:
             # All that came before SO_TIMESTAMPNS was set, and has no time of its own, is read.
             self._fresh = _FRESH
@@ -211,7 +205,7 @@ class DatagramServer:
                 left,
                 slack,
                 budget.answered,
-                self._at_once,
+                self._batch_size.now,
                 self._proof_budget.ours,
                 senders.proofs,
                 self._fresh,
