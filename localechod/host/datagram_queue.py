@@ -37,7 +37,7 @@ class DatagramQueue:
 
     Args:
         address: as NOTIFY_SOCKET has it (sd_notify(3)), a path or an abstract name after "@".
-        failed: gets the error of a message that is dropped; EAGAIN: too many wait.
+        failed: gets the error and the message that is dropped; EAGAIN: too many wait.
         most: how many may wait.
 
     Attributes:
@@ -45,7 +45,7 @@ class DatagramQueue:
     """
 
     def __init__(
-        self, address: str, failed: Callable[[OSError], None], most: int = sys.maxsize
+        self, address: str, failed: Callable[[OSError, bytes], None], most: int = sys.maxsize
     ) -> None:
         self._failed = failed
         self._most = most
@@ -77,13 +77,13 @@ class DatagramQueue:
                 message.data = data
                 return
         if len(self._waiting) >= self._most:
-            self._drop(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+            self._drop(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)), data)
             return
         copies: list[int] = []
         try:
             copies.extend(os.dup(descriptor) for descriptor in descriptors)
         except OSError as error:
-            self._drop(error)
+            self._drop(error, data)
             return
         self._waiting.append(_Message(data, copies, replace))
         if self._loop is None:
@@ -119,7 +119,7 @@ class DatagramQueue:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._drop(error)
+                self._drop(error, message.data)
             self._waiting.popleft().close()
         self._disconnect()
 
@@ -139,6 +139,6 @@ class DatagramQueue:
         self._sock.close()
         self._sock = None
 
-    def _drop(self, error: OSError) -> None:
+    def _drop(self, error: OSError, data: bytes) -> None:
         self.failures += 1
-        self._failed(error)
+        self._failed(error, data)

@@ -15,7 +15,7 @@ _PATIENCE = 5.0
 
 
 class Journal:
-    """Sends entries without waiting for journald. What is lost is reported on standard error.
+    """Sends entries without waiting for journald; those that fail go to standard error.
 
     Args:
         path: of journald's socket.
@@ -42,6 +42,7 @@ def _field(name: bytes, value: str) -> bytes:
     return name + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
 
 
-def _lost(error: OSError) -> None:
-    text = os.strerror(error.errno or 0)
-    sys.stderr.write(f"localechod: a line for the journal is lost: {text} ({error.errno})\n")
+def _lost(error: OSError, data: bytes) -> None:
+    message = data.partition(b"\n")[0].removeprefix(b"MESSAGE=").decode()
+    text = f"{os.strerror(error.errno or 0)} ({error.errno}): {message}"
+    sys.stderr.write(f"sending to the journal failed: {text}\n")

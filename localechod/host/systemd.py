@@ -110,7 +110,7 @@ class Notifier:
             self._queue.send("\n".join(lines).encode(), descriptors, replace=replace)
 
 
-def _failed(error: OSError) -> None:
+def _failed(error: OSError, _: bytes) -> None:
     # The daemon goes on: its clients do not depend on notifications.
     _log.warning("notifying systemd failed: %s", error)
 

@@ -45,8 +45,8 @@ def until_the_end(manager: socket.socket) -> tuple[list[str], list[int]]:
     return texts, descriptors
 
 
-def failed(error: OSError) -> None:
-    raise AssertionError(error)
+def failed(error: OSError, data: bytes) -> None:
+    raise AssertionError(error, data)
 
 
 def open_descriptors() -> int:
@@ -107,13 +107,17 @@ def test_at_the_end_a_flush_waits_for_space_as_long_as_it_may(manager: socket.so
 
 
 def test_beyond_a_limit_messages_are_dropped_and_told(manager: socket.socket) -> None:
-    errors: list[OSError] = []
-    queue = DatagramQueue(manager.getsockname(), errors.append, 2)
+    dropped: list[tuple[int | None, bytes]] = []
+
+    def note(error: OSError, data: bytes) -> None:
+        dropped.append((error.errno, data))
+
+    queue = DatagramQueue(manager.getsockname(), note, 2)
 
     async def send() -> None:
         for text in ("STATUS=x", _END, "STATUS=y"):
             queue.send(text.encode())
-        assert [error.errno for error in errors] == [errno.EAGAIN]
+        assert dropped == [(errno.EAGAIN, b"STATUS=y")]
         texts, _ = await asyncio.to_thread(until_the_end, manager)
         assert texts == ["STATUS=x", _END]
 

@@ -5,6 +5,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from localechod.host.journal import Journal, entry
 
 _FILLER = b"MESSAGE=of another user\n"
@@ -14,6 +16,15 @@ def test_a_value_with_a_newline_is_one_value() -> None:
     assert entry({"MESSAGE": "hello", "CODE_LINE": 7}) == b"MESSAGE=hello\nCODE_LINE=7\n"
     assert entry({"A": "x\nB=1"}) == b"A\n\x05\0\0\0\0\0\0\0x\nB=1\n"
     assert entry({"A": "\udcff"}) == b"A=?\n"
+
+
+def test_a_line_that_cannot_be_sent_goes_to_standard_error(
+    sockdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Journal(sockdir / "missing")("hello", PRIORITY="4")
+    assert capsys.readouterr().err == (
+        "sending to the journal failed: No such file or directory (2): hello\n"
+    )
 
 
 def test_a_full_queue_delays_no_loop_and_loses_no_line(sockdir: Path) -> None:
