@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from localechod.errors import UsageError
+from localechod.host.journal import Journal
 from localechod.text import printable
 
 _LEVELS = {
@@ -79,9 +80,7 @@ def _importable() -> bool:
 
 def _handler(target: str) -> logging.Handler:
     if target == "journal":
-        from systemd.journal import send  # noqa: PLC0415 - optional: destination() knows
-
-        handler: logging.Handler = JournalHandler(send)
+        handler: logging.Handler = JournalHandler(Journal(JOURNAL))
         handler.setFormatter(OneLine("%(message)s"))
     elif target == "syslog":
         # Here: the module imports pickle and queue, which the journal does not need.
@@ -114,7 +113,7 @@ class JournalHandler(logging.Handler):
     the logging package included, and takes our fields only one by one.
 
     Args:
-        send: systemd.journal.send, or a replacement in a test.
+        send: a Journal, or a replacement in a test.
     """
 
     def __init__(self, send: Callable[..., object]) -> None:
@@ -141,7 +140,7 @@ def fields(record: logging.LogRecord) -> dict[str, str | int]:
         "PRIORITY": str(priority(record.levelno)),
         "SYSLOG_IDENTIFIER": "localechod",
         "CODE_FILE": record.pathname,
-        "CODE_LINE": record.lineno,  # systemd-python wants this one as a number
+        "CODE_LINE": record.lineno,
         "CODE_FUNC": record.funcName or "",
     }
 

@@ -1,19 +1,20 @@
 """Notifications to systemd (sd_notify(3)): ready, status, stopping, watchdog.
 
-A service has systemd-python (the extra ``localechod[systemd]``), for the fields of its log in the
-journal. A plain installation does without, and refuses to start only where systemd waits for a
-notification.
+A plain installation, without systemd-python (the extra ``localechod[systemd]``), refuses to start
+where systemd waits for a notification.
 """
 
+import logging
 import os
 import select
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 
 from localechod.errors import LocalechodError
-from localechod.host.notify_queue import NotifyQueue
+from localechod.host.datagram_queue import DatagramQueue
 from localechod.text import printable
 
+_log = logging.getLogger("localechod.host.systemd")
 _ADDRESS = "NOTIFY_SOCKET"
 
 
@@ -48,7 +49,7 @@ class Notifier:
         address = environ.pop(_ADDRESS, "")
         if address:
             _require_systemd_python()
-        self._queue = NotifyQueue(address) if address else None
+        self._queue = DatagramQueue(address, _failed) if address else None
 
     @property
     def supervised(self) -> bool:
@@ -106,7 +107,12 @@ class Notifier:
 
     def _send(self, *lines: str, descriptors: Sequence[int] = (), replace: bool = False) -> None:
         if self._queue is not None:
-            self._queue.send("\n".join(lines), descriptors, replace=replace)
+            self._queue.send("\n".join(lines).encode(), descriptors, replace=replace)
+
+
+def _failed(error: OSError, _: bytes) -> None:
+    # The daemon goes on: its clients do not depend on notifications.
+    _log.warning("notifying systemd failed: %s", error)
 
 
 def _status(text: str) -> list[str]:
@@ -115,7 +121,7 @@ def _status(text: str) -> list[str]:
 
 def _require_systemd_python() -> None:
     try:
-        import systemd.journal  # noqa: F401, PLC0415 - see logs.py
+        import systemd.journal  # noqa: F401, PLC0415 - optional; asked for, not used
     except ImportError:
         raise LocalechodError(
             "started by systemd (NOTIFY_SOCKET is set), but systemd-python is not installed",

@@ -249,7 +249,7 @@ def test_replies_that_were_not_taken_are_sent_by_the_next_process(
         client = connect(sockdir / "a.sock")
         clients.append(client)
         stuck = 0
-        while stuck < 10:  # until the daemon reads no more, having had its turn each time
+        while stuck < 1000:  # until the daemon reads no more, having had its turn each time
             try:
                 part = b"%d\n" % len(sent)
                 sent.extend(part[: client.send(part)])

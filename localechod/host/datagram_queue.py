@@ -1,21 +1,21 @@
-"""Messages to the service manager, sent in order and without waiting for it.
+"""Messages to systemd and to its journal, sent in order and without waiting for either.
 
-Every user may send to /run/systemd/notify, and so may keep its queue full. sd_notify(3) waits for
-space then, and systemd-python keeps Python's lock meanwhile, so that a thread would not help.
+Every user may send to /run/systemd/notify and /run/systemd/journal/socket, and so may keep their
+queues full. sd_notify(3) and sd_journal_send(3) wait for space then, and systemd-python keeps
+Python's lock meanwhile, so that a thread would not help.
 """
 
 import asyncio
-import logging
+import errno
 import os
 import select
 import socket
+import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-_log = logging.getLogger("localechod.host.systemd")
 
 # How long a process without an event loop waits for space, in seconds.
 _PATIENCE = 5.0
@@ -23,7 +23,7 @@ _PATIENCE = 5.0
 
 @dataclass(slots=True)
 class _Message:
-    text: str
+    data: bytes
     descriptors: list[int]
     replaceable: bool
 
@@ -32,17 +32,23 @@ class _Message:
             os.close(descriptor)
 
 
-class NotifyQueue:
+class DatagramQueue:
     """Sends messages at once; those for which there is no space, when there is some.
 
     Args:
-        address: NOTIFY_SOCKET as sd_notify(3) has it, a path or an abstract name after "@".
+        address: as NOTIFY_SOCKET has it (sd_notify(3)), a path or an abstract name after "@".
+        failed: gets the error and the message that is dropped; EAGAIN: too many wait.
+        most: how many may wait.
 
     Attributes:
-        failures: messages that were not sent because of an error.
+        failures: messages that were dropped.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(
+        self, address: str, failed: Callable[[OSError, bytes], None], most: int = sys.maxsize
+    ) -> None:
+        self._failed = failed
+        self._most = most
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._waiting: deque[_Message] = deque()
         self.failures = 0
@@ -55,28 +61,31 @@ class NotifyQueue:
         """Whether all messages are sent, or have failed."""
         return not self._waiting
 
-    def send(self, text: str, descriptors: Sequence[int] = (), *, replace: bool = False) -> None:
-        """Send a message, now or later. An error is logged, and the message dropped.
+    def send(self, data: bytes, descriptors: Sequence[int] = (), *, replace: bool = False) -> None:
+        """Send a message, now or later. With an error it is dropped.
 
         Without a running event loop this waits for some seconds.
 
         Args:
-            text: lines of NAME=VALUE.
+            data: lines of NAME=VALUE.
             descriptors: duplicates of them are sent.
             replace: it takes the place of a waiting message of the same name, if there is one.
         """
-        name = text.partition("=")[0]
+        name = data.partition(b"=")[0]
         for message in self._waiting if replace else ():
-            if message.replaceable and message.text.partition("=")[0] == name:
-                message.text = text
+            if message.replaceable and message.data.partition(b"=")[0] == name:
+                message.data = data
                 return
+        if len(self._waiting) >= self._most:
+            self._drop(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)), data)
+            return
         copies: list[int] = []
         try:
             copies.extend(os.dup(descriptor) for descriptor in descriptors)
         except OSError as error:
-            self._failed(error)
+            self._drop(error, data)
             return
-        self._waiting.append(_Message(text, copies, replace))
+        self._waiting.append(_Message(data, copies, replace))
         if self._loop is None:
             self._send_waiting()
             self._wait_for_space()
@@ -110,7 +119,7 @@ class NotifyQueue:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._failed(error)
+                self._drop(error, message.data)
             self._waiting.popleft().close()
         self._disconnect()
 
@@ -119,7 +128,7 @@ class NotifyQueue:
             self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             self._sock.connect(self._address)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", message.descriptors))
-        self._sock.sendmsg([message.text.encode()], [rights] if message.descriptors else [])
+        self._sock.sendmsg([message.data], [rights] if message.descriptors else [])
 
     def _disconnect(self) -> None:
         if self._sock is None:
@@ -130,7 +139,6 @@ class NotifyQueue:
         self._sock.close()
         self._sock = None
 
-    def _failed(self, error: OSError) -> None:
-        # The daemon goes on: its clients do not depend on notifications.
+    def _drop(self, error: OSError, data: bytes) -> None:
         self.failures += 1
-        _log.warning("notifying systemd failed: %s", error)
+        self._failed(error, data)

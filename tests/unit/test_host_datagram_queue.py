@@ -1,6 +1,7 @@
-"""Messages for a service manager whose queue somebody keeps full."""
+"""Messages for a receiver whose queue somebody keeps full."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from localechod.host.notify_queue import NotifyQueue
+from localechod.host.datagram_queue import DatagramQueue
 
 _FILLER = b"STATUS=of another user"
 _END = "READY=1"
@@ -44,23 +45,27 @@ def until_the_end(manager: socket.socket) -> tuple[list[str], list[int]]:
     return texts, descriptors
 
 
+def failed(error: OSError, data: bytes) -> None:
+    raise AssertionError(error, data)
+
+
 def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_full_queue_delays_no_loop_and_loses_no_message(manager: socket.socket) -> None:
-    queue = NotifyQueue(manager.getsockname())
+    queue = DatagramQueue(manager.getsockname(), failed)
     before = open_descriptors()
 
     async def send() -> None:
         reader, writer = os.pipe()
-        queue.send("WATCHDOG=1", replace=True)
-        queue.send("FDSTORE=1\nFDNAME=a", [writer])
+        queue.send(b"WATCHDOG=1", replace=True)
+        queue.send(b"FDSTORE=1\nFDNAME=a", [writer])
         os.close(writer)
-        queue.send("STATUS=old", replace=True)
-        queue.send("WATCHDOG=1", replace=True)
-        queue.send("STATUS=new", replace=True)
-        queue.send(_END)
+        queue.send(b"STATUS=old", replace=True)
+        queue.send(b"WATCHDOG=1", replace=True)
+        queue.send(b"STATUS=new", replace=True)
+        queue.send(_END.encode())
         await asyncio.sleep(0)
         assert not queue.is_empty
         texts, (stored,) = await asyncio.to_thread(until_the_end, manager)
@@ -76,22 +81,22 @@ def test_a_full_queue_delays_no_loop_and_loses_no_message(manager: socket.socket
 
 
 def test_without_a_loop_it_waits_for_space(manager: socket.socket) -> None:
-    queue = NotifyQueue(manager.getsockname())
+    queue = DatagramQueue(manager.getsockname(), failed)
     texts: list[str] = []
     thread = Thread(target=lambda: texts.extend(until_the_end(manager)[0]))
     thread.start()
-    queue.send("STATUS=first")
-    queue.send(_END)
+    queue.send(b"STATUS=first")
+    queue.send(_END.encode())
     thread.join()
     assert texts == ["STATUS=first", _END]
     assert queue.is_empty
 
 
 def test_at_the_end_a_flush_waits_for_space_as_long_as_it_may(manager: socket.socket) -> None:
-    queue = NotifyQueue(manager.getsockname())
+    queue = DatagramQueue(manager.getsockname(), failed)
 
     async def send() -> None:
-        queue.send(_END)
+        queue.send(_END.encode())
         assert not queue.flush(0.01)
         thread = Thread(target=until_the_end, args=[manager])
         thread.start()
@@ -99,3 +104,22 @@ def test_at_the_end_a_flush_waits_for_space_as_long_as_it_may(manager: socket.so
         thread.join()
 
     asyncio.run(send())
+
+
+def test_beyond_a_limit_messages_are_dropped_and_told(manager: socket.socket) -> None:
+    dropped: list[tuple[int | None, bytes]] = []
+
+    def note(error: OSError, data: bytes) -> None:
+        dropped.append((error.errno, data))
+
+    queue = DatagramQueue(manager.getsockname(), note, 2)
+
+    async def send() -> None:
+        for text in ("STATUS=x", _END, "STATUS=y"):
+            queue.send(text.encode())
+        assert dropped == [(errno.EAGAIN, b"STATUS=y")]
+        texts, _ = await asyncio.to_thread(until_the_end, manager)
+        assert texts == ["STATUS=x", _END]
+
+    asyncio.run(send())
+    assert queue.failures == 1
