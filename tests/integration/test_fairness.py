@@ -151,7 +151,7 @@ def test_a_flood_of_datagrams(
     sockdir: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By default no more than 10 wait (net.unix.max_dgram_qlen), less than the real batch.
-    monkeypatch.setattr(server, "_BATCH", 3)
+    monkeypatch.setattr(server, "TURN", 3)
     there, calm = house(sockdir, stack, 'type = "datagram"')
     for _ in range(10):
         with there.connect("storm", socket.SOCK_DGRAM) as client, suppress(BlockingIOError):

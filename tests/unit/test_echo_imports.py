@@ -13,6 +13,7 @@ FLOORS = [
         "lifecycle",
         "limits",
         "portable",
+        "precedence",
         "ratelimit",
         "reasons",
         "retry",
