@@ -206,6 +206,11 @@ static PyObject *get_served_at(Poller *self, void *closure)
 	return PyFloat_FromDouble(self->served_at);
 }
 
+static PyObject *get_sleeping(Poller *self, void *closure)
+{
+	return PyBool_FromLong(self->sleeping);
+}
+
 static PyObject *get_alarm(Poller *self, void *closure)
 {
 	return PyFloat_FromDouble(self->alarm);
@@ -242,6 +247,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef properties[] = {
 	{"now", (getter)get_now, NULL, NULL, NULL},
 	{"served_at", (getter)get_served_at, NULL, NULL, NULL},
+	{"sleeping", (getter)get_sleeping, NULL, NULL, NULL},
 	{"alarm", (getter)get_alarm, (setter)set_alarm, NULL, NULL},
 	{NULL},
 };

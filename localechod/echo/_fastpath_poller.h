@@ -33,6 +33,7 @@ struct Poller {
 	struct Poller *root; /* NULL in the root itself */
 	double now, busy_poll, served_at, slept; /* slept: how long, the last time */
 	double alarm; /* seconds; negative: the timer runs; 0: none */
+	int sleeping; /* whether it waits in the kernel for events, and for nothing else */
 	/* Of a child: seconds that it has had in a turn, and the `now` of that turn. */
 	double spent, spent_at;
 	/* Only in the root: all descriptors, and the foreign ones that are ready, in a ring. */

@@ -176,13 +176,14 @@ static void start_alarm(Poller *poller)
 int turn(Poller *poller, int most, int milliseconds)
 {
 	struct epoll_event events[BATCH];
-	int count, error, served = 0;
+	int count, error, interrupted, served = 0;
 	uint64_t skipped = 0; /* a bit for each event */
 	double clock, began;
 
 	if (poller->root && poller->epoll < 0)
 		return 0; /* all of its descriptors are in the epoll of the root */
 	if (milliseconds) {
+		poller->sleeping = 1;
 		Py_BEGIN_ALLOW_THREADS
 		count = epoll_wait(poller->epoll, events, most, milliseconds);
 		Py_END_ALLOW_THREADS
@@ -192,14 +193,19 @@ int turn(Poller *poller, int most, int milliseconds)
 	error = errno;
 	if (!poller->root)
 		poller->now = monotonic();
+	interrupted = count < 0 && error == EINTR ? PyErr_CheckSignals() : 0;
+	poller->sleeping = 0;
+	if (interrupted < 0)
+		return -1;
 	if (count < 0 && error == EINTR)
-		return PyErr_CheckSignals();
+		return 0;
 	if (count < 0) {
 		errno = error;
 		PyErr_SetFromErrno(PyExc_OSError);
 		return -1;
 	}
-	if (count && poller->alarm > 0)
+	/* Where nothing is ready, the time of a timer may have come, which releases something too. */
+	if (poller->alarm > 0 && (count || milliseconds))
 		start_alarm(poller);
 	clock = poller->root ? monotonic() : poller->now;
 	for (int at = 0; at < count; at++) {

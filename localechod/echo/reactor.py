@@ -77,8 +77,11 @@ class Reactor(Poller):
             self.alarm = _RELEASE
 
     def _stop_alarm_if_idle(self) -> None:
-        """An idle process is not woken up; the next event starts the timer again."""
-        if time.monotonic() - self.served_at > _RELEASE / 2:
+        """An idle process is not woken up; the end of its sleep starts the timer again.
+
+        Between two sleeps the timer goes on, however long that is: more than one release may wait.
+        """
+        if self.sleeping and time.monotonic() - self.served_at > _RELEASE / 2:
             self.stop_alarm()
             self.alarm = _RELEASE
 

@@ -1,9 +1,9 @@
-"""Entries for the journal, in its native protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/."""
+"""Entries for the journal, by sd_journal_send(3)."""
 
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from localechod.host.datagram_queue import DatagramQueue
@@ -19,30 +19,23 @@ class Journal:
 
     Args:
         path: of journald's socket.
+        send: systemd.journal.send, or a replacement in a test.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._queue = DatagramQueue(str(path), _lost, _MOST)
+    def __init__(self, path: Path, send: Callable[..., object]) -> None:
+        self._send = send
+        self._queue = DatagramQueue(str(path), self._deliver, _lost, _MOST)
         atexit.register(self._queue.flush, _PATIENCE)
 
     def __call__(self, message: str, **fields: str | int) -> None:
         """Send an entry, now or when there is space."""
-        self._queue.send(entry({"MESSAGE": message, **fields}))
+        self._queue.send({"MESSAGE": message, **fields})
+
+    def _deliver(self, fields: Mapping[str, str | int], _: list[int]) -> None:
+        others = {name: value for name, value in fields.items() if name != "MESSAGE"}
+        self._send(fields["MESSAGE"], **others)
 
 
-def entry(fields: Mapping[str, str | int]) -> bytes:
-    """Return an entry. A value with a newline has its length before it, so that it is one value."""
-    return b"".join(_field(name.encode(), str(value)) for name, value in fields.items())
-
-
-def _field(name: bytes, value: str) -> bytes:
-    data = value.encode(errors="replace")
-    if b"\n" not in data:
-        return name + b"=" + data + b"\n"
-    return name + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
-
-
-def _lost(error: OSError, data: bytes) -> None:
-    message = data.partition(b"\n")[0].removeprefix(b"MESSAGE=").decode()
-    text = f"{os.strerror(error.errno or 0)} ({error.errno}): {message}"
+def _lost(error: OSError, fields: Mapping[str, str | int]) -> None:
+    text = f"{os.strerror(error.errno or 0)} ({error.errno}): {fields['MESSAGE']}"
     sys.stderr.write(f"sending to the journal failed: {text}\n")

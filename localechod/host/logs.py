@@ -80,7 +80,9 @@ def _importable() -> bool:
 
 def _handler(target: str) -> logging.Handler:
     if target == "journal":
-        handler: logging.Handler = JournalHandler(Journal(JOURNAL))
+        from systemd.journal import send  # noqa: PLC0415 - optional: destination() knows
+
+        handler: logging.Handler = JournalHandler(Journal(JOURNAL, send))
         handler.setFormatter(OneLine("%(message)s"))
     elif target == "syslog":
         # Here: the module imports pickle and queue, which the journal does not need.
@@ -140,7 +142,7 @@ def fields(record: logging.LogRecord) -> dict[str, str | int]:
         "PRIORITY": str(priority(record.levelno)),
         "SYSLOG_IDENTIFIER": "localechod",
         "CODE_FILE": record.pathname,
-        "CODE_LINE": record.lineno,
+        "CODE_LINE": record.lineno,  # systemd-python wants this one as a number
         "CODE_FUNC": record.funcName or "",
     }
 

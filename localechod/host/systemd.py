@@ -1,14 +1,14 @@
 """Notifications to systemd (sd_notify(3)): ready, status, stopping, watchdog.
 
-A plain installation, without systemd-python (the extra ``localechod[systemd]``), refuses to start
-where systemd waits for a notification.
+They go through systemd-python (the extra ``localechod[systemd]``), which needs libsystemd. A plain
+installation does without, and refuses to start only where systemd waits for a notification.
 """
 
 import logging
 import os
 import select
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 from localechod.errors import LocalechodError
 from localechod.host.datagram_queue import DatagramQueue
@@ -36,20 +36,24 @@ def watchdog_period(
 class Notifier:
     """Sends notifications to the service manager (sd_notify(3)); without one, it sends nothing.
 
-    NOTIFY_SOCKET is taken out of the environment. So no child process inherits it.
+    NOTIFY_SOCKET is taken out of the environment, and put back only during each call, because
+    libsystemd looks for it there. So no child process inherits it.
 
     Args:
-        environ: has the variable.
+        environ: has the variable; libsystemd sees it in ``os.environ`` only.
 
     Raises:
         LocalechodError: systemd waits for a notification, and systemd-python cannot be imported.
     """
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        address = environ.pop(_ADDRESS, "")
-        if address:
-            _require_systemd_python()
-        self._queue = DatagramQueue(address, _failed) if address else None
+        self._environ = environ
+        self._address = environ.get(_ADDRESS, "")
+        self._queue: DatagramQueue[str] | None = None
+        if self._address:
+            self._notify = _notify()
+            self._queue = DatagramQueue(self._address, self._deliver, _failed)
+        environ.pop(_ADDRESS, None)
 
     @property
     def supervised(self) -> bool:
@@ -62,7 +66,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """Show one line in ``systemctl status``; "" takes it away."""
-        self._send(*(_status(text) or ["STATUS="]), replace=True)
+        self._send(*(_status(text) or ["STATUS="]), name="STATUS")
 
     def stopping(self, text: str = "") -> None:
         """Say that the daemon is about to end."""
@@ -70,7 +74,7 @@ class Notifier:
 
     def watchdog(self) -> None:
         """Say that the data plane has just answered."""
-        self._send("WATCHDOG=1", replace=True)
+        self._send("WATCHDOG=1", name="WATCHDOG")
 
     def store(self, *lines: str, descriptors: Sequence[int] = ()) -> None:
         """Put descriptors into the manager's store, or take them out; see fdstore.py."""
@@ -105,12 +109,19 @@ class Notifier:
         finally:
             os.close(reader)
 
-    def _send(self, *lines: str, descriptors: Sequence[int] = (), replace: bool = False) -> None:
+    def _send(self, *lines: str, descriptors: Sequence[int] = (), name: str = "") -> None:
         if self._queue is not None:
-            self._queue.send("\n".join(lines).encode(), descriptors, replace=replace)
+            self._queue.send("\n".join(lines), descriptors, name=name)
+
+    def _deliver(self, text: str, descriptors: list[int]) -> None:
+        self._environ[_ADDRESS] = self._address
+        try:
+            self._notify(text, fds=descriptors)
+        finally:
+            del self._environ[_ADDRESS]
 
 
-def _failed(error: OSError, _: bytes) -> None:
+def _failed(error: OSError, _: str) -> None:
     # The daemon goes on: its clients do not depend on notifications.
     _log.warning("notifying systemd failed: %s", error)
 
@@ -119,9 +130,9 @@ def _status(text: str) -> list[str]:
     return [f"STATUS={printable(text)}"] if text else []  # a newline would start another variable
 
 
-def _require_systemd_python() -> None:
+def _notify() -> Callable[..., object]:
     try:
-        import systemd.journal  # noqa: F401, PLC0415 - optional; asked for, not used
+        from systemd.daemon import notify  # noqa: PLC0415 - optional, and only here needed
     except ImportError:
         raise LocalechodError(
             "started by systemd (NOTIFY_SOCKET is set), but systemd-python is not installed",
@@ -129,3 +140,5 @@ def _require_systemd_python() -> None:
             " libsystemd-dev), or the package python3-systemd, which an environment with"
             " --system-site-packages finds",
         ) from None
+    function: Callable[..., object] = notify
+    return function

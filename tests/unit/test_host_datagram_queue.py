@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -45,8 +45,24 @@ def until_the_end(manager: socket.socket) -> tuple[list[str], list[int]]:
     return texts, descriptors
 
 
-def failed(error: OSError, data: bytes) -> None:
+def failed(error: OSError, data: str) -> None:
     raise AssertionError(error, data)
+
+
+def queue_for(
+    manager: socket.socket,
+    failed: Callable[[OSError, str], None] = failed,
+    most: int = 100,
+) -> DatagramQueue[str]:
+    """A queue that sends by a call which would wait for space, as libsystemd's do."""
+
+    def deliver(text: str, descriptors: list[int]) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.connect(manager.getsockname())
+            sock.settimeout(1)
+            socket.send_fds(sock, [text.encode()], descriptors)
+
+    return DatagramQueue(manager.getsockname(), deliver, failed, most)
 
 
 def open_descriptors() -> int:
@@ -54,18 +70,18 @@ def open_descriptors() -> int:
 
 
 def test_a_full_queue_delays_no_loop_and_loses_no_message(manager: socket.socket) -> None:
-    queue = DatagramQueue(manager.getsockname(), failed)
+    queue = queue_for(manager)
     before = open_descriptors()
 
     async def send() -> None:
         reader, writer = os.pipe()
-        queue.send(b"WATCHDOG=1", replace=True)
-        queue.send(b"FDSTORE=1\nFDNAME=a", [writer])
+        queue.send("WATCHDOG=1", name="WATCHDOG")
+        queue.send("FDSTORE=1\nFDNAME=a", [writer])
         os.close(writer)
-        queue.send(b"STATUS=old", replace=True)
-        queue.send(b"WATCHDOG=1", replace=True)
-        queue.send(b"STATUS=new", replace=True)
-        queue.send(_END.encode())
+        queue.send("STATUS=old", name="STATUS")
+        queue.send("WATCHDOG=1", name="WATCHDOG")
+        queue.send("STATUS=new", name="STATUS")
+        queue.send(_END)
         await asyncio.sleep(0)
         assert not queue.is_empty
         texts, (stored,) = await asyncio.to_thread(until_the_end, manager)
@@ -81,22 +97,22 @@ def test_a_full_queue_delays_no_loop_and_loses_no_message(manager: socket.socket
 
 
 def test_without_a_loop_it_waits_for_space(manager: socket.socket) -> None:
-    queue = DatagramQueue(manager.getsockname(), failed)
+    queue = queue_for(manager)
     texts: list[str] = []
     thread = Thread(target=lambda: texts.extend(until_the_end(manager)[0]))
     thread.start()
-    queue.send(b"STATUS=first")
-    queue.send(_END.encode())
+    queue.send("STATUS=first")
+    queue.send(_END)
     thread.join()
     assert texts == ["STATUS=first", _END]
     assert queue.is_empty
 
 
 def test_at_the_end_a_flush_waits_for_space_as_long_as_it_may(manager: socket.socket) -> None:
-    queue = DatagramQueue(manager.getsockname(), failed)
+    queue = queue_for(manager)
 
     async def send() -> None:
-        queue.send(_END.encode())
+        queue.send(_END)
         assert not queue.flush(0.01)
         thread = Thread(target=until_the_end, args=[manager])
         thread.start()
@@ -107,17 +123,17 @@ def test_at_the_end_a_flush_waits_for_space_as_long_as_it_may(manager: socket.so
 
 
 def test_beyond_a_limit_messages_are_dropped_and_told(manager: socket.socket) -> None:
-    dropped: list[tuple[int | None, bytes]] = []
+    dropped: list[tuple[int | None, str]] = []
 
-    def note(error: OSError, data: bytes) -> None:
+    def note(error: OSError, data: str) -> None:
         dropped.append((error.errno, data))
 
-    queue = DatagramQueue(manager.getsockname(), note, 2)
+    queue = queue_for(manager, note, 2)
 
     async def send() -> None:
         for text in ("STATUS=x", _END, "STATUS=y"):
-            queue.send(text.encode())
-        assert dropped == [(errno.EAGAIN, b"STATUS=y")]
+            queue.send(text)
+        assert dropped == [(errno.EAGAIN, "STATUS=y")]
         texts, _ = await asyncio.to_thread(until_the_end, manager)
         assert texts == ["STATUS=x", _END]
 

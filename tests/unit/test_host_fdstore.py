@@ -73,7 +73,7 @@ def test_descriptors_count_as_passed_only_to_the_process_they_are_for(
 
 @pytest.fixture
 def manager(sockdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(sockdir / "notify"))
         end.settimeout(5)

@@ -18,7 +18,7 @@ def manager(
     sockdir: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[socket.socket]:
     """A service manager's end of NOTIFY_SOCKET."""
-    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         address = str(sockdir / "notify")
         end.bind(address)
@@ -54,7 +54,7 @@ def test_a_newline_in_a_status_cannot_start_another_variable(manager: socket.soc
 
 
 def test_an_abstract_address_works_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("systemd.journal", reason="systemd-python is not installed")
+    pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind("")  # the kernel chooses a free abstract name
         end.settimeout(5)
@@ -94,7 +94,7 @@ def test_without_a_manager_nothing_is_said(environ: dict[str, str]) -> None:
 def test_started_by_systemd_without_systemd_python_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "systemd.journal", None)
+    monkeypatch.setitem(sys.modules, "systemd.daemon", None)
     with pytest.raises(LocalechodError) as caught:
         Notifier({"NOTIFY_SOCKET": "/run/systemd/notify"})
     assert "systemd-python is not installed" in caught.value.text

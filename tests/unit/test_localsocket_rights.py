@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -92,3 +93,49 @@ def test_an_idle_process_gets_no_signals(reactor: Reactor) -> None:
         runner.run(idle())
         assert signal.getitimer(signal.ITIMER_REAL)[1] == 0
         assert reactor.alarm > 0
+
+
+def test_signals_go_on_while_something_is_served(reactor: Reactor) -> None:
+    """In one turn, and in what a timer calls, more than one release may wait."""
+    rings: list[int] = []
+    counted: list[bool] = []
+
+    def wait_for_two() -> None:
+        del rings[:]
+        deadline = time.monotonic() + 5
+        while len(rings) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        counted.append(len(rings) == 2)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        handler = signal.getsignal(signal.SIGALRM)
+        assert callable(handler)
+
+        def rang(number: int, frame: FrameType | None) -> None:
+            rings.append(number)
+            handler(number, frame)
+
+        signal.signal(signal.SIGALRM, rang)
+        done = loop.create_future()
+
+        def after_an_idle_time() -> None:
+            wait_for_two()
+            done.set_result(None)
+
+        def by_an_event() -> None:
+            loop.remove_reader(reader)
+            os.close(reader)
+            wait_for_two()
+            loop.call_later(0.3, after_an_idle_time)  # the signals have stopped before
+
+        reader, writer = os.pipe()
+        loop.add_reader(reader, by_an_event)
+        os.write(writer, b"x")
+        await done
+        os.close(writer)
+
+    reactor.interrupt_releases()
+    with asyncio.Runner(loop_factory=lambda: EventLoop(reactor)) as runner:
+        runner.run(serve())
+    assert counted == [True, True]

@@ -44,8 +44,9 @@ class Poller:
         now: time.monotonic() at the beginning of the current turn, in seconds; reading the clock
             for each message would cost more than the precision is worth.
         served_at: time.monotonic() when something was last served.
-        alarm: seconds from one SIGALRM to the next, whose timer the next event starts; then it is
-            negative. 0: none. Only of a poller without a parent.
+        sleeping: whether it waits in the kernel for events, and for nothing else.
+        alarm: seconds from one SIGALRM to the next, whose timer the next event or the end of the
+            next sleep starts; then it is negative. 0: none. Only of a poller without a parent.
 
     Raises:
         OSError: EMFILE, ENFILE, ENOMEM; epoll_create(2).
@@ -58,6 +59,7 @@ class Poller:
         self._table: Table = Table() if parent is None else parent._table
         self._busy_poll = busy_poll
         self.served_at = self.now
+        self.sleeping = False
         self.alarm = 0.0
         self._slept = math.inf  # how long, the last time
         self._spent, self._spent_in = 0.0, 0  # seconds of a turn, and the number of that turn
@@ -208,14 +210,18 @@ class Poller:
             return 0  # all of its descriptors are in the epoll of the root
         if self._epoll is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self.sleeping = sleep != 0
         try:
             events = self._epoll.poll(sleep, most)
         except InterruptedError:
             return 0
+        finally:
+            self.sleeping = False
         if self is self.root:
             self._table.now = time.monotonic()
             self._table.turn += 1
-        if events and self.alarm > 0:
+        # Where nothing is ready, the time of a timer may have come, which releases something too.
+        if self.alarm > 0 and (events or sleep != 0):
             signal.setitimer(signal.ITIMER_REAL, self.alarm, self.alarm)
             self.alarm = -self.alarm
         served, skipped, clock = 0, set(), time.monotonic()
