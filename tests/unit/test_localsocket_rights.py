@@ -44,6 +44,7 @@ reactor.interrupt_releases()
 loop = EventLoop(reactor)
 reactor.register(reader.fileno(), select.EPOLLIN, Handler())
 loop.run_forever()
+reactor.stop_alarm()
 """
 
 
