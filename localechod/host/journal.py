@@ -3,7 +3,7 @@
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from localechod.host.datagram_queue import DatagramQueue
@@ -12,6 +12,9 @@ from localechod.host.datagram_queue import DatagramQueue
 _MOST = 1000
 # How long the end of the process waits for them, in seconds.
 _PATIENCE = 5.0
+
+# A message, and its fields.
+_Entry = tuple[str, dict[str, str | int]]
 
 
 class Journal:
@@ -29,13 +32,13 @@ class Journal:
 
     def __call__(self, message: str, **fields: str | int) -> None:
         """Send an entry, now or when there is space."""
-        self._queue.send({"MESSAGE": message, **fields})
+        self._queue.send((message, fields))
 
-    def _deliver(self, fields: Mapping[str, str | int], _: list[int]) -> None:
-        others = {name: value for name, value in fields.items() if name != "MESSAGE"}
-        self._send(fields["MESSAGE"], **others)
+    def _deliver(self, entry: _Entry, _: list[int]) -> None:
+        message, fields = entry
+        self._send(message, **fields)
 
 
-def _lost(error: OSError, fields: Mapping[str, str | int]) -> None:
-    text = f"{os.strerror(error.errno or 0)} ({error.errno}): {fields['MESSAGE']}"
+def _lost(error: OSError, entry: _Entry) -> None:
+    text = f"{os.strerror(error.errno or 0)} ({error.errno}): {entry[0]}"
     sys.stderr.write(f"sending to the journal failed: {text}\n")

@@ -147,13 +147,15 @@ def test_a_client_meets_what_it_meets_at_an_endpoint_with_faults(daemon: Daemon,
         assert summary != "tap: faults done: none"
 
 
-def test_the_lines_tell_what_was_done_and_the_last_one_counts(sockdir: Path) -> None:
-    def echo(server: socket.socket) -> None:
-        while True:
-            with server.accept()[0] as peer:
-                while data := peer.recv(100):
-                    peer.sendall(data)
+def echo(server: socket.socket) -> None:
+    """Answer one client after the other."""
+    while True:
+        with server.accept()[0] as peer:
+            while data := peer.recv(100):
+                peer.sendall(data)
 
+
+def test_the_lines_tell_what_was_done_and_the_last_one_counts(sockdir: Path) -> None:
     with serving(sockdir / "s", echo):
         done = tapped(
             sockdir / "s", client(HEAD + TURNS, sockdir / "s", 1),
@@ -299,12 +301,6 @@ def test_a_fault_that_fits_no_relay_is_refused_by_name(
 
 
 def test_faults_of_a_listener_of_its_own(sockdir: Path) -> None:
-    def echo(server: socket.socket) -> None:
-        while True:
-            with server.accept()[0] as peer:
-                while data := peer.recv(100):
-                    peer.sendall(data)
-
     with serving(sockdir / "s", echo):
         done = tapped(
             sockdir / "s", client(HEAD + CLOSED.format(1), sockdir / "new", 1),

@@ -198,11 +198,12 @@ def ready_for_ever(loop: EventLoop, stack: ExitStack, handle: Callable[[int], ob
     return ours.fileno()
 
 
-def test_users_take_turns_however_many_descriptors_one_has(
-    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calm: list[int] = []
-    monkeypatch.setattr("localechod.echo.eventloop.peer_uid", lambda fd: 1000 + (fd in calm))
+def turns_of_one(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch, user: Callable[[int, bool], int]
+) -> int:
+    """Return how many of 40 events one of 50 busy descriptors had; `user` says whose each is."""
+    one: list[int] = []
+    monkeypatch.setattr("localechod.echo.eventloop.peer_uid", lambda fd: user(fd, fd in one))
     order: list[int] = []
     enough = asyncio.Event()
 
@@ -214,34 +215,23 @@ def test_users_take_turns_however_many_descriptors_one_has(
 
     with ExitStack() as stack:
         many = [ready_for_ever(loop, stack, handle) for _ in range(50)]
-        calm.append(many[7])
+        one.append(many[7])
         loop.remove_reader(many[7])
         loop.add_reader(many[7], handle, many[7])  # its user is looked up again
         loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
-    assert order.count(calm[0]) >= 15
+    return order.count(one[0])
+
+
+def test_users_take_turns_however_many_descriptors_one_has(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert turns_of_one(loop, monkeypatch, lambda _, is_one: 1000 + is_one) >= 15
 
 
 def test_root_does_not_wait_for_an_event_of_each_user(
     loop: EventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root: list[int] = []
-    monkeypatch.setattr("localechod.echo.eventloop.peer_uid", lambda fd: 0 if fd in root else fd)
-    order: list[int] = []
-    enough = asyncio.Event()
-
-    def handle(fd: int) -> None:
-        wait(CONTROL_TIME)
-        order.append(fd)
-        if len(order) == 40:
-            enough.set()
-
-    with ExitStack() as stack:
-        many = [ready_for_ever(loop, stack, handle) for _ in range(50)]
-        root.append(many[7])
-        loop.remove_reader(many[7])
-        loop.add_reader(many[7], handle, many[7])  # its user is looked up again
-        loop.run_until_complete(asyncio.wait_for(enough.wait(), SECONDS))
-    assert order.count(root[0]) >= 15
+    assert turns_of_one(loop, monkeypatch, lambda fd, is_one: 0 if is_one else fd) >= 15
 
 
 def test_an_event_is_handled_to_its_end_before_the_next_one(loop: EventLoop) -> None:
