@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,8 @@ _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 
 _READ_SIZE = 65536  # the kernel fills at most 32 KiB at a time
-_SECONDS = 5.0  # for a whole reply; a host with 100,000 sockets needs a fraction of it
+_SECONDS = 5  # for a whole reply; a host with 100,000 sockets needs a fraction of it
+_TIMEVAL = struct.Struct("@ll")  # seconds and microseconds
 
 
 class NetlinkSocket:
@@ -26,6 +28,8 @@ class NetlinkSocket:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
         )
+        # settimeout would add two system calls to each read.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(_SECONDS, 0))
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +56,7 @@ class NetlinkSocket:
         Raises:
             InterruptedError: the list changed while the kernel read it. It is raised at the end of
                 the list, so that the same socket can send the request again.
-            TimeoutError: no complete reply within five seconds.
+            TimeoutError: the reply was not complete after five seconds, or a part took as long.
             OSError: the error that the kernel replied, or a malformed reply (EBADMSG).
         """
         flags = _NLM_F_REQUEST | _NLM_F_DUMP if dump else _NLM_F_REQUEST
@@ -72,10 +76,10 @@ class NetlinkSocket:
 
     def _messages(self, only: tuple[int, int] | None) -> Iterator[tuple[int, int, bytes]]:
         deadline = time.monotonic() + _SECONDS
-        while True:
-            # Zero would mean not to wait, and raise BlockingIOError instead of TimeoutError.
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            yield from split(self._socket.recv(_READ_SIZE), only)
+        with suppress(BlockingIOError):
+            while time.monotonic() < deadline:
+                yield from split(self._socket.recv(_READ_SIZE), only)
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 def split(datagram: bytes, only: tuple[int, int] | None = None) -> Iterator[tuple[int, int, bytes]]:

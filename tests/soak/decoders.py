@@ -68,7 +68,7 @@ def netlink_(data: bytes) -> None:
     with suppress(OSError):
         for _kind, _flags, payload in netlink.split(data):
             with suppress(struct.error):
-                diag._decode(payload)
+                diag.decode(payload)
 
 
 def configuration(data: bytes) -> None:

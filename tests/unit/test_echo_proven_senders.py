@@ -73,7 +73,7 @@ def world(sockdir: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> W
         world.clock.now += 0.001
         return question(inode)
 
-    def counted(names: set[bytes]) -> dict[bytes, diag.DiagSocket]:
+    def counted(names: set[bytes]) -> dict[bytes, bytes]:
         world.lists += 1
         world.clock.now += 0.01
         return request(names)
@@ -162,6 +162,22 @@ def test_a_list_renews_the_proofs_of_more_clients_than_questions_would_be_cheape
     world.budget.take(ME, 100.0, world.clock.now)
     assert {world.refusal(name) for name in names} == {""}
     assert (world.lists, world.questions) == (3, 14)
+
+
+def test_a_list_keeps_the_proofs_of_the_sockets_that_are_still_there(world: World) -> None:
+    clients = [world.client(connected=True) for _ in range(12)]
+    names = [client.getsockname() for client in clients]
+    world.senders.begin(names)
+    assert {world.senders.refusal(name, PID, ME) for name in names} == {""}
+    before = dict(world.senders.proofs)
+    clients[3].close()
+    world.client(names[3], connected=True)
+    world.clock.now += 1
+    world.senders.begin(names)
+    assert {world.senders.refusal(name, PID, ME) for name in names} == {""}
+    assert world.lists == 2
+    anew = [name for name in names if world.senders.proofs[name] is not before[name]]
+    assert anew == [names[3]]
 
 
 def test_a_check_of_a_connected_client_is_good_for_a_millisecond(world: World) -> None:

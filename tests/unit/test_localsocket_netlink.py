@@ -1,6 +1,7 @@
 """netlink: every way in which a reply can arrive, end, or fail."""
 
 import errno
+import socket
 import struct
 from collections.abc import Iterable
 
@@ -25,18 +26,14 @@ class Kernel:
 
     def __init__(self, datagrams: Iterable[bytes]) -> None:
         self.datagrams = list(datagrams)
-        self.timeouts: list[float] = []
 
     def sendto(self, data: bytes, address: tuple[int, int]) -> None:
         assert address == (0, 0)
         assert struct.unpack_from("=I", data)[0] == len(data)
 
-    def settimeout(self, seconds: float) -> None:
-        self.timeouts.append(seconds)
-
     def recv(self, _: int) -> bytes:
         if not self.datagrams:
-            raise TimeoutError
+            raise BlockingIOError
         return self.datagrams.pop(0)
 
     def close(self) -> None:
@@ -83,13 +80,28 @@ def test_a_list_that_changed_meanwhile_is_read_to_its_end_and_can_be_requested_a
 
 
 def test_a_reply_that_does_not_end_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([100.0, 100.0, 104.0, 106.0])
+    clock = iter([100.0, 100.0, 104.0, 105.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    with channel_to(*[message(RECORD, MULTI, b"")] * 2) as channel:
+    with channel_to(*[message(RECORD, MULTI, b"")] * 9) as channel:
         with pytest.raises(TimeoutError):
             list(channel.ask(RECORD, b"", dump=True))
         assert isinstance(channel._socket, Kernel)
-        assert channel._socket.timeouts == [5.0, 1.0, 0.001]
+        assert len(channel._socket.datagrams) == 7
+
+
+def test_a_part_that_does_not_come_times_out() -> None:
+    with channel_to(message(RECORD, MULTI, b"")) as channel, pytest.raises(TimeoutError):
+        list(channel.ask(RECORD, b"", dump=True))
+
+
+def test_a_read_from_the_kernel_has_a_deadline() -> None:
+    with NetlinkSocket(4) as channel:
+        channel._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 1))
+        with pytest.raises(TimeoutError):
+            next(channel._messages(None))
+    with NetlinkSocket(4) as channel:
+        deadline = channel._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+        assert struct.unpack("@ll", deadline) == (5, 0)
 
 
 @pytest.mark.parametrize("length", [0, 15, 17, 2**32 - 1])

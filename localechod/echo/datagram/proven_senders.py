@@ -29,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
+from typing import NamedTuple
 
 from localechod.accounts import NO_ID, identifies
 from localechod.echo.datagram.proof_budget import ProofBudget
@@ -59,6 +60,13 @@ _MARKER_SIZE = 16
 # What stands for every user that has no id in our user namespace; user_namespaces(7). With pid 0 it
 # stands for the unknown sender of a datagram that was sent before SO_PASSCRED was set.
 NO_USER = NO_ID
+
+
+class _Listed(NamedTuple):
+    """The socket of a connected client, as the last list had it."""
+
+    record: bytes
+    inode: int
 
 
 class ProvenSenders:
@@ -95,7 +103,7 @@ class ProvenSenders:
         self._budget = budget
         self._clock = clock
         self._probes: dict[bytes, socket.socket] = {}
-        self._connected: dict[bytes, int] = {}  # the inode of the socket
+        self._connected: dict[bytes, _Listed] = {}
         self._list_took = self._question_took = 0.0  # seconds, the last time
         self._common = _socket()
         self._marker = os.urandom(_MARKER_SIZE)
@@ -220,12 +228,12 @@ class ProvenSenders:
 
     def _renew(self, name: bytes) -> bool:
         """Prove a connected client that was proven before: whether its socket is still there."""
-        inode = self._connected.get(name)
-        if inode is None:
+        listed = self._connected.get(name)
+        if listed is None:
             return False
         started = self._clock()
         with suppress(OSError):
-            found = diag.of_inode(inode)
+            found = diag.of_inode(listed.inode)
             self._question_took = self._clock() - started
             if found.name == name and found.uid == self.proofs[name].uid:
                 seconds = self._question_took * len(self._connected)
@@ -251,12 +259,23 @@ class ProvenSenders:
         self._budget.take(uid, self._list_took, now)
         until = started + max(_END_CONNECTED, _PROOF_SHARE * self._list_took)
         for each in names:
+            listed, record = self._connected.get(each), found.get(each)
+            if listed and listed.record == record:
+                self._connected[each] = self._connected.pop(each)  # not evicted before the others
+                self.proofs[each].until = until
+                continue
             self._forget(each)
-            owner = _known(found[each].uid) if each in found else None
-            if owner is not None:
-                self._evict(self._connected)
-                self._connected[each] = found[each].inode
-                self.proofs[each] = Proof(self._common.fileno(), b"", owner, until)
+            if record:
+                self._add_connected(each, diag.decode(record), record, until)
+
+    def _add_connected(
+        self, name: bytes, found: diag.DiagSocket, record: bytes, until: float
+    ) -> None:
+        owner = _known(found.uid)
+        if owner is not None:
+            self._evict(self._connected)
+            self._connected[name] = _Listed(record, found.inode)
+            self.proofs[name] = Proof(self._common.fileno(), b"", owner, until)
 
     def _check_visible(self) -> None:
         """Check that names mean the same to UNIX_DIAG as to the endpoint's socket.
