@@ -15,6 +15,7 @@ import pytest
 
 import localechod
 from localechod.localsocket import diag, netlink
+from localechod.localsocket.entry import diag_identity
 from localechod.text import escape
 from tests.integration.harness import needs_root
 
@@ -26,8 +27,8 @@ def inode(sock: socket.socket) -> int:
 
 
 def file_of(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    # Not st_dev: on overlayfs, which /tmp of a booted machine may be on, it is not the kernel's.
+    return diag_identity(bytes(path))
 
 
 def listed(sock: socket.socket) -> diag.DiagSocket:
