@@ -184,6 +184,7 @@ class World:
         self.settle()
         tasks = asyncio.all_tasks(self.loop)
         timers = [t for t in self.loop._scheduled if not t.cancelled()]  # type: ignore[attr-defined]
+        self._reactor.stop_alarm()  # or a signal kills the test process when it ends
         self.loop.close()
         listener._PAUSE, retry._FIRST, retry._CAP, crash_keep.AGE = self._paces
         self._remove()
@@ -239,7 +240,11 @@ class World:
 
 
 async def _turns() -> None:
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
     for _ in range(_TURNS):
+        # After a turn of traffic asyncio has some milliseconds to itself. All of these turns may
+        # take less: then no socket would be served.
+        selector._until = 0.0
         await asyncio.sleep(0)
 
 

@@ -127,9 +127,9 @@ def test_a_server_that_is_started_again_while_a_connection_is_open(
                 outputs.append(talk.end())
         path.unlink()
     assert outputs == ["b'old'\nconnected\nb''\n32\n111\ngone\nb'new'\n"] * 2
-    read = run(
-        ["tshark", "-r", str(file), "-T", "fields", "-e", "data.data", "-e", "_ws.malformed"]
-    )
+    # tshark 4.4 has a dissector for port 9 (discard), which names no data.
+    field = "tcp.payload" if type_ == socket.SOCK_STREAM else "data.data"
+    read = run(["tshark", "-r", str(file), "-T", "fields", "-e", field, "-e", "_ws.malformed"])
     assert read.returncode == 0
     data = [line.strip() for line in read.stdout.splitlines() if line.strip()]
     assert data == [word.hex() for word in (b"hello", b"old", b"hello", b"new")]
