@@ -3,12 +3,12 @@
  * functions. The module exports each of these values, and tests/unit/test_echo_fastpath.py compares
  * them with those in fastpath.py, persist/crash_slots.py and datagram/send_budget.py.
  *
- * Only the limited API is used, so that one file serves Python 3.11 and later.
+ * Only the limited API is used, so that one file serves Python 3.11 and later. No format of arguments
+ * has a length ("y#"): compiled with the headers of Python 3.13, it raises SystemError on older ones.
  */
 #ifndef LOCALECHOD_FASTPATH_H
 #define LOCALECHOD_FASTPATH_H
 
-#define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #define _GNU_SOURCE
 #include <Python.h>

@@ -36,12 +36,15 @@ static int append(PyObject **list, PyObject *item)
 static int leave(struct turn *turn, const struct datagram *slot, const struct mmsghdr *message)
 {
 	PyObject *name = name_of(&slot->from, message->msg_hdr.msg_namelen);
-	Py_ssize_t size = message->msg_len;
+	PyObject *data = PyBytes_FromStringAndSize(slot->data, message->msg_len);
 
-	if (!name)
+	if (!name || !data) {
+		Py_XDECREF(name);
+		Py_XDECREF(data);
 		return -1;
-	return append(&turn->rest, Py_BuildValue("y#(iII)Nd", slot->data, size, slot->peer.pid,
-						slot->peer.uid, slot->peer.gid, name, slot->sent_at));
+	}
+	return append(&turn->rest, Py_BuildValue("N(iII)Nd", data, slot->peer.pid, slot->peer.uid,
+						slot->peer.gid, name, slot->sent_at));
 }
 
 /* As send_cost in send_budget.py: bytes that a reply takes of the send buffer, or fewer. */
@@ -198,13 +201,14 @@ static int answer(struct turn *turn, int fd, int most, const char *prefix)
 PyObject *answer_datagrams(PyObject *module, PyObject *args)
 {
 	struct turn turn = {0};
-	const char *prefix;
-	PyObject *sock, *none, *result = NULL;
+	PyObject *sock, *bytes, *none, *result = NULL;
+	char *prefix;
 	int fd, most, at_once, more = 1;
 
-	if (!PyArg_ParseTuple(args, "Oy#ninO!iO!O!d", &sock, &prefix, &turn.prefix_size, &turn.limit,
-			      &most, &turn.slack, &PySet_Type, &turn.answered, &at_once, &PySet_Type,
-			      &turn.ours, &PyDict_Type, &turn.proofs, &turn.fresh))
+	if (!PyArg_ParseTuple(args, "OSninO!iO!O!d", &sock, &bytes, &turn.limit, &most, &turn.slack,
+			      &PySet_Type, &turn.answered, &at_once, &PySet_Type, &turn.ours,
+			      &PyDict_Type, &turn.proofs, &turn.fresh)
+	    || PyBytes_AsStringAndSize(bytes, &prefix, &turn.prefix_size) < 0)
 		return NULL;
 	fd = PyObject_AsFileDescriptor(sock);
 	if (fd < 0)

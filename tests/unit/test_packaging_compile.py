@@ -122,3 +122,11 @@ def test_the_compiled_module_uses_nothing_else_of_python() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_format_of_arguments_has_a_length() -> None:
+    """Compiled with Python 3.13, such a format raises SystemError on older ones."""
+    text = "".join(file.read_text() for file in ROOT.glob("localechod/echo/*.c"))
+    formats = re.findall(r'Py(?:_BuildValue|Arg_Parse\w+)\([^"]*"([^"]*)"', text)
+    assert len(formats) > 5
+    assert not [each for each in formats if "#" in each]
