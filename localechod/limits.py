@@ -85,8 +85,8 @@ BYTES_PER_SECOND = 8 * 1024
 CONNECTION_BYTES = 512
 
 # Seconds that control connections have between two turns of traffic: as many as the turn before, so
-# that each side has half of a busy service, but no fewer and no more than these. Every client of an
-# endpoint may have to wait for so long.
+# that each side has half of a busy service, but no fewer and no more than these. Clients of busy
+# endpoints may have to wait for so long; the others are served after each callback.
 CONTROL_TIME = 0.001
 MOST_CONTROL_TIME = 0.005
 

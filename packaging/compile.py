@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 
 _MODULE = "localechod/echo/_fastpath"
 _PARTS = ["accept", "answer", "datagrams", "flow", "poller", "proof"]
-_PARTS += ["senders", "table", "totals", "turn"]
+_PARTS += ["senders", "shares", "table", "totals", "turn"]
 _SOURCES = [f"{_MODULE}.c", *(f"{_MODULE}_{part}.c" for part in _PARTS)]
 _BUILT = f"{_MODULE}.abi3.so"
 

@@ -110,6 +110,13 @@ static PyObject *turn_method(Poller *self, PyObject *unused)
 	return served < 0 ? NULL : PyLong_FromLong(served);
 }
 
+static PyObject *serve_quiet_method(Poller *self, PyObject *unused)
+{
+	int served = serve_quiet(root_of(self));
+
+	return served < 0 ? NULL : PyLong_FromLong(served);
+}
+
 static PyObject *interrupt(Poller *self, PyObject *unused)
 {
 	root_of(self)->interrupted = 1;
@@ -237,6 +244,7 @@ static PyMethodDef methods[] = {
 	{"resume", (PyCFunction)resume_method, METH_NOARGS, doc},
 	{"unregister", (PyCFunction)unregister, METH_O, doc},
 	{"turn", (PyCFunction)turn_method, METH_NOARGS, doc},
+	{"serve_quiet", (PyCFunction)serve_quiet_method, METH_NOARGS, doc},
 	{"wait", (PyCFunction)wait_for_foreign, METH_O, doc},
 	{"interrupt", (PyCFunction)interrupt, METH_NOARGS, doc},
 	{"accept", (PyCFunction)accept_clients, METH_VARARGS, doc},

@@ -5,7 +5,8 @@
  * one.
  *
  * _fastpath_table.c keeps the registered descriptors, _fastpath_turn.c serves those that are ready,
- * _fastpath_accept.c accepts clients, and _fastpath_poller.c makes it a type.
+ * _fastpath_shares.c has the share of each endpoint, _fastpath_accept.c accepts clients, and
+ * _fastpath_poller.c makes it a type.
  */
 #ifndef LOCALECHOD_FASTPATH_POLLER_H
 #define LOCALECHOD_FASTPATH_POLLER_H
@@ -34,8 +35,8 @@ struct Poller {
 	double now, busy_poll, served_at, slept; /* slept: how long, the last time */
 	double alarm; /* seconds; negative: the timer runs; 0: none */
 	int sleeping; /* whether it waits in the kernel for events, and for nothing else */
-	/* Of a child: seconds that it has had in a turn, and the `now` of that turn. */
-	double spent, spent_at;
+	/* Of a child: seconds that it has had in a turn, the `now` of that turn, and seconds before. */
+	double spent, spent_at, spent_last, spent_before;
 	/* Only in the root: all descriptors, and the foreign ones that are ready, in a ring. */
 	struct entry *entries;
 	int size, interrupted, paused;
@@ -58,7 +59,37 @@ int add(Poller *poller, int fd, uint32_t events, PyObject *handler);
 void forget_all(Poller *poller);
 PyObject *control_children(Poller *root, int operation);
 
+/* In _fastpath_shares.c. */
+
+/* The entry of an event; NULL, no exception: it was closed in this turn. */
+struct entry *entry_for(Poller *poller, const struct epoll_event *event);
+
+/* Whose time an event takes. */
+Poller *payer(const struct entry *entry);
+
+/* Count time of this turn for a child. */
+void spend(Poller *child, double seconds);
+
+/* Whether a child has not had all of its time in this turn; the root always has time. */
+int has_time(const Poller *child);
+
+/*
+ * Whether a child has taken half of its time or more in the last two turns that it had before this
+ * one. The scheduler may stop this process in one turn of any child.
+ */
+int is_busy(const Poller *child);
+
+/* Sort events, and return how many of the first are of children that are not busy. */
+int put_quiet_first(Poller *root, struct epoll_event *events, int count);
+
+/*
+ * Let what a child has served wait behind what it had no time for: an epoll returns ready descriptors
+ * in turn, but it counts those as served that it has returned. -1: an exception.
+ */
+int requeue(Poller *poller, const struct epoll_event *events, int count, uint64_t skipped);
+
 /* In _fastpath_turn.c. */
+int serve_quiet(Poller *root);
 int turn(Poller *poller, int most, int milliseconds);
 int give_up(Poller *poller, int fd, PyObject *handler);
 PyObject *wait_for_foreign(Poller *root, PyObject *timeout);

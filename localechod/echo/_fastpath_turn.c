@@ -73,35 +73,6 @@ static int note(Poller *root, int fd, uint32_t events)
 	return 0;
 }
 
-/* Whether a child has not had all of its time in this turn; the root always has time. */
-static int has_time(const Poller *child)
-{
-	return !child->root || child->spent_at != child->root->now || child->spent < CHILD_TIME / 1e6;
-}
-
-/* Count time of this turn for a child. */
-static void spend(Poller *child, double seconds)
-{
-	if (child->spent_at != child->root->now)
-		child->spent = 0;
-	child->spent_at = child->root->now;
-	child->spent += seconds;
-}
-
-/* The entry of an event; NULL, no exception: it was closed in this turn. */
-static struct entry *entry_for(Poller *poller, const struct epoll_event *event)
-{
-	struct entry *entry = entry_of(poller, (uint32_t)event->data.u64);
-
-	return entry && entry->number == event->data.u64 >> 32 ? entry : NULL;
-}
-
-/* Whose time an event takes. */
-static Poller *payer(const struct entry *entry)
-{
-	return entry->sort == CHILD ? (Poller *)entry->handler : entry->owner;
-}
-
 /* Serve one event; return how many it counts for, or -1 with an exception. */
 static int serve(Poller *poller, const struct epoll_event *event)
 {
@@ -138,28 +109,45 @@ static int serve(Poller *poller, const struct epoll_event *event)
 	return served;
 }
 
-/*
- * Let what a child has served wait behind what it had no time for: an epoll returns ready descriptors
- * in turn, but it counts those as served that it has returned. -1: an exception.
- */
-static int requeue(Poller *poller, const struct epoll_event *events, int count, uint64_t skipped)
+/* Serve one event, and count the time since `clock` for its child; see serve. */
+static int serve_timed(Poller *poller, const struct epoll_event *event, double *clock)
 {
-	for (int at = 0; at < count; at++) {
-		struct entry *entry = entry_for(poller, &events[at]);
-		int fd = (uint32_t)events[at].data.u64;
+	struct entry *entry = entry_for(poller, event);
+	Poller *child = entry && entry->owner->root ? entry->owner : NULL;
+	double began = *clock;
+	int served;
 
-		if (!entry || skipped >> at & 1 || has_time(payer(entry)))
-			continue;
-		if (control(EPOLL_CTL_DEL, fd, entry) < 0 || control(EPOLL_CTL_ADD, fd, entry) < 0) {
-			PyObject *handler = Py_NewRef(entry->handler);
-			int failed = give_up(poller, fd, handler);
+	Py_XINCREF((PyObject *)child); /* a handler may close its endpoint */
+	served = serve(poller, event);
+	*clock = monotonic();
+	if (child)
+		spend(child, *clock - began);
+	Py_XDECREF((PyObject *)child);
+	return served;
+}
 
-			Py_DECREF(handler);
-			if (failed < 0)
-				return -1;
-		}
+int serve_quiet(Poller *root)
+{
+	struct epoll_event events[BATCH];
+	int count = epoll_wait(root->epoll, events, BATCH, 0), served = 0;
+	double clock = monotonic();
+
+	if (count < 0 && errno != EINTR) {
+		PyErr_SetFromErrno(PyExc_OSError);
+		return -1;
 	}
-	return 0;
+	for (int at = 0; at < count; at++) {
+		struct entry *entry = entry_for(root, &events[at]);
+		int more;
+
+		if (!entry || entry->sort == FOREIGN || is_busy(payer(entry)) || !has_time(payer(entry)))
+			continue;
+		more = serve_timed(root, &events[at], &clock);
+		if (more < 0)
+			return -1;
+		served += more;
+	}
+	return served;
 }
 
 /* Have SIGALRM interrupt a handler that the kernel keeps waiting; see alarm in portable/. */
@@ -176,9 +164,9 @@ static void start_alarm(Poller *poller)
 int turn(Poller *poller, int most, int milliseconds)
 {
 	struct epoll_event events[BATCH];
-	int count, error, interrupted, served = 0;
+	int count, error, interrupted, quiet, served = 0;
 	uint64_t skipped = 0; /* a bit for each event */
-	double clock, began;
+	double clock, looked;
 
 	if (poller->root && poller->epoll < 0)
 		return 0; /* all of its descriptors are in the epoll of the root */
@@ -207,23 +195,25 @@ int turn(Poller *poller, int most, int milliseconds)
 	/* Where nothing is ready, the time of a timer may have come, which releases something too. */
 	if (poller->alarm > 0 && (count || milliseconds))
 		start_alarm(poller);
-	clock = poller->root ? monotonic() : poller->now;
+	clock = looked = poller->root ? monotonic() : poller->now;
+	quiet = poller->root ? count : put_quiet_first(poller, events, count);
 	for (int at = 0; at < count; at++) {
-		struct entry *entry = entry_for(poller, &events[at]);
-		Poller *child = entry && entry->owner->root ? entry->owner : NULL;
+		struct entry *entry;
 		int more;
 
+		if (at >= quiet && clock - looked >= CHILD_TIME / 2e6) {
+			more = serve_quiet(poller);
+			if (more < 0)
+				return -1;
+			served += more;
+			looked = clock = monotonic();
+		}
+		entry = entry_for(poller, &events[at]);
 		if (entry && !has_time(payer(entry))) {
 			skipped |= (uint64_t)1 << at;
 			continue;
 		}
-		Py_XINCREF((PyObject *)child); /* a handler may close its endpoint */
-		more = serve(poller, &events[at]);
-		began = clock;
-		clock = monotonic();
-		if (child)
-			spend(child, clock - began);
-		Py_XDECREF((PyObject *)child);
+		more = serve_timed(poller, &events[at], &clock);
 		if (more < 0)
 			return -1;
 		served += more;

@@ -3,8 +3,9 @@
 Traffic never enters asyncio: the reactor serves it while the loop waits. What belongs to asyncio
 (the control socket, signals, the wake-up pipe) is handed over one event at a time; precedence.py
 says for which user.
-After each turn of traffic asyncio has as much time as that turn took, within bounds. So the delay
-that the control plane can cause to a reply is short, however many events it has.
+After each turn of traffic asyncio has as much time as that turn took, within bounds. Between its
+callbacks, endpoints that are not busy are served. So the delay that the control plane can cause to
+a reply is short, however many events it has.
 """
 
 import asyncio
@@ -109,9 +110,13 @@ class _Selector(BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         before = time.thread_time()
-        if timeout == 0 and before < self._until:
-            return []  # asyncio has callbacks; the event before is handled to its end first
-        if not self._ready or before >= self._until:
+        if before < self._until and (timeout == 0 or self._ready):
+            # Time of the traffic's, and not of asyncio's.
+            if self._reactor.serve_quiet():
+                self._until += time.thread_time() - before
+            if timeout == 0:
+                return []  # asyncio has callbacks; the event before is handled to its end first
+        else:
             found = self._reactor.wait(0 if self._ready else timeout)
             now = time.thread_time()
             self._until = now + min(max(now - before, CONTROL_TIME), MOST_CONTROL_TIME)

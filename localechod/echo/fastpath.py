@@ -12,7 +12,8 @@ from localechod.echo.portable.datagrams import AnswerDatagrams, answer_datagrams
 from localechod.echo.portable.flow import Flow
 from localechod.echo.portable.poller import BATCH, CHILD_BATCH, Poller
 from localechod.echo.portable.proof import CHECK_MICROSECONDS, Proof
-from localechod.echo.portable.table import CHILD_TIME, Handler
+from localechod.echo.portable.shares import CHILD_TIME
+from localechod.echo.portable.table import Handler
 from localechod.echo.portable.totals import Totals
 
 __all__ = ["BATCH", "CHECK_MICROSECONDS", "CHILD_BATCH", "CHILD_TIME", "CHUNKS", "COMPILED"]

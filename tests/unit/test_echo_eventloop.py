@@ -122,6 +122,21 @@ def test_a_loop_that_has_work_serves_traffic_all_the_same(loop: EventLoop) -> No
     assert len(served) == 3
 
 
+def test_while_asyncio_has_its_time_traffic_is_served_after_each_callback(
+    loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0)
+    served: list[int] = []
+
+    async def main() -> None:
+        for turn in range(1, 6):
+            Ready(loop.reactor, lambda: served.append(1))
+            await asyncio.sleep(0)
+            assert len(served) == turn
+
+    loop.run_until_complete(asyncio.wait_for(main(), SECONDS))
+
+
 def test_a_handler_that_cannot_even_end_what_it_serves_is_not_served_any_more(
     loop: EventLoop, caplog: pytest.LogCaptureFixture
 ) -> None:

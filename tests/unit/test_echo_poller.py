@@ -5,84 +5,15 @@ import resource
 import select
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from localechod.echo import fastpath
-from localechod.echo.fastpath import CHILD_BATCH, CHILD_TIME, Poller
-from localechod.echo.portable import poller as portable
-from localechod.echo.portable.flow import Flow
-
-Builds = dict[str, tuple[type[Any], type[Any]]]
-
-BUILDS: Builds = {"Python": (portable.Poller, Flow)}
-if fastpath.COMPILED:
-    BUILDS["compiled"] = (Poller, fastpath.Flow)
-
-
-class Pipe:
-    """A descriptor that is ready until it is read, and a handler for it."""
-
-    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        self.fd, self._writer = os.pipe()
-        self.then = then
-        self.served: list[int] = []
-        self.errors: list[Exception] = []
-        self.write()
-
-    def write(self) -> None:
-        os.write(self._writer, b"x")
-
-    def serve(self, events: int) -> int | None:
-        self.served.append(events)
-        os.read(self.fd, 1)
-        self.then()
-        return None
-
-    def failed(self, error: Exception) -> None:
-        self.errors.append(error)
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._writer)
-
-
-class World:
-    """A root and what belongs to it."""
-
-    def __init__(self, build: tuple[type[Any], type[Any]], stack: ExitStack) -> None:
-        poller_class, self.flow_class = build
-        self.failures: list[tuple[int, object, Exception]] = []
-        self.stack = stack
-
-        class Root(poller_class):  # type: ignore[misc,valid-type]
-            def handler_failed(_self, fd: int, handler: object, error: Exception) -> None:  # noqa: N805
-                self.failures.append((fd, handler, error))
-
-        self.new = Root
-        self.root = self.make()
-
-    def make(self, *arguments: object, **words: float) -> Any:
-        poller = self.new(*arguments, **words)
-        self.stack.callback(poller.close)
-        return poller
-
-    def pipe(self, poller: Any = None, then: Callable[[], object] = lambda: None) -> Pipe:
-        """Return one that is registered and ready."""
-        pipe = Pipe(then)
-        self.stack.callback(pipe.close)
-        (poller or self.root).register(pipe.fd, select.EPOLLIN, pipe)
-        return pipe
-
-    def foreign(self) -> Pipe:
-        pipe = Pipe()
-        self.stack.callback(pipe.close)
-        self.root.register(pipe.fd, select.EPOLLIN, None)
-        return pipe
+from localechod.echo.fastpath import CHILD_BATCH
+from tests.unit.poller_world import BUILDS, Pipe, World, busy
 
 
 @pytest.fixture(params=list(BUILDS.values()), ids=list(BUILDS))
@@ -196,58 +127,6 @@ def test_a_child_serves_a_bounded_number_of_events_in_a_turn(world: World, count
         pass
     assert all(len(pipe.served) == 1 for pipe in pipes)
     assert all(pipe.fd in world.root and pipe.fd in child for pipe in pipes)
-
-
-def busy() -> None:
-    """Take all the time that a child has in a turn."""
-    until = time.monotonic() + CHILD_TIME / 1e6
-    while time.monotonic() < until:
-        pass
-
-
-def test_a_slow_child_serves_one_event_in_a_turn_and_its_descriptors_in_order(
-    world: World,
-) -> None:
-    slow, other = world.make(world.root), world.make(world.root)
-    pipes = [world.pipe(slow, then=busy) for _ in range(CHILD_BATCH)]
-    for pipe in pipes:
-        pipe.write()
-    calm = world.pipe(other)
-    for turn in range(1, 2 * CHILD_BATCH + 1):
-        calm.write()
-        world.root.turn()
-        assert len(calm.served) == turn
-        served = [len(pipe.served) for pipe in pipes]
-        assert sum(served) == turn
-        assert max(served) - min(served) <= 1
-
-
-def test_of_a_slow_child_with_many_descriptors_none_waits_for_ever(world: World) -> None:
-    slow = world.make(world.root)
-    pipes = [world.pipe(slow, then=busy) for _ in range(2 * CHILD_BATCH)]
-    for pipe in pipes[:CHILD_BATCH]:
-        for _ in range(CHILD_BATCH):
-            pipe.write()
-    for _ in range((CHILD_BATCH + 1) * CHILD_BATCH):
-        world.root.turn()
-    assert all(pipe.served for pipe in pipes)
-
-
-def test_a_slow_child_may_be_closed_while_it_is_served(world: World) -> None:
-    slow = world.make(world.root)
-    pipes = [world.pipe(slow) for _ in range(3)]
-
-    def close() -> None:
-        busy()
-        slow.close()
-
-    for pipe in pipes:
-        pipe.then = close
-    calm = world.pipe()
-    world.root.turn()
-    assert sum(len(pipe.served) for pipe in pipes) == 1
-    assert not any(pipe.fd in world.root for pipe in pipes)
-    assert calm.served
 
 
 def test_accepting_ends_after_the_time_of_a_turn(world: World, listener: socket.socket) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from localechod.echo.portable.flow import Flow
-from localechod.echo.portable.table import CHILD_TIME
+from localechod.echo.portable.shares import CHILD_TIME
 from localechod.localsocket.peer import credentials
 
 if TYPE_CHECKING:

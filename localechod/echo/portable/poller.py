@@ -10,9 +10,11 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TypeAlias
 
 from localechod.echo.portable.accept import Admit, accept_clients
-from localechod.echo.portable.table import CHILD_TIME, Entry, Handler, Table
+from localechod.echo.portable.shares import CHILD_TIME, Share
+from localechod.echo.portable.table import Entry, Handler, Table
 
 # Events of one turn: enough to spread the cost of an epoll_wait(2). A child serves fewer: a flood
 # in one child delays a reply in another by no more than this.
@@ -22,6 +24,15 @@ CHILD_BATCH = 16
 # Seconds. After a sleep that was shorter, the next one begins so much later: to be woken up takes
 # about as long, and costs the client more than the message.
 _SHORT = 10e-6
+
+
+# A descriptor that is ready, its entry and its events. An earlier handler may close it, and its
+# number may be in use again.
+_Event: TypeAlias = tuple[int, Entry, int]
+
+
+def _is_of_busy_child(event: _Event) -> bool:
+    return event[1].payer._share.is_busy()
 
 
 class Poller:
@@ -34,6 +45,10 @@ class Poller:
     descriptors are in the epoll of the root, and the others in an epoll of its own, which is one
     descriptor more in that of the root. In one turn each child serves 2 * CHILD_BATCH events at
     most, and begins none after CHILD_TIME.
+
+    A child is busy if it took half of that time or more in the last two turns that it had. In two,
+    because the scheduler may stop this process in one turn of any child. The others are served
+    before the busy ones, and again between their events.
 
     Args:
         parent: the root, of which this poller is a child.
@@ -62,7 +77,7 @@ class Poller:
         self.sleeping = False
         self.alarm = 0.0
         self._slept = math.inf  # how long, the last time
-        self._spent, self._spent_in = 0.0, 0  # seconds of a turn, and the number of that turn
+        self._share = Share(self._table)
 
     @property
     def now(self) -> float:
@@ -88,7 +103,7 @@ class Poller:
         direct = self is not self.root and self._direct < CHILD_BATCH
         if not direct and self._epoll is None:
             self._open_epoll()
-        entry = Entry(handler, self, events, self._table.turn, direct, is_child)
+        entry = Entry(handler, self, events, direct, is_child)
         if not self._is_paused(entry):
             self._epoll_of(entry).register(fd, events)
         self._table.entries[fd] = entry
@@ -200,6 +215,25 @@ class Poller:
         """Serve what is ready, without waiting; return how many events it was."""
         return self._turn(BATCH if self is self.root else CHILD_BATCH, 0)
 
+    def serve_quiet(self) -> int:
+        """Serve what is ready of children that are not busy, if they have time in this turn.
+
+        Foreign descriptors are left to the next turn. There is no waiting.
+
+        Returns:
+            For how many events this counts.
+
+        Raises:
+            OSError: EBADF, it is closed.
+        """
+        root, served, clock = self.root, 0, time.monotonic()
+        for fd, entry, ready in root._events(BATCH, 0):
+            share = entry.payer._share
+            if entry.handler is not None and not share.is_busy() and share.has_time():
+                more, clock = root._serve_timed((fd, entry, ready), clock)
+                served += more
+        return served
+
     def accept(self, listener: socket.socket, admit: Admit, most: int, ceiling: int, /) -> int:
         """See accept_clients."""
         return accept_clients(self, listener, admit, most, ceiling)
@@ -208,11 +242,9 @@ class Poller:
         """Wait for events, and serve at most so many; return how many it was."""
         if self._epoll is None and self is not self.root:
             return 0  # all of its descriptors are in the epoll of the root
-        if self._epoll is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self.sleeping = sleep != 0
         try:
-            events = self._epoll.poll(sleep, most)
+            events = self._events(most, sleep)
         except InterruptedError:
             return 0
         finally:
@@ -220,52 +252,66 @@ class Poller:
         if self is self.root:
             self._table.now = time.monotonic()
             self._table.turn += 1
+            events.sort(key=_is_of_busy_child)
         # Where nothing is ready, the time of a timer may have come, which releases something too.
         if self.alarm > 0 and (events or sleep != 0):
             signal.setitimer(signal.ITIMER_REAL, self.alarm, self.alarm)
             self.alarm = -self.alarm
-        served, skipped, clock = 0, set(), time.monotonic()
-        for fd, ready in events:
-            entry = self._table.entries.get(fd)
-            if entry is not None and not entry.payer._has_time():
-                skipped.add(fd)
-                continue
-            served += self._serve(fd, ready)
-            began, clock = clock, time.monotonic()
-            if entry is not None and entry.owner is not self.root:
-                entry.owner._spend(clock - began)
+        served, done, skipped = 0, [], False
+        clock = looked = time.monotonic()
+        for event in events:
+            if (
+                self is self.root
+                and clock - looked >= CHILD_TIME / 2e6
+                and _is_of_busy_child(event)
+            ):
+                served += self.serve_quiet()
+                clock = looked = time.monotonic()
+            if event[1].payer._share.has_time():
+                more, clock = self._serve_timed(event, clock)
+                served += more
+                done.append(event)
+            else:
+                skipped = True
         if skipped:
-            self._requeue(fd for fd, _ in events if fd not in skipped)
+            self._requeue(done)
         return served
 
-    def _has_time(self) -> bool:
-        """Whether a child has not had all of its time in this turn; the root always has time."""
-        is_spent = self._spent_in == self._table.turn and self._spent >= CHILD_TIME / 1e6
-        return self is self.root or not is_spent
+    def _events(self, most: int, sleep: float | None) -> list[_Event]:
+        """Wait for events.
 
-    def _spend(self, seconds: float) -> None:
-        """Count time of this turn for a child."""
-        before = self._spent if self._spent_in == self._table.turn else 0.0
-        self._spent, self._spent_in = before + seconds, self._table.turn
+        Raises:
+            InterruptedError: a signal has come.
+            OSError: EBADF, it is closed.
+        """
+        if self._epoll is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        found, entries = self._epoll.poll(sleep, most), self._table.entries
+        return [(fd, entries[fd], ready) for fd, ready in found if fd in entries]
 
-    def _requeue(self, fds: Iterable[int]) -> None:
+    def _serve_timed(self, event: _Event, began: float) -> tuple[int, float]:
+        """Serve one event; return for how many it counts, and time.monotonic() after it."""
+        served = self._serve(*event)
+        clock, owner = time.monotonic(), event[1].owner
+        if owner is not self.root:
+            owner._share.spend(clock - began)
+        return served, clock
+
+    def _requeue(self, events: Iterable[_Event]) -> None:
         """Let what a child has served wait behind what it had no time for.
 
         An epoll returns ready descriptors in turn, but counts those as served that it has returned.
         """
-        for fd in fds:
-            entry = self._table.entries.get(fd)
-            if entry is None or entry.turn == self._table.turn or self._is_paused(entry):
-                continue
-            if not entry.payer._has_time():
+        for fd, entry, _ in events:
+            is_registered = self._table.entries.get(fd) is entry and not self._is_paused(entry)
+            if is_registered and not entry.payer._share.has_time():
                 epoll = self._epoll_of(entry)
                 epoll.unregister(fd)
                 epoll.register(fd, entry.events)
 
-    def _serve(self, fd: int, events: int) -> int:
+    def _serve(self, fd: int, entry: Entry, events: int) -> int:
         table = self._table
-        entry = table.entries.get(fd)
-        if entry is None or entry.turn == table.turn:
+        if table.entries.get(fd) is not entry:
             # Closed by an earlier handler of this turn; the number may be in use again already.
             return 1
         handler = entry.handler

@@ -9,11 +9,6 @@ if TYPE_CHECKING:
     from localechod.echo.portable.poller import Poller
 
 
-# Microseconds of one turn, for one child: an endpoint whose clients send what takes long to answer
-# delays those of others by no more than this, and one event.
-CHILD_TIME = 1000
-
-
 class Handler(Protocol):
     """What serves a descriptor."""
 
@@ -41,7 +36,6 @@ class Entry:
         handler: None for a foreign descriptor.
         owner: where it was registered.
         events: that are waited for.
-        turn: the number of the turn in which it was registered.
         direct: whether it is in the epoll of the root.
         is_child: whether it is the epoll of a child, which is its handler.
     """
@@ -49,7 +43,6 @@ class Entry:
     handler: "Handler | Poller | None"
     owner: "Poller"
     events: int
-    turn: int
     direct: bool
     is_child: bool
 
