@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.integration.harness import CHECKOUT
+from tests.integration.harness import AS_USER, CHECKOUT
 
+SYSTEM_PYTHON = "/usr/bin/python3"
 TAP = [sys.executable, "-m", "localechod.ctl", "tap"]
 
 Serve = Callable[[socket.socket], None]
@@ -60,6 +61,15 @@ def run(command: Sequence[str], **options: Any) -> Done:
 def tapped(target: Path | str, command: Sequence[str], *options: str, **more: Any) -> Done:
     """Run a command under the tap; its standard error has the tap's lines too."""
     return run([*TAP, str(target), *options, "--", *command], **more)
+
+
+def tapped_by(user: int, target: Path | str, command: Sequence[str]) -> Done:
+    """Run a command under the tap as another user, to whom the checkout may be closed.
+
+    The command's Python is the system's: the user cannot execute one below /root, for example.
+    """
+    words = [SYSTEM_PYTHON, *command[1:]]
+    return run([sys.executable, "-c", AS_USER, str(user), "tap", str(target), "--", *words])
 
 
 def assert_same(target: Path | str, command: Sequence[str]) -> Done:

@@ -256,8 +256,10 @@ def test_a_listener_beside_the_path_is_a_hint(stage: Stage, listening: str, aske
 
 
 def test_at_most_three_listeners_are_hints_and_the_most_similar_is_first(stage: Stage) -> None:
-    for name in ("a", "b", "c", "app.socket"):
+    # A name that no listener of another test resembles: one in another directory would be a hint.
+    for name in ("a", "b", "c", "most-similar.socket"):
         stage.listener(name)
-    text = stage.ask("app.sock").explain().verdict.remedy.text
+    text = stage.ask("most-similar.sock").explain().verdict.remedy.text
     where = stage.directory
-    assert f"nearby: {where}/app.socket (root), {where}/a (root), {where}/b (root)" in text
+    hints = ", ".join(f"{where}/{name} (root)" for name in ("most-similar.socket", "a", "b"))
+    assert f"nearby: {hints}" in text

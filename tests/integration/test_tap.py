@@ -14,7 +14,7 @@ import pytest
 
 from localechod.localsocket.peer import credentials
 from tests.integration.harness import CHECKOUT, needs_root, receive, until
-from tests.integration.taps import TAP, assert_same, client, run, serving, tapped
+from tests.integration.taps import TAP, assert_same, client, run, serving, tapped, tapped_by
 from tests.unit.sandboxes import ALLOW, ERRNO, install
 
 NOBODY = 65534
@@ -97,10 +97,7 @@ def test_connections_of_nobody_else_and_to_nothing_else(sockdir: Path) -> None:
 @needs_root
 def test_an_ordinary_user_needs_no_rights(sockdir: Path) -> None:
     with serving(sockdir / "s", echo):
-        done = tapped(
-            sockdir / "s", client(ASK, sockdir / "s", 1, "one"),
-            user=NOBODY, group=NOBODY, extra_groups=[],
-        )  # fmt: skip
+        done = tapped_by(NOBODY, sockdir / "s", client(ASK, sockdir / "s", 1, "one"))
     assert (done.returncode, done.stdout) == (0, "b'ONE'\nb'bye'\n"), done.stderr
     assert "#1 > 3 bytes: one" in done.stderr
 
@@ -172,10 +169,7 @@ def test_errno_of_a_connect_that_fails(sockdir: Path, what: str) -> None:
 def test_a_socket_without_permission_is_refused_as_before(sockdir: Path) -> None:
     with serving(sockdir / "s", echo):
         (sockdir / "s").chmod(0o600)
-        done = tapped(
-            sockdir / "s", client(CONNECT, sockdir / "s", 1),
-            user=NOBODY, group=NOBODY, extra_groups=[],
-        )  # fmt: skip
+        done = tapped_by(NOBODY, sockdir / "s", client(CONNECT, sockdir / "s", 1))
     assert (done.returncode, done.stdout) == (0, "13\n"), done.stderr
 
 

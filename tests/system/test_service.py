@@ -1,6 +1,7 @@
 """The service under a real systemd: start, talk, reload, restart, stop, and the journal."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ def test_a_refused_peer_is_in_the_journal_with_fields(service: Machine) -> None:
 
 def test_every_endpoint_has_its_start_in_the_journal(service: Machine) -> None:
     for name in ("stream", "datagram", "seed"):
-        assert journal(service, ENDPOINT=name), f"no record with ENDPOINT={name}"
+        eventually(partial(journal, service, ENDPOINT=name), 10, f"a record with ENDPOINT={name}")
 
 
 def test_the_watchdog_is_fed(service: Machine) -> None:
