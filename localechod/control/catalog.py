@@ -46,21 +46,23 @@ class CatalogEntry:
 def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
     """Write the catalog atomically, with mode 0644; a reader sees the old or the new one.
 
+    Only one daemon at a time writes, so the unfinished file needs no name of its own. tempfile would
+    be loaded after the drop of privileges, from files that the account may not be able to read.
+
     Raises:
         SocketError: with the action "write", where the file cannot be written.
     """
-    import tempfile  # noqa: PLC0415 - only the daemon writes; `send` reads, and should be quick
-
+    unfinished = path.with_name(".endpoints-unfinished")
     text = json.dumps({"endpoints": [asdict(entry) for entry in entries]}, indent=2) + "\n"
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".endpoints-", dir=path.parent)
+        unfinished.unlink(missing_ok=True)  # a killed daemon's
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with unfinished.open("x", encoding="ascii") as file:
                 file.write(text)
-                os.fchmod(descriptor, 0o644)
-            Path(name).replace(path)
+                os.fchmod(file.fileno(), 0o644)
+            unfinished.replace(path)
         except OSError:
-            Path(name).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise SocketError("write", error.errno or 0, escape(os.fsencode(path))) from None
