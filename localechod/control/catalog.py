@@ -46,8 +46,8 @@ class CatalogEntry:
 def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
     """Write the catalog atomically, with mode 0644; a reader sees the old or the new one.
 
-    Only one daemon at a time writes, so the unfinished file needs no name of its own. tempfile would
-    be loaded after the drop of privileges, from files that the account may not be able to read.
+    Only one daemon at a time writes, so the unfinished file needs no name of its own. tempfile
+    would be loaded after the drop of privileges, from files that may not be readable then.
 
     Raises:
         SocketError: with the action "write", where the file cannot be written.
@@ -57,7 +57,7 @@ def write(path: Path, entries: Iterable[CatalogEntry]) -> None:
     try:
         unfinished.unlink(missing_ok=True)  # a killed daemon's
         try:
-            with unfinished.open("x", encoding="ascii") as file:
+            with unfinished.open("x", encoding="utf-8") as file:
                 file.write(text)
                 os.fchmod(file.fileno(), 0o644)
             unfinished.replace(path)
