@@ -257,7 +257,7 @@ class Poller:
         if self.alarm > 0 and (events or sleep != 0):
             signal.setitimer(signal.ITIMER_REAL, self.alarm, self.alarm)
             self.alarm = -self.alarm
-        served, done, skipped = 0, [], False
+        served, done = 0, []
         clock = looked = time.monotonic()
         for event in events:
             if (
@@ -271,9 +271,7 @@ class Poller:
                 more, clock = self._serve_timed(event, clock)
                 served += more
                 done.append(event)
-            else:
-                skipped = True
-        if skipped:
+        if len(done) < len(events):
             self._requeue(done)
         return served
 
