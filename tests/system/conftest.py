@@ -30,7 +30,9 @@ def machine() -> Iterator[Machine]:
     if reason:
         pytest.skip(f"no machine to boot: {reason}")
     directory = Path(tempfile.mkdtemp(prefix="localechod-machine-"))
-    with booted(directory) as machine:
+    # ./dev makes .venv again for another Python, and the machine has no network.
+    python = {"PYTHON": str((CHECKOUT / ".venv/bin/python").resolve())}
+    with booted(directory, environment=python) as machine:
         yield machine
     shutil.rmtree(directory)
 
