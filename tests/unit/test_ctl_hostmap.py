@@ -251,7 +251,7 @@ def test_the_file_says_its_format(
     [
         (["--map", "m.png"], 2, "not a format of a map: m.png; the name ends in .html, .svg, .dot"),
         (["--map", "m.svg", "--json"], 2, "--map draws all sockets; leave out what selects some"),
-        (["--map", "/nowhere/m.svg"], 1, "No such file or directory (2): /nowhere/m.svg"),
+        (["--map", "/no/m.svg"], 1, "write failed: No such file or directory (2): /no/m.svg"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -6,7 +6,7 @@ from pathlib import Path
 from localechod.ctl.hostmap import dot, page, svg
 from localechod.ctl.hostmap.model import HostMap, build
 from localechod.ctl.hostmap.survey import gather
-from localechod.errors import UsageError
+from localechod.errors import LocalechodError, UsageError
 from localechod.text import escape
 
 _WRITERS: dict[str, Callable[[HostMap], str]] = {
@@ -27,15 +27,18 @@ def draw(path: Path) -> tuple[str, list[str]]:
 
     Raises:
         UsageError: the end of its name stands for no format.
-        LocalechodError: the kernel's list of sockets could not be read.
-        OSError: the file could not be written.
+        LocalechodError: the kernel's list of sockets could not be read, or the file not written.
     """
     writer = _WRITERS.get(path.suffix)
     if writer is None:
         cause = f"not a format of a map: {escape(str(path))}"
         raise UsageError(cause, f"the name ends in {', '.join(_WRITERS)}")
     found = build(gather())
-    path.write_text(writer(found), encoding="utf-8")
+    try:
+        path.write_text(writer(found), encoding="utf-8")
+    except OSError as error:
+        cause = f"{error.strerror} ({error.errno}): {escape(str(path))}"
+        raise LocalechodError(f"write failed: {cause}") from None
     counts = [
         f"{len(found.units())} units ({len(found.stuck_units())} stuck)",
         f"{len(found.sockets)} sockets",
