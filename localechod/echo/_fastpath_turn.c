@@ -73,19 +73,14 @@ static int note(Poller *root, int fd, uint32_t events)
 	return 0;
 }
 
-/* Serve one event; return how many it counts for, or -1 with an exception. */
-static int serve(Poller *poller, const struct epoll_event *event)
+/* Serve one event of an entry; return how many it counts for, or -1 with an exception. */
+static int serve(Poller *poller, const struct entry *entry, const struct epoll_event *event)
 {
-	Poller *root = root_of(poller);
 	int fd = (uint32_t)event->data.u64, served = 1;
-	struct entry *entry = entry_for(root, event);
-	PyObject *handler, *result = NULL, *events;
+	PyObject *handler = entry->handler, *result = NULL, *events;
 
-	if (!entry)
-		return 1;
-	handler = entry->handler;
 	if (entry->sort == FOREIGN)
-		return note(root, fd, event->events) < 0 ? -1 : 1;
+		return note(root_of(poller), fd, event->events) < 0 ? -1 : 1;
 	Py_INCREF(handler);
 	if (entry->sort == CHILD) {
 		served = turn((Poller *)handler, CHILD_BATCH, 0);
@@ -93,7 +88,7 @@ static int serve(Poller *poller, const struct epoll_event *event)
 		return served;
 	}
 	if (entry->sort == FLOW) {
-		result = serve_flow(poller, (Flow *)handler, event->events, root->now);
+		result = serve_flow(poller, (Flow *)handler, event->events, root_of(poller)->now);
 	} else {
 		events = PyLong_FromUnsignedLong(event->events);
 		if (events)
@@ -110,15 +105,15 @@ static int serve(Poller *poller, const struct epoll_event *event)
 }
 
 /* Serve one event, and count the time since `clock` for its child; see serve. */
-static int serve_timed(Poller *poller, const struct epoll_event *event, double *clock)
+static int serve_timed(Poller *poller, const struct entry *entry, const struct epoll_event *event,
+		       double *clock)
 {
-	struct entry *entry = entry_for(poller, event);
-	Poller *child = entry && entry->owner->root ? entry->owner : NULL;
+	Poller *child = entry->owner->root ? entry->owner : NULL;
 	double began = *clock;
 	int served;
 
 	Py_XINCREF((PyObject *)child); /* a handler may close its endpoint */
-	served = serve(poller, event);
+	served = serve(poller, entry, event);
 	*clock = monotonic();
 	if (child)
 		spend(child, *clock - began);
@@ -142,7 +137,7 @@ int serve_quiet(Poller *root)
 
 		if (!entry || entry->sort == FOREIGN || is_busy(payer(entry)) || !has_time(payer(entry)))
 			continue;
-		more = serve_timed(root, &events[at], &clock);
+		more = serve_timed(root, entry, &events[at], &clock);
 		if (more < 0)
 			return -1;
 		served += more;
@@ -213,7 +208,7 @@ int turn(Poller *poller, int most, int milliseconds)
 			skipped |= (uint64_t)1 << at;
 			continue;
 		}
-		more = serve_timed(poller, &events[at], &clock);
+		more = entry ? serve_timed(poller, entry, &events[at], &clock) : 1;
 		if (more < 0)
 			return -1;
 		served += more;
