@@ -75,7 +75,7 @@ class Machine:
         """
         self._leader = leader
         self._upper = upper
-        self._environment = environment or {}
+        self.environment = environment or {}
 
     def run(
         self,
@@ -108,12 +108,12 @@ class Machine:
             text=True,
             check=False,
             timeout=seconds,
-            env={**_ENVIRONMENT, **self._environment},
+            env={**_ENVIRONMENT, **self.environment},
         )
 
     def follow(self, *argv: str) -> int:
         """Run a command in the machine, as root; it writes where we do. Return its exit status."""
-        env = {**_ENVIRONMENT, **self._environment}
+        env = {**_ENVIRONMENT, **self.environment}
         return subprocess.run([*_enter(self._leader), *argv], check=False, env=env).returncode
 
     def feed(self, data: bytes, *argv: str) -> None:

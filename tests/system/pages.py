@@ -140,7 +140,9 @@ def faults(machine: Machine, page: Path) -> list[str]:
         script += f"printf '\\0%s\\0' $?; cat \"$outputs/{number}\"\n"
     script += 'rm -r "$outputs"\n'
     # A unit of its own: what a page leaves running ends with it, and it may make containers.
-    unit = ["systemd-run", "--quiet", "--pipe", "--wait", *_UNIT, "bash", "-c", script]
+    unit = ["systemd-run", "--quiet", "--pipe", "--wait", *_UNIT]
+    unit += [f"--setenv={name}={value}" for name, value in machine.environment.items()]
+    unit += ["bash", "-c", script]
     done = machine.process(*unit)
     told = done.stdout.split("\0")[1:]
     results = list(zip(told[::2], told[1::2], strict=True))
