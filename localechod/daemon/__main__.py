@@ -69,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # add 10 ms to every full collection, in which no client is served.
     gc.disable()
     # asyncio and grpclib go without ssl where it cannot be imported. OpenSSL takes 4 MiB and 5 ms,
-    # and nothing encrypts a local socket.
+    # and nothing encrypts a local socket. msgspec takes from typing what typing_extensions has for
+    # older Pythons.
     sys.modules["ssl"] = None  # type: ignore[assignment]
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
     # After the options: `--help` and `--version` need none of it.
     from localechod.daemon.start import check, run  # noqa: PLC0415
 
