@@ -1,3 +1,3 @@
 """localechod: the reference peer for local (Unix domain) sockets on Linux."""
 
-__version__ = "0.1.0"
+__version__ = "0.1.1"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 
+from localechod import __version__
 from localechod.ctl.app import build
 from tests.system.pages import Step, alike, steps
 
@@ -112,6 +113,13 @@ def commands(group: Any) -> dict[str, set[str]]:
         context = typer.Context(command, info_name=name)
         found[name] = {each for param in command.get_params(context) for each in param.opts}
     return found
+
+
+def test_an_image_has_the_tag_of_this_version() -> None:
+    named = [*PAGES, *CHECKOUT.glob("packaging/kubernetes/*.yaml")]
+    tags = [tag for file in named for tag in re.findall(r"localechod:(\d[\w.]*)", file.read_text())]
+    assert tags
+    assert set(tags) == {__version__}
 
 
 def test_a_command_in_running_text_has_these_options() -> None:
