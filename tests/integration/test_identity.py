@@ -128,7 +128,8 @@ def test_descriptors_come_back_and_none_stays(either: Daemon, kind: socket.Socke
             assert os.read(reading, 100) == b"through"
             for each in back:
                 os.close(each)
-        until(lambda: descriptors(either.pid) == before)
+        # Not "the same": the service may have had one open for a moment when they were counted.
+        until(lambda: descriptors(either.pid) <= before)
     os.close(reading)
     os.close(writing)
 
