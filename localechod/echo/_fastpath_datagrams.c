@@ -15,7 +15,7 @@ static struct mmsghdr incoming[MOST_AT_ONCE], outgoing[MOST_AT_ONCE];
 struct turn {
 	Py_ssize_t prefix_size, limit, slack, messages, received, sent;
 	PyObject *answered, *failures, *rest; /* the lists are NULL while they are empty */
-	PyObject *ours, *proofs;
+	PyObject *ours, *proofs, *renew;
 	double fresh;
 };
 
@@ -85,7 +85,7 @@ static int is_ordinary(const struct turn *turn, const struct datagram *slot,
 	if (ordinary >= 0)
 		ordinary = !ordinary;
 	if (ordinary > 0 && !is_fresh(slot, turn->fresh))
-		ordinary = is_proven(turn->proofs, name, slot, named);
+		ordinary = is_proven(turn->proofs, name, slot, named, turn->renew);
 	if (ordinary > 0)
 		ordinary = remember(turn->answered, name);
 	Py_DECREF(name);
@@ -205,9 +205,9 @@ PyObject *answer_datagrams(PyObject *module, PyObject *args)
 	char *prefix;
 	int fd, most, at_once, more = 1;
 
-	if (!PyArg_ParseTuple(args, "OSninO!iO!O!d", &sock, &bytes, &turn.limit, &most, &turn.slack,
+	if (!PyArg_ParseTuple(args, "OSninO!iO!O!dO", &sock, &bytes, &turn.limit, &most, &turn.slack,
 			      &PySet_Type, &turn.answered, &at_once, &PySet_Type, &turn.ours,
-			      &PyDict_Type, &turn.proofs, &turn.fresh)
+			      &PyDict_Type, &turn.proofs, &turn.fresh, &turn.renew)
 	    || PyBytes_AsStringAndSize(bytes, &prefix, &turn.prefix_size) < 0)
 		return NULL;
 	fd = PyObject_AsFileDescriptor(sock);

@@ -36,6 +36,7 @@ extern PyTypeObject *proof_type;
 PyObject *name_of(const struct sockaddr_un *from, socklen_t length);
 void read_control(struct datagram *slot, struct mmsghdr *message);
 int is_fresh(const struct datagram *slot, double fresh);
-int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length);
+int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length,
+	      PyObject *renew);
 
 #endif

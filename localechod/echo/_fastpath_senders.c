@@ -74,25 +74,49 @@ static int is_same(const Proof *proof, const struct sockaddr_un *from, socklen_t
 	       && !memcmp(unread, marker, size);
 }
 
+/* The proof of a name; NULL without an exception: there is none. */
+static Proof *proof_of(PyObject *proofs, PyObject *name)
+{
+	PyObject *proof = PyDict_GetItemWithError(proofs, name);
+
+	if (!proof || PyObject_TypeCheck(proof, proof_type))
+		return (Proof *)proof;
+	PyErr_SetString(PyExc_TypeError, "a value of the proofs is no Proof");
+	return NULL;
+}
+
+/* Whether the datagram is of the user whose socket has the name. */
+static int is_theirs(const Proof *proof, const struct datagram *slot)
+{
+	return slot->peer.uid == proof->uid && (proof->uid != NO_USER || slot->peer.pid);
+}
+
 /*
  * Whether a name is that of its sender's own socket, as proven_senders.py has proven: 1, 0, or -1
- * with an exception.
+ * with an exception. The proof of a connected client that has ended is renewed, which replaces it.
  */
-int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length)
+int is_proven(PyObject *proofs, PyObject *name, const struct datagram *slot, socklen_t length,
+	      PyObject *renew)
 {
-	Proof *proof = (Proof *)PyDict_GetItemWithError(proofs, name);
-	double now;
+	Proof *proof = proof_of(proofs, name);
+	double now = monotonic();
 	int same;
 
+	if (proof && is_theirs(proof, slot) && now >= proof->until && !PyBytes_Size(proof->marker)) {
+		PyObject *uid = PyLong_FromUnsignedLong(proof->uid), *result = NULL;
+
+		if (uid)
+			result = PyObject_CallFunctionObjArgs(renew, name, uid, NULL);
+		Py_XDECREF(uid);
+		if (!result)
+			return -1;
+		Py_DECREF(result);
+		proof = proof_of(proofs, name);
+		now = monotonic();
+	}
 	if (!proof)
 		return PyErr_Occurred() ? -1 : 0;
-	if (!PyObject_TypeCheck((PyObject *)proof, proof_type)) {
-		PyErr_SetString(PyExc_TypeError, "a value of the proofs is no Proof");
-		return -1;
-	}
-	now = monotonic();
-	if (slot->peer.uid != proof->uid || (proof->uid == NO_USER && !slot->peer.pid)
-	    || now >= proof->until)
+	if (!is_theirs(proof, slot) || now >= proof->until)
 		return 0;
 	if (now < proof->checked + CHECK_MICROSECONDS / 1e6)
 		return 1;

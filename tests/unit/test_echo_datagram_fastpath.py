@@ -23,7 +23,12 @@ from localechod.echo.fastpath import (
     Proof,
     datagram_function,
 )
-from localechod.echo.portable.datagrams import SO_TIMESTAMPNS, Answered, answer_datagrams
+from localechod.echo.portable.datagrams import (
+    SO_TIMESTAMPNS,
+    Answered,
+    Renew,
+    answer_datagrams,
+)
 
 LIMIT = 4096
 PLENTY = 1 << 20
@@ -42,9 +47,10 @@ def many_at_once(
     ours: set[str | bytes],
     proofs: dict[bytes, Proof],
     fresh: float,
+    renew: Renew,
 ) -> Answered:
     return fastpath._answer_compiled(
-        sock, prefix, limit, most, slack, answered, 32, ours, proofs, fresh
+        sock, prefix, limit, most, slack, answered, 32, ours, proofs, fresh, renew
     )
 
 
@@ -94,9 +100,11 @@ def ask(
     ours: set[str | bytes] | None = None,
     proofs: dict[bytes, Proof] | None = None,
     fresh: float = 60.0,
+    renew: Renew = lambda _name, _uid: None,
 ) -> Answered:
-    names = set() if answered is None else answered
-    return function(sock, prefix, limit, most, slack, names, 1, ours or set(), proofs or {}, fresh)
+    names, ours = answered if answered is not None else set(), ours or set()
+    proofs = proofs if proofs is not None else {}
+    return function(sock, prefix, limit, most, slack, names, 1, ours, proofs, fresh, renew)
 
 
 @compiled
@@ -181,6 +189,85 @@ def test_a_check_of_a_connected_client_is_remembered(
             assert before <= good.checked <= time.monotonic()
         else:
             assert good.checked < 0
+
+
+@compiled
+@pytest.mark.parametrize("function", EITHER[:2])
+def test_the_proof_of_a_connected_client_that_has_ended_is_renewed_once(
+    server: socket.socket, stack: ExitStack, function: AnswerDatagrams
+) -> None:
+    clients = [client(stack, server) for _ in range(3)]
+    with proof(clients[0].getsockname(), b"") as good:
+        ended = {each.getsockname(): Proof(good.probe, b"", good.uid, 0.0) for each in clients}
+        proofs, asked = dict(ended), []
+
+        def renew(name: bytes, uid: int) -> None:
+            """As one list does for all clients; the proofs before are not kept."""
+            asked.append((name, uid))
+            for each in proofs:
+                proofs[each] = Proof(good.probe, b"", good.uid, good.until)
+
+        for sock in clients:
+            sock.send(b"x")
+        count = 0
+        while count < len(clients):
+            more, *_, rest = ask(server, function, proofs=proofs, fresh=0.0, renew=renew)
+            assert more
+            assert not rest
+            count += more
+    assert asked == [(clients[0].getsockname(), os.getuid())]
+    assert [sock.recv(9) for sock in clients] == [b"x"] * 3
+
+
+@compiled
+@pytest.mark.parametrize("becomes", ["as before", "forgotten", "ended when it is there"])
+def test_what_renewing_does_not_prove_is_left_to_python(
+    server: socket.socket, stack: ExitStack, becomes: str
+) -> None:
+    sock = client(stack, server)
+    name = sock.getsockname()
+    with proof(name, b"") as good:
+        proofs = {name: Proof(good.probe, b"", good.uid, 0.0)}
+
+        def renew(name: bytes, _uid: int) -> None:
+            if becomes == "forgotten":
+                del proofs[name]
+            if becomes == "ended when it is there":
+                proofs[name].until = time.monotonic()
+
+        sock.send(b"x")
+        count, *_, rest = ask(server, proofs=proofs, fresh=0.0, renew=renew)
+        assert (count, [each[2] for each in rest]) == (0, [name])
+
+
+@compiled
+@pytest.mark.parametrize("marker", [b"", b"marker"])
+def test_renewed_is_no_other_proof(server: socket.socket, stack: ExitStack, marker: bytes) -> None:
+    """Neither that of another user's socket, nor of a client that has a probe."""
+    sock = client(stack, server, connected=not marker)
+    name = sock.getsockname()
+    asked: list[bytes] = []
+    with proof(name, marker, uid=os.getuid() + (not marker)) as ended:
+        ended.until = 0.0
+        sock.sendto(b"x", server.getsockname())
+        renewed = ask(
+            server, proofs={name: ended}, fresh=0.0, renew=lambda name, _: asked.append(name)
+        )
+    assert (renewed[0], len(renewed[-1]), asked) == (0, 1, [])
+
+
+@compiled
+def test_an_exception_while_renewing_is_raised(server: socket.socket, stack: ExitStack) -> None:
+    sock = client(stack, server)
+
+    def renew(_name: bytes, _uid: int) -> None:
+        raise MemoryError
+
+    with proof(sock.getsockname(), b"") as ended:
+        ended.until = 0.0
+        sock.send(b"x")
+        with pytest.raises(MemoryError):
+            ask(server, proofs={sock.getsockname(): ended}, fresh=0.0, renew=renew)
 
 
 @compiled
@@ -372,7 +459,9 @@ def test_a_size_that_fits_no_buffer_is_refused(
     server: socket.socket, prefix: bytes, limit: int, at_once: int
 ) -> None:
     with pytest.raises(ValueError, match="fits no buffer"):
-        fastpath._answer_compiled(server, prefix, limit, 1, PLENTY, set(), at_once, set(), {}, 0.0)
+        fastpath._answer_compiled(
+            server, prefix, limit, 1, PLENTY, set(), at_once, set(), {}, 0.0, print
+        )
 
 
 @compiled

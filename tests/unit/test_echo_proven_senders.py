@@ -180,6 +180,19 @@ def test_a_list_keeps_the_proofs_of_the_sockets_that_are_still_there(world: Worl
     assert anew == [names[3]]
 
 
+def test_one_list_renews_the_proofs_of_all_for_the_compiled_part(world: World) -> None:
+    names = [world.client(connected=True).getsockname() for _ in range(12)]
+    world.senders.begin(names)
+    for _ in range(2):  # the second time asks, so that both prices are known
+        assert {world.senders.refusal(name, PID, ME) for name in names} == {""}
+        world.clock.now += 1
+    world.senders.has_listed, world.senders.seconds, lists = False, 0.0, world.lists
+    world.senders.renew(names[0], ME)
+    assert (world.lists - lists, world.senders.has_listed) == (1, True)
+    assert world.senders.seconds == pytest.approx(0.01)
+    assert all(world.senders.proofs[name].until > world.clock.now for name in names)
+
+
 def test_a_check_of_a_connected_client_is_good_for_a_millisecond(world: World) -> None:
     client = world.client(connected=True)
     name = client.getsockname()

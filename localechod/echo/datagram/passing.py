@@ -8,6 +8,7 @@ from localechod.echo.portable.datagrams import (
     UNSTAMPED,
     Answered,
     Names,
+    Renew,
     control,
 )
 from localechod.echo.portable.proof import Proof
@@ -45,6 +46,7 @@ class DatagramReader:
         _ours: Names,
         _proofs: dict[bytes, Proof],
         fresh: float,
+        _renew: Renew,
     ) -> Answered:
         """See portable.datagrams.answer_datagrams."""
         size = UNSTAMPED if fresh < 0 else STAMPED

@@ -74,7 +74,7 @@ class ProvenSenders:
 
     Attributes:
         proofs: by name.
-        has_listed: whether a list was requested since `begin`.
+        has_listed: whether a list was requested; the server sets it to False.
         seconds: what proofs have taken; the server sets it to 0.
 
     Args:
@@ -113,7 +113,20 @@ class ProvenSenders:
     def begin(self, names: Iterable[bytes]) -> None:
         """Note the names of all datagrams that were read at once: one list serves all of them."""
         self._batch = set(names)
-        self.has_listed = False
+
+    def renew(self, name: bytes, uid: int) -> None:
+        """Prove a connected client again whose proof has ended, for the compiled part.
+
+        Where the client cannot be proven, its datagram is left to Python, and `refusal` says why.
+
+        Args:
+            name: the sender's.
+            uid: the user who sent.
+        """
+        started = self._clock()
+        self._batch = {name}
+        self._prove(name, uid)
+        self.seconds += self._clock() - started
 
     def refusal(self, name: bytes, pid: int, uid: int) -> str:
         """Return why a datagram must not be answered, or "".

@@ -194,7 +194,7 @@ class DatagramServer:
             How many they were, and whether more may wait.
         """
         counters, budget, senders = self._counters, self._send_budget, self._proven_senders
-        left, senders.seconds = most, 0.0
+        left, senders.seconds, senders.has_listed = most, 0.0, False
         self._pinned_senders.begin()
         while left > 0:
             slack = budget.slack if self._uniform else 0
@@ -209,6 +209,7 @@ class DatagramServer:
                 self._proof_budget.ours,
                 senders.proofs,
                 self._fresh,
+                senders.renew,
             )
             if self._uniform:
                 budget.slack = slack

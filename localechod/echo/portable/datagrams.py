@@ -14,8 +14,10 @@ Datagram: TypeAlias = tuple[bytes, tuple[int, int, int], str | bytes | None, flo
 # As answer_datagrams returns and takes them.
 Answered: TypeAlias = tuple[int, int, int, int, Sequence[int], Sequence[Datagram]]
 Names: TypeAlias = set[str | bytes]
+Renew: TypeAlias = Callable[[bytes, int], None]
 AnswerDatagrams: TypeAlias = Callable[
-    [socket.socket, bytes, int, int, int, Names, int, Names, dict[bytes, Proof], float], Answered
+    [socket.socket, bytes, int, int, int, Names, int, Names, dict[bytes, Proof], float, Renew],
+    Answered,
 ]
 
 # Control data has space for these alone, and for the time only where it comes, first: the kernel
@@ -43,6 +45,7 @@ def answer_datagrams(
     _ours: Names,
     _proofs: dict[bytes, Proof],
     fresh: float,
+    _renew: Renew,
 ) -> Answered:
     """Read one datagram, for the caller to answer.
 
@@ -61,6 +64,7 @@ def answer_datagrams(
         _proofs: of senders, by name; see datagram/proven_senders.py.
         fresh: seconds within which a datagram is answered without a proof; negative where the
             socket has no SO_TIMESTAMPNS.
+        _renew: called with the name and the uid of a connected client whose proof has ended.
 
     Returns:
         The number of datagrams that were read and answered, their bytes, the bytes sent, the slack
