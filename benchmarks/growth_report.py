@@ -103,10 +103,12 @@ def linearity_summary(growth: Growth) -> str:
     )
     spread = last.cost.median / first.cost.median
     most = max(work / max(linear, baseline_work), spread * first.count / last.count)
-    verdict = "Nothing grows" if most <= _CACHES else "Processor time grows"
+    verdict = "Processor time grows faster than linearly"
+    if most <= _CACHES:
+        verdict = "Growth is at most a tenth above linear, or above that of C"
     return (
-        f"{verdict} faster than linearly: from {ours[0].count:,} to {ours[-1].count:,} connections "
-        f"a message from each takes {work:,.0f} times the processor time (C: {baseline_work:,.0f} "
+        f"{verdict}: from {ours[0].count:,} to {ours[-1].count:,} connections a message from each "
+        f"takes {work:,.0f} times the processor time (C: {baseline_work:,.0f} "
         f"times; linear: {linear:,.0f} times), and each connection takes "
         f"{_memory_of_each(ours):.2f} KiB. Spread over {last.count:,} endpoints instead of one, as "
         f"many messages take {spread:.2f} times the processor time; an endpoint takes "

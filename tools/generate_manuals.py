@@ -42,6 +42,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 FIGURES = [
     limits.BUFFERED_BYTES,
     limits.PASSED,
+    limits.PASSED_CLOSING,
+    limits.PASSED_THREADS,
     limits.PASSED_UNREAD_PER_USER,
     limits.PASSED_UNREAD,
     limits.DELAYED_BYTES,

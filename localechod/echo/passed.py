@@ -3,7 +3,8 @@
 Only endpoints that say so receive any: `echo_descriptors`, `reply = "identity"`. They are closed as
 soon as the message is answered, in threads: close(2) takes as long as a file system (FUSE) or the
 other end (SO_LINGER) wants, and the client chooses both. Each user has a thread of their own, so
-that one who blocks it delays nobody else's.
+that one who blocks it delays nobody else's. There are four at most: while four block, further users
+get no descriptors.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Connections that have ended for us, while their clients have not read the last replies.
 
 The kernel keeps the replies after a close(2), as long as the client has its socket, and counts them
-against this service: up to 200 KiB for each. If such a connection did not count against its user's
+against this service: up to 210 KiB for each. If such a connection did not count against its user's
 limit, a user could have any number of them, until the service is killed for its memory (MemoryMax=
 in the unit). So it keeps its client's place until all is read.
 """

@@ -175,6 +175,7 @@ class Listener:
     def rebind(self, bound: Bound) -> None:
         """Continue with another listening socket; connections stay, and waiting clients too."""
         self._stop_accepting()
+        self._pause()  # a client that had left while it waited has had us accept again
         self._bound.remove()
         self._sock.close()
         self._bound, self._sock = bound, bound.sock
