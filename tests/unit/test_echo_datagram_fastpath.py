@@ -198,8 +198,8 @@ def test_the_proof_of_a_connected_client_that_has_ended_is_renewed_once(
 ) -> None:
     clients = [client(stack, server) for _ in range(3)]
     with proof(clients[0].getsockname(), b"") as good:
-        ended = {each.getsockname(): Proof(good.probe, b"", good.uid, 0.0) for each in clients}
-        proofs, asked = dict(ended), []
+        proofs = {each.getsockname(): Proof(good.probe, b"", good.uid, 0.0) for each in clients}
+        asked = []
 
         def renew(name: bytes, uid: int) -> None:
             """As one list does for all clients; the proofs before are not kept."""

@@ -174,11 +174,12 @@ class Listener:
 
     def rebind(self, bound: Bound) -> None:
         """Continue with another listening socket; connections stay, and waiting clients too."""
+        self._open = False  # so that the end of a client that had left has us accept no more
         self._stop_accepting()
-        self._pause()  # a client that had left while it waited has had us accept again
         self._bound.remove()
         self._sock.close()
         self._bound, self._sock = bound, bound.sock
+        self._open = True
         self._allow_descriptors()
         self._accept_again()
 
